@@ -1,0 +1,1 @@
+"""Texts in, batches out; knows nothing of models."""

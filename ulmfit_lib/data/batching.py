@@ -1,0 +1,119 @@
+"""Ids -> batches: a contiguous stream for language models, length-sorted texts for classifiers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ulmfit_lib.data.corpus import Documents
+
+
+class LanguageModelStream:
+    """Texts in a new order each epoch, laid end to end in ``batch_size`` rows and cut into windows.
+
+    Iterating yields ``(inputs, targets)``, both (batch, window) int64, the targets one token ahead. The texts' order
+    depends on ``seed`` and ``epoch`` alone, and ``start`` skips batches, so that a resumed run sees what an undisturbed
+    one would; ``position`` counts the batches of this epoch so far.
+    """
+
+    def __init__(
+        self, documents: Documents, *, batch_size: int, window: int, seed: int = 0, shuffle: bool = True
+    ) -> None:
+        self.documents, self.window, self.seed, self.shuffle = documents, window, seed, shuffle
+        n_tokens = len(documents.ids)
+        self.batch_size = max(1, min(batch_size, n_tokens // window))  # a short corpus gets fewer, not shorter, rows
+        self.epoch = self.start = self.position = 0
+        self.device = torch.device("cpu")
+        self._row_length = n_tokens // self.batch_size
+
+    def to(self, device: torch.device) -> "LanguageModelStream":
+        """Yield batches on ``device``."""
+        self.device = device
+        return self
+
+    def __len__(self) -> int:
+        return max(0, -(-(self._row_length - 1) // self.window))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        documents = self.documents
+        if self.shuffle:
+            documents = documents.select(np.random.default_rng([self.seed, self.epoch]).permutation(len(documents)))
+        rows = documents.ids[: self.batch_size * self._row_length].reshape(self.batch_size, self._row_length)
+        start, self.start = self.start, 0
+        self.epoch += 1
+        for self.position in range(start + 1, len(self) + 1):
+            left = (self.position - 1) * self.window
+            piece = torch.from_numpy(rows[:, left : left + self.window + 1].astype(np.int64)).to(self.device)
+            yield piece[:, :-1], piece[:, 1:]
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Some texts of like length.
+
+    Attributes:
+        ids: (batch, longest) int64, padded on the right.
+        lengths: (batch,) tokens in each text.
+        indices: (batch,) each text's place in the collection.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    indices: npt.NDArray[np.int64]
+
+
+def text_batches(
+    documents: Documents,
+    *,
+    pad_id: int,
+    max_texts: int = 64,
+    max_tokens: int = 40_000,
+    shuffle: np.random.Generator | None = None,
+) -> Iterator[TextBatch]:
+    """Batches of texts of like length, bounded in texts and in padded tokens.
+
+    Without ``shuffle`` the longest come first, so that memory peaks at once. With it, lengths are jittered and the
+    batches come in random order, for training; no batch then holds a single text if there are several, since batch
+    normalisation cannot learn from one.
+    """
+    lengths = np.maximum(documents.lengths, 1)
+    keys = -lengths.astype(np.float64)
+    if shuffle is not None:
+        keys *= shuffle.uniform(0.85, 1.15, len(keys))
+    order = np.argsort(keys, kind="stable")
+    groups: list[list[int]] = [[]]
+    longest = 0
+    for i in order:
+        longest = max(longest, int(lengths[i]))
+        if groups[-1] and (len(groups[-1]) == max_texts or longest * (len(groups[-1]) + 1) > max_tokens):
+            groups.append([])
+            longest = int(lengths[i])
+        groups[-1].append(int(i))
+    groups = [group for group in groups if group]
+    if shuffle is not None:
+        groups = _without_singles(groups)
+        shuffle.shuffle(groups)
+    for group in groups:
+        yield _pad(documents, np.array(group, np.int64), pad_id)
+
+
+def _without_singles(groups: list[list[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for group in groups:
+        if merged and (len(group) == 1 or len(merged[-1]) == 1):
+            merged[-1] = merged[-1] + group
+        else:
+            merged.append(group)
+    return merged
+
+
+def _pad(documents: Documents, indices: npt.NDArray[np.int64], pad_id: int) -> TextBatch:
+    texts = [documents[i] for i in indices]
+    lengths = [max(1, len(text)) for text in texts]
+    ids = np.full((len(texts), max(lengths)), pad_id, np.int64)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = text
+    return TextBatch(torch.from_numpy(ids), torch.tensor(lengths), indices)

@@ -1,0 +1,182 @@
+"""A whole corpus as ids on disk: memory-mapped, and cached by the hash of what it was made from."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.data.tokenizing import Tokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.files import cache_folder, new_folder
+from ulmfit_lib.progress import bar
+
+CHUNK = 256  # texts that one worker tokenises at a time
+PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than it saves
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts as ids of a model's vocabulary, one after the other.
+
+    Attributes:
+        ids: (n_tokens,) integers.
+        offsets: (n_texts + 1,); text i is ``ids[offsets[i]:offsets[i + 1]]``.
+    """
+
+    ids: npt.NDArray[np.integer]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> npt.NDArray[np.integer]:
+        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens in each text, (n_texts,)."""
+        return np.diff(self.offsets)
+
+    def select(self, indices: npt.ArrayLike) -> "Documents":
+        """The texts at ``indices``, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])])
+        ids = np.concatenate([self[i] for i in chosen]) if len(chosen) else self.ids[:0]
+        return Documents(ids, offsets)
+
+    def backwards(self) -> "Documents":
+        """Each text read from its end, for a backward model."""
+        ids = np.concatenate([self[i][::-1] for i in range(len(self))]) if len(self) else self.ids
+        return Documents(ids, self.offsets)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokenised texts before any model's vocabulary: ids into the corpus's own list of distinct tokens.
+
+    Attributes:
+        types: the distinct tokens in order of first appearance.
+        counts: (n_types,) how often each occurs.
+        ids: (n_tokens,) places in ``types``, usually memory-mapped.
+        offsets: (n_texts + 1,) where each text starts.
+    """
+
+    types: list[str]
+    counts: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.integer]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def numericalize(self, vocabulary: Vocabulary) -> Documents:
+        """The same texts as ids of ``vocabulary``."""
+        dtype = np.uint16 if len(vocabulary) <= 2**16 else np.int32
+        table = np.array(vocabulary.encode(self.types), dtype=dtype)
+        return Documents(table[self.ids], self.offsets)
+
+
+def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path | None = None) -> Corpus:
+    """Tokenise texts, or find that the same texts were tokenised before.
+
+    Args:
+        texts: the texts.
+        tokenizer: what splits them.
+        cache: where results are kept by content hash; default ``files.cache_folder()``.
+    """
+    folder = (cache or cache_folder()) / "corpora" / _content_hash(texts, tokenizer)
+    if not (folder / "offsets.npy").is_file():
+        try:
+            with new_folder(folder) as temporary:
+                _write_corpus(texts, tokenizer, temporary)
+        except UlmfitError:
+            if not (folder / "offsets.npy").is_file():  # else another process was faster, with the same content
+                raise
+    return Corpus(
+        types=json.loads((folder / "types.json").read_text(encoding="utf-8")),
+        counts=np.load(folder / "counts.npy"),
+        ids=_memory_map(folder / "ids.bin"),
+        offsets=np.load(folder / "offsets.npy"),
+    )
+
+
+def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> Documents:
+    """Texts -> ids in memory, without touching the cache: for prediction."""
+    encoded = [np.array(vocabulary.encode(tokens), dtype=np.int32) for tokens in tokenizer(texts)]
+    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
+    return Documents(np.concatenate(encoded) if encoded else np.zeros(0, np.int32), offsets)
+
+
+def _memory_map(path: Path) -> npt.NDArray[np.integer]:
+    return np.memmap(path, dtype=np.int32, mode="r") if path.stat().st_size else np.zeros(0, np.int32)
+
+
+def _content_hash(texts: Sequence[str], tokenizer: Tokenizer) -> str:
+    digest = hashlib.sha256(tokenizer.fingerprint().encode())
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:
+    index: dict[str, int] = {}
+    counts = np.zeros(1024, np.int64)
+    lengths: list[npt.NDArray[np.int64]] = []
+    with (folder / "ids.bin").open("wb") as file:
+        for types, local_ids, chunk_lengths in _tokenize_chunks(texts, tokenizer):
+            table = np.fromiter((index.setdefault(token, len(index)) for token in types), np.int32, len(types))
+            ids = table[local_ids]
+            while len(counts) < len(index):
+                counts = np.concatenate([counts, np.zeros_like(counts)])
+            counts[: len(index)] += np.bincount(ids, minlength=len(index))
+            lengths.append(chunk_lengths)
+            file.write(ids.tobytes())
+    (folder / "types.json").write_text(json.dumps(list(index)), encoding="utf-8")
+    np.save(folder / "counts.npy", counts[: len(index)])
+    np.save(folder / "offsets.npy", np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
+
+
+Chunk = tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]
+_worker_tokenizer: Tokenizer
+
+
+def _tokenize_chunk(texts: list[str]) -> Chunk:
+    index: dict[str, int] = {}
+    ids: list[int] = []
+    lengths: list[int] = []
+    for tokens in _worker_tokenizer(texts):
+        ids.extend([index.setdefault(token, len(index)) for token in tokens])
+        lengths.append(len(tokens))
+    return list(index), np.array(ids, np.int32), np.array(lengths, np.int64)
+
+
+def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Chunk]:
+    """Chunks in order; in worker processes where there is enough to do and the platform forks."""
+    global _worker_tokenizer
+    _worker_tokenizer = tokenizer
+    source = iter(texts)
+    chunks = iter(lambda: list(islice(source, CHUNK)), [])
+    characters = sum(map(len, texts))
+    workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    with bar(total=len(texts), description="tokenising", unit="text") as progress:
+        if workers > 1 and characters > PARALLEL_FROM:
+            next(tokenizer(["warm up"]))  # load spaCy and fastai once, before the fork
+            with multiprocessing.get_context("fork").Pool(workers) as pool:
+                for chunk in pool.imap(_tokenize_chunk, chunks):
+                    yield chunk
+                    progress.update(len(chunk[2]))
+        else:
+            for chunk in map(_tokenize_chunk, chunks):
+                yield chunk
+                progress.update(len(chunk[2]))

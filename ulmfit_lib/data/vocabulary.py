@@ -1,0 +1,98 @@
+"""Tokens <-> ids."""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ulmfit_lib.data.tokenizing import SPECIAL_TOKENS
+from ulmfit_lib.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from ulmfit_lib.data.corpus import Corpus
+
+UNKNOWN, PAD, START = SPECIAL_TOKENS[:3]
+
+
+class Vocabulary:
+    """A fixed list of tokens; a token's id is its place in the list.
+
+    >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "good", "film"])
+    >>> vocabulary.encode(["xxbos", "good", "grief"])
+    [2, 9, 0]
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self.tokens = tuple(tokens)
+        missing = [token for token in (UNKNOWN, PAD, START) if token not in self.index]
+        if missing:
+            raise ValueError(f"a vocabulary needs the tokens {', '.join(missing)}")
+
+    @classmethod
+    def from_corpus(cls, corpus: "Corpus", *, max_size: int = 30_000, min_count: int = 3) -> "Vocabulary":
+        """The special tokens, then the corpus's commonest tokens: at most ``max_size`` in all.
+
+        A token needs ``min_count`` occurrences. Ties go to the token seen first, so the result is reproducible.
+        """
+        special = set(SPECIAL_TOKENS)
+        by_count = np.argsort(-corpus.counts, kind="stable")
+        common = [corpus.types[i] for i in by_count[: max_size + len(special)] if corpus.counts[i] >= min_count]
+        return cls([*SPECIAL_TOKENS, *(token for token in common if token not in special)][:max_size])
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Token -> id; where a list from elsewhere repeats a token, its first id."""
+        return {token: position for position, token in reversed(list(enumerate(self.tokens)))}
+
+    @property
+    def unknown_id(self) -> int:
+        """The id that stands for every token outside the list."""
+        return self.index[UNKNOWN]
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up a batch."""
+        return self.index[PAD]
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of tokens; a token outside the list becomes ``unknown_id``."""
+        index, unknown = self.index, self.unknown_id
+        return [index.get(token, unknown) for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Tokens of ids."""
+        return [self.tokens[i] for i in ids]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    def save(self, path: Path) -> None:
+        """Write a JSON list, index = id (tokens can hold newlines, so never one a line)."""
+        path.write_text(json.dumps(self.tokens, ensure_ascii=True, indent=0), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtifactError: the file is missing, no JSON, or no list of strings.
+        """
+        try:
+            tokens: Sequence[str] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: no readable vocabulary ({error})") from error
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ArtifactError(f"{path}: a vocabulary is a JSON list of strings, and this is not")
+        try:
+            return cls(tokens)
+        except ValueError as error:
+            raise ArtifactError(f"{path}: {error}") from error

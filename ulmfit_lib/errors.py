@@ -1,0 +1,21 @@
+"""What can go wrong, said in one sentence that a user can act on."""
+
+
+class UlmfitError(Exception):
+    """Base of every error that this library raises on purpose; the command line prints its message and exits 2."""
+
+
+class DataError(UlmfitError):
+    """The texts or labels cannot be used: the message names the file, the row or the column, and the way out."""
+
+
+class ArtifactError(UlmfitError):
+    """A saved model cannot be read or written: the message names the file at fault."""
+
+
+class OptionError(UlmfitError):
+    """An argument or option has a value that does not fit: the message gives the value and the choices."""
+
+
+class TrainingError(UlmfitError):
+    """Training cannot go on: the message says at which step and what to try."""

@@ -1,0 +1,1 @@
+"""How good, how sure: scores, the baseline, plots; knows nothing of torch."""

@@ -1,0 +1,90 @@
+"""Folders that appear whole or not at all, and where the cache lives."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ulmfit_lib.errors import ArtifactError
+
+
+def cache_folder() -> Path:
+    """Where tokenised corpora and checkpoints are kept: ``$ULMFIT_CACHE``, else the user's cache folder."""
+    if chosen := os.environ.get("ULMFIT_CACHE"):
+        return Path(chosen)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ulmfit_lib"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ulmfit_lib"
+
+
+def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+    """Say early, before hours of training, that a result could not be written to ``path``.
+
+    Raises:
+        ArtifactError: something is there already and ``overwrite`` is off, or it is no saved model.
+    """
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ArtifactError(f"{path}: exists already; choose another place or pass --overwrite (overwrite=True)")
+    if not (path / "config.json").is_file():
+        raise ArtifactError(f"{path}: exists and is no saved model, so it is not overwritten; choose another place")
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary sibling to fill; at the end it is synced and takes the place of ``path``.
+
+    If the block fails, the sibling is removed and ``path`` stays as it was.
+
+    Raises:
+        ArtifactError: ``path`` exists and may not be replaced, or cannot be written.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        _sync(temporary)
+        if path.exists():
+            replaced = path.parent / f".{path.name}.{os.getpid()}.replaced"
+            path.rename(replaced)
+            temporary.rename(path)
+            shutil.rmtree(replaced)
+        else:
+            temporary.rename(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path``, sync it, and rename it into place."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        _sync(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return  # Windows cannot open a folder for syncing
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

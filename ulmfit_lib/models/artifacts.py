@@ -1,0 +1,232 @@
+"""One folder format for every model: JSON and safetensors, no pickle; safe to load from strangers."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ulmfit_lib.data.tokenizing import Tokenizer, load_tokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.files import new_folder
+from ulmfit_lib.models.awd_lstm import PAD_ID, Architecture
+
+FORMAT, FORMAT_VERSION = "ulmfit", 1
+PRECISIONS = ("float32", "float16", "int8")
+DIRECTIONS = ("forward", "backward")
+_SCALE = ".scale"
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """What an artifact's folder holds, checked as far as it can be without knowing the kind.
+
+    Attributes:
+        path: the folder it was read from.
+        config: ``config.json``.
+        architecture: sizes of the encoder.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        tensors: float32, by name, the direction first: ``forward.encoder.weight``.
+        training: ``training.json``: arguments, history, scores.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    architecture: Architecture
+    vocabulary: Vocabulary
+    tokenizer: Tokenizer
+    tensors: dict[str, Tensor]
+    training: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose name starts with ``prefix.``, without it."""
+        start = prefix + "."
+        return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+
+    def directions(self) -> tuple[str, ...]:
+        """The directions that it holds, forward first.
+
+        Raises:
+            ArtifactError: ``config.json`` names none that is known.
+        """
+        direction = self.config.get("direction")
+        if direction == "both":
+            return DIRECTIONS
+        if direction in DIRECTIONS:
+            return (direction,)
+        raise ArtifactError(f"{self.path / 'config.json'}: direction {direction!r}; known are forward, backward, both")
+
+    def check_tensors(self, expected: dict[str, tuple[int, ...]]) -> None:
+        """Compare names and shapes.
+
+        Raises:
+            ArtifactError: a tensor is missing, unexpected, of another shape, or not finite.
+        """
+        file = self.path / "model.safetensors"
+        if missing := sorted(expected.keys() - self.tensors.keys()):
+            raise ArtifactError(f"{file}: tensor {missing[0]} is missing")
+        if extra := sorted(self.tensors.keys() - expected.keys()):
+            raise ArtifactError(f"{file}: tensor {extra[0]} is not part of this kind of model")
+        for name, shape in expected.items():
+            if tuple(self.tensors[name].shape) != shape:
+                raise ArtifactError(f"{file}: tensor {name} has shape {tuple(self.tensors[name].shape)}, not {shape}")
+            if not torch.isfinite(self.tensors[name]).all():
+                raise ArtifactError(f"{file}: tensor {name} holds values that are no numbers")
+
+
+def save_artifact(
+    path: Path,
+    *,
+    kind: str,
+    architecture: Architecture,
+    direction: str,
+    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
+    tensors: dict[str, Tensor],
+    training: dict[str, Any],
+    card: str,
+    config: dict[str, Any] | None = None,
+    files: dict[str, bytes] | None = None,
+    precision: str = "float32",
+    overwrite: bool = False,
+) -> None:
+    """Write a model's folder whole or not at all.
+
+    Args:
+        path: the folder to make.
+        kind: ``language-model`` or ``classifier``.
+        architecture: sizes of the encoder.
+        direction: ``forward``, ``backward`` or ``both``.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        tensors: by name, float32.
+        training: JSON-ready record of how it came to be.
+        card: the model card, Markdown.
+        config: more entries of ``config.json``.
+        files: more files, by name.
+        precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
+        overwrite: replace a model that is there.
+
+    Raises:
+        ArtifactError: the place is taken or cannot be written.
+    """
+    versions = {package: version(package) for package in ("torch", "fastai", "spacy")}
+    whole_config = {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind, "architecture": architecture.config(),
+        "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": versions,
+    }  # fmt: skip
+    with new_folder(path, overwrite=overwrite) as folder:
+        _write_json(folder / "config.json", whole_config)
+        _write_json(folder / "training.json", training)
+        vocabulary.save(folder / "vocab.json")
+        tokenizer.save(folder)
+        save_file(_store(tensors, precision), folder / "model.safetensors")
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+
+
+def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
+    """Read a model's folder, trusting nothing in it.
+
+    Raises:
+        ArtifactError: names the file at fault: missing, damaged, of another kind, from a newer version.
+    """
+    config = read_config(path)
+    if kind and config["kind"] != kind:
+        raise ArtifactError(f"{path}: this is a {config['kind']}, and a {kind} is needed here")
+    sizes = config.get("architecture")
+    names = ("embedding", "hidden", "layers")
+    if not isinstance(sizes, dict) or sizes.get("name") != "awd-lstm":
+        raise ArtifactError(f"{path / 'config.json'}: architecture {sizes!r} is not an awd-lstm")
+    if not all(type(sizes.get(name)) is int and 0 < sizes[name] < 2**16 for name in names) or sizes["layers"] > 64:
+        raise ArtifactError(f"{path / 'config.json'}: the architecture's sizes {sizes} are out of range")
+    if not isinstance(config.get("tokenizer"), dict):
+        raise ArtifactError(f"{path / 'config.json'}: it describes no tokenizer")
+    vocabulary = Vocabulary.load(path / "vocab.json")
+    if vocabulary.pad_id != PAD_ID:
+        raise ArtifactError(f"{path / 'vocab.json'}: xxpad is at {vocabulary.pad_id} and must be at {PAD_ID}")
+    try:
+        tensors = _restore(load_file(path / "model.safetensors"))
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise ArtifactError(f"{path / 'model.safetensors'}: damaged or missing ({error})") from error
+    return Artifact(
+        path=path,
+        config=config,
+        architecture=Architecture(**{name: sizes[name] for name in names}),
+        vocabulary=vocabulary,
+        tokenizer=load_tokenizer(config["tokenizer"], path),
+        tensors=tensors,
+        training=_read_json(path / "training.json"),
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model folder's ``config.json``, checked for format, version and kind.
+
+    Raises:
+        ArtifactError: no model there, or one from a newer version.
+    """
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
+    if not (path / "config.json").is_file():
+        raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
+    config = _read_json(path / "config.json")
+    if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
+        raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")
+    found = config.get("format_version")
+    if type(found) is not int or not 1 <= found <= FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path / 'config.json'}: format version {found!r}; this ulmfit_lib reads up to {FORMAT_VERSION}, "
+            f"so install a newer one: pip install -U ulmfit-lib"
+        )
+    return config
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: missing or damaged ({error})") from error
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path}: a JSON object is needed")
+    return value
+
+
+def _store(tensors: dict[str, Tensor], precision: str) -> dict[str, Tensor]:
+    if precision not in PRECISIONS:
+        raise ArtifactError(f"precision {precision!r}; known are {', '.join(PRECISIONS)}")
+    stored: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if precision == "int8" and tensor.ndim == 2:
+            scale = tensor.abs().amax(1).clamp_min(1e-12) / 127
+            stored[name] = (tensor / scale[:, None]).round().to(torch.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = tensor.to(torch.float32 if precision == "float32" else torch.float16).contiguous()
+    return stored
+
+
+def _restore(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    restored: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        if name.endswith(_SCALE):
+            continue
+        restored[name] = tensor.float()
+        if tensor.dtype == torch.int8:
+            scale = stored.get(name + _SCALE)
+            if scale is None or scale.shape != tensor.shape[:1]:
+                raise ValueError(f"tensor {name} lacks one scale per row")
+            restored[name] *= scale.float()[:, None]
+    return restored

@@ -1,0 +1,174 @@
+"""The architecture: fastai's AWD-LSTM with its state in the open, and the language model on top of it."""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fastai.text.models.awdlstm import AWD_LSTM, RNNDropout, WeightDropout
+from torch import Tensor, nn
+
+PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
+State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of an AWD-LSTM (Merity et al. 2018); the full ULMFiT size is 400 / 1152 / 3."""
+
+    embedding: int = 256
+    hidden: int = 512
+    layers: int = 3
+
+    @property
+    def widths(self) -> list[int]:
+        """Output width of each layer; the last one equals the embedding, so that the decoder can share it."""
+        return [self.hidden] * (self.layers - 1) + [self.embedding]
+
+    def weight_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor of a language model."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "encoder.weight": (vocab_size, self.embedding),
+            "decoder.bias": (vocab_size,),
+        }
+        for layer, (n_in, n_out) in enumerate(zip([self.embedding, *self.widths], self.widths, strict=False)):
+            shapes[f"rnns.{layer}.weight_ih"] = (4 * n_out, n_in)
+            shapes[f"rnns.{layer}.weight_hh"] = (4 * n_out, n_out)
+            shapes[f"rnns.{layer}.bias_ih"] = shapes[f"rnns.{layer}.bias_hh"] = (4 * n_out,)
+        return shapes
+
+    def config(self) -> dict[str, Any]:
+        """As ``config.json`` holds it."""
+        return {"name": "awd-lstm", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Dropout probabilities of an AWD-LSTM, by place."""
+
+    output: float = 0.0
+    input: float = 0.0
+    weight: float = 0.0
+    embedding: float = 0.0
+    hidden: float = 0.0
+
+    def scaled(self, factor: float) -> "Dropouts":
+        """All probabilities times ``factor``."""
+        return Dropouts(**{place: p * factor for place, p in asdict(self).items()})
+
+
+class Encoder(AWD_LSTM):
+    """fastai's AWD-LSTM, but with the recurrent state as argument and result, and every layer's output returned."""
+
+    def __init__(self, architecture: Architecture, vocab_size: int, dropouts: Dropouts | None = None) -> None:
+        dropouts = dropouts or Dropouts()
+        super().__init__(
+            vocab_size, architecture.embedding, architecture.hidden, architecture.layers, pad_token=PAD_ID,
+            hidden_p=dropouts.hidden, input_p=dropouts.input, embed_p=dropouts.embedding, weight_p=dropouts.weight,
+        )  # fmt: skip
+        self.architecture, self.vocab_size = architecture, vocab_size
+
+    def _one_rnn(self, n_in: int, n_out: int, bidir: bool, weight_p: float, layer: int) -> nn.Module:
+        rnn = nn.LSTM(n_in, n_out, batch_first=True)
+        return WeightDropout(rnn, weight_p) if weight_p else rnn  # fastai's WeightDropout breaks at probability 0
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
+        """Read tokens.
+
+        Args:
+            ids: (batch, time) token ids.
+            state: what an earlier call returned for the tokens before; None at the start of a text.
+
+        Returns:
+            Each layer's output, (batch, time, width), and the state after the last token.
+        """
+        if state is None:
+            zeros = [self.encoder.weight.new_zeros(1, len(ids), width) for width in self.architecture.widths]
+            state = [(zero, zero) for zero in zeros]
+        output = self.input_dp(self.encoder_dp(ids))
+        outputs: list[Tensor] = []
+        new_state: State = []
+        for rnn, dropout, layer_state in zip(self.rnns, self.hidden_dps, state, strict=True):
+            output, last = rnn(output, layer_state)
+            new_state.append(last)
+            if len(outputs) < self.n_layers - 1:
+                output = dropout(output)
+            outputs.append(output)
+        return outputs, new_state
+
+    def named_weights(self) -> dict[str, nn.Parameter]:
+        """The parameters under our stable names; weight dropout's raw matrix counts as ``weight_hh``."""
+        named: dict[str, nn.Parameter] = {"encoder.weight": self.encoder.weight}
+        for layer, rnn in enumerate(self.rnns):
+            for name, parameter in rnn.named_parameters():
+                stable = re.sub(r"^module\.|_l0(_raw)?$", "", name)
+                named[f"rnns.{layer}.{stable}"] = parameter
+        return named
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters in groups for discriminative rates, lowest first: the embedding, then each LSTM layer."""
+        return [[self.encoder.weight], *([*rnn.parameters()] for rnn in self.rnns)]
+
+
+class LanguageModelNet(nn.Module):
+    """An encoder and a decoder tied to its embedding; carries its state from batch to batch of one stream."""
+
+    def __init__(self, architecture: Architecture, vocab_size: int, dropouts: Dropouts | None = None) -> None:
+        super().__init__()
+        self.encoder = Encoder(architecture, vocab_size, dropouts)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.output_dropout = RNNDropout((dropouts or Dropouts()).output)
+        self.state: State | None = None
+        self.mixed_precision = False
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for the matrix products while a training run asks for it; measured results stay in float32."""
+        return torch.autocast(self.bias.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
+
+    def reset(self) -> None:
+        """Forget the stream: the next batch starts new texts."""
+        self.state = None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(batch, time) ids -> (batch, time, embedding) vectors; ``logits`` turns them into scores."""
+        if self.state is not None and self.state[0][0].shape[1] != len(ids):
+            self.state = None
+        with self.autocast():
+            outputs, state = self.encoder(ids, self.state)
+        self.state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
+        return self.output_dropout(outputs[-1])
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """(..., embedding) -> (..., vocabulary)."""
+        with self.autocast():
+            return F.linear(vectors, self.encoder.encoder.weight, self.bias).float()
+
+    def cross_entropies(self, vectors: Tensor, targets: Tensor, *, rows: int = 1024) -> Tensor:
+        """Exact nats for each target, (n,), from (n, embedding) vectors; ``rows`` at a time, to bound memory."""
+        pieces = zip(vectors.split(rows), targets.split(rows), strict=True)
+        return torch.cat([F.cross_entropy(self.logits(v), t, reduction="none") for v, t in pieces])
+
+    def named_weights(self) -> dict[str, nn.Parameter]:
+        """The parameters under our stable names, the tied matrix once."""
+        return {**self.encoder.named_weights(), "decoder.bias": self.bias}
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """LSTM layers from the lowest up, then embedding and decoder, which are one matrix (fastai's order)."""
+        embedding, *layers = self.encoder.layer_groups()
+        return [*layers, [*embedding, self.bias]]
+
+
+def copy_weights(module: Encoder | LanguageModelNet, weights: Weights) -> None:
+    """Set a module's parameters from tensors of the same names and shapes; extra tensors are ignored."""
+    with torch.no_grad():
+        for name, parameter in module.named_weights().items():
+            if weights[name].shape != parameter.shape:
+                raise ValueError(f"{name}: shape {tuple(weights[name].shape)}, expected {tuple(parameter.shape)}")
+            parameter.copy_(weights[name])
+
+
+def read_weights(module: Encoder | LanguageModelNet) -> Weights:
+    """A detached copy of a module's parameters, on the CPU."""
+    return {name: parameter.detach().cpu().clone() for name, parameter in module.named_weights().items()}

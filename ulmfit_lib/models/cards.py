@@ -1,0 +1,25 @@
+"""Model cards: what a model has read, how long, and how good it is, for the person who finds its folder."""
+
+from typing import Any
+
+
+def language_model_card(training: dict[str, Any], direction: str, vocab_size: int) -> str:
+    """A language model's README.md."""
+    lines = [f"# {training.get('name', 'Language model')}", ""]
+    lines += [f"An AWD-LSTM language model ({direction}, {vocab_size:,} tokens) for ulmfit_lib."]
+    for stage in training.get("stages", []):
+        lines += ["", f"## {stage['stage']}", ""]
+        lines += [f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in stage.items() if _worth(key, value)]
+    return "\n".join(lines) + "\n"
+
+
+def _worth(key: str, value: Any) -> bool:
+    return key not in ("stage", "history") and value not in (None, "", {}, [])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,29 @@
+"""Where to compute, and in what precision."""
+
+import torch
+
+from ulmfit_lib.errors import OptionError
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a GPU that CUDA sees, else the CPU; any other name is PyTorch's.
+
+    Raises:
+        OptionError: no such device, or no GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"device {name!r} is unknown; take auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(f"device {name!r}: PyTorch sees no GPU here; take auto or cpu")
+    return device
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 matrix products are faster than float32 ones there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()

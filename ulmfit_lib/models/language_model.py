@@ -1,0 +1,252 @@
+"""The language model that a user holds: perplexity, generation, save, load."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.corpus import Documents, encode_texts
+from ulmfit_lib.data.tokenizing import Tokenizer, detokenize
+from ulmfit_lib.data.vocabulary import START, UNKNOWN, Vocabulary
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.models.artifacts import DIRECTIONS, Artifact, load_artifact, save_artifact
+from ulmfit_lib.models.awd_lstm import Architecture, Dropouts, LanguageModelNet, Weights, copy_weights
+from ulmfit_lib.models.cards import language_model_card
+from ulmfit_lib.progress import track
+
+KIND = "language-model"
+WINDOW = 128  # tokens read at a time when scoring
+
+
+@dataclass(frozen=True)
+class LanguageModelScore:
+    """How well a language model predicts some texts, by the full softmax.
+
+    Attributes:
+        perplexity: exp(nats per token), an unknown word counting as one token.
+        perplexity_per_word: exp(nats per whitespace-separated word), comparable between tokenizers.
+        unknown_share: tokens outside the vocabulary, in [0, 1].
+        tokens: how many were predicted.
+        words: how many the texts hold.
+    """
+
+    perplexity: float
+    perplexity_per_word: float
+    unknown_share: float
+    tokens: int
+    words: int
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A trained AWD-LSTM language model with its tokenizer and vocabulary.
+
+    Attributes:
+        architecture: sizes.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        weights: for ``forward`` and/or ``backward``, tensors by name.
+        training: JSON-ready record of how it came to be.
+        base: name and sha256 of the model it went on from.
+    """
+
+    architecture: Architecture
+    vocabulary: Vocabulary
+    tokenizer: Tokenizer
+    weights: dict[str, Weights]
+    training: dict[str, Any] = field(default_factory=dict)
+    base: dict[str, str] | None = None
+
+    @property
+    def direction(self) -> str:
+        """``forward``, ``backward`` or ``both``."""
+        return "both" if len(self.weights) == 2 else next(iter(self.weights))
+
+    def directions(self, direction: str | None = None) -> tuple[str, ...]:
+        """The directions that ``direction`` asks for (None: all there are), forward first.
+
+        Raises:
+            OptionError: an unknown direction, or one that this model was not trained in.
+        """
+        wanted = direction or self.direction
+        if wanted not in (*DIRECTIONS, "both"):
+            raise OptionError(f"direction {wanted!r}; known are forward, backward, both")
+        chosen = DIRECTIONS if wanted == "both" else (wanted,)
+        if missing := [name for name in chosen if name not in self.weights]:
+            raise OptionError(
+                f"direction {wanted!r}: this language model is {self.direction} only; "
+                f"make a {missing[0]} one with: pretrain --direction {missing[0]}"
+            )
+        return chosen
+
+    def net(self, direction: str, dropouts: Dropouts | None = None) -> LanguageModelNet:
+        """A fresh PyTorch module with these weights; training it leaves this model as it is."""
+        net = LanguageModelNet(self.architecture, len(self.vocabulary), dropouts)
+        copy_weights(net, self.weights[direction])
+        return net.eval()
+
+    def sha256(self) -> str:
+        """A hash of weights and vocabulary, to name this exact model as a base."""
+        digest = hashlib.sha256(json.dumps(self.vocabulary.tokens).encode())
+        for direction, weights in sorted(self.weights.items()):
+            for name, tensor in sorted(weights.items()):
+                digest.update(f"{direction}.{name}".encode())
+                digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def perplexity(self, texts: Sequence[str]) -> float:
+        """exp(mean nats per token) of texts, by the full softmax; each text is read from its own start."""
+        return self.score(texts).perplexity
+
+    def score(self, texts: Sequence[str], *, device: str = "cpu") -> LanguageModelScore:
+        """Perplexity of texts, per token and per word; with both directions, of their mean loss.
+
+        Raises:
+            DataError: no text has a word.
+        """
+        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
+        n_targets = int((documents.lengths - 1).clip(min=0).sum())
+        words = sum(len(text.split()) for text in texts)
+        if not (n_targets and words):
+            raise DataError("no text with at least one word to measure perplexity on")
+        nats = sum(self._nats(documents, direction, device) for direction in self.weights) / len(self.weights)
+        unknown = int((documents.ids == self.vocabulary.unknown_id).sum())
+        return LanguageModelScore(
+            _exp(nats / n_targets), _exp(nats / words), unknown / n_targets, n_targets, words
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def _nats(self, documents: Documents, direction: str, device: str) -> float:
+        net = self.net(direction).to(device)
+        documents = documents.backwards() if direction == "backward" else documents
+        batches = list(text_batches(documents, pad_id=self.vocabulary.pad_id))
+        total = 0.0
+        for batch in track(batches, total=len(batches), description="scoring", unit="batch"):
+            ids, lengths = batch.ids.to(device), batch.lengths.to(device)
+            net.reset()
+            for left in range(0, ids.shape[1] - 1, WINDOW):
+                inputs, targets = ids[:, left : left + WINDOW], ids[:, left + 1 : left + WINDOW + 1]
+                vectors = net(inputs)[:, : targets.shape[1]]
+                real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
+                if real.any():
+                    total += float(net.cross_entropies(vectors[real], targets[real]).double().sum())
+        return total
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> str:
+        """Go on with ``prompt`` until the model ends the text or ``max_tokens`` are written.
+
+        Args:
+            prompt: how the text starts.
+            max_tokens: at most this many new tokens.
+            temperature: 0 takes the likeliest token each time; above 1 gets wilder.
+            top_k: draw from the k likeliest only; 0 means all.
+            top_p: draw from the likeliest tokens that make up this share of the probability.
+            seed: the same seed gives the same text.
+
+        Raises:
+            OptionError: a value out of range, or a model that only reads backward.
+        """
+        if "forward" not in self.weights:
+            raise OptionError("generate: this language model reads backward only, and writing goes forward")
+        if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or max_tokens < 1:
+            raise OptionError("generate: temperature and top_k start at 0, max_tokens at 1, and top_p is in (0, 1]")
+        net = self.net("forward")
+        generator = torch.Generator()
+        generator.manual_seed(seed) if seed is not None else generator.seed()
+        written = self.vocabulary.encode(next(iter(self.tokenizer([prompt]))))
+        never = [self.vocabulary.index[UNKNOWN], self.vocabulary.pad_id]
+        start = self.vocabulary.index[START]
+        vector = net(torch.tensor([written]))[:, -1]
+        for _ in range(max_tokens):
+            logits = net.logits(vector)[0]
+            logits[never] = -math.inf
+            token = _draw(logits, temperature, top_k, top_p, generator)
+            if token == start:  # texts follow each other in training: the next one starting means that this one ended
+                break
+            written.append(token)
+            vector = net(torch.tensor([[token]]))[:, -1]
+        return detokenize(self.vocabulary.decode(written))
+
+    def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
+        """Write this model to a folder, whole or not at all.
+
+        Args:
+            path: the folder to make.
+            precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size).
+            overwrite: replace a model that is there.
+
+        Raises:
+            ArtifactError: the place is taken or cannot be written.
+        """
+        save_artifact(
+            Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
+            vocabulary=self.vocabulary, tokenizer=self.tokenizer, training=self.training,
+            tensors={f"{way}.{name}": tensor for way, part in self.weights.items() for name, tensor in part.items()},
+            card=language_model_card(self.training, self.direction, len(self.vocabulary)),
+            config={"base": self.base}, precision=precision, overwrite=overwrite,
+        )  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LanguageModel":
+        """Read a language model's folder; safe with folders from strangers.
+
+        Raises:
+            ArtifactError: names the file at fault.
+        """
+        return cls.from_artifact(load_artifact(Path(path), kind=KIND))
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> "LanguageModel":
+        """From a folder that is already read."""
+        directions = artifact.directions()
+        shapes = artifact.architecture.weight_shapes(len(artifact.vocabulary))
+        artifact.check_tensors({f"{way}.{name}": shape for way in directions for name, shape in shapes.items()})
+        base = artifact.config.get("base")
+        if base is not None and not isinstance(base, dict):
+            raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} is no name and sha256")
+        return cls(
+            artifact.architecture, artifact.vocabulary, artifact.tokenizer,
+            {way: artifact.part(way) for way in directions}, artifact.training, base,
+        )  # fmt: skip
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | Path) -> "LanguageModel":
+        """A model by name (``wiki-en-small`` comes with the library) or from a folder of yours.
+
+        Raises:
+            ArtifactError: no such name or folder; the message lists the names.
+        """
+        from ulmfit_lib.models.pretrained import load_pretrained
+
+        return load_pretrained(name_or_folder)
+
+
+def _draw(logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
+    if temperature == 0:
+        return int(logits.argmax())
+    probabilities, tokens = (logits / temperature).softmax(0).sort(descending=True)
+    keep = probabilities.cumsum(0) - probabilities < top_p  # the first token past the share still counts
+    if top_k:
+        keep[top_k:] = False
+    return int(tokens[torch.multinomial(probabilities * keep, 1, generator=generator)])
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))

@@ -1,0 +1,41 @@
+"""One progress bar for everything long: on stderr, with an ETA, silent when nobody watches."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Switch progress bars and notes off (or on again) for this process."""
+    global _quiet
+    _quiet = quiet
+
+
+def note(message: str) -> None:
+    """Say something to a person on stderr, without tearing a running bar apart."""
+    if not _quiet:
+        tqdm.write(message, file=sys.stderr)
+
+
+def bar(*, total: float, description: str, unit: str, initial: float = 0) -> tqdm:
+    """A bar that the caller moves with ``update``; use it as a context manager."""
+    disable = True if _quiet or os.environ.get("ULMFIT_QUIET") else None  # None: silent when stderr is no terminal
+    return tqdm(
+        total=total, initial=initial, desc=description, unit=unit, unit_scale=True, disable=disable,
+        dynamic_ncols=True, leave=False, file=sys.stderr,
+    )  # fmt: skip
+
+
+def track(items: Iterable[Item], *, total: int, description: str, unit: str) -> Iterator[Item]:
+    """Pass items through while a bar counts them."""
+    with bar(total=total, description=description, unit=unit) as progress:
+        for item in items:
+            yield item
+            progress.update()

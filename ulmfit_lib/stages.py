@@ -1,0 +1,229 @@
+"""The stages of ULMFiT, each a function from values to a value. Read this first."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ulmfit_lib.data.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.models.artifacts import DIRECTIONS
+from ulmfit_lib.models.awd_lstm import Architecture, Dropouts, LanguageModelNet, Weights, copy_weights, read_weights
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+
+PRETRAIN = LanguageModelRecipe()
+FINE_TUNE = LanguageModelRecipe(
+    frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, schedule="slanted-triangular", betas=(0.8, 0.99),
+    dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, embedding=0.02, hidden=0.1), patience=2,
+)  # fmt: skip
+STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
+FEWEST_ROWS = 8
+
+
+def pretrain(
+    texts: Sequence[str],
+    *,
+    valid_texts: Sequence[str] | None = None,
+    name: str = "language-model",
+    language: str = "en",
+    tokens: str = "words",
+    vocab_size: int = 30_000,
+    min_count: int = 3,
+    architecture: Architecture | None = None,
+    direction: str = "forward",
+    recipe: LanguageModelRecipe = PRETRAIN,
+    epochs: int | None = None,
+    lr: float | None = None,
+    seed: int = 42,
+    device: str = "auto",
+    source: str = "",
+    checkpoint: Path | None = None,
+) -> LanguageModel:
+    """Stage 1: texts, such as Wikipedia's articles -> a language model of a language.
+
+    Args:
+        texts: what it reads.
+        valid_texts: what its perplexity is measured on; default a tenth of the texts, which it then does not read.
+        name: what the model is called in its card.
+        language: a spaCy code, such as ``en`` or ``de``.
+        tokens: ``words`` (spaCy) or ``subwords`` (SentencePiece, learnt from the texts).
+        vocab_size: tokens in the vocabulary, the special ones included.
+        min_count: a word needs this many occurrences.
+        architecture: sizes; default 256 / 512 / 3.
+        direction: ``forward``, ``backward`` or ``both``.
+        recipe: hyperparameters.
+        epochs: instead of the recipe's.
+        lr: instead of the recipe's.
+        seed: of weights, order and dropout.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        source: where the texts are from, for the card.
+        checkpoint: a folder for checkpoints; a run that was stopped goes on from there.
+
+    Raises:
+        DataError: too few texts.
+        OptionError: an unknown language, kind of tokens, direction or device.
+    """
+    train_texts, held_out = hold_out(texts, valid_texts, seed)
+    tokenizer: Tokenizer
+    if tokens == "subwords":
+        tokenizer = SubwordTokenizer.train(train_texts, size=vocab_size, language=language)
+        corpus = tokenize_corpus(train_texts, tokenizer)
+        vocabulary = Vocabulary(tokenizer.pieces())
+    elif tokens == "words":
+        tokenizer = WordTokenizer(language)
+        corpus = tokenize_corpus(train_texts, tokenizer)
+        vocabulary = Vocabulary.from_corpus(corpus, max_size=vocab_size, min_count=min_count)
+    else:
+        raise OptionError(f"tokens {tokens!r}; known are words, subwords")
+    architecture = architecture or Architecture()
+    directions = DIRECTIONS if direction == "both" else (direction,)
+    if not set(directions) <= set(DIRECTIONS):
+        raise OptionError(f"direction {direction!r}; known are forward, backward, both")
+    torch.manual_seed(seed)
+    initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
+    untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
+    return _train(
+        untrained, corpus, held_out, stage="pretrain", recipe=_override(recipe, epochs, lr), seed=seed,
+        device=device, source=source, checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def fit_lm(
+    texts: Sequence[str],
+    *,
+    base: LanguageModel,
+    valid_texts: Sequence[str] | None = None,
+    direction: str | None = None,
+    recipe: LanguageModelRecipe = FINE_TUNE,
+    epochs: int | None = None,
+    lr: float | None = None,
+    min_count: int = 3,
+    seed: int = 42,
+    device: str = "auto",
+    source: str = "",
+    checkpoint: Path | None = None,
+) -> LanguageModel:
+    """Stage 2: a language model -> one that has read your texts (ULMFiT, section 3.2).
+
+    Words of the texts that the base does not know join its vocabulary with the mean embedding. The tied embedding and
+    decoder train first, then all groups at discriminative rates; the epoch with the best validation loss is kept.
+
+    Args:
+        texts: all that it may read: labelled and unlabelled, but no test texts.
+        base: the language model to go on from; it stays as it is.
+        valid_texts: what each epoch is measured on; default a tenth of the texts, which it then does not read.
+        direction: ``forward``, ``backward``, ``both``; default all that the base has.
+        recipe: hyperparameters.
+        epochs: epochs with all groups training, instead of the recipe's.
+        lr: the highest rate, instead of the recipe's.
+        min_count: a new word needs this many occurrences.
+        seed: of order and dropout.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        source: where the texts are from, for the card.
+        checkpoint: a folder for checkpoints; a run that was stopped goes on from there.
+
+    Raises:
+        DataError: too few texts.
+        OptionError: a direction that the base lacks, or an unknown device.
+    """
+    directions = base.directions(direction)
+    train_texts, held_out = hold_out(texts, valid_texts, seed)
+    corpus = tokenize_corpus(train_texts, base.tokenizer)
+    found = Vocabulary.from_corpus(corpus, max_size=len(base.vocabulary), min_count=min_count)
+    new_words = [token for token in found.tokens if token not in base.vocabulary.index]
+    vocabulary = Vocabulary([*base.vocabulary.tokens, *new_words])
+    grown = LanguageModel(
+        base.architecture, vocabulary, base.tokenizer,
+        {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
+        {"name": "fine-tuned from " + base.training.get("name", "a language model"),
+         "stages": [*base.training.get("stages", [])]},
+        {"name": base.training.get("name", ""), "sha256": base.sha256()},
+    )  # fmt: skip
+    recipe = _override(recipe, epochs, lr)
+    rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
+    return _train(
+        grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def transfer_weights(weights: Weights, vocab_size: int) -> Weights:
+    """A language model's weights for a vocabulary that goes on after the old one: new words get the mean row."""
+    grown = dict(weights)
+    for name in ("encoder.weight", "decoder.bias"):
+        old = weights[name]
+        grown[name] = torch.cat([old, old.mean(0, keepdim=True).expand(vocab_size - len(old), *old.shape[1:])])
+    return grown
+
+
+def hold_out(
+    texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 500
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 500 at most.
+
+    Raises:
+        DataError: fewer than 2 texts.
+    """
+    if len(texts) < 2:
+        raise DataError(f"a language model needs at least 2 texts to read, and got {len(texts)}")
+    if valid_texts is not None:
+        return texts, valid_texts
+    count = min(most, max(1, round(len(texts) * fraction)))
+    chosen = set(np.random.default_rng(seed).choice(len(texts), count, replace=False).tolist())
+    parts = [text for i, text in enumerate(texts) if i not in chosen], [texts[i] for i in sorted(chosen)]
+    return parts
+
+
+def _train(
+    model: LanguageModel, corpus: Corpus, held_out: Sequence[str], *, stage: str, recipe: LanguageModelRecipe,
+    seed: int, device: str, source: str, checkpoint: Path | None,
+) -> LanguageModel:  # fmt: skip
+    """The common part of stages 1 and 2: train each direction, measure, and write down what was done."""
+    started, chosen_device = time.monotonic(), find_device(device)
+    train = corpus.numericalize(model.vocabulary)
+    valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
+    weights: dict[str, Weights] = {}
+    history: dict[str, Any] = {}
+    for direction in model.weights:
+        net = LanguageModelNet(model.architecture, len(model.vocabulary), recipe.dropouts)
+        copy_weights(net, model.weights[direction])
+        backward = direction == "backward"
+        history[direction] = train_language_model(
+            net, train.backwards() if backward else train, valid.backwards() if backward else valid, recipe,
+            seed=seed, device=chosen_device, description=f"{stage} {direction}",
+            checkpoint=checkpoint / direction if checkpoint else None,
+        )  # fmt: skip
+        weights[direction] = read_weights(net)
+    trained = replace(model, weights=weights)
+    record = {
+        "stage": stage, "source": source, "texts": len(corpus), "tokens_per_epoch": len(corpus.ids),
+        "unknown_share": float((train.ids == model.vocabulary.unknown_id).mean()),
+        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
+        "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
+        "history": history,
+    }  # fmt: skip
+    training = {**model.training, "stages": [*model.training.get("stages", []), record]}
+    return replace(trained, training=training)
+
+
+def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:
+    """fastai's random weights, and the decoder's bias at the log frequencies: sampled softmax needs that to take off."""
+    net = LanguageModelNet(architecture, len(vocabulary))
+    counts = np.bincount(corpus.numericalize(vocabulary).ids, minlength=len(vocabulary)) + 0.5
+    weights = read_weights(net)
+    weights["decoder.bias"] = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
+    return weights
+
+
+def _override(recipe: LanguageModelRecipe, epochs: int | None, lr: float | None) -> LanguageModelRecipe:
+    changes = {"epochs": epochs, "lr": lr}
+    return replace(recipe, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]

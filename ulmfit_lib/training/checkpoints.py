@@ -1,0 +1,86 @@
+"""Training that was stopped goes on where it was: weights, optimiser, state, random numbers, place in the data."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastai.callback.core import Callback, CancelEpochException
+
+from ulmfit_lib.files import write_file
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
+
+
+class Checkpointer(Callback):
+    """Save everything every ``every`` seconds and at each epoch; at the start of ``fit``, go on from what is there.
+
+    Args:
+        path: the checkpoint's file, written beside and renamed.
+        run: what the run is made of (arguments, data); a checkpoint of another run is ignored.
+        every: seconds between two writes.
+    """
+
+    order = 55  # after fastai's own bookkeeping and the state's reset, before schedules read the progress
+
+    def __init__(self, path: Path, *, run: str, every: float = 60) -> None:
+        super().__init__()
+        self.path, self.run_key, self.every = path, run, every
+        self.resumed: dict[str, Any] | None = None
+
+    def before_fit(self) -> None:
+        """Take over weights and optimiser of an earlier, unfinished run."""
+        self.resumed = self._load()
+        self.saved_at = time.monotonic()
+        if self.resumed is None:
+            return
+        self.learn.model.load_state_dict(self.resumed["model"])
+        self.learn.opt.opt.load_state_dict(self.resumed["optimizer"])
+        self.learn.history.restore(self.resumed["history"])
+        self.learn.dls.train.epoch = self.resumed["epoch"]
+
+    def before_epoch(self) -> None:
+        """Skip the epochs that are done."""
+        if self.resumed and self.learn.epoch < self.resumed["epoch"]:
+            raise CancelEpochException
+
+    def before_train(self) -> None:
+        """Skip the batches that are done, and restore the stream's state and the random numbers."""
+        if self.resumed is None:
+            return
+        done = self.resumed["batch"]
+        self.learn.dls.train.start = done
+        self.learn.pct_train += done / (len(self.learn.dls.train) * self.learn.n_epoch)
+        self.learn.model.state = self.resumed["state"]
+        self.learn.history.restore(self.resumed["history"])
+        torch.set_rng_state(self.resumed["rng"])
+        self.resumed = None
+
+    def after_batch(self) -> None:
+        """Save now and then."""
+        if self.learn.training and time.monotonic() - self.saved_at > self.every:
+            self._save(self.learn.epoch, self.learn.dls.train.position)
+
+    def after_epoch(self) -> None:
+        """Save with every epoch."""
+        self._save(self.learn.epoch + 1, 0)
+
+    def _save(self, epoch: int, batch: int) -> None:
+        model: LanguageModelNet = self.learn.model
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "run": self.run_key, "epoch": epoch, "batch": batch, "model": model.state_dict(),
+                "optimizer": self.learn.opt.opt.state_dict(), "state": model.state, "rng": torch.get_rng_state(),
+                "history": self.learn.history.snapshot(),
+            },
+            buffer,
+        )  # fmt: skip
+        write_file(self.path, buffer.getvalue())
+        self.saved_at = time.monotonic()
+
+    def _load(self) -> dict[str, Any] | None:
+        if not self.path.is_file():
+            return None
+        found: dict[str, Any] = torch.load(self.path, weights_only=True)
+        return found if found["run"] == self.run_key else None

@@ -1,0 +1,146 @@
+"""How a language model is trained: streams, loss, phases of unfreezing, checkpoints."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ulmfit_lib.data.batching import LanguageModelStream
+from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.models.awd_lstm import Dropouts, LanguageModelNet
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.training.checkpoints import Checkpointer
+from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.losses import SampledSoftmax
+from ulmfit_lib.training.schedules import Schedule, discriminative_lrs, one_cycle, slanted_triangular
+
+SCHEDULES: dict[str, Schedule] = {"slanted-triangular": slanted_triangular, "one-cycle": one_cycle}
+
+
+@dataclass(frozen=True)
+class LanguageModelRecipe:
+    """Hyperparameters of language-model training.
+
+    Attributes:
+        frozen_epochs: epochs with only the last group training (tied embedding and decoder), before all train.
+        epochs: epochs with all groups training.
+        lr: the highest group's maximal rate.
+        decay: each lower group's rate is the next one's divided by this (ULMFiT 3.2); 1 for one rate.
+        schedule: ``slanted-triangular`` or ``one-cycle``.
+        batch_size: rows of the token stream.
+        window: tokens per row and step (BPTT).
+        samples: words in the sampled softmax; 0 uses the whole vocabulary.
+        betas: AdamW's momenta.
+        weight_decay: AdamW's.
+        clip: the largest gradient norm; 0 clips nothing.
+        dropouts: by place.
+        patience: epochs without improvement before stopping; 0 never stops early.
+    """
+
+    frozen_epochs: int = 0
+    epochs: int = 1
+    lr: float = 3e-3
+    decay: float = 1.0
+    schedule: str = "one-cycle"
+    batch_size: int = 80
+    window: int = 64
+    samples: int = 2048
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dropouts: Dropouts = Dropouts()
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One call of ``fit``: which groups train, how long, and how fast."""
+
+    name: str
+    frozen_groups: int
+    epochs: int
+    lr: float
+
+
+def train_language_model(
+    net: LanguageModelNet,
+    train: Documents,
+    valid: Documents,
+    recipe: LanguageModelRecipe,
+    *,
+    seed: int,
+    device: torch.device,
+    description: str,
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 60,
+) -> list[Row]:
+    """Train ``net`` in place; afterwards it holds the best epoch's weights.
+
+    Args:
+        net: the model.
+        train: texts to learn from, as ids in reading order.
+        valid: texts to measure each epoch on; may be empty.
+        recipe: hyperparameters.
+        seed: of the texts' order, the dropout and the sampled words.
+        device: where to train.
+        description: what the progress bar says.
+        checkpoint: folder of checkpoints; a run that was stopped goes on from there.
+        checkpoint_every: seconds between two checkpoints.
+
+    Returns:
+        One row per epoch: training and validation loss in nats, perplexity, seconds.
+    """
+    torch.manual_seed(seed)
+    counts = np.bincount(train.ids, minlength=len(net.bias))
+    last = len(net.layer_groups()) - 1
+    phases = [
+        Phase("last group", last, recipe.frozen_epochs, recipe.lr / 2),
+        Phase("all groups", 0, recipe.epochs, recipe.lr),
+    ]
+    rows: list[Row] = []
+    key = run_key(train, recipe, seed)
+    net.mixed_precision = fast_bfloat16(device)
+    for number, phase in enumerate(phases):
+        if not phase.epochs:
+            continue
+        history = History(f"{description}, {phase.name}", patience=recipe.patience)
+        callbacks: list[Any] = [history]
+        if checkpoint:
+            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=key, every=checkpoint_every))
+        learner = build_learner(
+            net,
+            LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window, seed=seed + number),
+            LanguageModelStream(valid, batch_size=recipe.batch_size, window=recipe.window, shuffle=False),
+            loss=SampledSoftmax(net, counts, samples=recipe.samples),
+            groups=LanguageModelNet.layer_groups,
+            lrs=discriminative_lrs(phase.lr, last + 1, decay=recipe.decay),
+            schedule=SCHEDULES[recipe.schedule],
+            device=device,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+            clip=recipe.clip,
+            callbacks=callbacks,
+        )
+        learner.create_opt()
+        learner.freeze_to(phase.frozen_groups)
+        started = time.monotonic()
+        learner.fit(phase.epochs)
+        for row in history.rows:
+            rows.append({**row, "epoch": len(rows) + 1, "perplexity": float(np.exp(min(row["valid_loss"], 50)))})
+        rows[-1]["phase_seconds"] = time.monotonic() - started
+    net.mixed_precision = False
+    net.reset()
+    return rows
+
+
+def run_key(train: Documents, recipe: Any, seed: int) -> str:
+    """What tells one training run from another: the data, the hyperparameters, the seed."""
+    digest = hashlib.sha256(json.dumps([asdict(recipe), seed], sort_keys=True).encode())
+    digest.update(train.offsets.tobytes())
+    digest.update(np.ascontiguousarray(train.ids).tobytes())
+    return digest.hexdigest()

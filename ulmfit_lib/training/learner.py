@@ -1,0 +1,137 @@
+"""fastai's Learner, put together for our models; for fastai users, the way out of the library."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from fastai.callback.core import Callback, CancelFitException, TrainEvalCallback
+from fastai.callback.rnn import ModelResetter
+from fastai.callback.schedule import ParamScheduler
+from fastai.callback.training import GradientClip
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from fastai.optimizer import OptimWrapper
+from torch import nn
+
+from ulmfit_lib.errors import TrainingError
+from ulmfit_lib.progress import bar
+from ulmfit_lib.training.schedules import Schedule
+
+Row = dict[str, float]
+
+
+class History(Callback):
+    """Losses per epoch, the best epoch's weights, early stopping, and the progress bar.
+
+    Args:
+        description: what the bar says.
+        patience: epochs without a better validation loss after which training stops; 0 never stops.
+    """
+
+    order = 50
+
+    def __init__(self, description: str, *, patience: int = 0) -> None:
+        super().__init__()
+        self.description, self.patience = description, patience
+        self.rows: list[Row] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_loss, self.best_epoch = math.inf, -1
+
+    def before_fit(self) -> None:
+        """Open the bar."""
+        self.bar = bar(total=self.learn.n_epoch * len(self.learn.dls.train), description=self.description, unit="batch")
+
+    def before_train(self) -> None:
+        """Start an epoch's sums."""
+        self.loss_sum, self.n_targets = torch.zeros(()), 0
+
+    def before_validate(self) -> None:
+        """Keep the training loss, and start the validation's sums."""
+        self.train_loss = float(self.loss_sum / max(1, self.n_targets))
+        self.loss_sum, self.n_targets = torch.zeros(()), 0
+
+    def after_batch(self) -> None:
+        """Add up the loss; a loss that is no number ends the training."""
+        n = self.learn.yb[0].numel()
+        self.loss_sum = self.loss_sum + self.learn.loss.detach().float().cpu() * n
+        self.n_targets += n
+        if self.learn.training:
+            if not math.isfinite(float(self.learn.loss)):
+                raise TrainingError(
+                    f"the training loss is {float(self.learn.loss)} in epoch {self.learn.epoch + 1}, "
+                    f"batch {self.learn.iter + 1}; try a lower learning rate (--lr)"
+                )
+            self.bar.set_postfix(loss=f"{float(self.loss_sum) / self.n_targets:.3f}", refresh=False)
+            self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
+
+    def after_epoch(self) -> None:
+        """Write the epoch down; keep its weights if it is the best."""
+        valid_loss = float(self.loss_sum / self.n_targets) if self.n_targets else self.train_loss
+        self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
+        if valid_loss < self.best_loss:
+            self.best_loss, self.best_epoch = valid_loss, self.learn.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
+        elif self.patience and self.learn.epoch - self.best_epoch >= self.patience:
+            raise CancelFitException
+
+    def after_fit(self) -> None:
+        """Go back to the best epoch's weights."""
+        self.bar.close()
+        if self.best:
+            self.learn.model.load_state_dict(self.best)
+
+    def snapshot(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        sums = {"loss_sum": self.loss_sum, "n_targets": self.n_targets}
+        best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch}
+        return {"rows": self.rows, **sums, **best}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        vars(self).update(snapshot)
+
+
+def build_learner(
+    model: nn.Module,
+    train: Any,
+    valid: Any,
+    *,
+    loss: Callable[..., torch.Tensor],
+    groups: Callable[[Any], list[list[nn.Parameter]]],
+    lrs: Sequence[float],
+    schedule: Schedule,
+    device: torch.device,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.01,
+    clip: float = 0.0,
+    callbacks: Sequence[Callback] = (),
+) -> Learner:
+    """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
+
+    Args:
+        model: what is trained; ``reset`` is called where texts start.
+        train: batches with a length and ``to(device)``.
+        valid: likewise, measured after each epoch; may be empty.
+        loss: of the model's output and the targets.
+        groups: model -> its parameters, lowest group first.
+        lrs: the maximal rate of each group, in the same order.
+        schedule: progress in [0, 1] -> share of the maximal rate.
+        device: where to train.
+        betas: AdamW's momenta.
+        weight_decay: AdamW's, decoupled.
+        clip: the largest gradient norm; 0 clips nothing.
+        callbacks: more of fastai's.
+    """
+    scheduler = ParamScheduler({"lr": lambda progress: [lr * schedule(progress) for lr in lrs]})
+    clipping = [GradientClip(clip)] if clip else []
+    return Learner(
+        DataLoaders(train, valid, device=device),
+        model.to(device),
+        loss_func=loss,
+        opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=True),
+        splitter=groups,
+        cbs=[TrainEvalCallback, ModelResetter, scheduler, *clipping, *callbacks],
+        default_cbs=False,
+    )
