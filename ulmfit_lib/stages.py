@@ -4,19 +4,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from ulmfit_lib.data.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.artifacts import DIRECTIONS
-from ulmfit_lib.models.awd_lstm import Architecture, Dropouts, LanguageModelNet, Weights, copy_weights, read_weights
+from ulmfit_lib.models.awd_lstm import (
+    Architecture,
+    Dropouts,
+    Encoder,
+    LanguageModelNet,
+    Weights,
+    copy_weights,
+    read_weights,
+)
+from ulmfit_lib.models.classifier import TextClassifier, head_weights, pool_documents
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pooling import ClassifierNet, PooledEncoder
+from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
 PRETRAIN = LanguageModelRecipe()
@@ -24,6 +36,9 @@ FINE_TUNE = LanguageModelRecipe(
     frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, schedule="slanted-triangular", betas=(0.8, 0.99),
     dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, embedding=0.02, hidden=0.1), patience=2,
 )  # fmt: skip
+CLASSIFY = ClassifierRecipe()
+STRATEGIES = ("fine-tune", "features")
+Recipe = TypeVar("Recipe", LanguageModelRecipe, ClassifierRecipe)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
 FEWEST_ROWS = 8
 
@@ -91,7 +106,7 @@ def pretrain(
     initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
     untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
     return _train(
-        untrained, corpus, held_out, stage="pretrain", recipe=_override(recipe, epochs, lr), seed=seed,
+        untrained, corpus, held_out, stage="pretrain", recipe=override(recipe, epochs=epochs, lr=lr), seed=seed,
         device=device, source=source, checkpoint=checkpoint,
     )  # fmt: skip
 
@@ -147,13 +162,95 @@ def fit_lm(
          "stages": [*base.training.get("stages", [])]},
         {"name": base.training.get("name", ""), "sha256": base.sha256()},
     )  # fmt: skip
-    recipe = _override(recipe, epochs, lr)
+    recipe = override(recipe, epochs=epochs, lr=lr)
     rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
     return _train(
         grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
         checkpoint=checkpoint,
     )  # fmt: skip
+
+
+def fit_classifier(
+    data: TextTable,
+    *,
+    lm: LanguageModel,
+    direction: str | None = None,
+    strategy: str = "fine-tune",
+    recipe: ClassifierRecipe = CLASSIFY,
+    epochs: int | None = None,
+    lr: float | None = None,
+    class_weights: str | None = None,
+    label_smoothing: float | None = None,
+    valid: TextTable | None = None,
+    seed: int = 42,
+    device: str = "auto",
+) -> TextClassifier:
+    """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
+
+    The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, one group of the
+    encoder after the other joins, at discriminative rates.
+
+    Args:
+        data: texts with labels; rows without one are left out.
+        lm: the language model under it; it stays as it is.
+        direction: ``forward``, ``backward``, or ``both`` (averaged); default all that the language model has.
+        strategy: ``fine-tune``, or ``features`` for the head alone: seconds instead of minutes.
+        recipe: hyperparameters.
+        epochs: epochs with all groups, instead of the recipe's.
+        lr: the highest rate, instead of the recipe's.
+        class_weights: ``balanced``, or None, instead of the recipe's.
+        label_smoothing: of fine-tuning, instead of the recipe's.
+        valid: rows whose loss each epoch reports; they are not learnt from.
+        seed: of order, dropout and folds.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: labels that cannot be learnt from.
+        OptionError: an unknown strategy, direction or device.
+    """
+    if strategy not in STRATEGIES:
+        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
+    started, chosen_device = time.monotonic(), find_device(device)
+    table = data.labelled()
+    check_labels(table)
+    changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
+    recipe = override(recipe, epochs=epochs, lr=lr, **changes)
+    directions = lm.directions(direction)
+    untrained = TextClassifier(
+        table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=recipe.pooling,
+        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
+    )  # fmt: skip
+    targets = untrained.targets(table)
+    documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
+    held_out = None
+    if valid is not None:
+        valid_documents = tokenize_corpus(valid.labelled().texts, lm.tokenizer).numericalize(lm.vocabulary)
+        held_out = (valid_documents, untrained.targets(valid.labelled()))
+    weights: dict[str, Weights] = {}
+    heads: dict[str, Weights] = {}
+    history: dict[str, Any] = {}
+    for way in directions:
+        encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
+        copy_weights(encoder, lm.weights[way])
+        pooled = PooledEncoder(encoder, recipe.pooling)
+        features = pool_documents(pooled, documents, way, lm.vocabulary.pad_id, device=chosen_device)
+        head = fit_head(features, targets, recipe, seed=seed)
+        if strategy == "fine-tune":
+            turned = (lambda part: part.backwards()) if way == "backward" else (lambda part: part)
+            history[way] = fine_tune(
+                ClassifierNet(pooled, head), turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,
+                seed=seed, device=chosen_device, description=f"classifier {way}",
+                valid=(turned(held_out[0]), held_out[1]) if held_out else None,
+            )  # fmt: skip
+        weights[way], heads[way] = read_weights(encoder), head_weights(head)
+    record = {
+        "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
+        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
+        "recipe": asdict(recipe), "history": history,
+    }  # fmt: skip
+    training = {"name": "text classifier", "stages": [*lm.training.get("stages", []), record]}
+    return replace(untrained, weights=weights, heads=heads, training=training)
 
 
 def transfer_weights(weights: Weights, vocab_size: int) -> Weights:
@@ -224,6 +321,6 @@ def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus:
     return weights
 
 
-def _override(recipe: LanguageModelRecipe, epochs: int | None, lr: float | None) -> LanguageModelRecipe:
-    changes = {"epochs": epochs, "lr": lr}
-    return replace(recipe, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+def override(recipe: Recipe, **values: Any) -> Recipe:
+    """The recipe with those values that are not None."""
+    return replace(recipe, **{name: value for name, value in values.items() if value is not None})

@@ -20,7 +20,7 @@ from ulmfit_lib.models.awd_lstm import PAD_ID, Architecture
 FORMAT, FORMAT_VERSION = "ulmfit", 1
 PRECISIONS = ("float32", "float16", "int8")
 DIRECTIONS = ("forward", "backward")
-_SCALE = ".scale"
+_SCALE = ".row_scale"
 
 
 @dataclass(frozen=True, eq=False)

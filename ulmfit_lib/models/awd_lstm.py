@@ -82,18 +82,18 @@ class Encoder(AWD_LSTM):
             state: what an earlier call returned for the tokens before; None at the start of a text.
 
         Returns:
-            Each layer's output, (batch, time, width), and the state after the last token.
+            The embedded tokens and each layer's output, (batch, time, width), and the state after the last token.
         """
         if state is None:
             zeros = [self.encoder.weight.new_zeros(1, len(ids), width) for width in self.architecture.widths]
             state = [(zero, zero) for zero in zeros]
         output = self.input_dp(self.encoder_dp(ids))
-        outputs: list[Tensor] = []
+        outputs: list[Tensor] = [output]
         new_state: State = []
         for rnn, dropout, layer_state in zip(self.rnns, self.hidden_dps, state, strict=True):
             output, last = rnn(output, layer_state)
             new_state.append(last)
-            if len(outputs) < self.n_layers - 1:
+            if len(outputs) < self.n_layers:
                 output = dropout(output)
             outputs.append(output)
         return outputs, new_state

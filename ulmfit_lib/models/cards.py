@@ -5,8 +5,20 @@ from typing import Any
 
 def language_model_card(training: dict[str, Any], direction: str, vocab_size: int) -> str:
     """A language model's README.md."""
-    lines = [f"# {training.get('name', 'Language model')}", ""]
-    lines += [f"An AWD-LSTM language model ({direction}, {vocab_size:,} tokens) for ulmfit_lib."]
+    intro = f"An AWD-LSTM language model ({direction}, {vocab_size:,} tokens) for ulmfit_lib."
+    return _card(training, "Language model", [intro])
+
+
+def classifier_card(training: dict[str, Any], direction: str, classes: list[str]) -> str:
+    """A classifier's README.md."""
+    intro = [f"A ULMFiT text classifier ({direction}) for ulmfit_lib. Classes: {', '.join(classes)}."]
+    if report := training.get("report"):
+        intro += ["", report["sentence"]]
+    return _card(training, "Text classifier", intro)
+
+
+def _card(training: dict[str, Any], title: str, intro: list[str]) -> str:
+    lines = [f"# {training.get('name', title)}", "", *intro]
     for stage in training.get("stages", []):
         lines += ["", f"## {stage['stage']}", ""]
         lines += [f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in stage.items() if _worth(key, value)]

@@ -28,13 +28,14 @@ class History(Callback):
     Args:
         description: what the bar says.
         patience: epochs without a better validation loss after which training stops; 0 never stops.
+        keep_best: end with the weights of the best epoch rather than the last.
     """
 
     order = 50
 
-    def __init__(self, description: str, *, patience: int = 0) -> None:
+    def __init__(self, description: str, *, patience: int = 0, keep_best: bool = True) -> None:
         super().__init__()
-        self.description, self.patience = description, patience
+        self.description, self.patience, self.keep_best = description, patience, keep_best
         self.rows: list[Row] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss, self.best_epoch = math.inf, -1
@@ -72,7 +73,8 @@ class History(Callback):
         self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
         if valid_loss < self.best_loss:
             self.best_loss, self.best_epoch = valid_loss, self.learn.epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
+            if self.keep_best:
+                self.best = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
         elif self.patience and self.learn.epoch - self.best_epoch >= self.patience:
             raise CancelFitException
 

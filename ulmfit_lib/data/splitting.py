@@ -1,0 +1,20 @@
+"""Rows for training and rows for testing, each label in its proportion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[int]:
+    """Places of the rows to hold out: about ``fraction`` of each label, at least one, and never all.
+
+    A label with a single row is never held out.
+    """
+    generator = np.random.default_rng(seed)
+    held_out: list[int] = []
+    for label in sorted(set(labels)):
+        places = [i for i, other in enumerate(labels) if other == label]
+        count = min(max(1, round(len(places) * fraction)), len(places) - 1)
+        held_out += generator.permutation(places)[:count].tolist()
+    return sorted(held_out)

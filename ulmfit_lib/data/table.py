@@ -1,0 +1,121 @@
+"""Texts with labels, where they came from, and whether they can be learnt from."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.errors import DataError, OptionError
+
+MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
+LONG_LABEL = 60  # characters
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Texts, some or all with a label.
+
+    Attributes:
+        texts: the texts.
+        labels: each text's label; None where it has none.
+        rows: each text's row in its file, from 1, the header not counted.
+        source: the file's name.
+        skipped: rows left out because their text was blank.
+    """
+
+    texts: list[str]
+    labels: list[str | None]
+    rows: list[int]
+    source: str = "the data"
+    skipped: int = 0
+
+    @classmethod
+    def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
+        """From texts that are in memory already.
+
+        Raises:
+            DataError: not one label per text.
+        """
+        if labels is not None and len(labels) != len(texts):
+            raise DataError(f"{len(texts)} texts and {len(labels)} labels: one label (or None) per text is needed")
+        return cls(list(texts), list(labels or [None] * len(texts)), list(range(1, len(texts) + 1)))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def classes(self) -> list[str]:
+        """The distinct labels, sorted."""
+        return sorted({label for label in self.labels if label is not None})
+
+    def select(self, indices: Sequence[int]) -> "TextTable":
+        """The rows at ``indices``, in that order."""
+        return replace(
+            self,
+            texts=[self.texts[i] for i in indices],
+            labels=[self.labels[i] for i in indices],
+            rows=[self.rows[i] for i in indices],
+        )
+
+    def labelled(self) -> "TextTable":
+        """Only the rows with a label."""
+        return self.select([i for i, label in enumerate(self.labels) if label is not None])
+
+    def targets(self) -> list[str]:
+        """The labels of a table in which every row has one."""
+        return [label for label in self.labels if label is not None]
+
+    def split(self, test_fraction: float = 0.2, *, seed: int = 42) -> "tuple[TextTable, TextTable]":
+        """Training and test rows, each label in the same proportion.
+
+        Rows without a label, and all copies of a text, stay together: a text of the test rows is in no training row.
+
+        Raises:
+            OptionError: a fraction outside (0, 1).
+            DataError: what ``check_labels`` raises.
+        """
+        if not 0 < test_fraction < 1:
+            raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
+        check_labels(self)
+        candidates = [i for i, label in enumerate(self.labels) if label is not None]
+        chosen = stratified_split([self.labels[i] for i in candidates], test_fraction, seed)
+        test = [candidates[i] for i in chosen]
+        test_texts = {self.texts[i] for i in test}
+        train = [i for i in range(len(self)) if self.texts[i] not in test_texts]
+        return self.select(train), self.select(test)
+
+
+def check_labels(table: TextTable) -> None:
+    """Say what makes the labels impossible to learn from, before hours of training do.
+
+    Raises:
+        DataError: no label, one class, a label seen once, labels that look like free text, swapped columns.
+    """
+    labels = table.targets()
+    counts = Counter(labels)
+    if not counts:
+        raise DataError(f"{table.source}: no row has a label")
+    average = sum(map(len, labels)) / len(labels)
+    many = len(counts) > MANY_CLASSES and len(counts) > len(labels) / 3
+    if many or average > LONG_LABEL:
+        texts = [text for text, label in zip(table.texts, table.labels, strict=True) if label is not None]
+        if len(set(texts)) <= max(2, len(texts) / 3) and sum(map(len, texts)) / len(texts) < average:
+            raise DataError(
+                f"{table.source}: the labels look like texts and the texts like labels "
+                f"(for example {texts[0][:40]!r}): swap --text and --label"
+            )
+        raise DataError(
+            f"{table.source}: the label column looks like free text: {len(counts)} different values in "
+            f"{len(labels)} rows (for example {labels[0][:60]!r}); name the column of the classes with --label"
+        )
+    if len(counts) == 1:
+        raise DataError(
+            f"{table.source}: all {len(labels)} labelled rows have the label {labels[0]!r}; a classifier needs two"
+        )
+    if once := [label for label, count in counts.items() if count == 1]:
+        row = table.rows[table.labels.index(once[0])]
+        more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
+        raise DataError(
+            f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}; "
+            f"correct it, drop the row, or add at least one more example"
+        )

@@ -1,0 +1,122 @@
+"""The yardstick: TF-IDF of words and word pairs under logistic regression, and how to weigh it with ULMFiT."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+Floats = npt.NDArray[np.float64]
+
+
+def _vectorizer(**options: Any) -> Any:
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **options)
+
+
+def logistic_regression(*, strength: float, class_weights: str | None = None) -> Any:
+    """scikit-learn's logistic regression; ``strength`` is its C."""
+    return LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights)
+
+
+@dataclass(frozen=True, eq=False)
+class TfidfBaseline:
+    """TF-IDF (1- and 2-grams, sublinear counts) + logistic regression (C = 10), rebuilt from plain numbers.
+
+    Attributes:
+        terms: the vocabulary, by column.
+        idf: (n_terms,) inverse document frequencies.
+        coefficients: (n_classes or 1, n_terms).
+        intercepts: (n_classes or 1,).
+    """
+
+    terms: list[str]
+    idf: Floats
+    coefficients: Floats
+    intercepts: Floats
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], labels: Sequence[str], *, class_weights: str | None = None) -> "TfidfBaseline":
+        """Learn from texts and their labels; columns of probabilities follow the sorted labels."""
+        vectorizer = _vectorizer()
+        try:
+            matrix = vectorizer.fit_transform(texts)
+        except ValueError:  # no text has a word of two letters
+            vectorizer = _vectorizer(token_pattern=r"\S+")
+            matrix = vectorizer.fit_transform([f"{text} ." for text in texts])
+        model = logistic_regression(strength=10, class_weights=class_weights).fit(matrix, list(labels))
+        terms = vectorizer.get_feature_names_out().tolist()
+        return cls(terms, vectorizer.idf_, model.coef_, model.intercept_)
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """(n_texts, n_classes) probabilities."""
+        vectorizer = _vectorizer(vocabulary={term: column for column, term in enumerate(self.terms)})
+        vectorizer.idf_ = self.idf
+        scores = vectorizer.transform(texts) @ self.coefficients.T + self.intercepts
+        if scores.shape[1] == 1:  # two classes: one score
+            scores = np.hstack([np.zeros_like(scores), scores])
+        return softmax(scores)
+
+    def numbers(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The arrays to save, by name."""
+        arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercepts": self.intercepts}
+        return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+    def terms_json(self) -> bytes:
+        """The terms to save."""
+        return json.dumps(self.terms).encode()
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much ULMFiT and the baseline count: probabilities are multiplied, each to the power of its weight.
+
+    A weight of 0 leaves a part out; both at once also sharpen or soften the result, which calibrates it.
+    """
+
+    ulmfit: float = 1.0
+    baseline: float = 0.0
+
+    @classmethod
+    def fit(cls, ulmfit: Floats, baseline: Floats, targets: npt.NDArray[np.int64]) -> "Blend":
+        """The weights of least log loss on probabilities for rows that neither part has learnt from.
+
+        Args:
+            ulmfit: (n, n_classes) probabilities.
+            baseline: likewise.
+            targets: (n,) class numbers.
+        """
+        parts = np.log(np.clip(np.stack([ulmfit, baseline]), 1e-6, 1))
+
+        def loss(weights: Floats) -> float:
+            probabilities = softmax(np.tensordot(weights, parts, 1))
+            penalty = 1e-2 * float(np.square(weights - 0.5).sum())  # few rows: stay near the plain average
+            return penalty - float(np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).mean())
+
+        best = minimize(loss, x0=np.array([0.5, 0.5]), bounds=[(0, 10), (0, 10)], method="L-BFGS-B").x
+        return cls(*(round(float(weight), 4) for weight in best))
+
+    def apply(self, ulmfit: Floats, baseline: Floats) -> Floats:
+        """(n, n_classes) blended probabilities."""
+        parts = np.log(np.clip(np.stack([ulmfit, baseline]), 1e-6, 1))
+        return softmax(np.tensordot(np.array([self.ulmfit, self.baseline]), parts, 1))
+
+
+def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> list[tuple[Any, Any]]:
+    """Stratified train and test places, as many folds as the rarest class allows, ``most`` at most; [] below two."""
+    count = min(most, int(np.bincount(targets).min()))
+    if count < 2:
+        return []
+    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(targets)), targets))
+
+
+def softmax(scores: Floats) -> Floats:
+    """Rows of scores -> rows of probabilities."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)

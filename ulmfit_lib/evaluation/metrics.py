@@ -1,0 +1,80 @@
+"""Scores of predicted probabilities against the truth."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, f1_score
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How good predictions are.
+
+    Attributes:
+        n: rows scored.
+        accuracy: share of rows whose likeliest class is the true one.
+        low: lower end of accuracy's 95 % interval (Wilson).
+        high: its upper end.
+        macro_f1: mean over classes of the F1 score.
+        log_loss: mean nats of the true class.
+        calibration_error: mean gap between confidence and accuracy over 10 bins of confidence, weighted by rows.
+        confusion: (n_classes, n_classes) rows by true class, then by predicted class.
+        classes: their names, in order.
+    """
+
+    n: int
+    accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    log_loss: float
+    calibration_error: float
+    confusion: list[list[int]]
+    classes: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "accuracy": self.accuracy, "macro_f1": self.macro_f1, "log_loss": self.log_loss, "n": self.n,
+            "accuracy_95": [self.low, self.high], "calibration_error": self.calibration_error,
+            "classes": self.classes, "confusion": self.confusion,
+        }  # fmt: skip
+
+
+def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]) -> Scores:
+    """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1."""
+    n, predicted = len(targets), probabilities.argmax(1)
+    correct = predicted == targets
+    low, high = wilson_interval(int(correct.sum()), n)
+    true_probability = np.clip(probabilities[np.arange(n), targets], 1e-12, 1)
+    numbers = np.arange(len(classes))
+    return Scores(
+        n=n,
+        accuracy=float(correct.mean()),
+        low=low,
+        high=high,
+        macro_f1=float(f1_score(targets, predicted, average="macro", labels=np.unique(targets), zero_division=0)),
+        log_loss=float(-np.log(true_probability).mean()),
+        calibration_error=calibration_error(probabilities.max(1), correct),
+        confusion=confusion_matrix(targets, predicted, labels=numbers).tolist(),
+        classes=classes,
+    )
+
+
+def wilson_interval(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share, sensible for few rows too (Wilson 1927)."""
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    spread = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
+
+
+def calibration_error(
+    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 10
+) -> float:
+    """Expected calibration error: |confidence - accuracy| per bin of equal width, weighted by rows."""
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(float((confidence[places == b] - correct[places == b]).sum())) for b in range(bins)]
+    return sum(gaps) / len(confidence)

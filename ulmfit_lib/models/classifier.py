@@ -1,0 +1,265 @@
+"""The classifier that a user holds: predict, evaluate, save, load."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.corpus import Documents, encode_texts
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.tokenizing import Tokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.errors import ArtifactError, DataError
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
+from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
+from ulmfit_lib.models.awd_lstm import Architecture, Encoder, Weights, copy_weights
+from ulmfit_lib.models.cards import classifier_card
+from ulmfit_lib.models.pooling import POOLINGS, Head, PooledEncoder, pooled_width
+from ulmfit_lib.progress import bar
+
+KIND = "classifier"
+BASELINE_TERMS = "baseline_terms.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TextClassifier:
+    """A fine-tuned encoder and head per direction, and the TF-IDF baseline beside them if ``fit`` made one.
+
+    Attributes:
+        classes: the labels, in the order of every column of probabilities.
+        architecture: sizes of the encoder.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        weights: per direction, the encoder's tensors by name.
+        heads: per direction, the head's tensors by name.
+        pooling: how an encoder's outputs become one vector (``PooledEncoder``).
+        baseline: TF-IDF + logistic regression on the same labels.
+        blend: how much each part counts in predictions.
+        training: JSON-ready record of how it came to be.
+        base: name and sha256 of the language model under it.
+    """
+
+    classes: list[str]
+    architecture: Architecture
+    vocabulary: Vocabulary
+    tokenizer: Tokenizer
+    weights: dict[str, Weights]
+    heads: dict[str, Weights]
+    pooling: str
+    baseline: TfidfBaseline | None = None
+    blend: Blend = Blend()
+    training: dict[str, Any] = field(default_factory=dict)
+    base: dict[str, str] | None = None
+
+    @property
+    def direction(self) -> str:
+        """``forward``, ``backward`` or ``both``."""
+        return "both" if len(self.weights) == 2 else next(iter(self.weights))
+
+    def predict(self, texts: Sequence[str], *, device: str = "cpu") -> list[str]:
+        """The likeliest label of each text, in order."""
+        return [self.classes[i] for i in self.predict_proba(texts, device=device).argmax(1)]
+
+    def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
+        """(n_texts, n_classes) probabilities, columns in the order of ``classes``.
+
+        A text's probabilities do not depend on the texts beside it.
+
+        Raises:
+            DataError: something that is no string.
+        """
+        if isinstance(texts, str):
+            raise DataError("predict takes a list of texts, and got a single string: put it in [brackets]")
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"text {number} (from 0) is a {type(text).__name__}, not a string")
+        if not len(texts):
+            return np.zeros((0, len(self.classes)))
+        if self.baseline is None or not self.blend.baseline:
+            return self.ulmfit_proba(texts, device=device)
+        baseline = self.baseline.predict_proba(texts)
+        if not self.blend.ulmfit:
+            return self.blend.apply(baseline, baseline)
+        return self.blend.apply(self.ulmfit_proba(texts, device=device), baseline)
+
+    def ulmfit_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
+        """The same from the neural part alone: the directions' probabilities, averaged."""
+        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
+        parts = []
+        for direction, weights in self.weights.items():
+            encoder = Encoder(self.architecture, len(self.vocabulary))
+            copy_weights(encoder, weights)
+            pooled = pool_documents(
+                PooledEncoder(encoder, self.pooling), documents, direction, self.vocabulary.pad_id, device=device
+            )
+            with torch.inference_mode():
+                logits = build_head(self.heads[direction])(torch.from_numpy(pooled))
+            parts.append(softmax(logits.double().numpy()))
+        return np.asarray(np.mean(parts, axis=0), np.float64)
+
+    def evaluate(
+        self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None, *, device: str = "cpu"
+    ) -> Scores:
+        """Score predictions against true labels.
+
+        Args:
+            data: a table, whose rows without a label are left out, or texts.
+            labels: the texts' labels, if ``data`` is no table.
+            device: where to compute.
+
+        Raises:
+            DataError: no labels, or one that the classifier does not know.
+        """
+        table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
+        table = table.labelled()
+        if not len(table):
+            raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
+        return score(self.predict_proba(table.texts, device=device), self.targets(table), self.classes)
+
+    def targets(self, table: TextTable) -> npt.NDArray[np.int64]:
+        """Class numbers of a labelled table.
+
+        Raises:
+            DataError: a label that the classifier does not know.
+        """
+        index = {name: number for number, name in enumerate(self.classes)}
+        for row, label in zip(table.rows, table.targets(), strict=True):
+            if label not in index:
+                known = ", ".join(map(repr, self.classes[:20]))
+                raise DataError(f"{table.source}: row {row} has the label {label!r}; the classifier knows {known}")
+        return np.array([index[label] for label in table.targets()], np.int64)
+
+    def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
+        """Write this classifier to a folder, whole or not at all.
+
+        Args:
+            path: the folder to make.
+            precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size).
+            overwrite: replace a model that is there.
+
+        Raises:
+            ArtifactError: the place is taken or cannot be written.
+        """
+        tensors = {
+            f"{direction}.{part}{name}": tensor
+            for part, groups in (("", self.weights), ("head.", self.heads))
+            for direction, group in groups.items()
+            for name, tensor in group.items()
+        }
+        if self.baseline:
+            tensors |= {f"baseline.{name}": torch.from_numpy(a) for name, a in self.baseline.numbers().items()}
+        config = {
+            "classes": self.classes, "pooling": self.pooling, "base": self.base, "has_baseline": bool(self.baseline),
+            "blend": {"ulmfit": self.blend.ulmfit, "baseline": self.blend.baseline},
+        }  # fmt: skip
+        save_artifact(
+            Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
+            vocabulary=self.vocabulary, tokenizer=self.tokenizer, tensors=tensors, training=self.training,
+            card=classifier_card(self.training, self.direction, self.classes), config=config,
+            files={BASELINE_TERMS: self.baseline.terms_json()} if self.baseline else None,
+            precision=precision, overwrite=overwrite,
+        )  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TextClassifier":
+        """Read a classifier's folder; safe with folders from strangers.
+
+        Raises:
+            ArtifactError: names the file at fault.
+        """
+        return cls.from_artifact(load_artifact(Path(path), kind=KIND))
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> "TextClassifier":
+        """From a folder that is already read."""
+        config, file = artifact.config, artifact.path / "config.json"
+        classes, pooling, blend = config.get("classes"), config.get("pooling"), config.get("blend")
+        if not (isinstance(classes, list) and len(set(map(str, classes))) == len(classes) >= 2):
+            raise ArtifactError(f"{file}: classes {classes!r}: two or more different names are needed")
+        if not all(isinstance(name, str) for name in classes):
+            raise ArtifactError(f"{file}: the classes must be strings")
+        if pooling not in POOLINGS:
+            raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+        if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in ("ulmfit", "baseline"))):
+            raise ArtifactError(f"{file}: blend {blend!r}: two weights, not negative, are needed")
+        directions = artifact.directions()
+        shapes = artifact.architecture.weight_shapes(len(artifact.vocabulary))
+        del shapes["decoder.bias"]
+        expected = {f"{way}.{name}": shape for way in directions for name, shape in shapes.items()}
+        width = pooled_width(artifact.architecture, pooling)
+        for way in directions:
+            hidden = artifact.tensors.get(f"{way}.head.layers.1.bias", torch.zeros(0)).numel()
+            expected |= {
+                f"{way}.head.{name}": tuple(tensor.shape)
+                for name, tensor in head_weights(Head(width, len(classes), hidden=hidden)).items()
+            }
+        terms: list[str] = []
+        if config.get("has_baseline"):
+            terms = _read_terms(artifact.path / BASELINE_TERMS)
+            rows = 1 if len(classes) == 2 else len(classes)
+            expected |= {
+                "baseline.idf": (len(terms),), "baseline.coefficients": (rows, len(terms)),
+                "baseline.intercepts": (rows,),
+            }  # fmt: skip
+        artifact.check_tensors(expected)
+        numbers = {name: tensor.double().numpy() for name, tensor in artifact.part("baseline").items()}
+        parts = {way: artifact.part(way) for way in directions}
+        return cls(
+            classes, artifact.architecture, artifact.vocabulary, artifact.tokenizer,
+            {way: {name: part[name] for name in shapes} for way, part in parts.items()},
+            {way: artifact.part(f"{way}.head") for way in directions}, pooling,
+            TfidfBaseline(terms, **numbers) if config.get("has_baseline") else None,
+            Blend(float(blend["ulmfit"]), float(blend["baseline"])), artifact.training, config.get("base"),
+        )  # fmt: skip
+
+
+def pool_documents(
+    encoder: PooledEncoder, documents: Documents, direction: str, pad_id: int, *, device: str | torch.device = "cpu"
+) -> npt.NDArray[np.float32]:
+    """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
+    encoder = encoder.to(device).eval()
+    documents = documents.backwards() if direction == "backward" else documents
+    result = np.zeros((len(documents), pooled_width(encoder.encoder.architecture, encoder.pooling)), np.float32)
+    with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
+        for batch in text_batches(documents, pad_id=pad_id):
+            result[batch.indices] = encoder(batch.ids.to(device), batch.lengths.to(device)).cpu().numpy()
+            progress.update(len(batch.indices))
+    return result
+
+
+def build_head(weights: Weights) -> Head:
+    """A head, ready to predict, from its tensors."""
+    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
+    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
+    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
+    return head.eval()
+
+
+def head_weights(head: Head) -> Weights:
+    """A head's tensors by name, on the CPU."""
+    return {
+        name: tensor.detach().cpu().clone()
+        for name, tensor in head.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+
+
+def _read_terms(path: Path) -> list[str]:
+    try:
+        terms = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: the baseline's terms are missing or damaged ({error})") from error
+    if not (isinstance(terms, list) and all(isinstance(term, str) for term in terms) and len(set(terms)) == len(terms)):
+        raise ArtifactError(f"{path}: a JSON list of different strings is needed")
+    return terms

@@ -1,0 +1,109 @@
+"""Texts of any length -> one vector each: the encoder's outputs, pooled over time."""
+
+import torch
+from torch import Tensor, nn
+
+from ulmfit_lib.models.awd_lstm import Architecture, Encoder, State
+
+WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
+MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
+POOLINGS = ("concat", "layers")
+
+
+def pooled_width(architecture: Architecture, pooling: str) -> int:
+    """Numbers per text that ``PooledEncoder`` makes."""
+    if pooling == "concat":
+        return 3 * architecture.embedding
+    return architecture.embedding + sum(architecture.widths)
+
+
+class PooledEncoder(nn.Module):
+    """An encoder, pooled over all of a text's tokens.
+
+    Texts are padded on the right and masked, so a text's vector does not depend on what shares its batch.
+
+    Args:
+        encoder: the AWD-LSTM.
+        pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
+            the mean of the embeddings and of every layer, which tells more about a text when labels are few.
+    """
+
+    def __init__(self, encoder: Encoder, pooling: str) -> None:
+        super().__init__()
+        self.encoder, self.pooling = encoder, pooling
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Read whole texts: (batch, time) ids, padded on the right, and their (batch,) lengths -> (batch, width)."""
+        state: State | None = None
+        total = maximum = last = torch.zeros((), device=ids.device)
+        for left in range(0, ids.shape[1], WINDOW):
+            window = ids[:, left : left + WINDOW]
+            with torch.set_grad_enabled(torch.is_grad_enabled() and ids.shape[1] - left <= MOST_GRADIENT):
+                outputs, state = self.encoder(window, state)
+            state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
+            top = outputs[-1].float()
+            output = top if self.pooling == "concat" else torch.cat([o.float() for o in outputs], dim=2)
+            time = torch.arange(left, left + window.shape[1], device=ids.device)
+            real = (time < lengths[:, None])[:, :, None]  # (batch, window, 1)
+            total = total + output.masked_fill(~real, 0).sum(1)
+            if self.pooling == "concat":
+                highest = top.masked_fill(~real, -torch.inf).amax(1)
+                maximum = torch.maximum(maximum, highest) if left else highest
+                last = last + (top * (time == lengths[:, None] - 1)[:, :, None]).sum(1)
+        mean = total / lengths[:, None]
+        return torch.cat([mean, maximum, last], dim=1) if self.pooling == "concat" else mean
+
+
+class Head(nn.Module):
+    """Pooled vectors -> class scores.
+
+    Args:
+        width: numbers per text.
+        n_classes: scores per text.
+        hidden: width of the hidden layer (ULMFiT: 50, with batch norm, ReLU and dropout); 0 for a linear head.
+        dropout: probability, before each linear layer.
+    """
+
+    def __init__(self, width: int, n_classes: int, *, hidden: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        if hidden:
+            layers += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers)
+        self.output = nn.Linear(hidden or width, n_classes)
+
+    def standardize(self, features: Tensor) -> None:
+        """Remember mean and spread of (n, width) pooled vectors, so that every number weighs the same."""
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(features.std(0).nan_to_num(1.0).clamp_min(1e-6))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(batch, width) -> (batch, n_classes) logits."""
+        logits: Tensor = self.output(self.layers((pooled - self.mean) / self.scale))
+        return logits
+
+
+class ClassifierNet(nn.Module):
+    """A pooled encoder under a head."""
+
+    state: State | None = None  # for checkpoints, which know language models too; texts here start from nothing
+
+    def __init__(self, pooled: PooledEncoder, head: Head, *, mixed_precision: bool = False) -> None:
+        super().__init__()
+        self.pooled, self.head, self.mixed_precision = pooled, head, mixed_precision
+
+    def reset(self) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, time) ids and (batch,) lengths -> (batch, n_classes) logits."""
+        with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+            pooled = self.pooled(ids, lengths)
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The embedding, each LSTM layer, the head: lowest first."""
+        return [*self.pooled.encoder.layer_groups(), [*self.head.parameters()]]

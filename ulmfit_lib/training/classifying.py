@@ -1,0 +1,222 @@
+"""How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.evaluation.baseline import folds, logistic_regression
+from ulmfit_lib.models.awd_lstm import Dropouts
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.models.pooling import ClassifierNet, Head
+from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, slanted_triangular
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
+CHOOSING_ROWS = 5000  # rows that the choice of C looks at
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """Hyperparameters of the classifier.
+
+    Attributes:
+        pooling: ``layers`` or ``concat`` (``models.pooling``).
+        head_hidden: width of the head's hidden layer; 0 for a linear head.
+        head_dropout: before each linear layer of the head.
+        head_epochs: epochs of a head with a hidden layer on the frozen encoder; a linear one is solved exactly.
+        phase_epochs: epochs of each phase of gradual unfreezing, in which one more group joins.
+        epochs: epochs with all groups, at the end.
+        lr: the highest group's maximal rate.
+        decay: each lower group's rate is the next one's divided by this (ULMFiT 3.2).
+        batch_size: texts per step, at most.
+        batch_tokens: tokens per step, padding included, at most.
+        betas: AdamW's momenta.
+        weight_decay: AdamW's.
+        clip: the largest gradient norm.
+        dropouts: of the encoder, by place.
+        label_smoothing: share of a label's probability that is spread over all classes.
+        class_weights: ``balanced`` weighs each class by its rarity; None counts each row once.
+    """
+
+    pooling: str = "layers"
+    head_hidden: int = 0
+    head_dropout: float = 0.1
+    head_epochs: int = 30
+    phase_epochs: int = 1
+    epochs: int = 2
+    lr: float = 2e-3
+    decay: float = 2.6
+    batch_size: int = 32
+    batch_tokens: int = 16_000
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    dropouts: Dropouts = Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2)
+    label_smoothing: float = 0.0
+    class_weights: str | None = None
+
+
+class ClassifierBatches:
+    """Length-sorted batches of texts with their targets, in a new order each epoch.
+
+    Iterating yields ``(ids, lengths, targets)``: (batch, time), (batch,), (batch,), all int64.
+    """
+
+    def __init__(
+        self, documents: Documents, targets: npt.NDArray[np.int64], *, recipe: ClassifierRecipe, pad_id: int, seed: int
+    ) -> None:
+        self.documents, self.targets, self.recipe = documents, torch.from_numpy(targets), recipe
+        self.pad_id, self.seed, self.epoch = pad_id, seed, 0
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> "ClassifierBatches":
+        """Yield batches on ``device``."""
+        self.device = device
+        return self
+
+    def _batches(self) -> list[Any]:
+        return list(
+            text_batches(
+                self.documents, pad_id=self.pad_id, max_texts=self.recipe.batch_size,
+                max_tokens=self.recipe.batch_tokens, shuffle=np.random.default_rng([self.seed, self.epoch]),
+            )
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self._batches()) if len(self.documents) else 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        batches = self._batches() if len(self.documents) else []
+        self.epoch += 1
+        for batch in batches:
+            targets = self.targets[torch.from_numpy(batch.indices)]
+            yield batch.ids.to(self.device), batch.lengths.to(self.device), targets.to(self.device)
+
+
+def fit_head(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
+) -> Head:
+    """A head for pooled vectors of a frozen encoder, encoded once.
+
+    A linear head is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
+    """
+    n_classes = int(targets.max()) + 1
+    head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
+    inputs = torch.from_numpy(features)
+    head.standardize(inputs)
+    if recipe.head_hidden:
+        return _fit_hidden_head(head, inputs, torch.from_numpy(targets), recipe, seed)
+    standard = ((inputs - head.mean) / head.scale).numpy()
+    model = _solve(standard, targets, choose_strength(standard, targets, recipe, seed), recipe)
+    weight, bias = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
+    if len(weight) == 1:  # two classes: scikit-learn gives one score, for the second
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    with torch.no_grad():
+        head.output.weight.copy_(weight)
+        head.output.bias.copy_(bias)
+    return head.eval()
+
+
+def choose_strength(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, seed: int
+) -> float:
+    """The C of least cross-validated log loss; the middle one where a class is too rare for two folds."""
+    rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
+    features, targets = features[rows], targets[rows]
+    splits = folds(targets, most=3, seed=seed)
+    if not splits:
+        return STRENGTHS[len(STRENGTHS) // 2]
+
+    def loss(strength: float) -> float:
+        total = 0.0
+        for train, test in splits:
+            probabilities = _solve(features[train], targets[train], strength, recipe).predict_proba(features[test])
+            total -= float(np.log(np.clip(probabilities[np.arange(len(test)), targets[test]], 1e-12, 1)).sum())
+        return total
+
+    return min(STRENGTHS, key=loss)
+
+
+def fine_tune(
+    net: ClassifierNet,
+    documents: Documents,
+    targets: npt.NDArray[np.int64],
+    recipe: ClassifierRecipe,
+    *,
+    pad_id: int,
+    seed: int,
+    device: torch.device,
+    description: str,
+    valid: tuple[Documents, npt.NDArray[np.int64]] | None = None,
+) -> list[Row]:
+    """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
+
+    One more group joins in each phase, from the top layer down, every phase with its own slanted triangle and
+    discriminative rates; then all groups train together.
+
+    Returns:
+        One row per epoch: training and validation loss in nats.
+    """
+    torch.manual_seed(seed)
+    net.mixed_precision = fast_bfloat16(device)
+    n_groups = len(net.layer_groups())
+    phases = [(group, recipe.phase_epochs) for group in gradual_unfreezing(n_groups)[1:]] + [(0, recipe.epochs)]
+    counts = np.bincount(targets)
+    weights = torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32, device=device)
+
+    def loss(logits: Tensor, truth: Tensor) -> Tensor:
+        chosen = weights if recipe.class_weights == "balanced" else None
+        return F.cross_entropy(logits, truth, weight=chosen, label_smoothing=recipe.label_smoothing)
+
+    def batches(part: tuple[Documents, npt.NDArray[np.int64]], order: int) -> ClassifierBatches:
+        return ClassifierBatches(*part, recipe=recipe, pad_id=pad_id, seed=order)
+
+    nothing = documents.select([]), targets[:0]
+    rows: list[Row] = []
+    for number, (first_group, epochs) in enumerate(phases):
+        if not epochs:
+            continue
+        history = History(f"{description}, {n_groups - first_group} of {n_groups} groups", keep_best=False)
+        learner = build_learner(
+            net, batches((documents, targets), seed + number), batches(valid or nothing, 0), loss=loss,
+            groups=ClassifierNet.layer_groups, lrs=discriminative_lrs(recipe.lr, n_groups, decay=recipe.decay),
+            schedule=slanted_triangular, device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
+            clip=recipe.clip, callbacks=[history],
+        )  # fmt: skip
+        learner.create_opt()
+        learner.freeze_to(first_group)
+        learner.fit(epochs)
+        rows += [{**row, "epoch": len(rows) + 1 + i} for i, row in enumerate(history.rows)]
+    net.mixed_precision = False
+    return rows
+
+
+def _solve(features: Any, targets: Any, strength: float, recipe: ClassifierRecipe) -> Any:
+    return logistic_regression(strength=strength, class_weights=recipe.class_weights).fit(features, targets)
+
+
+def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: ClassifierRecipe, seed: int) -> Head:
+    torch.manual_seed(seed)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    size = max(2, min(recipe.batch_size, len(inputs)))
+    steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: recipe.lr * slanted_triangular(step / len(steps))
+    )
+    loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    head.train()
+    for _ in steps:
+        rows = torch.randperm(len(inputs))[:size]
+        optimizer.zero_grad()
+        loss(head(inputs[rows]), targets[rows]).backward()
+        optimizer.step()
+        scheduler.step()
+    return head.eval()
