@@ -41,6 +41,8 @@ STRATEGIES = ("fine-tune", "features")
 Recipe = TypeVar("Recipe", LanguageModelRecipe, ClassifierRecipe)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
 FEWEST_ROWS = 8
+CLASSIFIER_STEPS_PER_EPOCH = 20  # likewise for labelled texts
+FEWEST_TEXTS = 8
 
 
 def pretrain(
@@ -216,6 +218,8 @@ def fit_classifier(
     check_labels(table)
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
     recipe = override(recipe, epochs=epochs, lr=lr, **changes)
+    size = len(table) // CLASSIFIER_STEPS_PER_EPOCH
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_TEXTS, size)))
     directions = lm.directions(direction)
     untrained = TextClassifier(
         table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=recipe.pooling,
@@ -276,8 +280,7 @@ def hold_out(
         return texts, valid_texts
     count = min(most, max(1, round(len(texts) * fraction)))
     chosen = set(np.random.default_rng(seed).choice(len(texts), count, replace=False).tolist())
-    parts = [text for i, text in enumerate(texts) if i not in chosen], [texts[i] for i in sorted(chosen)]
-    return parts
+    return [text for i, text in enumerate(texts) if i not in chosen], [texts[i] for i in sorted(chosen)]
 
 
 def _train(
@@ -313,7 +316,7 @@ def _train(
 
 
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:
-    """fastai's random weights, and the decoder's bias at the log frequencies: sampled softmax needs that to take off."""
+    """fastai's random weights, but the decoder's bias at the log frequencies: sampled softmax needs that start."""
     net = LanguageModelNet(architecture, len(vocabulary))
     counts = np.bincount(corpus.numericalize(vocabulary).ids, minlength=len(vocabulary)) + 0.5
     weights = read_weights(net)

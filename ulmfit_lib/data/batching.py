@@ -44,8 +44,9 @@ class LanguageModelStream:
         rows = documents.ids[: self.batch_size * self._row_length].reshape(self.batch_size, self._row_length)
         start, self.start = self.start, 0
         self.epoch += 1
-        for self.position in range(start + 1, len(self) + 1):
-            left = (self.position - 1) * self.window
+        for batch in range(start, len(self)):
+            self.position = batch + 1
+            left = batch * self.window
             piece = torch.from_numpy(rows[:, left : left + self.window + 1].astype(np.int64)).to(self.device)
             yield piece[:, :-1], piece[:, 1:]
 

@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,6 @@ DELIMITED = {".csv": ",", ".tsv": "\t"}
 COMPRESSED = (".gz", ".xz", ".zst")
 FORMATS = ".csv, .tsv, .jsonl, .parquet (also .gz, .xz or .zst), or a folder with one subfolder of .txt files per label"
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
-BIGGEST_CELL = 2**31 - 1
 
 
 def read_csv(
@@ -154,7 +154,7 @@ def _read_delimited(path: Path, content: str, delimiter: str, columns: Sequence[
         raise DataError(f"{path}: no column {missing[0]!r}; it has {_names(header)}")
     try:
         frame = pd.read_csv(
-            io.StringIO(content), sep=delimiter, dtype=str, keep_default_na=False, na_filter=False, skipinitialspace=False
+            io.StringIO(content), sep=delimiter, dtype=str, keep_default_na=False, na_filter=False
         )
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: {_parser_message(str(error))}") from error
@@ -169,8 +169,6 @@ def _read_delimited(path: Path, content: str, delimiter: str, columns: Sequence[
 
 
 def _parser_message(message: str) -> str:
-    import re
-
     if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
         expected, line, seen = found.groups()
         return (

@@ -164,7 +164,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,
-        training=_read_json(path / "training.json"),
+        training=read_json(path / "training.json"),
     )
 
 
@@ -178,7 +178,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
     if not (path / "config.json").is_file():
         raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
         raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")
     found = config.get("format_version")
@@ -194,7 +194,12 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or something else.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

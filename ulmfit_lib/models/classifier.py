@@ -54,7 +54,7 @@ class TextClassifier:
     heads: dict[str, Weights]
     pooling: str
     baseline: TfidfBaseline | None = None
-    blend: Blend = Blend()
+    blend: Blend = field(default_factory=Blend)
     training: dict[str, Any] = field(default_factory=dict)
     base: dict[str, str] | None = None
 
@@ -82,12 +82,15 @@ class TextClassifier:
                 raise DataError(f"text {number} (from 0) is a {type(text).__name__}, not a string")
         if not len(texts):
             return np.zeros((0, len(self.classes)))
-        if self.baseline is None or not self.blend.baseline:
-            return self.ulmfit_proba(texts, device=device)
-        baseline = self.baseline.predict_proba(texts)
-        if not self.blend.ulmfit:
-            return self.blend.apply(baseline, baseline)
-        return self.blend.apply(self.ulmfit_proba(texts, device=device), baseline)
+        return self.probabilities(texts, device=device)["delivered"]
+
+    def probabilities(self, texts: Sequence[str], *, device: str = "cpu") -> dict[str, Floats]:
+        """What is ``delivered``, and the parts that it is made of: ``ulmfit`` and, if there is one, ``baseline``."""
+        if self.baseline is None:
+            ulmfit = self.ulmfit_proba(texts, device=device)
+            return {"delivered": ulmfit, "ulmfit": ulmfit}
+        parts = {"ulmfit": self.ulmfit_proba(texts, device=device), "baseline": self.baseline.predict_proba(texts)}
+        return {"delivered": self.blend.apply(**parts), **parts}
 
     def ulmfit_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
         """The same from the neural part alone: the directions' probabilities, averaged."""
@@ -118,10 +121,16 @@ class TextClassifier:
             DataError: no labels, or one that the classifier does not know.
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
-        table = table.labelled()
+        return self.evaluate_parts(table, device=device)["delivered"]
+
+    def evaluate_parts(self, data: TextTable, *, device: str = "cpu") -> dict[str, Scores]:
+        """The scores of what is ``delivered``, of ``ulmfit`` and of the ``baseline``, on a table's labelled rows."""
+        table = data.labelled()
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
-        return score(self.predict_proba(table.texts, device=device), self.targets(table), self.classes)
+        targets = self.targets(table)
+        probabilities = self.probabilities(table.texts, device=device)
+        return {part: score(p, targets, self.classes) for part, p in probabilities.items()}
 
     def targets(self, table: TextTable) -> npt.NDArray[np.int64]:
         """Class numbers of a labelled table.

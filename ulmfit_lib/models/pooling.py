@@ -64,6 +64,9 @@ class Head(nn.Module):
         dropout: probability, before each linear layer.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int, n_classes: int, *, hidden: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))

@@ -1,8 +1,11 @@
 """A name -> a language model: those that come with the library, or a folder of yours."""
 
 from pathlib import Path
+from typing import Any
 
+from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.models.artifacts import read_config, read_json
 from ulmfit_lib.models.language_model import LanguageModel
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
@@ -33,3 +36,34 @@ def load_pretrained(name_or_folder: str | Path) -> LanguageModel:
     model = LanguageModel.load(path)
     model.training.setdefault("name", path.name)
     return model
+
+
+def describe_embedded() -> list[dict[str, Any]]:
+    """What ``models`` lists, one entry per embedded language model."""
+    return [describe_model(EMBEDDED / name) for name in embedded_models()]
+
+
+def describe_model(path: Path) -> dict[str, Any]:
+    """What a model's folder says about itself, without reading the weights.
+
+    Raises:
+        ArtifactError: no model there.
+    """
+    config = read_config(path)
+    training = read_json(path / "training.json")
+    described = {
+        "name": path.name,
+        "kind": config["kind"],
+        "direction": config.get("direction"),
+        "language": config.get("tokenizer", {}).get("language"),
+        "tokenizer": config.get("tokenizer", {}).get("kind"),
+        "tokens": len(Vocabulary.load(path / "vocab.json")),
+        "architecture": config.get("architecture"),
+        "megabytes": sum(file.stat().st_size for file in path.iterdir()) / 1e6,
+        "base": config.get("base"),
+        "training": training,
+    }
+    if "classes" in config:
+        return {**described, "classes": config["classes"]}
+    stages = training.get("stages") or [{}]
+    return {**described, "perplexity": stages[-1].get("validation", {}).get("perplexity", float("nan"))}

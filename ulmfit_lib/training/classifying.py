@@ -1,7 +1,7 @@
 """How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class ClassifierRecipe:
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     clip: float = 1.0
-    dropouts: Dropouts = Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2)
+    dropouts: Dropouts = field(default_factory=lambda: Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2))
     label_smoothing: float = 0.0
     class_weights: str | None = None
 

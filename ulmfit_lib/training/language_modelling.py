@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class LanguageModelRecipe:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.0
     clip: float = 1.0
-    dropouts: Dropouts = Dropouts()
+    dropouts: Dropouts = field(default_factory=Dropouts)
     patience: int = 0
 
 

@@ -92,7 +92,8 @@ class History(Callback):
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """From a checkpoint."""
-        vars(self).update(snapshot)
+        for name, value in snapshot.items():
+            setattr(self, name, value)
 
 
 def build_learner(

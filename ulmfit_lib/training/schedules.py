@@ -22,7 +22,7 @@ def slanted_triangular(progress: float, *, cut_frac: float = 0.1, ratio: float =
 
 
 def one_cycle(progress: float, *, warmup: float = 0.25, start: float = 0.04, end: float = 1e-5) -> float:
-    """The share of the maximal rate at ``progress`` in [0, 1]: cosine from ``start`` up to 1, cosine down to ``end``."""
+    """The share of the maximal rate at ``progress`` in [0, 1]: a cosine from ``start`` to 1, then one to ``end``."""
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2

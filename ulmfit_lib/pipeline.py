@@ -1,0 +1,253 @@
+"""All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import binomtest
+
+from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
+from ulmfit_lib.data.reading import read_csv
+from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
+from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.models.awd_lstm import Encoder, copy_weights
+from ulmfit_lib.models.classifier import TextClassifier, build_head, head_weights, pool_documents
+from ulmfit_lib.models.devices import fast_bfloat16, find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pooling import PooledEncoder
+from ulmfit_lib.progress import note
+from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override
+from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
+
+BASELINE_NAME = "TF-IDF + logistic regression"
+LM_TOKENS = 7_000_000  # that the language model reads by default, epoch after epoch: about 15 minutes of two cores
+MOST_LM_EPOCHS, FEWEST_LM_EPOCHS = 12, 1
+
+
+def fit_csv(
+    path: str | Path,
+    *,
+    text: str | Sequence[str],
+    label: str,
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    base: str | Path | LanguageModel = "wiki-en-small",
+    strategy: str = "features",
+    seed: int = 42,
+    device: str = "auto",
+) -> TextClassifier:
+    """A CSV of texts, some or all with labels -> a classifier: ``fit`` on ``read_csv``, the rest at its defaults."""
+    table = read_csv(path, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    return fit(table, base=base, strategy=strategy, seed=seed, device=device)
+
+
+def fit(
+    data: TextTable,
+    *,
+    base: str | Path | LanguageModel = "wiki-en-small",
+    direction: str | None = None,
+    strategy: str = "features",
+    test_fraction: float = 0.2,
+    lm_epochs: int | None = None,
+    class_weights: str | None = None,
+    with_baseline: bool = True,
+    seed: int = 42,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+) -> TextClassifier:
+    """All of ULMFiT from one table, and an honest word on what it is worth.
+
+    1. A fifth of the labelled rows is held out; no model reads them before they are scored.
+    2. The base goes on reading all other texts, labelled or not (``fit_lm``).
+    3. Classifiers learn the other rows' labels: ULMFiT, TF-IDF + logistic regression, and both weighed together by
+       log loss on rows of theirs that they had not learnt from. All are scored on the held-out rows.
+    4. What is delivered is the weighed pair, its classifiers now fitted to all labelled rows.
+
+    Args:
+        data: texts; a row without a label feeds the language model only.
+        base: a pretrained model's name, a folder, or a language model.
+        direction: ``forward``, ``backward`` or ``both``; default all that the base has.
+        strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower).
+        test_fraction: share of the labelled rows that is held out.
+        lm_epochs: epochs of the language model; default by the length of the texts.
+        class_weights: ``balanced`` or None.
+        with_baseline: off, ULMFiT alone is scored and delivered.
+        seed: of the split and all training.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: a folder for the language model's checkpoints.
+
+    Returns:
+        The classifier; its ``training["report"]`` holds the held-out scores and one sentence about them.
+
+    Raises:
+        DataError: labels that cannot be learnt from.
+        ArtifactError: no such base.
+        OptionError: an option out of range.
+    """
+    if strategy not in STRATEGIES:
+        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
+    started = time.monotonic()
+    check_labels(data)
+    base = base if isinstance(base, LanguageModel) else LanguageModel.from_pretrained(base)
+    train, test = data.split(test_fraction, seed=seed)
+    check_labels(train)
+    n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
+    epochs = lm_epochs or int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_LM_EPOCHS, MOST_LM_EPOCHS))
+    note(_plan(data, train, test, n_tokens, epochs, base, find_device(device), direction))
+    lm = fit_lm(
+        train.texts, base=base, direction=direction, epochs=epochs, seed=seed, device=device, source=data.source,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    recipe = override(CLASSIFY, class_weights=class_weights)
+    trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device)
+    report = _report(trial, train, test, device)
+    final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, blend=trial.blend)
+    stages = final.training["stages"]
+    stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
+    return replace(final, training={**final.training, "report": report, "stages": stages})
+
+
+def _fit_pair(
+    table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool, seed: int,
+    device: str, *, blend: Blend | None = None,
+) -> TextClassifier:  # fmt: skip
+    """ULMFiT and the baseline on a table's labelled rows, weighed by ``blend`` or by rows they did not learn from."""
+    labelled = table.labelled()
+    classifier = fit_classifier(labelled, lm=lm, strategy=strategy, recipe=recipe, seed=seed, device=device)
+    if not with_baseline:
+        return classifier
+    baseline = TfidfBaseline.fit(labelled.texts, labelled.targets(), class_weights=recipe.class_weights)
+    if blend is None:
+        blend = _weigh(labelled, classifier, lm, recipe, strategy, seed, device)
+    return replace(classifier, baseline=baseline, blend=blend)
+
+
+def _weigh(
+    table: TextTable, classifier: TextClassifier, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, seed: int,
+    device: str,
+) -> Blend:  # fmt: skip
+    """Weights for ULMFiT and the baseline from their predictions for folds that they had not learnt from."""
+    targets = classifier.targets(table)
+    splits = folds(targets, seed=seed)
+    if not splits:
+        return Blend(0.5, 0.5)
+    if strategy == "fine-tune":
+        splits = splits[:1]  # one fold costs as much as the whole classifier
+    ulmfit = np.zeros((len(table), len(classifier.classes)))
+    baseline = ulmfit.copy()
+    features = {} if strategy == "fine-tune" else _features(table, classifier, lm, device)
+    for train, test in splits:
+        part, rest = table.select(train), table.select(test)
+        baseline[test] = TfidfBaseline.fit(
+            part.texts, part.targets(), class_weights=recipe.class_weights
+        ).predict_proba(rest.texts)
+        if strategy == "fine-tune":
+            trial = fit_classifier(part, lm=lm, strategy=strategy, recipe=recipe, seed=seed, device=device)
+            ulmfit[test] = trial.ulmfit_proba(rest.texts, device=str(find_device(device)))
+        else:
+            heads = [_head_proba(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
+            ulmfit[test] = np.mean(heads, axis=0)
+    places = np.concatenate([test for _, test in splits])
+    return Blend.fit(ulmfit[places], baseline[places], targets[places])
+
+
+def _features(
+    table: TextTable, classifier: TextClassifier, lm: LanguageModel, device: str
+) -> dict[str, npt.NDArray[np.float32]]:
+    documents = encode_texts(table.texts, lm.tokenizer, lm.vocabulary)
+    features = {}
+    for way, weights in classifier.weights.items():
+        encoder = Encoder(lm.architecture, len(lm.vocabulary))
+        copy_weights(encoder, weights)
+        pooled = PooledEncoder(encoder, classifier.pooling)
+        features[way] = pool_documents(pooled, documents, way, lm.vocabulary.pad_id, device=find_device(device))
+    return features
+
+
+def _head_proba(
+    train: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], test: npt.NDArray[np.float32],
+    recipe: ClassifierRecipe, seed: int,
+) -> Floats:  # fmt: skip
+    head = build_head(head_weights(fit_head(train, targets, recipe, seed=seed)))
+    with torch.inference_mode():
+        return softmax(head(torch.from_numpy(test)).double().numpy())
+
+
+def _report(classifier: TextClassifier, train: TextTable, test: TextTable, device: str) -> dict[str, Any]:
+    """Scores on the held-out rows, and what they mean in one sentence."""
+    targets = classifier.targets(test)
+    probabilities = classifier.probabilities(test.texts, device=str(find_device(device)))
+    scores = {name: score(p, targets, classifier.classes) for name, p in probabilities.items()}
+    learnt = classifier.targets(train.labelled())
+    majority = float((targets == np.bincount(learnt).argmax()).mean())
+    correct = {name: p.argmax(1) == targets for name, p in probabilities.items()}
+    return {
+        "held_out_rows": len(test),
+        "labelled_rows": len(learnt),
+        "majority": majority,
+        **{name: s.as_dict() for name, s in scores.items()},
+        "blend": {"ulmfit": classifier.blend.ulmfit, "baseline": classifier.blend.baseline},
+        "sentence": _sentence(scores, correct, majority),
+    }
+
+
+def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_]], majority: float) -> str:
+    def shown(name: str) -> str:
+        s = scores[name]
+        return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"
+
+    ulmfit = scores["ulmfit"]
+    start = f"On {ulmfit.n} held-out rows, ULMFiT is right for {shown('ulmfit')}"
+    if "baseline" not in scores:
+        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %."
+    start += f", {BASELINE_NAME} for {shown('baseline')}, both weighed together for {shown('delivered')}"
+    start += f", always the commonest label for {100 * majority:.1f} %. "
+    ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
+    behind = int((~correct["delivered"] & correct["baseline"]).sum())
+    if ahead == behind:
+        verdict = "What is delivered (both) ties with the baseline alone, which is the simpler choice"
+    else:
+        better, worse = ("Both together win", "the baseline") if ahead > behind else ("The baseline wins", "both")
+        chance = binomtest(min(ahead, behind), ahead + behind).pvalue
+        doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
+        verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"
+    return start + verdict + "."
+
+
+def _plan(
+    data: TextTable, train: TextTable, test: TextTable, n_tokens: int, epochs: int, base: LanguageModel,
+    device: torch.device, direction: str | None,
+) -> str:  # fmt: skip
+    """What will happen, and about how long it will take here."""
+    rate = _tokens_per_second(base, device)
+    passes = (epochs + 1 + 0.5) * len(base.directions(direction))  # the first epoch is frozen; reading is faster
+    minutes = n_tokens * passes / rate / 60
+    shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
+    unlabelled = len(train) - len(train.labelled())
+    skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
+    return (
+        f"{data.source}: {len(train) - unlabelled} labelled rows to learn from, {unlabelled} unlabelled, "
+        f"{len(test)} held out{skipped}; {n_tokens:,} tokens, {epochs + 1} epochs of the language model: "
+        f"about {shown} on this machine."
+    )
+
+
+def _tokens_per_second(base: LanguageModel, device: torch.device) -> float:
+    """Time a training step's matrix products on this machine."""
+    net = base.net(next(iter(base.weights))).to(device).train()
+    net.mixed_precision = fast_bfloat16(device)
+    ids = torch.randint(len(base.vocabulary), (FINE_TUNE.batch_size, FINE_TUNE.window), device=device)
+    seconds = []
+    for _ in range(2):
+        started = time.monotonic()
+        net.reset()
+        net(ids).square().mean().backward()
+        seconds.append(time.monotonic() - started)
+    return 0.7 * ids.numel() / min(seconds)  # the rest goes to the softmax and the optimiser
