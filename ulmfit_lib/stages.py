@@ -40,7 +40,7 @@ CLASSIFY = ClassifierRecipe()
 STRATEGIES = ("fine-tune", "features")
 Recipe = TypeVar("Recipe", LanguageModelRecipe, ClassifierRecipe)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
-FEWEST_ROWS = 8
+FEWEST_ROWS = 4
 CLASSIFIER_STEPS_PER_EPOCH = 20  # likewise for labelled texts
 FEWEST_TEXTS = 8
 

@@ -68,20 +68,22 @@ class TextTable:
     def split(self, test_fraction: float = 0.2, *, seed: int = 42) -> "tuple[TextTable, TextTable]":
         """Training and test rows, each label in the same proportion.
 
-        Rows without a label, and all copies of a text, stay together: a text of the test rows is in no training row.
+        Rows without a label train. All copies of a text stay together: a text of the test rows is in no training row.
 
         Raises:
             OptionError: a fraction outside (0, 1).
-            DataError: what ``check_labels`` raises.
+            DataError: what ``check_labels`` raises, or too few different texts.
         """
         if not 0 < test_fraction < 1:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
         check_labels(self)
-        candidates = [i for i, label in enumerate(self.labels) if label is not None]
-        chosen = stratified_split([self.labels[i] for i in candidates], test_fraction, seed)
-        test = [candidates[i] for i in chosen]
-        test_texts = {self.texts[i] for i in test}
-        train = [i for i in range(len(self)) if self.texts[i] not in test_texts]
+        label_of = {text: label for text, label in zip(self.texts, self.labels, strict=True) if label is not None}
+        texts = list(label_of)
+        held_out = {texts[i] for i in stratified_split(list(label_of.values()), test_fraction, seed)}
+        if not held_out:
+            raise DataError(f"{self.source}: every label has a single text, in copies, so none can be held out")
+        train = [i for i, text in enumerate(self.texts) if text not in held_out]
+        test = [i for i, text in enumerate(self.texts) if text in held_out and self.labels[i] is not None]
         return self.select(train), self.select(test)
 
 

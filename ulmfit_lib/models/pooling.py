@@ -78,9 +78,10 @@ class Head(nn.Module):
         self.output = nn.Linear(hidden or width, n_classes)
 
     def standardize(self, features: Tensor) -> None:
-        """Remember mean and spread of (n, width) pooled vectors, so that every number weighs the same."""
+        """Remember mean and spread of (n, width) pooled vectors, so that every number weighs about the same."""
+        spread = features.std(0).nan_to_num(1.0)
         self.mean.copy_(features.mean(0))
-        self.scale.copy_(features.std(0).nan_to_num(1.0).clamp_min(1e-6))
+        self.scale.copy_(spread.clamp_min(0.1 * float(spread.mean()) + 1e-6))  # nearly constant ones must not explode
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(batch, width) -> (batch, n_classes) logits."""

@@ -62,8 +62,9 @@ class Checkpointer(Callback):
             self._save(self.learn.epoch, self.learn.dls.train.position)
 
     def after_epoch(self) -> None:
-        """Save with every epoch."""
-        self._save(self.learn.epoch + 1, 0)
+        """Save with every epoch, but not those that a resumed run skips."""
+        if self.resumed is None:
+            self._save(self.learn.epoch + 1, 0)
 
     def _save(self, epoch: int, batch: int) -> None:
         model: LanguageModelNet = self.learn.model

@@ -103,7 +103,7 @@ def train_language_model(
         Phase("all groups", 0, recipe.epochs, recipe.lr),
     ]
     rows: list[Row] = []
-    key = run_key(train, recipe, seed)
+    key = run_key(net, train, recipe, seed)
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):
         if not phase.epochs:
@@ -138,9 +138,11 @@ def train_language_model(
     return rows
 
 
-def run_key(train: Documents, recipe: Any, seed: int) -> str:
-    """What tells one training run from another: the data, the hyperparameters, the seed."""
+def run_key(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe, seed: int) -> str:
+    """What tells one training run from another: where it starts, the data, the hyperparameters, the seed."""
     digest = hashlib.sha256(json.dumps([asdict(recipe), seed], sort_keys=True).encode())
+    for parameter in net.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
     digest.update(train.offsets.tobytes())
     digest.update(np.ascontiguousarray(train.ids).tobytes())
     return digest.hexdigest()

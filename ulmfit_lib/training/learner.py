@@ -42,10 +42,12 @@ class History(Callback):
 
     def before_fit(self) -> None:
         """Open the bar."""
+        self.trained = False
         self.bar = bar(total=self.learn.n_epoch * len(self.learn.dls.train), description=self.description, unit="batch")
 
     def before_train(self) -> None:
         """Start an epoch's sums."""
+        self.trained = True
         self.loss_sum, self.n_targets = torch.zeros(()), 0
 
     def before_validate(self) -> None:
@@ -68,7 +70,9 @@ class History(Callback):
             self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
 
     def after_epoch(self) -> None:
-        """Write the epoch down; keep its weights if it is the best."""
+        """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
+        if not self.trained:
+            return
         valid_loss = float(self.loss_sum / self.n_targets) if self.n_targets else self.train_loss
         self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
         if valid_loss < self.best_loss:

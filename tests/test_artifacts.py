@@ -1,0 +1,115 @@
+import json
+import shutil
+
+import pytest
+
+from ulmfit_lib import ArtifactError, LanguageModel, TextClassifier
+from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.files import new_folder
+from ulmfit_lib.models.pretrained import EMBEDDED, embedded_models
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_classifier, fruit, tmp_path_factory):
+    from dataclasses import replace
+
+    path = tmp_path_factory.mktemp("artifacts") / "model"
+    baseline = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    replace(tiny_classifier, baseline=baseline, blend=Blend(1.0, 1.0)).save(path)
+    return path
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def edit(path, **changes):
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, **changes}))
+
+
+def test_an_artifact_is_json_and_safetensors_only(saved):
+    names = {file.name for file in saved.iterdir()}
+    assert names == {
+        "config.json", "vocab.json", "model.safetensors", "training.json", "README.md", "baseline_terms.json",
+    }  # fmt: skip
+    for name in names - {"model.safetensors", "README.md"}:
+        json.loads((saved / name).read_text())
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json", "model.safetensors", "training.json", "baseline_terms.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "half"])
+def test_a_damaged_file_is_named(copy, name, damage):
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    if damage != "missing":
+        (copy / name).write_bytes(content[: len(content) // 2] if damage == "half" else b"")
+    with pytest.raises(ArtifactError, match=name):
+        TextClassifier.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format_version": 99}, "pip install"),
+        ({"format": "other"}, "not written by ulmfit_lib"),
+        ({"kind": "language-model"}, "classifier is needed"),
+        ({"classes": ["only"]}, "classes"),
+        ({"classes": ["a", "b", "c"]}, "shape"),
+        ({"pooling": "magic"}, "pooling"),
+        ({"direction": "sideways"}, "direction"),
+        ({"direction": "forward"}, "not part of"),
+        ({"blend": {"ulmfit": -1, "baseline": 0}}, "blend"),
+        ({"architecture": {"name": "awd-lstm", "embedding": 10**9, "hidden": 1, "layers": 1}}, "out of range"),
+        ({"architecture": {"name": "transformer"}}, "architecture"),
+        ({"tokenizer": {"kind": "magic", "language": "en", "rules": []}}, "rules"),
+    ],
+)
+def test_an_edited_config_is_refused(copy, changes, said):
+    edit(copy / "config.json", **changes)
+    with pytest.raises(ArtifactError, match=said):
+        TextClassifier.load(copy)
+
+
+def test_a_vocabulary_of_another_size_is_refused(copy):
+    tokens = json.loads((copy / "vocab.json").read_text())
+    (copy / "vocab.json").write_text(json.dumps([*tokens, "more"]))
+    with pytest.raises(ArtifactError, match=r"encoder\.weight has shape"):
+        TextClassifier.load(copy)
+
+
+def test_an_existing_model_is_not_replaced_unless_told(tiny_lm, tiny_classifier, saved, tmp_path):
+    with pytest.raises(ArtifactError, match="exists already"):
+        tiny_classifier.save(saved)
+    tiny_lm.save(tmp_path / "lm")
+    tiny_classifier.save(tmp_path / "lm", overwrite=True)
+    assert TextClassifier.load(tmp_path / "lm").classes == tiny_classifier.classes
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(ArtifactError, match="no saved model"):
+        tiny_classifier.save(tmp_path / "photos", overwrite=True)
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "model") as folder:
+        (folder / "config.json").write_text("{}")
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ArtifactError, match="no such folder"):
+        TextClassifier.load(tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match="wiki-en-small"):
+        LanguageModel.from_pretrained("wiki-xx")
+
+
+def test_the_embedded_model_is_small_and_reads_english():
+    assert "wiki-en-small" in embedded_models()
+    folder = EMBEDDED / "wiki-en-small"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 16e6
+    model = LanguageModel.from_pretrained("wiki-en-small")
+    english = "The city is the capital of the province and lies on the river, not far from the coast."
+    shuffled = "coast the from far not , river the on lies and province the of capital the is city The ."
+    assert model.perplexity([english]) < 60 < model.perplexity([shuffled])
+    assert "perplexity" in (folder / "README.md").read_text()

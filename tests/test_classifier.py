@@ -1,0 +1,146 @@
+import random
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import DataError, Dropouts, OptionError, TextClassifier, TextTable, fit, fit_classifier, fit_lm
+from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
+from ulmfit_lib.stages import CLASSIFY
+
+TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great " * 90, "x", "the film was terrible"]
+
+
+@pytest.mark.parametrize("strategy", ["features", "fine-tune"])
+@pytest.mark.parametrize("recipe", [CLASSIFY, replace(CLASSIFY, pooling="concat", head_hidden=50)])
+def test_a_classifier_learns(tiny_lm, fruit, strategy, recipe):
+    lm = fit_lm(fruit.texts, base=tiny_lm, epochs=2, device="cpu", lr=1e-2)
+    recipe = replace(recipe, lr=5e-3, epochs=5, dropouts=Dropouts(), head_dropout=0.0)  # of 16 units, none to spare
+    classifier = fit_classifier(fruit, lm=lm, strategy=strategy, recipe=recipe, device="cpu")
+    assert classifier.evaluate(fruit).accuracy > 0.9
+    assert set(classifier.weights) == {"forward", "backward"}
+
+
+def test_a_prediction_does_not_depend_on_its_batch_mates(tiny_classifier):
+    together = tiny_classifier.predict_proba(TEXTS * 20)
+    alone = np.concatenate([tiny_classifier.predict_proba([text]) for text in TEXTS])
+    np.testing.assert_allclose(together[: len(TEXTS)], alone, atol=1e-6)
+    np.testing.assert_allclose(together.sum(1), 1)
+
+
+def test_order_is_kept(tiny_classifier, fruit):
+    texts = fruit.texts[:]
+    expected = dict(zip(texts, tiny_classifier.predict(texts), strict=True))
+    random.Random(0).shuffle(texts)
+    assert tiny_classifier.predict(texts) == [expected[text] for text in texts]
+
+
+def test_a_fresh_process_predicts_the_same(tiny_classifier, fruit, tmp_path):
+    baseline = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    classifier = replace(tiny_classifier, baseline=baseline, blend=Blend(0.7, 0.4))
+    classifier.save(tmp_path / "model")
+    code = (
+        "import sys, numpy as np; from ulmfit_lib import TextClassifier\n"
+        f"model = TextClassifier.load({str(tmp_path / 'model')!r})\n"
+        f"np.save({str(tmp_path / 'p.npy')!r}, model.predict_proba({TEXTS!r}))"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), classifier.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_training_leaves_the_language_model_alone(tiny_lm, fruit):
+    before = tiny_lm.sha256()
+    fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", epochs=1, device="cpu")
+    assert tiny_lm.sha256() == before
+
+
+def test_many_classes_work(tiny_lm):
+    words = ["apple", "bread", "cheese", "dates", "eggs"]
+    table = TextTable.from_lists([f"i ate {w} and {w} today" for w in words for _ in range(12)], words * 12)
+    table = replace(table, labels=[w for w in words for _ in range(12)])
+    lm = fit_lm(table.texts, base=tiny_lm, epochs=3, device="cpu", lr=1e-2)
+    classifier = fit_classifier(table, lm=lm, strategy="features", direction="forward", device="cpu")
+    assert classifier.evaluate(table).accuracy > 0.9
+    assert classifier.predict_proba(["x", "y"]).shape == (2, 5)
+
+
+def test_balanced_weights_help_the_rare_class(tiny_lm, fruit):
+    rare = fruit.select([i for i in range(48) if i % 2 == 0 or i < 12])
+    plain, balanced = (
+        fit_classifier(rare, lm=tiny_lm, strategy="features", class_weights=weights, device="cpu")
+        for weights in (None, "balanced")
+    )
+    column = plain.classes.index("negative")
+    assert balanced.predict_proba(rare.texts)[:, column].mean() > plain.predict_proba(rare.texts)[:, column].mean()
+
+
+def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
+    with pytest.raises(DataError, match="single string"):
+        tiny_classifier.predict("one text")
+    with pytest.raises(DataError, match="text 1"):
+        tiny_classifier.predict(["good", None])
+    with pytest.raises(DataError, match="'odd'"):
+        tiny_classifier.evaluate(["a", "b"], ["positive", "odd"])
+    with pytest.raises(DataError, match="no row has a label"):
+        tiny_classifier.evaluate(TextTable.from_lists(["a"]))
+    with pytest.raises(OptionError, match="'magic'"):
+        fit_classifier(fruit, lm=tiny_lm, strategy="magic")
+    assert tiny_classifier.predict_proba([]).shape == (0, 2)
+
+
+def test_the_rebuilt_baseline_is_scikit_learns(fruit):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    theirs = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=2000)).fit(fruit.texts, fruit.labels)
+    ours = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    np.testing.assert_allclose(ours.predict_proba(TEXTS), theirs.predict_proba(TEXTS), atol=1e-8)
+    assert TfidfBaseline.fit(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!"]).argmax() == 0
+
+
+def test_the_blend_prefers_the_part_that_is_right():
+    targets = np.array([0, 1] * 50)
+    right = np.where(np.eye(2)[targets] > 0, 0.8, 0.2)
+    noise = np.random.default_rng(0).dirichlet([1, 1], 100)
+    blend = Blend.fit(right, noise, targets)
+    assert blend.ulmfit > 1 > blend.baseline + 0.5
+    np.testing.assert_allclose(blend.apply(right, noise).sum(1), 1)
+
+
+def test_scores_are_what_their_names_say():
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]])
+    found = score(probabilities, np.array([0, 1, 1, 1]), ["a", "b"])
+    assert (found.accuracy, found.n, found.confusion) == (0.75, 4, [[1, 0], [1, 2]])
+    assert found.log_loss == pytest.approx(-np.log([0.9, 0.6, 0.2, 0.7]).mean())
+    assert found.macro_f1 == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
+    assert calibration_error(np.array([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
+
+
+def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_path):
+    labelled = replace(fruit, texts=[f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)])
+    table = TextTable.from_lists(labelled.texts + ["just some text"] * 3, [*labelled.labels, None, None, None])
+    _, held_out = table.split(0.2, seed=42)
+    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
+    secret = {word for text in held_out.texts for word in text.split() if word.startswith("sentinel")}
+    assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
+    assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
+    report = classifier.training["report"]
+    assert report["held_out_rows"] == 10 and report["labelled_rows"] == 38 and report["majority"] == 0.5
+    for part in ("delivered", "ulmfit", "baseline"):
+        assert 0 <= report[part]["accuracy"] <= 1
+    assert "TF-IDF + logistic regression" in report["sentence"] and "held-out rows" in report["sentence"]
+    classifier.save(tmp_path / "model")
+    again = TextClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):
+    classifier = fit(fruit, base=tiny_lm, lm_epochs=1, with_baseline=False, device="cpu", direction="backward")
+    assert classifier.baseline is None and "baseline" not in classifier.training["report"]
+    assert classifier.direction == "backward"

@@ -1,0 +1,128 @@
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+from ulmfit_lib.cli import main
+
+REVIEW = ["--text", "review"]
+LABELS = [*REVIEW, "--label", "sentiment"]
+
+
+@pytest.fixture
+def ulmfit(monkeypatch, capsys):
+    """Run a command line; returns exit code, stdout, stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ulmfit", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def models(tiny_lm, tiny_classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    tiny_lm.save(folder / "lm")
+    tiny_classifier.save(folder / "classifier")
+    return folder
+
+
+def test_the_three_stages_follow_each_other(ulmfit, models, write_csv, fruit, tmp_path):
+    data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
+    lm, out = tmp_path / "new" / "lm", tmp_path / "new" / "clf"
+    code, stdout, _ = ulmfit("fit-lm", data, *REVIEW, "--base", models / "lm", "--epochs", 1, "--out", lm)
+    assert code == 0 and "perplexity" in stdout and str(lm) in stdout
+    arguments = ["fit-classifier", data, *LABELS, "--lm", lm, "--strategy", "features", "--out", out]
+    assert ulmfit(*arguments)[0] == 0
+    code, stdout, _ = ulmfit("evaluate", out, data, *LABELS, "--json")
+    scores = json.loads(stdout)
+    assert code == 0 and {"accuracy", "macro_f1", "log_loss", "n"} <= scores.keys() and scores["n"] == 48
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["clf", "lm"]
+
+
+def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
+    data = write_csv([*zip(fruit.texts, fruit.labels, strict=True), ("no label", "")])
+    arguments = [data, *LABELS, "--base", models / "lm", "--lm-epochs", 1, "--json", "--out", tmp_path / "model"]
+    code, stdout, stderr = ulmfit("fit", *arguments)
+    report = json.loads(stdout)
+    assert code == 0 and report["held_out_rows"] == 10 and "about" in stderr
+    assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
+
+
+def test_pretrain_reads_several_files(ulmfit, write_csv, reviews, tmp_path):
+    files = [write_csv([(text, "") for text in reviews.texts[i : i + 40]], name=f"{i}.csv") for i in (0, 40)]
+    size = ["--embedding", 8, "--hidden", 8, "--layers", 1, "--batch-size", 4]
+    code, stdout, _ = ulmfit("pretrain", *files, *REVIEW, *size, "--out", tmp_path / "wiki", "--precision", "int8")
+    assert code == 0 and "read 72 texts" in stdout
+    code, stdout, _ = ulmfit("generate", tmp_path / "wiki", "--prompt", "The", "--max-tokens", 5)
+    assert code == 0 and stdout.startswith("The")
+
+
+def test_predict_keeps_every_row_and_follows_a_shuffle(ulmfit, models, write_csv, fruit, tmp_path):
+    rows = [(text, str(i)) for i, text in enumerate(fruit.texts)] + [("  ", "blank")]
+    data, shuffled = write_csv(rows, header=("review", "id")), write_csv(rows[::-1], "b.csv", ("review", "id"))
+    results = []
+    for source in (data, shuffled):
+        out = tmp_path / f"{source.stem}-out.csv"
+        code, _, stderr = ulmfit("predict", models / "classifier", source, *REVIEW, "--out", out)
+        assert code == 0 and "1 rows have no text" in stderr
+        results.append(pd.read_csv(out, keep_default_na=False, dtype=str).set_index("id"))
+    pd.testing.assert_frame_equal(results[0], results[1].loc[results[0].index])
+    assert results[0].loc["blank", "prediction"] == "" and len(results[0]) == 49
+    assert set(results[0]["prediction"][:-1]) == {"positive", "negative"}
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
+def test_predictions_come_in_other_formats(ulmfit, models, write_csv, tmp_path, suffix):
+    from ulmfit_lib import read_csv
+
+    out = tmp_path / f"out{suffix}"
+    assert ulmfit("predict", models / "classifier", write_csv([("great", "x")]), *REVIEW, "--out", out)[0] == 0
+    assert read_csv(out, text="review", label="prediction").labels[0] in ("positive", "negative")
+
+
+def test_models_and_info_describe(ulmfit, models):
+    listed = json.loads(ulmfit("models", "--json")[1])
+    assert "wiki-en-small" in [row["name"] for row in listed]
+    assert "wiki-en-small" in ulmfit("models")[1]
+    assert json.loads(ulmfit("info", models / "classifier", "--json")[1])["classes"] == ["negative", "positive"]
+    assert "language model" in ulmfit("info", models / "lm")[1]
+
+
+GOOD = [(f"{word} film {i}", label) for i in range(10) for word, label in (("good", "pos"), ("bad", "neg"))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "said"),
+    [
+        (GOOD, ["--text", "reviw"], "no column 'reviw'"),
+        (GOOD, ["--encoding", "utf-99"], "utf-99"),
+        ([], [], "no rows"),
+        ([(text, "pos") for text, _ in GOOD], [], "needs two"),
+        ([*GOOD, ("so so", "meh")], [], "'meh' occurs once, in row 21"),
+        ([(label, f"{text} indeed number {i}, I would say") for i, (text, label) in enumerate(GOOD * 2)], [], "swap"),
+        (GOOD, ["--base", "nowhere"], "nowhere: no such model"),
+        (GOOD, ["--strategy", "magic"], "magic"),
+        (GOOD, ["--direction", "up"], "'up'"),
+        (GOOD, ["--test-fraction", "2"], "between 0 and 1"),
+        (GOOD, ["--device", "quantum"], "quantum"),
+        (GOOD, ["--with-baseline", "maybe"], "maybe"),
+    ],
+)
+def test_bad_input_exits_2_with_one_sentence_and_leaves_nothing(
+    ulmfit, models, write_csv, tmp_path, rows, arguments, said
+):
+    data, out = write_csv(rows), tmp_path / "result" / "model"
+    given = {"--text": "review", "--label": "sentiment", "--base": str(models / "lm"), "--out": str(out)}
+    given.update(zip(arguments[::2], arguments[1::2], strict=True))
+    code, stdout, stderr = ulmfit("fit", data, *(part for pair in given.items() for part in pair))
+    assert code == 2 and said in stderr and "Traceback" not in stderr and not stdout
+    assert stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert not out.exists() and not out.parent.exists()

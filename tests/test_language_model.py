@@ -1,0 +1,168 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ulmfit_lib import DataError, LanguageModel, OptionError, fit_lm, pretrain
+from ulmfit_lib.stages import FINE_TUNE, transfer_weights
+from ulmfit_lib.training.checkpoints import Checkpointer
+
+
+def test_pretraining_learns(tiny_lm):
+    for rows in tiny_lm.training["stages"][0]["history"].values():
+        assert rows[-1]["valid_loss"] < rows[0]["valid_loss"] < np.log(len(tiny_lm.vocabulary))
+
+
+def test_perplexity_agrees_with_fastais_own_model(tiny_lm, reviews):
+    """The same weights in fastai's language model give the same losses."""
+    from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_lm_config
+    from fastai.text.models.core import get_language_model
+
+    size = tiny_lm.architecture
+    config = awd_lstm_lm_config | {"emb_sz": size.embedding, "n_hid": size.hidden, "n_layers": size.layers}
+    theirs = get_language_model(AWD_LSTM, len(tiny_lm.vocabulary), config, drop_mult=0).eval()
+    weights = tiny_lm.weights["forward"]
+    theirs[0].encoder.weight.data.copy_(weights["encoder.weight"])
+    theirs[1].decoder.bias.data.copy_(weights["decoder.bias"])
+    for layer, rnn in enumerate(theirs[0].rnns):
+        rnn.weight_hh_l0_raw.data.copy_(weights[f"rnns.{layer}.weight_hh"])
+        for name in ("weight_ih", "bias_ih", "bias_hh"):
+            getattr(rnn.module, f"{name}_l0").data.copy_(weights[f"rnns.{layer}.{name}"])
+    ids = torch.randint(len(tiny_lm.vocabulary), (1, 30))
+    ours = tiny_lm.net("forward")
+    torch.testing.assert_close(ours.logits(ours(ids)), theirs(ids)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_saved_model_is_the_same_model(tiny_lm, reviews, tmp_path):
+    tiny_lm.save(tmp_path / "lm")
+    again = LanguageModel.load(tmp_path / "lm")
+    assert again.sha256() == tiny_lm.sha256()
+    assert again.perplexity(reviews.texts[:20]) == tiny_lm.perplexity(reviews.texts[:20])
+    assert (tmp_path / "lm" / "README.md").read_text().startswith("# tiny")
+
+
+def test_int8_is_a_quarter_of_the_size_and_nearly_as_good(tiny_lm, reviews, tmp_path):
+    tiny_lm.save(tmp_path / "full")
+    tiny_lm.save(tmp_path / "small", precision="int8")
+    full, small = (LanguageModel.load(tmp_path / name).perplexity(reviews.texts[:50]) for name in ("full", "small"))
+    assert small == pytest.approx(full, rel=0.02)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "small")]
+    assert sizes[1] < 0.45 * sizes[0]
+
+
+def test_a_texts_perplexity_does_not_depend_on_the_texts_beside_it(tiny_lm, reviews):
+    texts = reviews.texts[:12]
+    scores = [tiny_lm.score([text]) for text in texts]
+    nats = sum(np.log(s.perplexity) * s.tokens for s in scores) / sum(s.tokens for s in scores)
+    assert tiny_lm.perplexity(texts) == pytest.approx(np.exp(nats), rel=1e-4)
+
+
+def test_generation_is_seeded_and_bounded(tiny_lm):
+    first = tiny_lm.generate("The film", max_tokens=20, seed=1)
+    assert first == tiny_lm.generate("The film", max_tokens=20, seed=1)
+    assert first.startswith("The film")
+    greedy = {tiny_lm.generate("The", max_tokens=5, temperature=0, seed=s) for s in range(3)}
+    assert greedy == {tiny_lm.generate("The", max_tokens=5, top_k=1, seed=9)}
+    with pytest.raises(OptionError, match="top_p"):
+        tiny_lm.generate("The", top_p=0)
+
+
+def test_new_words_start_from_the_mean_and_old_ones_keep_their_rows(tiny_lm):
+    old = tiny_lm.weights["forward"]
+    new = transfer_weights(old, len(tiny_lm.vocabulary) + 3)
+    n = len(tiny_lm.vocabulary)
+    assert torch.equal(new["encoder.weight"][:n], old["encoder.weight"])
+    torch.testing.assert_close(new["encoder.weight"][n + 2], old["encoder.weight"].mean(0))
+    torch.testing.assert_close(new["decoder.bias"][n], old["decoder.bias"].mean())
+
+
+def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
+    texts = [f"the zebra number {i} ate the quince and the quince was good" for i in range(60)]
+    before = tiny_lm.sha256()
+    fitted = fit_lm(texts, base=tiny_lm, epochs=3, device="cpu", recipe=replace(FINE_TUNE, lr=1e-2))
+    assert tiny_lm.sha256() == before == fitted.base["sha256"]
+    assert "zebra" in fitted.vocabulary.index and fitted.vocabulary.tokens[: len(tiny_lm.vocabulary)] == (
+        tiny_lm.vocabulary.tokens
+    )
+    losses = [row["valid_loss"] for row in fitted.training["stages"][-1]["history"]["forward"]]
+    assert losses[-1] < losses[0] - 0.5
+    assert [stage["stage"] for stage in fitted.training["stages"]] == ["pretrain", "fine-tune"]
+
+
+def test_the_best_epoch_is_kept(tiny_lm, reviews):
+    recipe = replace(FINE_TUNE, frozen_epochs=0, epochs=4, lr=0.5, patience=0, clip=0)  # far too fast on purpose
+    fitted = fit_lm(reviews.texts[:80], base=tiny_lm, recipe=recipe, direction="forward", device="cpu")
+    stage = fitted.training["stages"][-1]
+    losses = [row["valid_loss"] for row in stage["history"]["forward"]]
+    measured = np.log(stage["validation"]["perplexity"])
+    assert abs(measured - min(losses)) < 0.5 * max(1.0, max(losses) - min(losses))
+
+
+def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
+    def run(seed):
+        from ulmfit_lib import Architecture
+
+        return pretrain(
+            reviews.texts[:60], architecture=Architecture(8, 8, 1), recipe=tiny_recipe, seed=seed, device="cpu"
+        ).sha256()
+
+    assert run(1) == run(1) != run(2)
+
+
+def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(reviews, tiny_recipe, tmp_path, monkeypatch):
+    from ulmfit_lib import Architecture
+
+    def run(checkpoint):
+        return pretrain(
+            reviews.texts[:120], architecture=Architecture(8, 8, 1), recipe=replace(tiny_recipe, window=8), seed=1,
+            device="cpu", checkpoint=checkpoint,
+        ).sha256()  # fmt: skip
+
+    undisturbed = run(None)
+    save, batches = Checkpointer._save, 0
+
+    class Killed(BaseException):
+        pass
+
+    def count(self):
+        nonlocal batches
+        if self.learn.training:
+            batches += 1
+            if batches % 11 == 7:
+                save(self, self.learn.epoch, self.learn.dls.train.position)
+            if batches % 11 == 10:
+                raise Killed  # three batches after the last checkpoint
+
+    monkeypatch.setattr(Checkpointer, "after_batch", count)
+    for attempt in range(100):
+        try:
+            resumed = run(tmp_path / "checkpoints")
+            break
+        except Killed:
+            pass
+    assert attempt >= 3 and resumed == undisturbed
+
+
+@pytest.mark.parametrize("direction", ["sideways", "backward"])
+def test_a_direction_that_is_not_there_is_named(tiny_lm, direction):
+    forward = replace(tiny_lm, weights={"forward": tiny_lm.weights["forward"]})
+    with pytest.raises(OptionError, match=direction):
+        fit_lm(["a text", "another"], base=forward, direction=direction)
+
+
+def test_too_few_texts_are_named(tiny_lm):
+    with pytest.raises(DataError, match="got 1"):
+        fit_lm(["one"], base=tiny_lm)
+    with pytest.raises(DataError, match="at least one word"):
+        tiny_lm.perplexity(["", " "])
+
+
+def test_subword_models_train_too(tiny_recipe, reviews):
+    from ulmfit_lib import Architecture
+
+    model = pretrain(
+        reviews.texts[:100], tokens="subwords", vocab_size=300, architecture=Architecture(8, 8, 1), recipe=tiny_recipe,
+        device="cpu",
+    )  # fmt: skip
+    assert model.score(reviews.texts[100:120]).unknown_share < 0.02

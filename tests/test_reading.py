@@ -1,0 +1,139 @@
+import gzip
+import lzma
+
+import pandas as pd
+import pytest
+import zstandard
+
+from ulmfit_lib import DataError, OptionError, TextTable, read_csv
+from ulmfit_lib.data.splitting import stratified_split
+
+ROWS = [("A fine film.", "pos"), ('He said "no", twice;\nthen left.', "neg"), ("No label here", "")]
+
+
+def check(table):
+    assert table.texts == [text for text, _ in ROWS]
+    assert table.labels == ["pos", "neg", None]
+
+
+def test_csv_tsv_jsonl_and_parquet_read_alike(tmp_path):
+    frame = pd.DataFrame(ROWS, columns=["review", "sentiment"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
+        plain = (tmp_path / name).read_bytes()
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(plain))
+        (tmp_path / f"{name}.xz").write_bytes(lzma.compress(plain))
+        (tmp_path / f"{name}.zst").write_bytes(zstandard.ZstdCompressor().compress(plain))
+        for suffix in ("", ".gz", ".xz", ".zst"):
+            check(read_csv(tmp_path / (name + suffix), text="review", label="sentiment"))
+
+
+def test_a_folder_per_label_is_read(tmp_path):
+    for label, text in (("pos", "good"), ("neg", "bad"), ("unsup", "who knows")):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.txt").write_text(text)
+    table = read_csv(tmp_path, text="text", label="label")
+    assert dict(zip(table.texts, table.labels, strict=True)) == {"good": "pos", "bad": "neg", "who knows": None}
+
+
+def test_several_columns_are_joined_with_fastais_field_marks(write_csv):
+    from fastai.text.core import _join_texts
+
+    path = write_csv([("Great", "I liked it"), ("Bad", "")], header=("title", "body"))
+    ours = read_csv(path, text=["title", "body"]).texts
+    assert ours == list(_join_texts(pd.DataFrame({"t": ["Great", "Bad"], "b": ["I liked it", ""]}), mark_fields=True))
+
+
+def test_words_that_pandas_takes_for_missing_stay_texts(write_csv):
+    table = read_csv(write_csv([("NA", "null"), ("None", "nan")]), text="review", label="sentiment")
+    assert table.texts == ["NA", "None"] and table.labels == ["null", "nan"]
+
+
+def test_blank_texts_are_skipped_and_counted_or_kept(write_csv):
+    path = write_csv([("good", "pos"), ("  ", "neg"), ("", "neg"), ("bad", "neg")])
+    table = read_csv(path, text="review", label="sentiment")
+    assert (table.texts, table.skipped, table.rows) == (["good", "bad"], 2, [1, 4])
+    assert read_csv(path, text="review", keep_blank=True).texts == ["good", "", "", "bad"]
+
+
+def test_numbers_as_labels_become_their_names(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"text": ["a", "b", "c"], "label": [1.0, 0.0, None]}).to_parquet(path)
+    assert read_csv(path, text="text", label="label").labels == ["1", "0", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing.csv", None, "no such file"),
+        ("empty.csv", b"", "empty"),
+        ("header.csv", b"review,sentiment\n", "no rows"),
+        ("column.csv", b"text,sentiment\na,b\n", "no column 'review'; it has 'text', 'sentiment'"),
+        ("semicolon.csv", b"review;sentiment\ngood;pos\n", "--delimiter ';'"),
+        ("latin.csv", "review,sentiment\ngood,pos\ncafé,neg\n".encode("latin-1"), "row 2 (line 3) is not utf-8"),
+        ("fields.csv", b"review,sentiment\na,pos\na, b, c,pos\n", "line 3 has 4 fields"),
+        ("wide.csv", b"review,sentiment\na,b,pos\nc,d,neg\n", "double quotes"),
+        ("quote.csv", b'review,sentiment\n"never closed,pos\n', "never closed"),
+        ("blank.csv", b"review,sentiment\n ,pos\n,neg\n", "every text is blank"),
+        ("broken.jsonl", b'{"review": "a", "sentiment": "b"}\n{"review": \n', "line 2 is no JSON"),
+        ("list.jsonl", b"[1]\n", "line 1 is no JSON object"),
+        ("broken.parquet", b"PAR1 not really", "no readable Parquet"),
+        ("broken.csv.gz", b"not gzip", "not a whole .gz file"),
+        ("reviews.docx", b"x", "cannot tell the kind of file"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, name, content, said):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_csv(path, text="review", label="sentiment")
+    message = str(caught.value)
+    assert said in message and str(path) in message and "\n" not in message
+
+
+def test_an_encoding_helps_and_an_unknown_one_is_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("review\ncafé\n".encode("cp1252"))
+    assert read_csv(path, text="review", encoding="cp1252").texts == ["café"]
+    with pytest.raises(OptionError, match="utf-99"):
+        read_csv(path, text="review", encoding="utf-99")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([None] * 6, "no row has a label"),
+        (["pos"] * 6, "all 6 labelled rows have the label 'pos'"),
+        (["pos", "pos", "neg", "neg", "neg", "odd"], "'odd' occurs once, in row 6"),
+    ],
+)
+def test_labels_that_cannot_be_learnt_from_get_one_sentence(labels, said):
+    with pytest.raises(DataError, match=said):
+        TextTable.from_lists([f"text {i}" for i in range(6)], labels).split()
+
+
+def test_free_text_as_label_and_swapped_columns_are_recognised():
+    texts = [f"This is a rather long review, number {i}, of a film that I saw." for i in range(60)]
+    labels = ["pos", "neg"] * 30
+    with pytest.raises(DataError, match="swap --text and --label"):
+        TextTable.from_lists(labels, texts).split()
+    with pytest.raises(DataError, match="looks like free text"):
+        TextTable.from_lists(texts, [text.upper() for text in texts]).split()
+
+
+def test_a_split_is_stratified_seeded_and_shares_no_text():
+    table = TextTable.from_lists([f"t{i % 90}" for i in range(100)] + ["u1", "t3"], ["a"] * 60 + ["b"] * 40 + [None] * 2)
+    train, test = table.split(0.2, seed=1)
+    assert test.labels.count("a") == 12 and test.labels.count("b") == 8
+    assert not set(train.texts) & set(test.texts)
+    assert "u1" in train.texts
+    assert table.split(0.2, seed=1)[1].texts == test.texts != table.split(0.2, seed=2)[1].texts
+
+
+def test_every_label_is_on_both_sides():
+    held_out = stratified_split(["a"] * 50 + ["b", "b"], 0.1, 0)
+    assert any(i >= 50 for i in held_out) and sum(i >= 50 for i in held_out) == 1

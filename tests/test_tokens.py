@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulmfit_lib import ArtifactError, OptionError
+from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
+from ulmfit_lib.data.tokenizing import SPECIAL_TOKENS, SubwordTokenizer, WordTokenizer, detokenize, load_tokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+
+ODD = [
+    "", " ", "\t\n", "a", "soooooo goooood!!!!!", "very very very very bad", "ALL CAPS HERE", "I AM. Not SHOUTING",
+    "<b>bold</b><br /><br />next", "caf&eacute; &amp; bar #39;s", "🎉🎉🎉🎉 wow 👩‍👩‍👧", "tab\tand  many   spaces",
+    "no/slash\\back#hash", "don't can't U.S.A. e.g. 3.14 10,000 $5", "日本語のテキスト", "naïve façade", "x" * 2000,
+    "word " * 50, "McDonald's iPhone", "...", "xxbos xxup odd", "a\u00a0b\u200bc", "Ünïcödé ÜBER", "A B C D",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fastai_tokens():
+    from fastai.text.core import TokenizeWithRules
+    from fastai.text.core import WordTokenizer as FastaiWords
+
+    tokenize = TokenizeWithRules(FastaiWords())
+    return lambda texts: [list(tokens) for tokens in tokenize(texts)]
+
+
+def test_special_tokens_are_fastais():
+    from fastai.text.core import defaults
+
+    from ulmfit_lib.data.tokenizing import RULE_NAMES, _rules
+
+    assert list(SPECIAL_TOKENS) == defaults.text_spec_tok
+    assert [rule.__name__ for rule in _rules()] == list(RULE_NAMES)
+    assert _rules() == list(defaults.text_proc_rules)
+
+
+def test_odd_texts_give_fastais_tokens(fastai_tokens):
+    assert list(WordTokenizer()(ODD)) == fastai_tokens(ODD)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(max_size=80), max_size=4))
+def test_any_text_gives_fastais_tokens(fastai_tokens, texts):
+    assert list(WordTokenizer()(texts)) == fastai_tokens(texts)
+
+
+def test_a_hundred_thousand_characters_without_a_space(fastai_tokens):
+    text = "abcdefghij" * 10_000
+    assert list(WordTokenizer()([text])) == fastai_tokens([text])
+
+
+def test_an_unknown_language_is_named():
+    with pytest.raises(OptionError, match="'klingon'"):
+        WordTokenizer("klingon")
+
+
+def test_a_corpus_counts_and_numericalizes(tmp_path):
+    texts = ["good good film", "bad film", ""]
+    corpus = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path)
+    assert len(corpus) == 3 and dict(zip(corpus.types, corpus.counts, strict=True))["film"] == 2
+    vocabulary = Vocabulary.from_corpus(corpus, min_count=2)
+    assert vocabulary.tokens[:9] == SPECIAL_TOKENS and "bad" not in vocabulary.index
+    documents = corpus.numericalize(vocabulary)
+    assert vocabulary.decode(documents[1]) == ["xxbos", "xxunk", "film"]
+    assert np.array_equal(documents.ids, encode_texts(texts, WordTokenizer(), vocabulary).ids)
+    assert vocabulary.decode(documents.backwards()[0])[-1] == "xxbos"
+
+
+def test_the_second_run_tokenises_nothing(tmp_path):
+    class Counting(WordTokenizer):
+        texts = 0
+
+        def __call__(self, texts):
+            texts = list(texts)
+            Counting.texts += len(texts)
+            return super().__call__(texts)
+
+    first = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)
+    second = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)
+    assert Counting.texts == 2 and np.array_equal(first.ids, second.ids) and first.types == second.types
+    tokenize_corpus(["one text", "another one"], Counting(), cache=tmp_path)
+    assert Counting.texts == 4
+
+
+def test_workers_give_the_same_corpus(tmp_path, monkeypatch):
+    from ulmfit_lib.data import corpus as module
+
+    texts = [f"text number {i} of some, with words like w{i % 50}!" for i in range(700)]
+    alone = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path / "a")
+    monkeypatch.setattr(module, "PARALLEL_FROM", 0)
+    together = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path / "b")
+    assert alone.types == together.types and np.array_equal(alone.ids, together.ids)
+
+
+def test_a_vocabulary_survives_a_round_trip(tmp_path):
+    vocabulary = Vocabulary([*SPECIAL_TOKENS, "a\nb", "ü", "xxfake", "xxfake"])
+    vocabulary.save(tmp_path / "vocab.json")
+    assert Vocabulary.load(tmp_path / "vocab.json") == vocabulary
+    assert vocabulary.index["xxfake"] == 11
+    (tmp_path / "vocab.json").write_text('{"a": 1}')
+    with pytest.raises(ArtifactError, match="JSON list"):
+        Vocabulary.load(tmp_path / "vocab.json")
+
+
+def test_detokenize_reads_like_a_text():
+    text = "It was SO good, don't you think?"
+    assert detokenize(next(WordTokenizer()([text]))) == text
+
+
+def test_subwords_cover_a_language_without_spaces(tmp_path):
+    texts = ["とても良い映画でした。", "ひどい映画でした。", "また見たいです。"] * 20
+    tokenizer = SubwordTokenizer.train(texts, size=60, language="ja")
+    assert tokenizer.pieces()[:9] == list(SPECIAL_TOKENS)
+    tokens = next(tokenizer(texts[:1]))
+    assert "xxbos" in tokens and len(tokens) > 3
+    tokenizer.save(tmp_path)
+    again = load_tokenizer(tokenizer.config(), tmp_path)
+    assert next(again(texts[:1])) == tokens
+    (tmp_path / "subwords.model").write_bytes(b"nonsense")
+    with pytest.raises(ArtifactError, match="SentencePiece"):
+        load_tokenizer(tokenizer.config(), tmp_path)
