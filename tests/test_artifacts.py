@@ -38,7 +38,10 @@ def test_an_artifact_is_json_and_safetensors_only(saved):
         json.loads((saved / name).read_text())
 
 
-@pytest.mark.parametrize("name", ["config.json", "vocab.json", "model.safetensors", "training.json", "baseline_terms.json"])
+FILES = ["config.json", "vocab.json", "model.safetensors", "training.json", "baseline_terms.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["missing", "empty", "half"])
 def test_a_damaged_file_is_named(copy, name, damage):
     content = (copy / name).read_bytes()

@@ -108,7 +108,8 @@ def test_the_blend_prefers_the_part_that_is_right():
     right = np.where(np.eye(2)[targets] > 0, 0.8, 0.2)
     noise = np.random.default_rng(0).dirichlet([1, 1], 100)
     blend = Blend.fit(right, noise, targets)
-    assert blend.ulmfit > 1 > blend.baseline + 0.5
+    spread = np.log(noise).std() / np.log(right).std()
+    assert blend.ulmfit > 3 * blend.baseline * spread
     np.testing.assert_allclose(blend.apply(right, noise).sum(1), 1)
 
 
@@ -123,8 +124,8 @@ def test_scores_are_what_their_names_say():
 
 
 def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_path):
-    labelled = replace(fruit, texts=[f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)])
-    table = TextTable.from_lists(labelled.texts + ["just some text"] * 3, [*labelled.labels, None, None, None])
+    texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
+    table = TextTable.from_lists(texts + ["just some text"] * 3, [*fruit.labels, None, None, None])
     _, held_out = table.split(0.2, seed=42)
     classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
     secret = {word for text in held_out.texts for word in text.split() if word.startswith("sentinel")}

@@ -31,13 +31,15 @@ def test_modules_import_only_from_rooms_above_theirs():
             assert ROOMS.index(other) <= ROOMS.index(room), f"{relative} imports from {other}"
 
 
+HEAVY = "print([m for m in ('torch', 'fastai', 'spacy', 'pandas') if m in sys.modules])"
+
+
 def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_importing_the_package_loads_no_torch():
-    loaded = run("import sys, ulmfit_lib; print([m for m in ('torch', 'fastai', 'spacy', 'pandas') if m in sys.modules])")
-    assert loaded.strip() == "[]"
+    assert run(f"import sys, ulmfit_lib; {HEAVY}").strip() == "[]"
 
 
 def test_help_loads_no_torch():
@@ -45,7 +47,7 @@ def test_help_loads_no_torch():
         "import sys; sys.argv = ['ulmfit', '--help']\n"
         "from ulmfit_lib.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "print([m for m in ('torch', 'fastai', 'spacy', 'pandas') if m in sys.modules])"
+        f"{HEAVY}"
     )
     assert run(code).strip().endswith("[]")
 

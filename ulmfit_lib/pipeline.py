@@ -28,7 +28,7 @@ from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
 BASELINE_NAME = "TF-IDF + logistic regression"
 LM_TOKENS = 7_000_000  # that the language model reads by default, epoch after epoch: about 15 minutes of two cores
-MOST_LM_EPOCHS, FEWEST_LM_EPOCHS = 12, 1
+FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 
 
 def fit_csv(
@@ -99,7 +99,8 @@ def fit(
     train, test = data.split(test_fraction, seed=seed)
     check_labels(train)
     n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
-    epochs = lm_epochs or int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_LM_EPOCHS, MOST_LM_EPOCHS))
+    passes = int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_PASSES, MOST_PASSES))
+    epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
     note(_plan(data, train, test, n_tokens, epochs, base, find_device(device), direction))
     lm = fit_lm(
         train.texts, base=base, direction=direction, epochs=epochs, seed=seed, device=device, source=data.source,
@@ -226,15 +227,15 @@ def _plan(
     device: torch.device, direction: str | None,
 ) -> str:  # fmt: skip
     """What will happen, and about how long it will take here."""
-    rate = _tokens_per_second(base, device)
-    passes = (epochs + 1 + 0.5) * len(base.directions(direction))  # the first epoch is frozen; reading is faster
-    minutes = n_tokens * passes / rate / 60
+    epochs += FINE_TUNE.frozen_epochs
+    passes = (epochs + 0.5) * len(base.directions(direction))  # half a pass for the classifier, which only reads
+    minutes = n_tokens * passes / _tokens_per_second(base, device) / 60
     shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
     unlabelled = len(train) - len(train.labelled())
     skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
     return (
         f"{data.source}: {len(train) - unlabelled} labelled rows to learn from, {unlabelled} unlabelled, "
-        f"{len(test)} held out{skipped}; {n_tokens:,} tokens, {epochs + 1} epochs of the language model: "
+        f"{len(test)} held out{skipped}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
         f"about {shown} on this machine."
     )
 

@@ -33,7 +33,7 @@ from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_la
 
 PRETRAIN = LanguageModelRecipe()
 FINE_TUNE = LanguageModelRecipe(
-    frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, schedule="slanted-triangular", betas=(0.8, 0.99),
+    frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular", betas=(0.8, 0.99),
     dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, embedding=0.02, hidden=0.1), patience=2,
 )  # fmt: skip
 CLASSIFY = ClassifierRecipe()

@@ -1,5 +1,6 @@
 """The yardstick: TF-IDF of words and word pairs under logistic regression, and how to weigh it with ULMFiT."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+SHARE_PRIOR = 20.0  # nats, times four, that a share of 0 or 1 must gain over a half
 Floats = npt.NDArray[np.float64]
 
 
@@ -84,27 +85,34 @@ class Blend:
 
     @classmethod
     def fit(cls, ulmfit: Floats, baseline: Floats, targets: npt.NDArray[np.int64]) -> "Blend":
-        """The weights of least log loss on probabilities for rows that neither part has learnt from.
+        """Weights for probabilities of rows that neither part has learnt from.
+
+        Each part's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it is
+        sure. Then come the share of each part and how sure the whole may be, by least log loss. Few rows say little
+        about shares, so that these stay near a half unless many rows object.
 
         Args:
             ulmfit: (n, n_classes) probabilities.
             baseline: likewise.
             targets: (n,) class numbers.
         """
-        parts = np.log(np.clip(np.stack([ulmfit, baseline]), 1e-6, 1))
+        parts = [_log_odds(part) for part in (ulmfit, baseline)]
+        spreads = [max(float(part.std()), 1e-6) for part in parts]
+        same = [part / spread for part, spread in zip(parts, spreads, strict=True)]
 
-        def loss(weights: Floats) -> float:
-            probabilities = softmax(np.tensordot(weights, parts, 1))
-            penalty = 1e-2 * float(np.square(weights - 0.5).sum())  # few rows: stay near the plain average
-            return penalty - float(np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).mean())
+        def loss(share: float, sureness: float) -> float:
+            probabilities = softmax(sureness * (share * same[0] + (1 - share) * same[1]))
+            nats = -np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).sum()
+            return float(nats) + SHARE_PRIOR * (share - 0.5) ** 2
 
-        best = minimize(loss, x0=np.array([0.5, 0.5]), bounds=[(0, 10), (0, 10)], method="L-BFGS-B").x
-        return cls(*(round(float(weight), 4) for weight in best))
+        grid = itertools.product(np.linspace(0, 1, 21), np.geomspace(0.1, 10, 25))
+        share, sureness = min(grid, key=lambda point: loss(*point))
+        weights = sureness * share / spreads[0], sureness * (1 - share) / spreads[1]
+        return cls(*(round(float(weight), 4) for weight in weights))
 
     def apply(self, ulmfit: Floats, baseline: Floats) -> Floats:
         """(n, n_classes) blended probabilities."""
-        parts = np.log(np.clip(np.stack([ulmfit, baseline]), 1e-6, 1))
-        return softmax(np.tensordot(np.array([self.ulmfit, self.baseline]), parts, 1))
+        return softmax(self.ulmfit * _log_odds(ulmfit) + self.baseline * _log_odds(baseline))
 
 
 def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> list[tuple[Any, Any]]:
@@ -114,6 +122,11 @@ def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> li
         return []
     splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(targets)), targets))
+
+
+def _log_odds(probabilities: Floats) -> Floats:
+    logs = np.log(np.clip(probabilities, 1e-6, 1))
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True), np.float64)
 
 
 def softmax(scores: Floats) -> Floats:

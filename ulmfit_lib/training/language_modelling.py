@@ -29,8 +29,10 @@ class LanguageModelRecipe:
     Attributes:
         frozen_epochs: epochs with only the last group training (tied embedding and decoder), before all train.
         epochs: epochs with all groups training.
-        lr: the highest group's maximal rate.
-        decay: each lower group's rate is the next one's divided by this (ULMFiT 3.2); 1 for one rate.
+        lr: the top layer's maximal rate.
+        decay: each lower layer's rate is the next one's divided by this (ULMFiT 3.2); 1 for one rate.
+        tied_share: the rate of the tied embedding and decoder, as a share of ``lr``: it is the lowest and the highest
+            group at once, and the paper's authors give it half in their scripts.
         schedule: ``slanted-triangular`` or ``one-cycle``.
         batch_size: rows of the token stream.
         window: tokens per row and step (BPTT).
@@ -46,6 +48,7 @@ class LanguageModelRecipe:
     epochs: int = 1
     lr: float = 3e-3
     decay: float = 1.0
+    tied_share: float = 1.0
     schedule: str = "one-cycle"
     batch_size: int = 80
     window: int = 64
@@ -99,7 +102,7 @@ def train_language_model(
     counts = np.bincount(train.ids, minlength=len(net.bias))
     last = len(net.layer_groups()) - 1
     phases = [
-        Phase("last group", last, recipe.frozen_epochs, recipe.lr / 2),
+        Phase("last group", last, recipe.frozen_epochs, recipe.lr),
         Phase("all groups", 0, recipe.epochs, recipe.lr),
     ]
     rows: list[Row] = []
@@ -118,7 +121,7 @@ def train_language_model(
             LanguageModelStream(valid, batch_size=recipe.batch_size, window=recipe.window, shuffle=False),
             loss=SampledSoftmax(net, counts, samples=recipe.samples),
             groups=LanguageModelNet.layer_groups,
-            lrs=discriminative_lrs(phase.lr, last + 1, decay=recipe.decay),
+            lrs=[*discriminative_lrs(phase.lr, last, decay=recipe.decay), phase.lr * recipe.tied_share],
             schedule=SCHEDULES[recipe.schedule],
             device=device,
             betas=recipe.betas,

@@ -1,0 +1,19 @@
+"""Stage 1: a language model from texts. Here from 404 short reviews, to see how it works; really from Wikipedia."""
+
+from pathlib import Path
+
+from ulmfit_lib import Architecture, LanguageModelRecipe, pretrain, read_csv
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    reviews = read_csv(HERE / "reviews.csv", text="review")
+    recipe = LanguageModelRecipe(epochs=10, lr=5e-3, batch_size=8, window=32)
+    model = pretrain(reviews.texts, name="toy", architecture=Architecture(32, 64, 2), recipe=recipe)
+    print(f"validation perplexity: {model.training['stages'][-1]['validation']['perplexity']:.0f}")
+    print(model.generate("The food", max_tokens=20, seed=1))
+
+
+if __name__ == "__main__":
+    main()
