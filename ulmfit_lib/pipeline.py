@@ -27,7 +27,7 @@ from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, f
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
 BASELINE_NAME = "TF-IDF + logistic regression"
-LM_TOKENS = 7_000_000  # that the language model reads by default, epoch after epoch: about 15 minutes of two cores
+LM_TOKENS = 6_000_000  # that the language model reads by default, epoch after epoch: about 15 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 
 
@@ -94,10 +94,9 @@ def fit(
     if strategy not in STRATEGIES:
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
     started = time.monotonic()
-    check_labels(data)
+    check_labels(data)  # before the base is read
     base = base if isinstance(base, LanguageModel) else LanguageModel.from_pretrained(base)
     train, test = data.split(test_fraction, seed=seed)
-    check_labels(train)
     n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
     passes = int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs

@@ -7,14 +7,14 @@ import numpy as np
 
 
 def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[int]:
-    """Places of the rows to hold out: about ``fraction`` of each label, at least one, and never all.
+    """Places of the rows to hold out: about ``fraction`` of each label, at least one, while two are left to learn from.
 
-    A label with a single row is never held out.
+    A label with fewer than three rows is never held out.
     """
     generator = np.random.default_rng(seed)
     held_out: list[int] = []
     for label in sorted(set(labels)):
         places = [i for i, other in enumerate(labels) if other == label]
-        count = min(max(1, round(len(places) * fraction)), len(places) - 1)
+        count = max(0, min(max(1, round(len(places) * fraction)), len(places) - 2))
         held_out += generator.permutation(places)[:count].tolist()
     return sorted(held_out)

@@ -81,7 +81,7 @@ class TextTable:
         texts = list(label_of)
         held_out = {texts[i] for i in stratified_split(list(label_of.values()), test_fraction, seed)}
         if not held_out:
-            raise DataError(f"{self.source}: every label has a single text, in copies, so none can be held out")
+            raise DataError(f"{self.source}: no label has three different texts, so none can be held out to test on")
         train = [i for i, text in enumerate(self.texts) if text not in held_out]
         test = [i for i, text in enumerate(self.texts) if text in held_out and self.labels[i] is not None]
         return self.select(train), self.select(test)
