@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ulmfit_lib.data.tokenizing import Tokenizer, load_tokenizer
@@ -127,7 +127,7 @@ def save_artifact(
         _write_json(folder / "training.json", training)
         vocabulary.save(folder / "vocab.json")
         tokenizer.save(folder)
-        save_file(_store(tensors, precision), folder / "model.safetensors")
+        (folder / "model.safetensors").write_bytes(save(_store(tensors, precision)))
         (folder / "README.md").write_text(card, encoding="utf-8")
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)

@@ -1,0 +1,63 @@
+"""What `fit` delivers, ULMFiT alone and TF-IDF + logistic regression alone, on test rows that nothing has read.
+
+    python benchmarks/accuracy.py train.csv test.csv --text review --label sentiment [--seed 42] [--json]
+
+All three learn from the same labelled rows of train.csv; its rows without a label feed the language model only.
+"""
+
+import argparse
+import json
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ulmfit_lib import fit, read_csv
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--text", default="review")
+    parser.add_argument("--label", default="sentiment")
+    parser.add_argument("--base", default="wiki-en-small")
+    parser.add_argument("--strategy", default="features")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    columns = {"text": arguments.text, "label": arguments.label}
+    train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)
+    started = time.monotonic()
+    classifier = fit(train, base=arguments.base, strategy=arguments.strategy, seed=arguments.seed)
+    fitted = time.monotonic()
+    scores = classifier.evaluate_parts(test)
+    result = {
+        "train": arguments.train.name,
+        "labelled": len(train.labelled()),
+        "unlabelled": len(train) - len(train.labelled()),
+        "test_rows": scores["delivered"].n,
+        "base": arguments.base,
+        "strategy": arguments.strategy,
+        "seed": arguments.seed,
+        **{part: {"accuracy": s.accuracy, "log_loss": s.log_loss} for part, s in scores.items()},
+        "blend": {"ulmfit": classifier.blend.ulmfit, "baseline": classifier.blend.baseline},
+        "language_model_perplexity": classifier.training["stages"][-2]["validation"]["perplexity"],
+        "fit_seconds": round(fitted - started),
+        "evaluate_seconds": round(time.monotonic() - fitted),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {package: version(package) for package in ("torch", "fastai", "scikit-learn")},
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        for part, s in scores.items():
+            print(f"{part:10} {100 * s.accuracy:.1f} % of {s.n} ({100 * s.low:.1f} to {100 * s.high:.1f})")
+        print(f"fitted in {result['fit_seconds']} seconds")
+
+
+if __name__ == "__main__":
+    main()
