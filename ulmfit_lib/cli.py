@@ -44,7 +44,7 @@ def pretrain_command(
     files: Annotated[list[Path], typer.Argument(help="Files of texts, such as wikipedia/*.jsonl.xz.")],
     out: Out,
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
-    valid: Annotated[Path | None, typer.Option(help="Texts to measure on; default a tenth, 500 at most.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Texts to measure on; default a tenth, 250 at most.")] = None,
     name: Annotated[str, typer.Option(help="What its card calls it; default the folder's name.")] = "",
     source: Annotated[str, typer.Option(help="Where the texts are from, for the card.")] = "",
     language: Annotated[str, typer.Option(help="A spaCy code, such as en or de.")] = "en",
@@ -331,7 +331,7 @@ def demo(
 
 
 DEMO_REVIEWS = [
-    "Loved every minute of it, the acting was wonderful and I would happily watch it again.",
+    "A wonderful film with a great cast, funny and warm. Loved every minute.",
     "The food was cold, the waiter was rude and we waited an hour. Never again.",
     "Great little speaker, the sound is excellent and the battery lasts for days.",
     "A terrible hotel: dirty room, broken shower, and nobody at the desk cared.",

@@ -34,7 +34,7 @@ from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_la
 PRETRAIN = LanguageModelRecipe()
 FINE_TUNE = LanguageModelRecipe(
     frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular", betas=(0.8, 0.99),
-    dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, embedding=0.02, hidden=0.1), patience=2,
+    dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1), patience=2,
 )  # fmt: skip
 CLASSIFY = ClassifierRecipe()
 STRATEGIES = ("fine-tune", "features")
@@ -267,9 +267,9 @@ def transfer_weights(weights: Weights, vocab_size: int) -> Weights:
 
 
 def hold_out(
-    texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 500
+    texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 250
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 500 at most.
+    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most.
 
     Raises:
         DataError: fewer than 2 texts.
