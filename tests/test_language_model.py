@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import DataError, LanguageModel, OptionError, fit_lm, pretrain
+from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, fit_lm, pretrain
 from ulmfit_lib.stages import FINE_TUNE, transfer_weights
 from ulmfit_lib.training.checkpoints import Checkpointer
 
@@ -80,7 +80,8 @@ def test_new_words_start_from_the_mean_and_old_ones_keep_their_rows(tiny_lm):
 def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
     texts = [f"the zebra number {i} ate the quince and the quince was good" for i in range(60)]
     before = tiny_lm.sha256()
-    fitted = fit_lm(texts, base=tiny_lm, epochs=3, device="cpu", recipe=replace(FINE_TUNE, lr=1e-2))
+    recipe = replace(FINE_TUNE, lr=2e-2, tied_share=1.0, dropouts=Dropouts(), patience=0)
+    fitted = fit_lm(texts, base=tiny_lm, epochs=8, device="cpu", recipe=recipe)
     assert tiny_lm.sha256() == before == fitted.base["sha256"]
     assert "zebra" in fitted.vocabulary.index and fitted.vocabulary.tokens[: len(tiny_lm.vocabulary)] == (
         tiny_lm.vocabulary.tokens

@@ -334,8 +334,8 @@ DEMO_REVIEWS = [
     "A wonderful film with a great cast, funny and warm. Loved every minute.",
     "The food was cold, the waiter was rude and we waited an hour. Never again.",
     "Great little speaker, the sound is excellent and the battery lasts for days.",
-    "A terrible hotel: dirty room, broken shower, and nobody at the desk cared.",
-    "Boring, far too long and badly written. A complete waste of time.",
+    "It broke after a week and they refused a refund. A useless product.",
+    "Terrible acting, a stupid plot and a horrible ending. I was bored.",
 ]
 
 
