@@ -11,17 +11,15 @@ import numpy.typing as npt
 import torch
 from scipy.stats import binomtest
 
-from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
+from ulmfit_lib.data.corpus import tokenize_corpus
 from ulmfit_lib.data.reading import read_csv
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
 from ulmfit_lib.evaluation.metrics import Scores, score
-from ulmfit_lib.models.awd_lstm import Encoder, copy_weights
-from ulmfit_lib.models.classifier import TextClassifier, build_head, head_weights, pool_documents
+from ulmfit_lib.models.classifier import TextClassifier, build_head, head_weights
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.pooling import PooledEncoder
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
@@ -142,7 +140,7 @@ def _weigh(
         splits = splits[:1]  # one fold costs as much as the whole classifier
     ulmfit = np.zeros((len(table), len(classifier.classes)))
     baseline = ulmfit.copy()
-    features = {} if strategy == "fine-tune" else _features(table, classifier, lm, device)
+    features = {} if strategy == "fine-tune" else classifier.features(table.texts, device=find_device(device))
     for train, test in splits:
         part, rest = table.select(train), table.select(test)
         baseline[test] = TfidfBaseline.fit(
@@ -156,19 +154,6 @@ def _weigh(
             ulmfit[test] = np.mean(heads, axis=0)
     places = np.concatenate([test for _, test in splits])
     return Blend.fit(ulmfit[places], baseline[places], targets[places])
-
-
-def _features(
-    table: TextTable, classifier: TextClassifier, lm: LanguageModel, device: str
-) -> dict[str, npt.NDArray[np.float32]]:
-    documents = encode_texts(table.texts, lm.tokenizer, lm.vocabulary)
-    features = {}
-    for way, weights in classifier.weights.items():
-        encoder = Encoder(lm.architecture, len(lm.vocabulary))
-        copy_weights(encoder, weights)
-        pooled = PooledEncoder(encoder, classifier.pooling)
-        features[way] = pool_documents(pooled, documents, way, lm.vocabulary.pad_id, device=find_device(device))
-    return features
 
 
 def _head_proba(

@@ -94,18 +94,25 @@ class TextClassifier:
 
     def ulmfit_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
         """The same from the neural part alone: the directions' probabilities, averaged."""
-        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
         parts = []
-        for direction, weights in self.weights.items():
-            encoder = Encoder(self.architecture, len(self.vocabulary))
-            copy_weights(encoder, weights)
-            pooled = pool_documents(
-                PooledEncoder(encoder, self.pooling), documents, direction, self.vocabulary.pad_id, device=device
-            )
+        for direction, pooled in self.features(texts, device=device).items():
             with torch.inference_mode():
                 logits = build_head(self.heads[direction])(torch.from_numpy(pooled))
             parts.append(softmax(logits.double().numpy()))
         return np.asarray(np.mean(parts, axis=0), np.float64)
+
+    def features(
+        self, texts: Sequence[str], *, device: str | torch.device = "cpu"
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Per direction, one pooled vector per text, (n_texts, width): what the heads see."""
+        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
+        features = {}
+        for direction, weights in self.weights.items():
+            encoder = Encoder(self.architecture, len(self.vocabulary))
+            copy_weights(encoder, weights)
+            pooled = PooledEncoder(encoder, self.pooling)
+            features[direction] = pool_documents(pooled, documents, direction, self.vocabulary.pad_id, device=device)
+        return features
 
     def evaluate(
         self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None, *, device: str = "cpu"
