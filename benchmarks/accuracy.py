@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("test", type=Path)
     parser.add_argument("--text", default="review")
     parser.add_argument("--label", default="sentiment")
-    parser.add_argument("--base", default="wiki-en-small")
+    parser.add_argument("--base", default="auto")
     parser.add_argument("--strategy", default="features")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--json", action="store_true")
@@ -39,7 +39,7 @@ def main() -> None:
         "labelled": len(train.labelled()),
         "unlabelled": len(train) - len(train.labelled()),
         "test_rows": scores["delivered"].n,
-        "base": arguments.base,
+        "base": classifier.training["report"]["base"],
         "strategy": arguments.strategy,
         "seed": arguments.seed,
         **{part: {"accuracy": s.accuracy, "log_loss": s.log_loss} for part, s in scores.items()},

@@ -167,3 +167,22 @@ def test_subword_models_train_too(tiny_recipe, reviews):
         device="cpu",
     )  # fmt: skip
     assert model.score(reviews.texts[100:120]).unknown_share < 0.02
+
+
+def test_pretraining_goes_on_from_a_base_and_adds_its_commonest_new_words(tiny_lm, tiny_recipe):
+    texts = [f"the zebra and quince number {i % 7} met the quagga" for i in range(60)]
+    size = len(tiny_lm.vocabulary) + 2
+    model = pretrain(texts, base=tiny_lm, vocab_size=size, recipe=tiny_recipe, direction="forward", device="cpu")
+    assert len(model.vocabulary) == size
+    assert model.vocabulary.tokens[: len(tiny_lm.vocabulary)] == tiny_lm.vocabulary.tokens
+    assert model.base == {"name": "tiny", "sha256": tiny_lm.sha256()} and model.direction == "forward"
+    assert model.perplexity(texts) < tiny_lm.perplexity(texts) / 2
+    assert [stage["stage"] for stage in model.training["stages"]] == ["pretrain", "pretrain"]
+
+
+def test_each_texts_perplexity_adds_up_to_the_score(tiny_lm, reviews):
+    texts = ["", *reviews.texts[:20]]
+    score, each = tiny_lm.score_each(texts)
+    words = np.array([len(text.split()) for text in texts])
+    assert np.isnan(each[0])
+    assert np.exp((np.log(each[1:]) * words[1:]).sum() / words.sum()) == pytest.approx(score.perplexity_per_word)

@@ -20,6 +20,7 @@ from ulmfit_lib.evaluation.metrics import Scores, score
 from ulmfit_lib.models.classifier import TextClassifier, build_head, head_weights
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
@@ -36,7 +37,7 @@ def fit_csv(
     label: str,
     encoding: str = "utf-8",
     delimiter: str | None = None,
-    base: str | Path | LanguageModel = "wiki-en-small",
+    base: str | Path | LanguageModel = AUTO,
     strategy: str = "features",
     seed: int = 42,
     device: str = "auto",
@@ -49,7 +50,7 @@ def fit_csv(
 def fit(
     data: TextTable,
     *,
-    base: str | Path | LanguageModel = "wiki-en-small",
+    base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
     strategy: str = "features",
     test_fraction: float = 0.2,
@@ -70,7 +71,8 @@ def fit(
 
     Args:
         data: texts; a row without a label feeds the language model only.
-        base: a pretrained model's name, a folder, or a language model.
+        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model that predicts a
+            sample of the texts best.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower).
         test_fraction: share of the labelled rows that is held out.
@@ -93,8 +95,9 @@ def fit(
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
     started = time.monotonic()
     check_labels(data)  # before the base is read
-    base = base if isinstance(base, LanguageModel) else LanguageModel.from_pretrained(base)
     train, test = data.split(test_fraction, seed=seed)
+    base, why = load_base(base, train.texts, direction=direction, seed=seed)
+    note(why)
     n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
     passes = int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
@@ -105,7 +108,7 @@ def fit(
     )  # fmt: skip
     recipe = override(CLASSIFY, class_weights=class_weights)
     trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device)
-    report = _report(trial, train, test, device)
+    report = {**_report(trial, train, test, device), "base": why}
     final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, blend=trial.blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}

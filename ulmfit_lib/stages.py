@@ -38,7 +38,7 @@ FINE_TUNE = LanguageModelRecipe(
 )  # fmt: skip
 CLASSIFY = ClassifierRecipe()
 STRATEGIES = ("fine-tune", "features")
-Recipe = TypeVar("Recipe", LanguageModelRecipe, ClassifierRecipe)
+Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
 FEWEST_ROWS = 4
 CLASSIFIER_STEPS_PER_EPOCH = 20  # likewise for labelled texts
@@ -49,13 +49,14 @@ def pretrain(
     texts: Sequence[str],
     *,
     valid_texts: Sequence[str] | None = None,
+    base: LanguageModel | None = None,
     name: str = "language-model",
     language: str = "en",
     tokens: str = "words",
-    vocab_size: int = 30_000,
+    vocab_size: int | None = None,
     min_count: int = 3,
     architecture: Architecture | None = None,
-    direction: str = "forward",
+    direction: str | None = None,
     recipe: LanguageModelRecipe = PRETRAIN,
     epochs: int | None = None,
     lr: float | None = None,
@@ -69,13 +70,16 @@ def pretrain(
     Args:
         texts: what it reads.
         valid_texts: what its perplexity is measured on; default a tenth of the texts, which it then does not read.
+        base: a language model to go on from, with a newer dump or the texts of a domain; it stays as it is, and its
+            language, tokens and sizes hold for the new one.
         name: what the model is called in its card.
         language: a spaCy code, such as ``en`` or ``de``.
         tokens: ``words`` (spaCy) or ``subwords`` (SentencePiece, learnt from the texts).
-        vocab_size: tokens in the vocabulary, the special ones included.
+        vocab_size: tokens in the vocabulary, the special ones included; default 30,000, or a fifth more than the base
+            has, whose words all stay.
         min_count: a word needs this many occurrences.
         architecture: sizes; default 256 / 512 / 3.
-        direction: ``forward``, ``backward`` or ``both``.
+        direction: ``forward``, ``backward`` or ``both``; default forward, or all that the base has.
         recipe: hyperparameters.
         epochs: instead of the recipe's.
         lr: instead of the recipe's.
@@ -89,27 +93,24 @@ def pretrain(
         OptionError: an unknown language, kind of tokens, direction or device.
     """
     train_texts, held_out = hold_out(texts, valid_texts, seed)
-    tokenizer: Tokenizer
-    if tokens == "subwords":
-        tokenizer = SubwordTokenizer.train(train_texts, size=vocab_size, language=language)
-        corpus = tokenize_corpus(train_texts, tokenizer)
-        vocabulary = Vocabulary(tokenizer.pieces())
-    elif tokens == "words":
-        tokenizer = WordTokenizer(language)
-        corpus = tokenize_corpus(train_texts, tokenizer)
-        vocabulary = Vocabulary.from_corpus(corpus, max_size=vocab_size, min_count=min_count)
+    recipe = override(recipe, epochs=epochs, lr=lr)
+    if base:
+        corpus = tokenize_corpus(train_texts, base.tokenizer)
+        size = vocab_size or round(1.2 * len(base.vocabulary))
+        untrained = _extend(base, corpus, name=name, direction=direction, vocab_size=size, min_count=min_count)
     else:
-        raise OptionError(f"tokens {tokens!r}; known are words, subwords")
-    architecture = architecture or Architecture()
-    directions = DIRECTIONS if direction == "both" else (direction,)
-    if not set(directions) <= set(DIRECTIONS):
-        raise OptionError(f"direction {direction!r}; known are forward, backward, both")
-    torch.manual_seed(seed)
-    initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
-    untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
+        size = vocab_size or 30_000
+        tokenizer, corpus, vocabulary = _learn_vocabulary(train_texts, language, tokens, size, min_count)
+        architecture = architecture or Architecture()
+        directions = DIRECTIONS if direction == "both" else (direction or "forward",)
+        if not set(directions) <= set(DIRECTIONS):
+            raise OptionError(f"direction {direction!r}; known are forward, backward, both")
+        torch.manual_seed(seed)
+        initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
+        untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
     return _train(
-        untrained, corpus, held_out, stage="pretrain", recipe=override(recipe, epochs=epochs, lr=lr), seed=seed,
-        device=device, source=source, checkpoint=checkpoint,
+        untrained, corpus, held_out, stage="pretrain", recipe=recipe, seed=seed, device=device, source=source,
+        checkpoint=checkpoint,
     )  # fmt: skip
 
 
@@ -151,19 +152,11 @@ def fit_lm(
         DataError: too few texts.
         OptionError: a direction that the base lacks, or an unknown device.
     """
-    directions = base.directions(direction)
     train_texts, held_out = hold_out(texts, valid_texts, seed)
     corpus = tokenize_corpus(train_texts, base.tokenizer)
-    found = Vocabulary.from_corpus(corpus, max_size=len(base.vocabulary), min_count=min_count)
-    new_words = [token for token in found.tokens if token not in base.vocabulary.index]
-    vocabulary = Vocabulary([*base.vocabulary.tokens, *new_words])
-    grown = LanguageModel(
-        base.architecture, vocabulary, base.tokenizer,
-        {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
-        {"name": "fine-tuned from " + base.training.get("name", "a language model"),
-         "stages": [*base.training.get("stages", [])]},
-        {"name": base.training.get("name", ""), "sha256": base.sha256()},
-    )  # fmt: skip
+    name = "fine-tuned from " + base.training.get("name", "a language model")
+    size = 2 * len(base.vocabulary)
+    grown = _extend(base, corpus, name=name, direction=direction, vocab_size=size, min_count=min_count)
     recipe = override(recipe, epochs=epochs, lr=lr)
     rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
@@ -315,6 +308,33 @@ def _train(
     return replace(trained, training=training)
 
 
+def _learn_vocabulary(
+    texts: Sequence[str], language: str, tokens: str, vocab_size: int, min_count: int
+) -> tuple[Tokenizer, Corpus, Vocabulary]:
+    if tokens == "subwords":
+        subwords = SubwordTokenizer.train(texts, size=vocab_size, language=language)
+        return subwords, tokenize_corpus(texts, subwords), Vocabulary(subwords.pieces())
+    if tokens != "words":
+        raise OptionError(f"tokens {tokens!r}; known are words, subwords")
+    words = WordTokenizer(language)
+    corpus = tokenize_corpus(texts, words)
+    return words, corpus, Vocabulary.from_corpus(corpus, max_size=vocab_size, min_count=min_count)
+
+
+def _extend(
+    base: LanguageModel, corpus: Corpus, *, name: str, direction: str | None, vocab_size: int, min_count: int
+) -> LanguageModel:
+    """The base with the corpus's commonest new words, up to ``vocab_size`` tokens in all."""
+    directions = base.directions(direction)
+    vocabulary = base.vocabulary.extended(corpus, max_size=vocab_size, min_count=min_count)
+    return LanguageModel(
+        base.architecture, vocabulary, base.tokenizer,
+        {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
+        {"name": name, "stages": [*base.training.get("stages", [])]},
+        {"name": base.training.get("name", ""), "sha256": base.sha256()},
+    )  # fmt: skip
+
+
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:
     """fastai's random weights, but the decoder's bias at the log frequencies: sampled softmax needs that start."""
     net = LanguageModelNet(architecture, len(vocabulary))
@@ -324,6 +344,6 @@ def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus:
     return weights
 
 
-def override(recipe: Recipe, **values: Any) -> Recipe:
-    """The recipe with those values that are not None."""
-    return replace(recipe, **{name: value for name, value in values.items() if value is not None})
+def override(settings: Settings, **values: Any) -> Settings:
+    """The same settings with those values that are not None."""
+    return replace(settings, **{name: value for name, value in values.items() if value is not None})

@@ -42,6 +42,12 @@ class Vocabulary:
         common = [corpus.types[i] for i in by_count[: max_size + len(special)] if corpus.counts[i] >= min_count]
         return cls([*SPECIAL_TOKENS, *(token for token in common if token not in special)][:max_size])
 
+    def extended(self, corpus: "Corpus", *, max_size: int, min_count: int = 3) -> "Vocabulary":
+        """These tokens in their places, then the corpus's commonest others: at most ``max_size`` in all."""
+        found = Vocabulary.from_corpus(corpus, max_size=max_size + len(self), min_count=min_count)
+        new = [token for token in found.tokens if token not in self.index]
+        return Vocabulary([*self.tokens, *new[: max(0, max_size - len(self))]])
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Token -> id; where a list from elsewhere repeats a token, its first id."""

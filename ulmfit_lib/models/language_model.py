@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from ulmfit_lib.progress import track
 
 KIND = "language-model"
 WINDOW = 128  # tokens read at a time when scoring
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,33 +114,46 @@ class LanguageModel:
         Raises:
             DataError: no text has a word.
         """
+        return self.score_each(texts, device=device)[0]
+
+    def score_each(self, texts: Sequence[str], *, device: str = "cpu") -> tuple[LanguageModelScore, Floats]:
+        """The score of all texts, and each text's perplexity per word, (n_texts,): nan for one without a word.
+
+        Raises:
+            DataError: no text has a word.
+        """
         documents = encode_texts(texts, self.tokenizer, self.vocabulary)
         n_targets = int((documents.lengths - 1).clip(min=0).sum())
-        words = sum(len(text.split()) for text in texts)
-        if not (n_targets and words):
+        words = np.array([len(text.split()) for text in texts])
+        if not (n_targets and words.any()):
             raise DataError("no text with at least one word to measure perplexity on")
-        nats = sum(self._nats(documents, direction, device) for direction in self.weights) / len(self.weights)
+        nats = self._nats(documents, device)
         unknown = int((documents.ids == self.vocabulary.unknown_id).sum())
-        return LanguageModelScore(
-            _exp(nats / n_targets), _exp(nats / words), unknown / n_targets, n_targets, words
+        total, n_words = float(nats.sum()), int(words.sum())
+        score = LanguageModelScore(
+            _exp(total / n_targets), _exp(total / n_words), unknown / n_targets, n_targets, n_words
         )  # fmt: skip
+        return score, np.array([_exp(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
     @torch.inference_mode()
-    def _nats(self, documents: Documents, direction: str, device: str) -> float:
-        net = self.net(direction).to(device)
-        documents = documents.backwards() if direction == "backward" else documents
-        batches = list(text_batches(documents, pad_id=self.vocabulary.pad_id))
-        total = 0.0
-        for batch in track(batches, total=len(batches), description="scoring", unit="batch"):
-            ids, lengths = batch.ids.to(device), batch.lengths.to(device)
-            net.reset()
-            for left in range(0, ids.shape[1] - 1, WINDOW):
-                inputs, targets = ids[:, left : left + WINDOW], ids[:, left + 1 : left + WINDOW + 1]
-                vectors = net(inputs)[:, : targets.shape[1]]
-                real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
-                if real.any():
-                    total += float(net.cross_entropies(vectors[real], targets[real]).double().sum())
-        return total
+    def _nats(self, documents: Documents, device: str) -> Floats:
+        """Each text's loss by the full softmax, (n_texts,); the mean of the directions."""
+        total = np.zeros(len(documents))
+        for direction in self.weights:
+            net = self.net(direction).to(device)
+            turned = documents.backwards() if direction == "backward" else documents
+            batches = list(text_batches(turned, pad_id=self.vocabulary.pad_id))
+            for batch in track(batches, total=len(batches), description=f"scoring {direction}", unit="batch"):
+                ids, lengths = batch.ids.to(device), batch.lengths.to(device)
+                net.reset()
+                for left in range(0, ids.shape[1] - 1, WINDOW):
+                    inputs, targets = ids[:, left : left + WINDOW], ids[:, left + 1 : left + WINDOW + 1]
+                    vectors = net(inputs)[:, : targets.shape[1]]
+                    real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
+                    losses = vectors.new_zeros(targets.shape, dtype=torch.float64)  # (batch, window)
+                    losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
+                    total[batch.indices] += losses.sum(1).cpu().numpy()
+        return total / len(self.weights)
 
     @torch.inference_mode()
     def generate(

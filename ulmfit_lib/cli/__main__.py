@@ -1,0 +1,5 @@
+"""``python -m ulmfit_lib.cli``."""
+
+from ulmfit_lib.cli import main
+
+main()

@@ -1,0 +1,217 @@
+"""Commands for classifiers: fit-classifier, fit, predict, evaluate, demo."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ulmfit_lib.cli.shared import (
+    AsJson,
+    Base,
+    ClassWeights,
+    Data,
+    Delimiter,
+    Device,
+    Direction,
+    Encoding,
+    Epochs,
+    Label,
+    Out,
+    Overwrite,
+    Quiet,
+    Rate,
+    Restart,
+    Seed,
+    Strategy,
+    Text,
+    app,
+    checkpoint_folder,
+    forget_checkpoints,
+    say_skipped,
+    start,
+)
+from ulmfit_lib.errors import OptionError
+
+if TYPE_CHECKING:
+    from ulmfit_lib.models.classifier import TextClassifier
+
+
+@app.command("fit-classifier")
+def fit_classifier_command(
+    data: Data,
+    text: Text,
+    label: Label,
+    lm: Annotated[str, typer.Option(help="Language model: a folder (see fit-lm) or a name (see `models`).")],
+    out: Out,
+    direction: Direction = None,
+    strategy: Strategy = "fine-tune",
+    epochs: Epochs = None,
+    lr: Rate = None,
+    class_weights: ClassWeights = None,
+    label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.99, help="Of fine-tuning.")] = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    overwrite: Overwrite = False,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Stage 3: put a classifier head on a language model and let both learn your labels."""
+    start(quiet, out, overwrite)
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.stages import fit_classifier
+
+    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    say_skipped(table)
+    classifier = fit_classifier(
+        table, lm=LanguageModel.from_pretrained(lm), direction=direction, strategy=strategy, epochs=epochs, lr=lr,
+        class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
+    )  # fmt: skip
+    classifier.save(out, overwrite=overwrite)
+    print(f"classifier of {len(classifier.classes)} classes, from {len(table.labelled())} labelled texts")
+    print(f"saved in {out}")
+
+
+@app.command("fit")
+def fit_command(
+    data: Data,
+    text: Text,
+    label: Label,
+    out: Out,
+    base: Base = "auto",
+    direction: Direction = None,
+    strategy: Strategy = "features",
+    test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows that is held out.")] = 0.2,
+    lm_epochs: Epochs = None,
+    class_weights: ClassWeights = None,
+    with_baseline: Annotated[str, typer.Option(help="no: leave TF-IDF + logistic regression out.")] = "yes",
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    overwrite: Overwrite = False,
+    restart: Restart = False,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """All three stages from one file, scored beside TF-IDF + logistic regression on held-out rows."""
+    if with_baseline not in ("yes", "no"):
+        raise OptionError(f"--with-baseline {with_baseline!r}: say yes or no")
+    start(quiet, out, overwrite)
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.pipeline import fit
+
+    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    classifier = fit(
+        table, base=base, direction=direction, strategy=strategy, test_fraction=test_fraction, lm_epochs=lm_epochs,
+        class_weights=class_weights, with_baseline=with_baseline == "yes", seed=seed, device=device,
+        checkpoint=checkpoint_folder(out, restart),
+    )  # fmt: skip
+    classifier.save(out, overwrite=overwrite)
+    forget_checkpoints(out)
+    _print_fit(classifier, out, as_json)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a classifier.")],
+    data: Data,
+    text: Text,
+    out: Annotated[Path | None, typer.Option(help="File to write: .csv, .tsv, .jsonl, .parquet.")] = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Label every row of a file: its columns, then prediction, confidence, and a probability per class."""
+    start(quiet)
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.writing import write_table
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.progress import note
+
+    table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter, keep_blank=True)
+    classifier = TextClassifier.load(model)
+    blank = [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
+    if blank:
+        note(f"{data}: {len(blank)} rows have no text (first row {blank[0]}): their label stays empty")
+    probabilities = classifier.predict_proba(table.texts, device=str(find_device(device)))
+    write_table(table, classifier.classes, probabilities, source=data, out=out, encoding=encoding, delimiter=delimiter)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a classifier.")],
+    data: Data,
+    text: Text,
+    label: Label,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a classifier on labelled rows that it has not seen."""
+    start(quiet)
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.devices import find_device
+
+    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    say_skipped(table)
+    parts = TextClassifier.load(model).evaluate_parts(table, device=str(find_device(device)))
+    scores = parts["delivered"]
+    others = {part: other.as_dict() for part, other in parts.items() if part != "delivered" and len(parts) > 2}
+    if as_json:
+        print(json.dumps({**scores.as_dict(), **({"parts": others} if others else {})}))
+        return
+    print(f"{scores.n} rows: accuracy {scores.accuracy:.4f} ({scores.low:.4f} to {scores.high:.4f})")
+    print(f"macro F1 {scores.macro_f1:.4f}, log loss {scores.log_loss:.4f}", end=", ")
+    print(f"calibration error {scores.calibration_error:.4f}")
+    for part, other in others.items():
+        print(f"{part} alone: accuracy {other['accuracy']:.4f}, macro F1 {other['macro_f1']:.4f}")
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo-model"),
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Run all three stages on 400 made-up reviews; takes a few minutes on a CPU."""
+    start(quiet, out, overwrite=True)
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.models.pretrained import EMBEDDED
+    from ulmfit_lib.pipeline import fit
+
+    table = read_csv(EMBEDDED / "reviews.csv", text="review", label="sentiment")
+    classifier = fit(table, seed=seed, device=device)
+    classifier.save(out, overwrite=True)
+    _print_fit(classifier, out, as_json=False)
+    print("\nFive reviews that it has not seen:")
+    for text, probabilities in zip(DEMO_REVIEWS, classifier.predict_proba(DEMO_REVIEWS), strict=True):
+        best = probabilities.argmax()
+        print(f"  {classifier.classes[best]:8} {100 * probabilities[best]:3.0f} %  {text}")
+    print(f"\nTry it: python -m ulmfit_lib.cli predict {out} YOUR.csv --text COLUMN")
+
+
+DEMO_REVIEWS = [
+    "A wonderful film with a great cast, funny and warm. Loved every minute.",
+    "The food was cold, the waiter was rude and we waited an hour. Never again.",
+    "Great little speaker, the sound is excellent and the battery lasts for days.",
+    "It broke after a week and they refused a refund. A useless product.",
+    "Terrible acting, a stupid plot and a horrible ending. I was bored.",
+]
+
+
+def _print_fit(classifier: "TextClassifier", out: Path, as_json: bool) -> None:
+    report = classifier.training["report"]
+    if as_json:
+        print(json.dumps({**report, "saved": str(out)}))
+        return
+    print(report["sentence"])
+    print(f"saved in {out}, fitted to all {report['labelled_rows'] + report['held_out_rows']} labelled rows")
