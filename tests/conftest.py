@@ -1,5 +1,6 @@
 import csv
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,21 @@ def write_csv(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def ulmfit(monkeypatch, capsys):
+    """Run a command line; returns exit code, stdout, stderr."""
+
+    from ulmfit_lib.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ulmfit", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return run

@@ -29,6 +29,20 @@ def test_each_epoch_has_its_own_order_and_start_skips_exactly():
         assert torch.equal(inputs, expected)
 
 
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=40), st.integers(1, 5), st.booleans())
+def test_a_stream_reads_the_shuffled_texts_end_to_end(lengths, batch_size, backward):
+    texts = documents(lengths).backwards() if backward else documents(lengths)
+    if texts.n_tokens < 2:
+        return
+    stream = LanguageModelStream(texts, batch_size=batch_size, window=3, seed=1)
+    order = np.random.default_rng([1, 0]).permutation(len(lengths))
+    whole = np.concatenate([texts[i] for i in order])
+    whole = whole[: len(whole) // stream.batch_size * stream.batch_size].reshape(stream.batch_size, -1)
+    batches = list(stream)
+    assert torch.cat([inputs for inputs, _ in batches], 1).tolist() == whole[:, :-1].tolist()
+    assert torch.cat([targets for _, targets in batches], 1).tolist() == whole[:, 1:].tolist()
+
+
 def test_a_corpus_shorter_than_a_window_still_gives_a_batch():
     assert len(list(LanguageModelStream(documents([5]), batch_size=80, window=64))) == 1
 

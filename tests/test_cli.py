@@ -1,29 +1,10 @@
 import json
-import sys
 
 import pandas as pd
 import pytest
 
-from ulmfit_lib.cli import main
-
 REVIEW = ["--text", "review"]
 LABELS = [*REVIEW, "--label", "sentiment"]
-
-
-@pytest.fixture
-def ulmfit(monkeypatch, capsys):
-    """Run a command line; returns exit code, stdout, stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ulmfit", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,9 @@ def test_a_corpus_counts_and_numericalizes(tmp_path):
     assert vocabulary.tokens[:9] == SPECIAL_TOKENS and "bad" not in vocabulary.index
     documents = corpus.numericalize(vocabulary)
     assert vocabulary.decode(documents[1]) == ["xxbos", "xxunk", "film"]
-    assert np.array_equal(documents.ids, encode_texts(texts, WordTokenizer(), vocabulary).ids)
+    encoded = encode_texts(texts, WordTokenizer(), vocabulary)
+    assert all(np.array_equal(documents[i], encoded[i]) for i in range(len(texts)))
+    assert documents.counts(len(vocabulary)).tolist() == encoded.counts(len(vocabulary)).tolist()
     assert vocabulary.decode(documents.backwards()[0])[-1] == "xxbos"
 
 

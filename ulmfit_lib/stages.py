@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.data.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
@@ -272,8 +273,8 @@ def hold_out(
     if valid_texts is not None:
         return texts, valid_texts
     count = min(most, max(1, round(len(texts) * fraction)))
-    chosen = set(np.random.default_rng(seed).choice(len(texts), count, replace=False).tolist())
-    return [text for i, text in enumerate(texts) if i not in chosen], [texts[i] for i in sorted(chosen)]
+    chosen = np.sort(np.random.default_rng(seed).choice(len(texts), count, replace=False))
+    return Selection(texts, np.setdiff1d(np.arange(len(texts)), chosen)), Selection(texts, chosen)
 
 
 def _train(
@@ -299,7 +300,7 @@ def _train(
     trained = replace(model, weights=weights)
     record = {
         "stage": stage, "source": source, "texts": len(corpus), "tokens_per_epoch": len(corpus.ids),
-        "unknown_share": float((train.ids == model.vocabulary.unknown_id).mean()),
+        "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
         "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
         "history": history,
@@ -338,7 +339,7 @@ def _extend(
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:
     """fastai's random weights, but the decoder's bias at the log frequencies: sampled softmax needs that start."""
     net = LanguageModelNet(architecture, len(vocabulary))
-    counts = np.bincount(corpus.numericalize(vocabulary).ids, minlength=len(vocabulary)) + 0.5
+    counts = corpus.numericalize(vocabulary).counts(len(vocabulary)) + 0.5
     weights = read_weights(net)
     weights["decoder.bias"] = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
     return weights

@@ -1,6 +1,7 @@
 """Commands for language models: pretrain, fit-lm, generate, evaluate-lm."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +35,7 @@ from ulmfit_lib.errors import OptionError
 
 @app.command("pretrain")
 def pretrain_command(
-    files: Annotated[list[Path], typer.Argument(help="Files of texts, such as wikipedia/*.jsonl.xz.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of texts (wikipedia/*.jsonl.xz) or a dump (.xml.bz2).")],
     out: Out,
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
     valid: Annotated[Path | None, typer.Option(help="Texts to measure on; default a tenth, 250 at most.")] = None,
@@ -66,6 +67,7 @@ def pretrain_command(
     """Stage 1: make a language model from texts, such as Wikipedia's articles."""
     start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.awd_lstm import Architecture
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import PRETRAIN, override, pretrain
@@ -73,7 +75,11 @@ def pretrain_command(
     fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
     if base and (given := [option for option, value in fixed.items() if value is not None]):
         raise OptionError(f"--{given[0]}: with --base, it is the base that decides this; leave one of the two out")
-    texts = [one for file in files for one in read_csv(file, text=text, encoding=encoding).texts]
+    texts: Sequence[str]
+    if all(map(is_dump, files)):
+        texts = store_dumps(files)
+    else:
+        texts = [one for file in files for one in read_csv(file, text=text, encoding=encoding).texts]
     model = pretrain(
         texts, valid_texts=read_csv(valid, text=text, encoding=encoding).texts if valid else None,
         base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ulmfit_lib.data.corpus import Documents
 
+BLOCK = 32  # windows read at a time
+
 
 class LanguageModelStream:
     """Texts in a new order each epoch, laid end to end in ``batch_size`` rows and cut into windows.
@@ -23,11 +25,10 @@ class LanguageModelStream:
         self, documents: Documents, *, batch_size: int, window: int, seed: int = 0, shuffle: bool = True
     ) -> None:
         self.documents, self.window, self.seed, self.shuffle = documents, window, seed, shuffle
-        n_tokens = len(documents.ids)
-        self.batch_size = max(1, min(batch_size, n_tokens // window))  # a short corpus gets fewer, not shorter, rows
+        self.batch_size = max(1, min(batch_size, documents.n_tokens // window))  # a short corpus: fewer rows
         self.epoch = self.start = self.position = 0
         self.device = torch.device("cpu")
-        self._row_length = n_tokens // self.batch_size
+        self._row_length = documents.n_tokens // self.batch_size
 
     def to(self, device: torch.device) -> "LanguageModelStream":
         """Yield batches on ``device``."""
@@ -38,17 +39,38 @@ class LanguageModelStream:
         return max(0, -(-(self._row_length - 1) // self.window))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        documents = self.documents
+        order = np.arange(len(self.documents))
         if self.shuffle:
-            documents = documents.select(np.random.default_rng([self.seed, self.epoch]).permutation(len(documents)))
-        rows = documents.ids[: self.batch_size * self._row_length].reshape(self.batch_size, self._row_length)
-        start, self.start = self.start, 0
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(len(order))
+        starts = np.concatenate([[0], np.cumsum(self.documents.lengths[order])])
+        first, self.start = self.start, 0
         self.epoch += 1
-        for batch in range(start, len(self)):
+        block = torch.empty(0)
+        for batch in range(first, len(self)):
             self.position = batch + 1
-            left = batch * self.window
-            piece = torch.from_numpy(rows[:, left : left + self.window + 1].astype(np.int64)).to(self.device)
+            place = (batch - first) % BLOCK
+            if place == 0:
+                left = batch * self.window
+                rows = self._read_rows(order, starts, left, min(left + BLOCK * self.window + 1, self._row_length))
+                block = torch.from_numpy(rows).to(self.device)
+            piece = block[:, place * self.window : (place + 1) * self.window + 1]
             yield piece[:, :-1], piece[:, 1:]
+
+    def _read_rows(
+        self, order: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], left: int, right: int
+    ) -> npt.NDArray[np.int64]:
+        """Tokens ``left`` to ``right`` of every row, (batch, right - left)."""
+        rows = np.empty((self.batch_size, right - left), np.int64)
+        for number, row in enumerate(rows):
+            position, filled = number * self._row_length + left, 0
+            text = int(np.searchsorted(starts, position, side="right")) - 1
+            while filled < len(row):
+                begin = position + filled - int(starts[text])
+                end = min(int(starts[text + 1] - starts[text]), begin + len(row) - filled)
+                row[filled : filled + end - begin] = self.documents.read(order[text], begin, end)
+                filled += end - begin
+                text += 1
+        return rows
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,43 +20,78 @@ from ulmfit_lib.files import cache_folder, new_folder
 from ulmfit_lib.progress import bar
 
 CHUNK = 256  # texts that one worker tokenises at a time
+PIECE = 1 << 20  # tokens looked at together where a whole corpus is passed over
 PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than it saves
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts as ids of a model's vocabulary, one after the other.
+    """Texts as ids of a model's vocabulary, translated as they are read, so that a corpus can stay on disk.
 
     Attributes:
-        ids: (n_tokens,) integers.
-        offsets: (n_texts + 1,); text i is ``ids[offsets[i]:offsets[i + 1]]``.
+        stored: (n_tokens,) integers, usually a corpus's memory-mapped ids.
+        offsets: (n_texts + 1,); text i is ``stored[offsets[i]:offsets[i + 1]]``.
+        table: (n_types,) the vocabulary's id for each stored one; None where these are the vocabulary's already.
+        reverse: each text is read from its end, for a backward model.
     """
 
-    ids: npt.NDArray[np.integer]
+    stored: npt.NDArray[np.integer]
     offsets: npt.NDArray[np.int64]
+    table: npt.NDArray[np.integer] | None = None
+    reverse: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, i: int) -> npt.NDArray[np.integer]:
-        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+        return self.read(i, 0, int(self.offsets[i + 1] - self.offsets[i]))
+
+    def read(self, i: int, start: int, stop: int) -> npt.NDArray[np.integer]:
+        """The tokens of text i from ``start`` up to ``stop``, in reading order."""
+        if self.reverse:
+            end = int(self.offsets[i + 1])
+            return self._translate(self.stored[end - stop : end - start])[::-1]
+        left = int(self.offsets[i])
+        return self._translate(self.stored[left + start : left + stop])
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in all texts."""
+        return len(self.stored)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens in each text, (n_texts,)."""
         return np.diff(self.offsets)
 
+    def counts(self, size: int) -> npt.NDArray[np.int64]:
+        """How often each id of a vocabulary of ``size`` occurs, (size,)."""
+        total = np.zeros(size, np.int64)
+        for start in range(0, self.n_tokens, PIECE):
+            total += np.bincount(self._translate(self.stored[start : start + PIECE]), minlength=size)
+        return total
+
+    def fingerprint(self) -> str:
+        """A hash of all that is read, and in which direction."""
+        digest = hashlib.sha256(b"backward" if self.reverse else b"forward")
+        digest.update(self.offsets.tobytes())
+        for start in range(0, self.n_tokens, PIECE):
+            digest.update(self._translate(self.stored[start : start + PIECE]).astype(np.int32).tobytes())
+        return digest.hexdigest()
+
     def select(self, indices: npt.ArrayLike) -> "Documents":
-        """The texts at ``indices``, in that order."""
+        """A copy of the texts at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])])
-        ids = np.concatenate([self[i] for i in chosen]) if len(chosen) else self.ids[:0]
+        ids = np.concatenate([self[i] for i in chosen]) if len(chosen) else self._translate(self.stored[:0])
         return Documents(ids, offsets)
 
     def backwards(self) -> "Documents":
-        """Each text read from its end, for a backward model."""
-        ids = np.concatenate([self[i][::-1] for i in range(len(self))]) if len(self) else self.ids
-        return Documents(ids, self.offsets)
+        """The same texts, each read from its other end."""
+        return replace(self, reverse=not self.reverse)
+
+    def _translate(self, stored: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+        return stored if self.table is None else self.table[stored]
 
 
 @dataclass(frozen=True)
@@ -80,9 +115,7 @@ class Corpus:
 
     def numericalize(self, vocabulary: Vocabulary) -> Documents:
         """The same texts as ids of ``vocabulary``."""
-        dtype = np.uint16 if len(vocabulary) <= 2**16 else np.int32
-        table = np.array(vocabulary.encode(self.types), dtype=dtype)
-        return Documents(table[self.ids], self.offsets)
+        return Documents(self.ids, self.offsets, np.array(vocabulary.encode(self.types), np.int32))
 
 
 def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path | None = None) -> Corpus:

@@ -128,7 +128,7 @@ class LanguageModel:
         if not (n_targets and words.any()):
             raise DataError("no text with at least one word to measure perplexity on")
         nats = self._nats(documents, device)
-        unknown = int((documents.ids == self.vocabulary.unknown_id).sum())
+        unknown = int(documents.counts(len(self.vocabulary))[self.vocabulary.unknown_id])
         total, n_words = float(nats.sum()), int(words.sum())
         score = LanguageModelScore(
             _exp(total / n_targets), _exp(total / n_words), unknown / n_targets, n_targets, n_words

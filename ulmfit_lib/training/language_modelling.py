@@ -99,7 +99,7 @@ def train_language_model(
         One row per epoch: training and validation loss in nats, perplexity, seconds.
     """
     torch.manual_seed(seed)
-    counts = np.bincount(train.ids, minlength=len(net.bias))
+    counts = train.counts(len(net.bias))
     last = len(net.layer_groups()) - 1
     phases = [
         Phase("last group", last, recipe.frozen_epochs, recipe.lr),
@@ -146,6 +146,5 @@ def run_key(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe
     digest = hashlib.sha256(json.dumps([asdict(recipe), seed], sort_keys=True).encode())
     for parameter in net.parameters():
         digest.update(parameter.detach().cpu().numpy().tobytes())
-    digest.update(train.offsets.tobytes())
-    digest.update(np.ascontiguousarray(train.ids).tobytes())
+    digest.update(train.fingerprint().encode())
     return digest.hexdigest()
