@@ -77,6 +77,45 @@ def test_models_and_info_describe(ulmfit, models):
     assert "language model" in ulmfit("info", models / "lm")[1]
 
 
+def test_models_of_ones_own_are_added_and_used_by_name(ulmfit, models, write_csv, reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+    assert ulmfit("models", "add", models / "lm", "--name", "house")[0] == 0
+    listed = {row["name"]: row for row in json.loads(ulmfit("models", "--json")[1])}
+    assert listed["house"]["where"] == "cached" and listed["wt103"]["where"] == "downloadable"
+    embedded = listed["wiki-en-small"]
+    assert embedded["where"] == "embedded" and len(embedded["sha256"]) == 64 and "CC BY-SA" in embedded["licence"]
+    data = write_csv([[text, ""] for text in reviews.texts[:30]])
+    code, out, _ = ulmfit("evaluate-lm", "house", models / "lm", "--on", data, *REVIEW, "--json")
+    first, second = json.loads(out)
+    assert code == 0 and first["perplexity_per_word"] == second["perplexity_per_word"]
+    hardest = first["hardest"]
+    assert [one["text"] for one in hardest] == [reviews.texts[one["row"] - 1] for one in hardest]
+    assert hardest[0]["perplexity_per_word"] >= hardest[-1]["perplexity_per_word"] > first["perplexity_per_word"]
+    assert "row " in ulmfit("evaluate-lm", "house", "--on", data, *REVIEW)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["models", "add", "nowhere"], "nowhere"),
+        (["models", "download", "bert"], "'bert'"),
+        (["models", "download", "--from-file", "wt103.tgz"], "neither fwd nor bwd"),
+        (["models", "download", "--from-file", "wt103-fwd.tgz"], "cannot be unpacked"),
+        (["models", "import", "a.pth", "b.pkl", "--out", "c"], "b.pkl"),
+        (["models", "import", "a.pth", "b.pkl", "--out", "c", "--direction", "both"], "'both'"),
+        (["pretrain", "a.jsonl", "--out", "c", "--base", "wiki-en-small", "--language", "de"], "--language"),
+        (["pretrain", "a.xml.bz2", "--out", "c"], "a.xml.bz2: no such file"),
+        (["evaluate-lm", "wiki-en-small", "--on", "a.csv", "--text", "review"], "a.csv: no such file"),
+    ],
+)
+def test_bad_requests_about_language_models_exit_2(ulmfit, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+    code, _, err = ulmfit(*arguments)
+    assert code == 2 and said in err and err.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] in ([], ["cache"])
+
+
 GOOD = [(f"{word} film {i}", label) for i in range(10) for word, label in (("good", "pos"), ("bad", "neg"))]
 
 

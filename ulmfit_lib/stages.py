@@ -64,6 +64,7 @@ def pretrain(
     seed: int = 42,
     device: str = "auto",
     source: str = "",
+    licence: str = "",
     checkpoint: Path | None = None,
 ) -> LanguageModel:
     """Stage 1: texts, such as Wikipedia's articles -> a language model of a language.
@@ -87,6 +88,7 @@ def pretrain(
         seed: of weights, order and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
         source: where the texts are from, for the card.
+        licence: under which the model may be used, for the card.
         checkpoint: a folder for checkpoints; a run that was stopped goes on from there.
 
     Raises:
@@ -109,6 +111,7 @@ def pretrain(
         torch.manual_seed(seed)
         initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
         untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
+    untrained.training.update({"licence": licence} if licence else {})
     return _train(
         untrained, corpus, held_out, stage="pretrain", recipe=recipe, seed=seed, device=device, source=source,
         checkpoint=checkpoint,

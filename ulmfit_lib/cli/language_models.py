@@ -41,6 +41,7 @@ def pretrain_command(
     valid: Annotated[Path | None, typer.Option(help="Texts to measure on; default a tenth, 250 at most.")] = None,
     name: Annotated[str, typer.Option(help="What its card calls it; default the folder's name.")] = "",
     source: Annotated[str, typer.Option(help="Where the texts are from, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Under which the model may be used, for the card.")] = "",
     base: Annotated[str | None, typer.Option(help="Go on from this language model: a name or a folder.")] = None,
     language: Annotated[str | None, typer.Option(help="A spaCy code, such as de; default en.")] = None,
     tokens: Annotated[str | None, typer.Option(help="words (default) or subwords.")] = None,
@@ -87,7 +88,7 @@ def pretrain_command(
         vocab_size=vocab_size, min_count=min_count, direction=direction,
         architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
         recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=seed,
-        device=device, checkpoint=checkpoint_folder(out, restart),
+        device=device, licence=licence, checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     model.save(out, precision=precision, overwrite=overwrite)
     _finish_language_model(out, model.training)

@@ -19,6 +19,8 @@ def classifier_card(training: dict[str, Any], direction: str, classes: list[str]
 
 def _card(training: dict[str, Any], title: str, intro: list[str]) -> str:
     lines = [f"# {training.get('name', title)}", "", *intro]
+    if licence := training.get("licence"):
+        lines += ["", f"Licence: {licence}."]
     for stage in training.get("stages", []):
         lines += ["", f"## {stage['stage']}", ""]
         lines += [f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in stage.items() if _worth(key, value)]
