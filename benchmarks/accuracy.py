@@ -40,6 +40,7 @@ def main() -> None:
         "unlabelled": len(train) - len(train.labelled()),
         "test_rows": scores["delivered"].n,
         "base": classifier.training["report"]["base"],
+        "base_has_read": classifier.training["report"]["base_has_read"],
         "strategy": arguments.strategy,
         "seed": arguments.seed,
         **{part: {"accuracy": s.accuracy, "log_loss": s.log_loss} for part, s in scores.items()},

@@ -34,6 +34,7 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     code, stdout, stderr = ulmfit("fit", *arguments)
     report = json.loads(stdout)
     assert code == 0 and report["held_out_rows"] == 10 and "about" in stderr
+    assert report["base"].endswith("as asked for") and len(report["base_has_read"]) == 1
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
 
 

@@ -108,7 +108,8 @@ def fit(
     )  # fmt: skip
     recipe = override(CLASSIFY, class_weights=class_weights)
     trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device)
-    report = {**_report(trial, train, test, device), "base": why}
+    read = [stage.get("source", "") for stage in base.training.get("stages", [])]
+    report = {**_report(trial, train, test, device), "base": why, "base_has_read": read}
     final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, blend=trial.blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
