@@ -154,16 +154,17 @@ def _weigh(
             trial = fit_classifier(part, lm=lm, strategy=strategy, recipe=recipe, seed=seed, device=device)
             ulmfit[test] = trial.ulmfit_proba(rest.texts, device=str(find_device(device)))
         else:
-            heads = [_head_proba(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
+            heads = [predict_by_head(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
             ulmfit[test] = np.mean(heads, axis=0)
     places = np.concatenate([test for _, test in splits])
     return Blend.fit(ulmfit[places], baseline[places], targets[places])
 
 
-def _head_proba(
+def predict_by_head(
     train: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], test: npt.NDArray[np.float32],
     recipe: ClassifierRecipe, seed: int,
 ) -> Floats:  # fmt: skip
+    """Probabilities for pooled texts, (n_texts, n_classes), from a head that learnt other pooled texts' classes."""
     head = build_head(head_weights(fit_head(train, targets, recipe, seed=seed)))
     with torch.inference_mode():
         return softmax(head(torch.from_numpy(test)).double().numpy())
