@@ -255,6 +255,10 @@ def test_a_model_of_ones_own_is_added_and_found_by_name(cache, tiny_lm, tmp_path
 def test_auto_takes_the_embedded_model_that_predicts_the_texts_best(reviews):
     model, why = load_base("auto", reviews.texts)
     assert why.startswith(f"base {model.training['name']}: the lowest perplexity per word")
-    texts = [text[:1000] for text in reviews.texts[:100]]
     with pytest.raises(ArtifactError, match="wiki-en-small"):
-        load_base("no-such-model", texts)
+        load_base("no-such-model", reviews.texts)
+
+
+def test_auto_says_when_the_texts_are_in_another_language():
+    german = ["Das Frühstück war hervorragend, die Zimmer leider winzig und ziemlich hellhörig.", "Nie wieder dorthin!"]
+    assert "pretrain --language" in load_base("auto", german)[1]

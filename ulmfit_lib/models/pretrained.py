@@ -23,6 +23,7 @@ from ulmfit_lib.progress import note
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 AUTO = "auto"
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 1_000  # what `auto` compares the embedded models on
+MOST_UNKNOWN = 0.3  # share of words outside the vocabulary from which on a base is doubtful
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,16 @@ def load_base(
     sample = [texts[i][:SAMPLE_CHARACTERS] for i in chosen]
     models = {name: load_pretrained(name) for name in embedded_models()}
     able = {name: model for name, model in models.items() if direction in (None, model.direction, *model.weights)}
-    scores = {name: model.score(sample).perplexity_per_word for name, model in (able or models).items()}
-    ranking = sorted(scores, key=scores.__getitem__)
-    shown = ", ".join(f"{name} {scores[name]:,.0f}" for name in ranking)
-    return models[ranking[0]], (
-        f"base {ranking[0]}: the lowest perplexity per word on {len(sample)} of these texts ({shown})"
-    )
+    scores = {name: model.score(sample) for name, model in (able or models).items()}
+    ranking = sorted(scores, key=lambda name: scores[name].perplexity_per_word)
+    shown = ", ".join(f"{name} {scores[name].perplexity_per_word:,.0f}" for name in ranking)
+    why = f"base {ranking[0]}: the lowest perplexity per word on {len(sample)} of these texts ({shown})"
+    if (unknown := scores[ranking[0]].unknown_share) > MOST_UNKNOWN:
+        why += (
+            f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, "
+            f"make a base of their language with `pretrain --language`"
+        )
+    return models[ranking[0]], why
 
 
 def download_wt103(
