@@ -26,7 +26,7 @@ from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, f
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
 BASELINE_NAME = "TF-IDF + logistic regression"
-LM_TOKENS = 4_500_000  # that the language model reads by default, epoch after epoch: some 12 minutes of two cores
+LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 
 
@@ -99,7 +99,8 @@ def fit(
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
     note(why)
     n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
-    passes = int(np.clip(round(LM_TOKENS / n_tokens), FEWEST_PASSES, MOST_PASSES))
+    ways = len(base.directions(direction))
+    passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
     note(_plan(data, train, test, n_tokens, epochs, base, find_device(device), direction))
     lm = fit_lm(
