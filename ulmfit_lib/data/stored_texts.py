@@ -11,7 +11,22 @@ import numpy.typing as npt
 from ulmfit_lib.files import new_folder
 
 
-class StoredTexts(Sequence[str]):
+class _LazyTexts(Sequence[str]):
+    """Texts that are made when they are asked for."""
+
+    def _text(self, place: int) -> str:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[str]: ...
+    def __getitem__(self, i: int | slice) -> str | list[str]:
+        places = range(len(self))[i]
+        return self._text(places) if isinstance(places, int) else [self._text(place) for place in places]
+
+
+class StoredTexts(_LazyTexts):
     """A sequence of texts that lie one after the other in a file.
 
     Args:
@@ -37,20 +52,13 @@ class StoredTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[str]: ...
-    def __getitem__(self, i: int | slice) -> str | list[str]:
-        if isinstance(i, slice):
-            return [self[place] for place in range(len(self))[i]]
-        place = range(len(self))[i]
+    def _text(self, place: int) -> str:
         start, end = int(self._offsets[place]), int(self._offsets[place + 1])
         self._file.seek(start)
         return self._file.read(end - start).decode("utf-8", "surrogatepass")
 
 
-class Selection(Sequence[str]):
+class Selection(_LazyTexts):
     """Some of the texts of a sequence, in a given order, without a copy."""
 
     def __init__(self, texts: Sequence[str], places: npt.ArrayLike) -> None:
@@ -59,11 +67,5 @@ class Selection(Sequence[str]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[str]: ...
-    def __getitem__(self, i: int | slice) -> str | list[str]:
-        if isinstance(i, slice):
-            return [self._texts[int(place)] for place in self._places[i]]
-        return self._texts[int(self._places[i])]
+    def _text(self, place: int) -> str:
+        return self._texts[int(self._places[place])]
