@@ -8,7 +8,9 @@ Without a file: on the example reviews. Both tokenise the same texts, in alterna
 import argparse
 import itertools
 import json
+import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from fastai.text.core import TokenizeWithRules
@@ -50,7 +52,9 @@ def main() -> None:
     ratio = round(seconds["fastai"] / seconds["ours"], 2)
     if arguments.json:
         counts = {"texts": len(texts), "tokens": tokens, "different_texts": different}
-        print(json.dumps({**counts, **rates, "ratio": ratio}))
+        versions = {package: version(package) for package in ("fastai", "spacy")}
+        record = {"machine": platform.machine(), "versions": versions, "date": time.strftime("%Y-%m-%d")}
+        print(json.dumps({**counts, **rates, "ratio": ratio, **record}))
     else:
         print(f"{len(texts):,} texts, {tokens:,} tokens: {different} texts differ")
         print(f"tokens/s in one process: ours {rates['ours']:,}, fastai {rates['fastai']:,} ({ratio} x)")
