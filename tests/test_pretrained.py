@@ -22,6 +22,7 @@ TOKENS = [*SPECIAL_TOKENS, "the", "film", "\n", "xxfake", "xxfake"]
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
     return tmp_path / "cache"
 
