@@ -1,4 +1,4 @@
-"""Stage 2: the embedded Wikipedia model goes on reading your texts, labelled or not."""
+"""Stage 2: an embedded language model goes on reading your texts, labelled or not."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 def main(out: str = "models/reviews-lm") -> None:
     reviews = read_csv(HERE / "reviews.csv", text="review", label="sentiment")
     train, test = reviews.split(test_fraction=0.2, seed=42)
-    base = LanguageModel.from_pretrained("wiki-en-small")
+    base = LanguageModel.from_pretrained("reviews-en-small")
     model = fit_lm(train.texts, base=base, epochs=4)
     print(f"perplexity of texts that neither has read: {base.perplexity(test.texts):.0f} before, ", end="")
     print(f"{model.perplexity(test.texts):.0f} after")
