@@ -23,7 +23,7 @@ from ulmfit_lib.progress import note
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 AUTO = "auto"
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 1_000  # what `auto` compares the embedded models on
-MOST_UNKNOWN = 0.3  # share of words outside the vocabulary from which on a base is doubtful
+MOST_UNKNOWN = 0.2  # share of words outside the vocabulary from which on a base is doubtful
 
 
 @dataclass(frozen=True)
