@@ -185,6 +185,7 @@ class Attack:
         (pickle.dumps(TOKENS)[:-20], "damaged"),
         (b"\x80\x04]r\xff\xff\xff\x7f.", "damaged"),  # a memo of two thousand million entries
         (b"\x80\x04\x8d\x00\x00\x00\x00\x00\x00\x00\x7f.", "damaged"),  # a string of 2^62 bytes
+        (b"\x80\x04\x8c\x01a\x8c\x01ba.", "damaged"),  # append a string to a string
         (pickle.dumps([1, 2, 3]), "list of strings"),
         (b"", "damaged"),
     ],

@@ -98,16 +98,17 @@ def pretrain(
     train_texts, held_out = hold_out(texts, valid_texts, seed)
     recipe = override(recipe, epochs=epochs, lr=lr)
     if base:
-        corpus = tokenize_corpus(train_texts, base.tokenizer)
         size = vocab_size or round(1.2 * len(base.vocabulary))
-        untrained = _extend(base, corpus, name=name, direction=direction, vocab_size=size, min_count=min_count)
+        untrained, corpus = _extend(
+            base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count
+        )
     else:
-        size = vocab_size or 30_000
-        tokenizer, corpus, vocabulary = _learn_vocabulary(train_texts, language, tokens, size, min_count)
-        architecture = architecture or Architecture()
         directions = DIRECTIONS if direction == "both" else (direction or "forward",)
         if not set(directions) <= set(DIRECTIONS):
             raise OptionError(f"direction {direction!r}; known are forward, backward, both")
+        size = vocab_size or 30_000
+        tokenizer, corpus, vocabulary = _learn_vocabulary(train_texts, language, tokens, size, min_count)
+        architecture = architecture or Architecture()
         torch.manual_seed(seed)
         initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
         untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
@@ -157,10 +158,9 @@ def fit_lm(
         OptionError: a direction that the base lacks, or an unknown device.
     """
     train_texts, held_out = hold_out(texts, valid_texts, seed)
-    corpus = tokenize_corpus(train_texts, base.tokenizer)
     name = "fine-tuned from " + base.training.get("name", "a language model")
     size = 2 * len(base.vocabulary)
-    grown = _extend(base, corpus, name=name, direction=direction, vocab_size=size, min_count=min_count)
+    grown, corpus = _extend(base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count)
     recipe = override(recipe, epochs=epochs, lr=lr)
     rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
@@ -326,17 +326,19 @@ def _learn_vocabulary(
 
 
 def _extend(
-    base: LanguageModel, corpus: Corpus, *, name: str, direction: str | None, vocab_size: int, min_count: int
-) -> LanguageModel:
-    """The base with the corpus's commonest new words, up to ``vocab_size`` tokens in all."""
-    directions = base.directions(direction)
+    base: LanguageModel, texts: Sequence[str], *, name: str, direction: str | None, vocab_size: int, min_count: int
+) -> tuple[LanguageModel, Corpus]:
+    """The base with the texts' commonest new words, up to ``vocab_size`` tokens in all; and the texts, tokenised."""
+    directions = base.directions(direction)  # a wrong one is said before the texts are tokenised
+    corpus = tokenize_corpus(texts, base.tokenizer)
     vocabulary = base.vocabulary.extended(corpus, max_size=vocab_size, min_count=min_count)
-    return LanguageModel(
+    extended = LanguageModel(
         base.architecture, vocabulary, base.tokenizer,
         {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
         {"name": name, "stages": [*base.training.get("stages", [])]},
         {"name": base.training.get("name", ""), "sha256": base.sha256()},
     )  # fmt: skip
+    return extended, corpus
 
 
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:

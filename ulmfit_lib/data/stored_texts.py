@@ -1,5 +1,6 @@
 """Texts in a file, read one at a time, so that memory does not grow with their number."""
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ from ulmfit_lib.files import new_folder
 class _LazyTexts(Sequence[str]):
     """Texts that are made when they are asked for."""
 
-    def _text(self, place: int) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, place: int) -> str: ...
 
     @overload
     def __getitem__(self, i: int) -> str: ...

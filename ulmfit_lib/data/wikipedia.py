@@ -68,7 +68,7 @@ def read_dump(path: Path) -> Iterator[str]:
     if first is None:
         raise DataError(f"{path}: no article in this dump")
     strip = partial(plain_text, namespaces=first[1])
-    sources = (source for page in (iter([first]), pages) for source, _ in page)
+    sources = (source for source, _ in chain([first], pages))
     if workers == 1:
         yield from filter(None, map(strip, sources))
         return

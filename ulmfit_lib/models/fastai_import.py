@@ -132,7 +132,9 @@ def read_vocabulary(path: Path) -> list[str]:
         tokens: Any = pickle.loads(content)  # harmless instructions only: checked above
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, IndexError, KeyError, EOFError, pickle.UnpicklingError, OverflowError) as error:
+    except (
+        ValueError, IndexError, KeyError, AttributeError, TypeError, EOFError, OverflowError, pickle.UnpicklingError
+    ) as error:  # fmt: skip
         raise ArtifactError(f"{path}: damaged pickle ({error})") from error
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise ArtifactError(f"{path}: a vocabulary is a list of strings, and this is not")

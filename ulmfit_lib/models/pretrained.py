@@ -190,7 +190,7 @@ def describe_models() -> list[dict[str, Any]]:
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """What a model's folder says about itself, without reading the weights.
+    """What a model's folder says about itself, and the hash of its weights, which are not loaded.
 
     Raises:
         ArtifactError: no model there.
