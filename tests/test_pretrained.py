@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError
-from ulmfit_lib.data.tokenizing import SPECIAL_TOKENS
+from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
 from ulmfit_lib.models import downloading
 from ulmfit_lib.models.fastai_import import import_fastai, read_vocabulary
 from ulmfit_lib.models.pretrained import Download, add_model, download_wt103, load_base, own_models

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from ulmfit_lib import ArtifactError, OptionError
 from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
-from ulmfit_lib.data.tokenizing import SPECIAL_TOKENS, SubwordTokenizer, WordTokenizer, detokenize, load_tokenizer
+from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, text_rules
+from ulmfit_lib.data.tokenizing import SubwordTokenizer, WordTokenizer, detokenize, load_tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 
 ODD = [
@@ -28,11 +29,9 @@ def fastai_tokens():
 def test_special_tokens_are_fastais():
     from fastai.text.core import defaults
 
-    from ulmfit_lib.data.tokenizing import RULE_NAMES, _rules
-
     assert list(SPECIAL_TOKENS) == defaults.text_spec_tok
-    assert [rule.__name__ for rule in _rules()] == list(RULE_NAMES)
-    assert _rules() == list(defaults.text_proc_rules)
+    assert [rule.__name__ for rule in text_rules()] == list(RULE_NAMES)
+    assert text_rules() == list(defaults.text_proc_rules)
 
 
 def test_odd_texts_give_fastais_tokens(fastai_tokens):
@@ -43,6 +42,36 @@ def test_odd_texts_give_fastais_tokens(fastai_tokens):
 @given(st.lists(st.text(max_size=80), max_size=4))
 def test_any_text_gives_fastais_tokens(fastai_tokens, texts):
     assert list(WordTokenizer()(texts)) == fastai_tokens(texts)
+
+
+@pytest.fixture(scope="module")
+def fresh_words():
+    """A tokenizer that has seen nothing yet; spaCy loads only once."""
+    tokenizer = WordTokenizer()
+
+    def forget():
+        tokenizer._forget()
+        return tokenizer
+
+    return forget
+
+
+PIECES = [
+    "no", "no", "No", "NO", "I", "A.", "a.m.", "8a.m.", "8", ":)", ":", ")", "great:)", "...", "...so", "so...", "/",
+    "and/or", "&amp;", "&nbsp;", "x&nbsp;", "nbsp;", "&lt", "#39;", "\\n", "x\\nx\\nx", "<br />", "<br", "/>", "@.@",
+    "@-@", "333", "3", "!!!", "don't", "cant", "Cannot", "U.S.", "$5", "10km", "\u2581", "\ue000", "\u0130",
+    "\u03a3\u03a3", "xxbos", "xxrep", "\U0001f389", "-", "--",
+]  # fmt: skip
+GAPS = [" ", " ", " ", "  ", "\n", " \n", "\n ", " \n ", "\n\n", "\t", "\u00a0", "\u2028", "", "\n \n"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(GAPS)), max_size=14))
+def test_pieces_that_meet_give_fastais_tokens(fastai_tokens, fresh_words, pairs):
+    text = "".join(piece + gap for piece, gap in pairs)
+    tokenizer = fresh_words()
+    assert list(tokenizer([text])) == fastai_tokens([text])
+    assert list(tokenizer([text, f"a {text}"])) == fastai_tokens([text, f"a {text}"])  # now that all pieces are known
 
 
 def test_a_hundred_thousand_characters_without_a_space(fastai_tokens):
@@ -73,10 +102,9 @@ def test_the_second_run_tokenises_nothing(tmp_path):
     class Counting(WordTokenizer):
         texts = 0
 
-        def __call__(self, texts):
-            texts = list(texts)
+        def index(self, texts):
             Counting.texts += len(texts)
-            return super().__call__(texts)
+            return super().index(texts)
 
     first = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)
     second = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)

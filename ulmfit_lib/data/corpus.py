@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.files import cache_folder, new_folder
 from ulmfit_lib.progress import bar
 
-CHUNK = 256  # texts that one worker tokenises at a time
+CHUNK = 1024  # texts that one worker tokenises at a time
 PIECE = 1 << 20  # tokens looked at together where a whole corpus is passed over
 PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than it saves
 
@@ -144,9 +145,9 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
 
 def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> Documents:
     """Texts -> ids in memory, without touching the cache: for prediction."""
-    encoded = [np.array(vocabulary.encode(tokens), dtype=np.int32) for tokens in tokenizer(texts)]
-    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded], dtype=np.int64)])
-    return Documents(np.concatenate(encoded) if encoded else np.zeros(0, np.int32), offsets)
+    types, ids, lengths = tokenizer.index(texts)
+    table = np.array(vocabulary.encode(types), np.int32)
+    return Documents(table[ids], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
 
 def _memory_map(path: Path) -> npt.NDArray[np.integer]:
@@ -180,21 +181,14 @@ def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> N
     np.save(folder / "offsets.npy", np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
 
 
-Chunk = tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]
 _worker_tokenizer: Tokenizer
 
 
-def _tokenize_chunk(texts: list[str]) -> Chunk:
-    index: dict[str, int] = {}
-    ids: list[int] = []
-    lengths: list[int] = []
-    for tokens in _worker_tokenizer(texts):
-        ids.extend([index.setdefault(token, len(index)) for token in tokens])
-        lengths.append(len(tokens))
-    return list(index), np.array(ids, np.int32), np.array(lengths, np.int64)
+def _tokenize_chunk(texts: list[str]) -> TokenIds:
+    return _worker_tokenizer.index(texts)
 
 
-def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Chunk]:
+def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[TokenIds]:
     """Chunks in order; in worker processes where there is enough to do and the platform forks."""
     global _worker_tokenizer
     _worker_tokenizer = tokenizer
@@ -204,12 +198,12 @@ def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Chu
     workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     with bar(total=len(texts), description="tokenising", unit="text") as progress:
         if workers > 1 and characters > PARALLEL_FROM:
-            next(tokenizer(["warm up"]))  # load spaCy and fastai once, before the fork
+            tokenizer.index(["warm up"])  # load spaCy and fastai once, before the fork
             with multiprocessing.get_context("fork").Pool(workers) as pool:
                 for chunk in pool.imap(_tokenize_chunk, chunks):
                     yield chunk
-                    progress.update(len(chunk[2]))
+                    progress.update(len(chunk.lengths))
         else:
             for chunk in map(_tokenize_chunk, chunks):
                 yield chunk
-                progress.update(len(chunk[2]))
+                progress.update(len(chunk.lengths))

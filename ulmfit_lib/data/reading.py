@@ -16,7 +16,7 @@ import pandas as pd
 import zstandard
 
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.data.tokenizing import FIELD
+from ulmfit_lib.data.text_rules import FIELD
 from ulmfit_lib.errors import DataError, OptionError
 
 DELIMITED = {".csv": ",", ".tsv": "\t"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ulmfit_lib.data.tokenizing import SPECIAL_TOKENS
+from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
 from ulmfit_lib.errors import ArtifactError
 
 if TYPE_CHECKING:
