@@ -7,12 +7,10 @@ All three learn from the same labelled rows of train.csv; its rows without a lab
 
 import argparse
 import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
+from conditions import conditions
 
 from ulmfit_lib import fit, read_csv
 
@@ -48,9 +46,7 @@ def main() -> None:
         "language_model_perplexity": classifier.training["stages"][-2]["validation"]["perplexity"],
         "fit_seconds": round(fitted - started),
         "evaluate_seconds": round(time.monotonic() - fitted),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {package: version(package) for package in ("torch", "fastai", "scikit-learn")},
-        "date": time.strftime("%Y-%m-%d"),
+        **conditions(),
     }
     if arguments.json:
         print(json.dumps(result))

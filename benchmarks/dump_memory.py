@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from conditions import conditions
 
 PIECES = [
     "[[{0}|{1}]]", "{{{{cite|title={0}|url=http://{1}.org}}}}", "''{0}''", "<ref name={0}>{1} {0}</ref>",
@@ -44,7 +45,7 @@ def main() -> None:
             results.append({"dump_megabytes": megabytes, **json.loads(finished.stdout)})
             print(results[-1], file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"date": time.strftime("%Y-%m-%d"), "results": results}))
+        print(json.dumps({**conditions(), "results": results}))
     else:
         for one in results:
             print(f"{one['dump_megabytes']} MB: peak {one['peak_megabytes']} MB, {one['seconds']} seconds")

@@ -4,22 +4,21 @@
 
 Each base reads all texts of train.csv (``fit_lm``; labels play no part in that), then a head learns from a few labelled
 rows on the frozen encoder. ``none`` is a language model with random weights that starts with the same texts.
-A base may carry a direction: ``wiki-en-small:forward``; default all that it has. Finished bases are kept in --cache.
+A base may carry a direction: ``wiki-en-small:forward``; default all that it has, their probabilities averaged. Each
+direction that is finished is kept in --cache.
 """
 
 import argparse
 import json
-import platform
 import sys
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier, fit_lm, pretrain, read_csv
 from ulmfit_lib.data.splitting import stratified_split
@@ -28,6 +27,7 @@ from ulmfit_lib.pipeline import predict_by_head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN
 
 NONE = "none"
+Features = npt.NDArray[np.float32]
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)
+    train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns).labelled()
     labelled, rows = train.labelled(), []
     classes = labelled.classes
     targets, truth = (np.array([classes.index(label) for label in part.targets()]) for part in (labelled, test))
@@ -69,9 +69,8 @@ def main() -> None:
             scores.append(float((probabilities.argmax(1) == truth).mean()))
         rows.append({"base": "TF-IDF + logistic regression", "labels": n, **_summary(scores)})
     if arguments.json:
-        machine = {"machine": f"{platform.machine()}, {torch.get_num_threads()} threads", "torch": version("torch")}
         counts = {"texts": len(train), "test_rows": len(test), "seeds": arguments.seeds}
-        print(json.dumps({**counts, **machine, "date": time.strftime("%Y-%m-%d"), "results": rows}))
+        print(json.dumps({**counts, **conditions(), "results": rows}))
     else:
         for row in rows:
             shown = f"{100 * row['mean']:.1f} % (+- {100 * row['spread']:.1f})"
@@ -80,26 +79,28 @@ def main() -> None:
 
 def _features(
     name: str, train: TextTable, test: TextTable, arguments: argparse.Namespace
-) -> tuple[list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]], dict[str, Any]]:
+) -> tuple[list[tuple[Features, Features]], dict[str, Any]]:
     """Per direction: the pooled labelled and test texts under the base once it has read all texts of ``train``."""
-    file = arguments.cache / f"{name.replace('/', '_').replace(':', '-')}.npz"
-    if not file.is_file():
-        started = time.monotonic()
-        model, _, direction = name.partition(":")
-        recipe = replace(PRETRAIN, epochs=0)
-        base = pretrain(train.texts, recipe=recipe) if model == NONE else LanguageModel.from_pretrained(model)
-        lm = fit_lm(train.texts, base=base, direction=direction or None, epochs=arguments.lm_epochs)
-        classifier = fit_classifier(train.labelled(), lm=lm, strategy="features")
-        pools, tested = classifier.features(train.labelled().texts), classifier.features(test.texts)
-        facts = {"perplexity": lm.training["stages"][-1]["validation"]["perplexity_per_word"]}
-        arrays: dict[str, Any] = {f"{way}-train": pool for way, pool in pools.items()}
-        arrays |= {f"{way}-test": pool for way, pool in tested.items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(file, seconds=time.monotonic() - started, **facts, **arrays)
-    kept = np.load(file)
-    ways = [way for way in ("forward", "backward") if f"{way}-train" in kept]
-    facts = {"seconds": round(float(kept["seconds"])), "perplexity_per_word": round(float(kept["perplexity"]), 1)}
-    return [(kept[f"{way}-train"], kept[f"{way}-test"]) for way in ways], facts
+    model, _, direction = name.partition(":")
+    base = None if model == NONE else LanguageModel.from_pretrained(model)
+    ways = base.directions(direction or None) if base else ["forward"]
+    features, perplexities, seconds = [], [], 0.0
+    for way in ways:
+        file = arguments.cache / f"{model.replace('/', '_')}-{way}.npz"
+        if not file.is_file():
+            started = time.monotonic()
+            start = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
+            lm = fit_lm(train.texts, base=start, direction=way, epochs=arguments.lm_epochs)
+            classifier = fit_classifier(train.labelled(), lm=lm, strategy="features")
+            pooled = [classifier.features(part.texts)[way] for part in (train.labelled(), test)]
+            perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(file, train=pooled[0], test=pooled[1], seconds=time.monotonic() - started, perplexity=perplexity)
+        kept = np.load(file)
+        features.append((kept["train"], kept["test"]))
+        perplexities.append(round(float(kept["perplexity"]), 1))
+        seconds += float(kept["seconds"])
+    return features, {"directions": list(ways), "perplexity_per_word": perplexities, "seconds": round(seconds)}
 
 
 def _draw(targets: npt.NDArray[np.int64], n: int, seed: int) -> npt.NDArray[np.int64]:

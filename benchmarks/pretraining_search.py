@@ -9,17 +9,15 @@ in turns; then each reads, once, as many tokens as it can in the time, and is me
 
 import argparse
 import json
-import platform
 import re
 import sys
-import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from conditions import conditions
 
 from ulmfit_lib import read_csv
 from ulmfit_lib.data.corpus import Documents, tokenize_corpus
@@ -74,9 +72,7 @@ def main() -> None:
         results.append({"candidate": candidate, "tokens": tokens, "seconds": seconds, "perplexity": perplexity})
         print(json.dumps(results[-1]), file=sys.stderr)
     if arguments.json:
-        machine = {"machine": f"{platform.machine()}, {torch.get_num_threads()} threads", "torch": version("torch")}
-        today = time.strftime("%Y-%m-%d")
-        print(json.dumps({"minutes": arguments.minutes, **machine, "date": today, "results": results}))
+        print(json.dumps({"minutes": arguments.minutes, **conditions(), "results": results}))
     else:
         for one in results:
             print(f"{one['candidate']:24} {one['tokens']:>12,} tokens  perplexity {one['perplexity']}")

@@ -8,11 +8,10 @@ Without a file: on the example reviews. Both tokenise the same texts, in alterna
 import argparse
 import itertools
 import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+from conditions import conditions
 from fastai.text.core import TokenizeWithRules
 from fastai.text.core import WordTokenizer as FastaiWordTokenizer
 
@@ -21,7 +20,7 @@ from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.progress import bar
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "reviews.csv"
-CHUNK = 500
+CHUNK = 1000
 
 
 def main() -> None:
@@ -52,9 +51,7 @@ def main() -> None:
     ratio = round(seconds["fastai"] / seconds["ours"], 2)
     if arguments.json:
         counts = {"texts": len(texts), "tokens": tokens, "different_texts": different}
-        versions = {package: version(package) for package in ("fastai", "spacy")}
-        record = {"machine": platform.machine(), "versions": versions, "date": time.strftime("%Y-%m-%d")}
-        print(json.dumps({**counts, **rates, "ratio": ratio, **record}))
+        print(json.dumps({**counts, **rates, "ratio": ratio, **conditions()}))
     else:
         print(f"{len(texts):,} texts, {tokens:,} tokens: {different} texts differ")
         print(f"tokens/s in one process: ours {rates['ours']:,}, fastai {rates['fastai']:,} ({ratio} x)")

@@ -10,7 +10,7 @@ class TokenIds(NamedTuple):
     """Tokens of texts, one text after the other.
 
     Attributes:
-        types: the distinct tokens.
+        types: the distinct tokens, in order of first appearance.
         ids: (n_tokens,) places in ``types``.
         lengths: (n_texts,) tokens in each text.
     """

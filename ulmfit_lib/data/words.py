@@ -2,8 +2,8 @@
 
 Almost all that fastai's rules and spaCy do happens within a piece of text between two spaces, and texts repeat their
 pieces. So each piece goes through the rules and spaCy once; from then on a text is a list of known pieces. What
-crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets whitespace. A text where
-it might matter, one in a hundred, goes the long way.
+crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets whitespace, a special case
+of spaCy's that two pieces make up. A text where it might matter, one in a hundred, goes the long way.
 """
 
 import re
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.data.special_cases import SpecialCases
 from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, apply_rules
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.errors import OptionError
@@ -47,7 +48,7 @@ class PieceTable:
         self.words: dict[str, int] = {}
 
     def add(self, piece: str, tokens: Sequence[int], words: Sequence[str], flags: int = 0) -> None:
-        """Remember a piece."""
+        """Remember a piece, its tokens, and the words in it that repetition looks at."""
         self.numbers[piece] = len(self.starts)
         self.starts.append(len(self.tokens))
         self.lengths.append(len(tokens))
@@ -72,9 +73,7 @@ class WordTokenizer:
 
     def __init__(self, language: str = "en") -> None:
         self.language = language
-        self.types: list[str] = []
-        self._type_numbers: dict[str, int] = {}
-        _ = self._split  # an unknown language is said now, not in the middle of a run
+        self._special_cases = SpecialCases(self._split)  # an unknown language is said now, not in the middle of a run
         self._forget()
 
     @cached_property
@@ -98,6 +97,7 @@ class WordTokenizer:
         """The tokens of each text, in order; a space inside a token becomes ``▁``, as in fastai."""
         source = iter(texts)
         while batch := list(islice(source, BATCH)):
+            self._forget_when_full()
             ids, lengths = self._number(batch)
             types = self.types
             for one in np.split(ids, np.cumsum(lengths)[:-1]):
@@ -105,13 +105,14 @@ class WordTokenizer:
 
     def index(self, texts: Sequence[str]) -> TokenIds:
         """The same tokens as numbers: the distinct ones, and where each occurs."""
+        self._forget_when_full()
         parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
         if not parts:
             return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
         ids = np.concatenate([part for part, _ in parts])
-        seen = np.zeros(len(self.types), bool)
-        seen[ids] = True
-        used = np.flatnonzero(seen)
+        first = np.full(len(self.types), len(ids))
+        first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
+        used = np.argsort(first)[: np.count_nonzero(first < len(ids))]
         local = np.zeros(len(self.types), np.int32)
         local[used] = np.arange(len(used))
         return TokenIds([self.types[i] for i in used], local[ids], np.concatenate([lengths for _, lengths in parts]))
@@ -129,7 +130,14 @@ class WordTokenizer:
     def save(self, folder: Path) -> None:
         """Nothing beyond ``config``."""
 
+    def _forget_when_full(self) -> None:
+        if len(self._table.numbers) > MOST_PIECES:
+            self._forget()
+
     def _forget(self) -> None:
+        self.types: list[str] = []
+        self._type_numbers: dict[str, int] = {}
+        self._lefts, self._rights = array("h"), array("h")  # of each type, for the special cases
         self._table = PieceTable()
         self._table.add("", [], [])
         self._table.add(MARK, [self._type_number("xxbos")], [MARK])
@@ -138,6 +146,9 @@ class WordTokenizer:
         number = self._type_numbers.setdefault(token, len(self.types))
         if number == len(self.types):
             self.types.append(token)
+            left, right = self._special_cases.kinds(token)
+            self._lefts.append(left)
+            self._rights.append(right)
         return number
 
     def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -146,9 +157,6 @@ class WordTokenizer:
         table = self._table
         found = list(map(table.numbers.get, pieces))
         if None in found:
-            if len(table.numbers) > MOST_PIECES:
-                self._forget()
-                table = self._table
             known = table.numbers
             self._learn([piece for piece in dict.fromkeys(pieces) if piece not in known])
             found = list(map(known.__getitem__, pieces))
@@ -162,6 +170,7 @@ class WordTokenizer:
         after = np.cumsum(lengths)
         places = np.repeat(starts - (after - lengths), lengths) + np.arange(after[-1])
         ids = np.frombuffer(table.tokens, np.int32)[places]
+        long_way |= self._special_cases_across(ids, after, owners)
         counts = np.bincount(owners, weights=lengths, minlength=len(texts)).astype(np.int64)
         if long_way:
             split = np.split(ids, np.cumsum(counts)[:-1])
@@ -171,6 +180,22 @@ class WordTokenizer:
                 counts[i] = len(tokens)
             ids = np.concatenate(split)
         return ids, counts
+
+    def _special_cases_across(
+        self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]
+    ) -> set[int]:
+        """Texts in which the tokens of two pieces, ending at ``ends``, may make up a special case."""
+        inner = ends[ends < len(ids)]
+        left = np.frombuffer(self._lefts, np.int16)[ids[inner - 1]]
+        right = np.frombuffer(self._rights, np.int16)[ids[inner]]
+        found = set()
+        for k in np.flatnonzero(self._special_cases.meet[left, right]).tolist():
+            end, reach = int(inner[k]), self._special_cases.reach
+            around = [self.types[i] for i in ids[max(0, end - reach) : end + reach]]
+            middle = min(end, reach)
+            if self._special_cases.join(around[:middle], around[middle:]):
+                found.add(int(owners[k]))
+        return found
 
     def _exactly(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The long way: each text as a whole through the rules and spaCy."""
