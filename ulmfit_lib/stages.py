@@ -23,6 +23,7 @@ from ulmfit_lib.models.awd_lstm import (
     LanguageModelNet,
     Weights,
     copy_weights,
+    frozen_encoder,
     read_weights,
 )
 from ulmfit_lib.models.classifier import TextClassifier, head_weights, pool_documents
@@ -232,19 +233,22 @@ def fit_classifier(
     heads: dict[str, Weights] = {}
     history: dict[str, Any] = {}
     for way in directions:
-        encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
-        copy_weights(encoder, lm.weights[way])
-        pooled = PooledEncoder(encoder, recipe.pooling)
-        features = pool_documents(pooled, documents, way, lm.vocabulary.pad_id, device=chosen_device)
+        weights[way] = {name: tensor for name, tensor in lm.weights[way].items() if name != "decoder.bias"}
+        frozen = PooledEncoder(frozen_encoder(lm.architecture, weights[way], chosen_device), recipe.pooling)
+        features = pool_documents(frozen, documents, way, lm.vocabulary.pad_id)
         head = fit_head(features, targets, recipe, seed=seed)
         if strategy == "fine-tune":
+            encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
+            copy_weights(encoder, weights[way])
+            net = ClassifierNet(PooledEncoder(encoder, recipe.pooling), head)
             turned = (lambda part: part.backwards()) if way == "backward" else (lambda part: part)
             history[way] = fine_tune(
-                ClassifierNet(pooled, head), turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,
+                net, turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,
                 seed=seed, device=chosen_device, description=f"classifier {way}",
                 valid=(turned(held_out[0]), held_out[1]) if held_out else None,
             )  # fmt: skip
-        weights[way], heads[way] = read_weights(encoder), head_weights(head)
+            weights[way] = read_weights(encoder)
+        heads[way] = head_weights(head)
     record = {
         "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,

@@ -78,7 +78,7 @@ class TextBatch:
     """Some texts of like length.
 
     Attributes:
-        ids: (batch, longest) int64, padded on the right.
+        ids: (batch, longest) int64, the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
         indices: (batch,) each text's place in the collection.
     """
@@ -92,7 +92,7 @@ def text_batches(
     documents: Documents,
     *,
     pad_id: int,
-    max_texts: int = 64,
+    max_texts: int = 128,
     max_tokens: int = 40_000,
     shuffle: np.random.Generator | None = None,
 ) -> Iterator[TextBatch]:
@@ -134,6 +134,7 @@ def _without_singles(groups: list[list[int]]) -> list[list[int]]:
 
 
 def _pad(documents: Documents, indices: npt.NDArray[np.int64], pad_id: int) -> TextBatch:
+    indices = indices[np.argsort(-documents.lengths[indices], kind="stable")]
     texts = [documents[i] for i in indices]
     lengths = [max(1, len(text)) for text in texts]
     ids = np.full((len(texts), max(lengths)), pad_id, np.int64)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from fastai.text.models.awdlstm import AWD_LSTM, RNNDropout, WeightDropout
 from torch import Tensor, nn
 
+from ulmfit_lib.models.devices import fast_bfloat16
+
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
 Weights = dict[str, Tensor]
@@ -158,6 +160,18 @@ class LanguageModelNet(nn.Module):
         """LSTM layers from the lowest up, then embedding and decoder, which are one matrix (fastai's order)."""
         embedding, *layers = self.encoder.layer_groups()
         return [*layers, [*embedding, self.bias]]
+
+
+def frozen_encoder(architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> Encoder:
+    """An encoder that only reads: in bfloat16 where that is faster, else sharing its memory with ``weights``."""
+    device = torch.device(device)
+    with torch.device("meta"):  # no time for random numbers that are replaced at once
+        encoder = Encoder(architecture, len(weights["encoder.weight"]))
+    names = {id(parameter): name for name, parameter in encoder.named_weights().items()}
+    state = {name: weights[names[id(p)]] for name, p in encoder.named_parameters(remove_duplicate=False)}
+    encoder.load_state_dict(state, assign=True)
+    dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    return encoder.to(device, dtype).requires_grad_(False).eval()
 
 
 def copy_weights(module: Encoder | LanguageModelNet, weights: Weights) -> None:

@@ -1,12 +1,14 @@
 """Texts of any length -> one vector each: the encoder's outputs, pooled over time."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit_lib.models.awd_lstm import Architecture, Encoder, State
 
 WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
+FEWEST_ROWS = 2  # a matrix product for a single row rounds differently in bfloat16
 POOLINGS = ("concat", "layers")
 
 
@@ -33,23 +35,31 @@ class PooledEncoder(nn.Module):
         self.encoder, self.pooling = encoder, pooling
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Read whole texts: (batch, time) ids, padded on the right, and their (batch,) lengths -> (batch, width)."""
+        """Read whole texts: (batch, time) ids, the longest first, padded on the right, and their (batch,) lengths.
+
+        A text that has ended is read no further. Returns: (batch, width).
+        """
         state: State | None = None
         total = maximum = last = torch.zeros((), device=ids.device)
+        ends = lengths.cpu()
         for left in range(0, ids.shape[1], WINDOW):
-            window = ids[:, left : left + WINDOW]
+            n_left = max(int((ends > left).sum()), min(FEWEST_ROWS, len(ids)))
+            window = ids[:n_left, left : left + WINDOW]
+            if state is not None:
+                state = [(hidden[:, :n_left], cell[:, :n_left]) for hidden, cell in state]
             with torch.set_grad_enabled(torch.is_grad_enabled() and ids.shape[1] - left <= MOST_GRADIENT):
                 outputs, state = self.encoder(window, state)
             state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
             top = outputs[-1].float()
             output = top if self.pooling == "concat" else torch.cat([o.float() for o in outputs], dim=2)
             time = torch.arange(left, left + window.shape[1], device=ids.device)
-            real = (time < lengths[:, None])[:, :, None]  # (batch, window, 1)
-            total = total + output.masked_fill(~real, 0).sum(1)
+            real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, window, 1)
+            ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
+            total = total + F.pad(output.masked_fill(~real, 0).sum(1), ended)
             if self.pooling == "concat":
-                highest = top.masked_fill(~real, -torch.inf).amax(1)
+                highest = F.pad(top.masked_fill(~real, -torch.inf).amax(1), ended, value=-torch.inf)
                 maximum = torch.maximum(maximum, highest) if left else highest
-                last = last + (top * (time == lengths[:, None] - 1)[:, :, None]).sum(1)
+                last = last + F.pad((top * (time == lengths[:n_left, None] - 1)[:, :, None]).sum(1), ended)
         mean = total / lengths[:, None]
         return torch.cat([mean, maximum, last], dim=1) if self.pooling == "concat" else mean
 
