@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from conditions import conditions
+from made_up_texts import WordSource
 
 PIECES = [
     "[[{0}|{1}]]", "{{{{cite|title={0}|url=http://{1}.org}}}}", "''{0}''", "<ref name={0}>{1} {0}</ref>",
@@ -57,7 +57,7 @@ def _pretrain(dump: Path) -> None:
     from ulmfit_lib.data.corpus import tokenize_corpus
     from ulmfit_lib.data.tokenizing import WordTokenizer
     from ulmfit_lib.data.wikipedia import store_dumps
-    from ulmfit_lib.models.awd_lstm import Architecture
+    from ulmfit_lib.models.architecture import Architecture
     from ulmfit_lib.stages import PRETRAIN, pretrain
 
     started = time.monotonic()
@@ -75,17 +75,12 @@ def _pretrain(dump: Path) -> None:
 
 
 def _write_dump(path: Path, megabytes: int) -> None:
-    draw = np.random.default_rng(0)
-    letters = list("abcdefghijklmnoprstuvw")
-    words = np.array(["".join(draw.choice(letters, size=draw.integers(1, 10))) for _ in range(50_000)])
-    chances = 1 / np.arange(1, len(words) + 1)
-    cumulative = np.cumsum(chances / chances.sum())
-    written = 0
+    source, written = WordSource(), 0
     with bz2.open(path, "wb", compresslevel=1) as file:
         file.write(b'<mediawiki><siteinfo><namespaces><namespace key="0"/></namespaces></siteinfo>')
         while written < megabytes * 1_000_000:
-            chosen = words[np.searchsorted(cumulative, draw.random(600)).clip(max=len(words) - 1)].tolist()
-            for place in draw.integers(0, 599, size=30):
+            chosen = source.take(600)
+            for place in source.draw.integers(0, 599, size=30):
                 chosen[place] = PIECES[place % len(PIECES)].format(chosen[place], chosen[place + 1])
             text = " ".join(chosen).replace("<", "&lt;").replace(">", "&gt;")
             page = f"<page><ns>0</ns><revision><text>{text}</text></revision></page>\n".encode()

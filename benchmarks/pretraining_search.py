@@ -23,7 +23,8 @@ from ulmfit_lib import read_csv
 from ulmfit_lib.data.corpus import Documents, tokenize_corpus
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.models.awd_lstm import Architecture, LanguageModelNet
+from ulmfit_lib.models.architecture import Architecture
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.stages import PRETRAIN
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ulmfit_lib import ArtifactError, OptionError
 from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
-from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, text_rules
+from ulmfit_lib.data.text_rules import RULES, SPECIAL_TOKENS
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, WordTokenizer, detokenize, load_tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 
@@ -30,8 +30,21 @@ def test_special_tokens_are_fastais():
     from fastai.text.core import defaults
 
     assert list(SPECIAL_TOKENS) == defaults.text_spec_tok
-    assert [rule.__name__ for rule in text_rules()] == list(RULE_NAMES)
-    assert text_rules() == list(defaults.text_proc_rules)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.text(
+        alphabet=st.one_of(st.sampled_from('aAbBÉéΣıİ no!.…/#\\"\n\t\u00a0\u2028&;<>@39'), st.characters()), max_size=60
+    )
+)
+def test_each_rule_is_fastais(text):
+    from fastai.text.core import defaults
+
+    assert [rule.__name__ for rule in RULES] == [rule.__name__ for rule in defaults.text_proc_rules]
+    for ours, theirs in zip(RULES, defaults.text_proc_rules, strict=True):
+        assert ours(text) == theirs(text)
+        text = ours(text)
 
 
 def test_odd_texts_give_fastais_tokens(fastai_tokens):

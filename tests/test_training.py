@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from ulmfit_lib import Architecture, discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
-from ulmfit_lib.models.awd_lstm import Dropouts, LanguageModelNet
+from ulmfit_lib.models.architecture import Dropouts
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.training.losses import SampledSoftmax, _log_inclusion, _LogSumExp
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
-    from ulmfit_lib.models.awd_lstm import Architecture, Dropouts
+    from ulmfit_lib.models.architecture import Architecture, Dropouts
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.pipeline import fit, fit_csv

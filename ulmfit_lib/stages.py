@@ -15,21 +15,14 @@ from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.models.architecture import Architecture, Dropouts, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS
-from ulmfit_lib.models.awd_lstm import (
-    Architecture,
-    Dropouts,
-    Encoder,
-    LanguageModelNet,
-    Weights,
-    copy_weights,
-    frozen_encoder,
-    read_weights,
-)
+from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier, head_weights, pool_documents
 from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.frozen import FrozenEncoder
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.pooling import ClassifierNet, PooledEncoder
+from ulmfit_lib.models.pooling import ClassifierNet
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
@@ -234,13 +227,13 @@ def fit_classifier(
     history: dict[str, Any] = {}
     for way in directions:
         weights[way] = {name: tensor for name, tensor in lm.weights[way].items() if name != "decoder.bias"}
-        frozen = PooledEncoder(frozen_encoder(lm.architecture, weights[way], chosen_device), recipe.pooling)
-        features = pool_documents(frozen, documents, way, lm.vocabulary.pad_id)
+        frozen = FrozenEncoder(lm.architecture, weights[way], chosen_device)
+        features = pool_documents(frozen, recipe.pooling, documents, way, lm.vocabulary.pad_id)
         head = fit_head(features, targets, recipe, seed=seed)
         if strategy == "fine-tune":
             encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
             copy_weights(encoder, weights[way])
-            net = ClassifierNet(PooledEncoder(encoder, recipe.pooling), head)
+            net = ClassifierNet(encoder, recipe.pooling, head)
             turned = (lambda part: part.backwards()) if way == "backward" else (lambda part: part)
             history[way] = fine_tune(
                 net, turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,

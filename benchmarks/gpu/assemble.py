@@ -14,7 +14,7 @@ import torch
 
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.models.awd_lstm import Architecture, Weights
+from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.language_model import LanguageModel
 
 SOURCES = {

@@ -69,7 +69,7 @@ def pretrain_command(
     start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
-    from ulmfit_lib.models.awd_lstm import Architecture
+    from ulmfit_lib.models.architecture import Architecture
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import PRETRAIN, override, pretrain
 

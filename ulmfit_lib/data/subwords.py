@@ -76,10 +76,8 @@ class SubwordTokenizer:
         return {"kind": self.kind, "language": self.language, "rules": list(RULE_NAMES)}
 
     def fingerprint(self) -> str:
-        """Changes with the model and fastai's version."""
-        from importlib.metadata import version
-
-        return f"subwords:{hashlib.sha256(self.model).hexdigest()}:fastai-{version('fastai')}"
+        """Changes with the model."""
+        return f"subwords:{hashlib.sha256(self.model).hexdigest()}"
 
     def save(self, folder: Path) -> None:
         """Write the SentencePiece model."""

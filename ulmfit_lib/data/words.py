@@ -18,7 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.data.special_cases import SpecialCases
-from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, apply_rules
+from ulmfit_lib.data.text_rules import (
+    RULE_NAMES,
+    SAME_WORD,
+    SPECIAL_TOKENS,
+    apply_rules,
+    fix_html,
+    replace_all_caps,
+    replace_maj,
+    replace_rep,
+    replace_wrep,
+    rm_useless_spaces,
+    spec_add_spaces,
+)
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.errors import OptionError
 
@@ -122,10 +134,10 @@ class WordTokenizer:
         return {"kind": self.kind, "language": self.language, "rules": list(RULE_NAMES)}
 
     def fingerprint(self) -> str:
-        """Changes with the language and with the versions of spaCy and fastai."""
+        """Changes with the language and with spaCy's version."""
         from importlib.metadata import version
 
-        return f"words:{self.language}:spacy-{version('spacy')}:fastai-{version('fastai')}"
+        return f"words:{self.language}:spacy-{version('spacy')}"
 
     def save(self, folder: Path) -> None:
         """Nothing beyond ``config``."""
@@ -239,10 +251,8 @@ class WordTokenizer:
         numbers, owners = numbers[solid], owners[solid]
         first = np.frombuffer(table.first_words, np.int32)[numbers[1:]]
         last = np.frombuffer(table.last_words, np.int32)[numbers[:-1]]
-        from fastai.text import core
-
         for i in set(owners[:-1][first == last].tolist()) - found - known:
-            if core._re_wrep.search(core.replace_rep(core.fix_html(texts[i]))):
+            if SAME_WORD.search(replace_rep(fix_html(texts[i]))):
                 found.add(i)
         return found
 
@@ -272,13 +282,11 @@ class WordTokenizer:
             self._learn_together(hard)
 
     def _learn_together(self, pieces: Sequence[str]) -> None:
-        from fastai.text import core
-
-        text = core.replace_rep(core.fix_html(f" {MARK} ".join(pieces) + f" {MARK}"))
+        text = replace_rep(fix_html(f" {MARK} ".join(pieces) + f" {MARK}"))
         words = [part.split() for part in text.split(MARK)[:-1]]
-        text = core.spec_add_spaces(core.replace_wrep(text))
+        text = spec_add_spaces(replace_wrep(text))
         spaced = [part.startswith("  ") for part in f" {text}".split(MARK)[:-1]]
-        for rule in (core.rm_useless_spaces, core.replace_all_caps, core.replace_maj):
+        for rule in (rm_useless_spaces, replace_all_caps, replace_maj):
             text = rule(text)
         hashes = self._split(text.lower().strip()).to_array("ORTH")
         distinct, inverse = np.unique(hashes, return_inverse=True)

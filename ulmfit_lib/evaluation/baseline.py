@@ -2,26 +2,25 @@
 
 import itertools
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 SHARE_PRIOR = 20.0  # nats, times four, that a share of 0 or 1 must gain over a half
+WORD, NO_SPACE = r"(?u)\b\w\w+\b", r"\S+"  # scikit-learn's word; and what texts without one are cut into
 Floats = npt.NDArray[np.float64]
-
-
-def _vectorizer(**options: Any) -> Any:
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **options)
 
 
 def logistic_regression(*, strength: float, class_weights: str | None = None) -> Any:
     """scikit-learn's logistic regression; ``strength`` is its C."""
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights)
 
 
@@ -44,24 +43,48 @@ class TfidfBaseline:
     @classmethod
     def fit(cls, texts: Sequence[str], labels: Sequence[str], *, class_weights: str | None = None) -> "TfidfBaseline":
         """Learn from texts and their labels; columns of probabilities follow the sorted labels."""
-        vectorizer = _vectorizer()
-        try:
-            matrix = vectorizer.fit_transform(texts)
-        except ValueError:  # no text has a word of two letters
-            vectorizer = _vectorizer(token_pattern=r"\S+")
-            matrix = vectorizer.fit_transform([f"{text} ." for text in texts])
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        pattern = WORD if any(map(re.compile(WORD).search, texts)) else NO_SPACE
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
+        matrix = vectorizer.fit_transform(texts)
         model = logistic_regression(strength=10, class_weights=class_weights).fit(matrix, list(labels))
         terms = vectorizer.get_feature_names_out().tolist()
         return cls(terms, vectorizer.idf_, model.coef_, model.intercept_)
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """(n_texts, n_classes) probabilities."""
-        vectorizer = _vectorizer(vocabulary={term: column for column, term in enumerate(self.terms)})
-        vectorizer.idf_ = self.idf
-        scores = vectorizer.transform(texts) @ self.coefficients.T + self.intercepts
+        rows, columns, values = self._tfidf(texts)
+        products = (values * line[columns] for line in self.coefficients)
+        scores = np.stack([np.bincount(rows, product, len(texts)) for product in products], axis=1) + self.intercepts
         if scores.shape[1] == 1:  # two classes: one score
             scores = np.hstack([np.zeros_like(scores), scores])
         return softmax(scores)
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {term: column for column, term in enumerate(self.terms)}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(WORD if any(map(re.compile(WORD).search, self.terms)) else NO_SPACE)
+
+    def _tfidf(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+        """Row, column and value of what is not zero in ``TfidfVectorizer``'s matrix; its import would take a second."""
+        rows: list[int] = []
+        columns: list[int] = []
+        counts: list[int] = []
+        for row, text in enumerate(texts):
+            words = self._pattern.findall(text.lower())
+            terms = itertools.chain(words, map(" ".join, itertools.pairwise(words)))
+            found = Counter(self._columns[term] for term in terms if term in self._columns)
+            rows += [row] * len(found)
+            columns += found.keys()
+            counts += found.values()
+        place = np.array(rows, np.int64)
+        values = (1 + np.log(counts)) * self.idf[columns] if counts else np.zeros(0)
+        norms = np.sqrt(np.bincount(place, values**2, len(texts)))
+        return place, np.array(columns, np.int64), values / norms[place]
 
     def numbers(self) -> dict[str, npt.NDArray[np.float32]]:
         """The arrays to save, by name."""
@@ -120,6 +143,8 @@ def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> li
     count = min(most, int(np.bincount(targets).min()))
     if count < 2:
         return []
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(targets)), targets))
 

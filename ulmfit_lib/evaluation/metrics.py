@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, f1_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +44,8 @@ class Scores:
 
 def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]) -> Scores:
     """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1."""
+    from sklearn.metrics import confusion_matrix, f1_score
+
     n, predicted = len(targets), probabilities.argmax(1)
     correct = predicted == targets
     low, high = wilson_interval(int(correct.sum()), n)

@@ -15,7 +15,7 @@ from ulmfit_lib.data.tokenizing import Tokenizer, load_tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import new_folder
-from ulmfit_lib.models.awd_lstm import PAD_ID, Architecture
+from ulmfit_lib.models.architecture import PAD_ID, Architecture
 
 FORMAT, FORMAT_VERSION = "ulmfit", 1
 PRECISIONS = ("float32", "float16", "int8")

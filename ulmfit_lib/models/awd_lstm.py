@@ -1,64 +1,13 @@
 """The architecture: fastai's AWD-LSTM with its state in the open, and the language model on top of it."""
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from fastai.text.models.awdlstm import AWD_LSTM, RNNDropout, WeightDropout
 from torch import Tensor, nn
 
-from ulmfit_lib.models.devices import fast_bfloat16
-
-PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
-State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
-Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Sizes of an AWD-LSTM (Merity et al. 2018); the full ULMFiT size is 400 / 1152 / 3."""
-
-    embedding: int = 256
-    hidden: int = 512
-    layers: int = 3
-
-    @property
-    def widths(self) -> list[int]:
-        """Output width of each layer; the last one equals the embedding, so that the decoder can share it."""
-        return [self.hidden] * (self.layers - 1) + [self.embedding]
-
-    def weight_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor of a language model."""
-        shapes: dict[str, tuple[int, ...]] = {
-            "encoder.weight": (vocab_size, self.embedding),
-            "decoder.bias": (vocab_size,),
-        }
-        for layer, (n_in, n_out) in enumerate(zip([self.embedding, *self.widths], self.widths, strict=False)):
-            shapes[f"rnns.{layer}.weight_ih"] = (4 * n_out, n_in)
-            shapes[f"rnns.{layer}.weight_hh"] = (4 * n_out, n_out)
-            shapes[f"rnns.{layer}.bias_ih"] = shapes[f"rnns.{layer}.bias_hh"] = (4 * n_out,)
-        return shapes
-
-    def config(self) -> dict[str, Any]:
-        """As ``config.json`` holds it."""
-        return {"name": "awd-lstm", **asdict(self)}
-
-
-@dataclass(frozen=True)
-class Dropouts:
-    """Dropout probabilities of an AWD-LSTM, by place."""
-
-    output: float = 0.0
-    input: float = 0.0
-    weight: float = 0.0
-    embedding: float = 0.0
-    hidden: float = 0.0
-
-    def scaled(self, factor: float) -> "Dropouts":
-        """All probabilities times ``factor``."""
-        return Dropouts(**{place: p * factor for place, p in asdict(self).items()})
+from ulmfit_lib.models.architecture import PAD_ID, Architecture, Dropouts, State, Weights
 
 
 class Encoder(AWD_LSTM):
@@ -160,18 +109,6 @@ class LanguageModelNet(nn.Module):
         """LSTM layers from the lowest up, then embedding and decoder, which are one matrix (fastai's order)."""
         embedding, *layers = self.encoder.layer_groups()
         return [*layers, [*embedding, self.bias]]
-
-
-def frozen_encoder(architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> Encoder:
-    """An encoder that only reads: in bfloat16 where that is faster, else sharing its memory with ``weights``."""
-    device = torch.device(device)
-    with torch.device("meta"):  # no time for random numbers that are replaced at once
-        encoder = Encoder(architecture, len(weights["encoder.weight"]))
-    names = {id(parameter): name for name, parameter in encoder.named_weights().items()}
-    state = {name: weights[names[id(p)]] for name, p in encoder.named_parameters(remove_duplicate=False)}
-    encoder.load_state_dict(state, assign=True)
-    dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
-    return encoder.to(device, dtype).requires_grad_(False).eval()
 
 
 def copy_weights(module: Encoder | LanguageModelNet, weights: Weights) -> None:

@@ -18,10 +18,11 @@ from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, DataError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
 from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
-from ulmfit_lib.models.awd_lstm import Architecture, Weights, frozen_encoder
 from ulmfit_lib.models.cards import classifier_card
-from ulmfit_lib.models.pooling import FEWEST_ROWS, POOLINGS, Head, PooledEncoder, pooled_width
+from ulmfit_lib.models.frozen import FrozenEncoder
+from ulmfit_lib.models.pooling import FEWEST_ROWS, POOLINGS, Head, pool, pooled_width
 from ulmfit_lib.progress import bar
 
 KIND = "classifier"
@@ -57,7 +58,7 @@ class TextClassifier:
     blend: Blend = field(default_factory=Blend)
     training: dict[str, Any] = field(default_factory=dict)
     base: dict[str, str] | None = None
-    _encoders: dict[tuple[str, str], PooledEncoder] = field(default_factory=dict, init=False, repr=False)
+    _encoders: dict[tuple[str, str], FrozenEncoder] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def direction(self) -> str:
@@ -107,13 +108,15 @@ class TextClassifier:
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Per direction, one pooled vector per text, (n_texts, width): what the heads see."""
         documents, pad_id = encode_texts(texts, self.tokenizer, self.vocabulary), self.vocabulary.pad_id
-        return {way: pool_documents(self._encoder(way, str(device)), documents, way, pad_id) for way in self.weights}
+        return {
+            way: pool_documents(self._encoder(way, str(device)), self.pooling, documents, way, pad_id)
+            for way in self.weights
+        }
 
-    def _encoder(self, direction: str, device: str) -> PooledEncoder:
+    def _encoder(self, direction: str, device: str) -> FrozenEncoder:
         """Made when first asked for, and kept."""
         if (direction, device) not in self._encoders:
-            encoder = frozen_encoder(self.architecture, self.weights[direction], device)
-            self._encoders[direction, device] = PooledEncoder(encoder, self.pooling)
+            self._encoders[direction, device] = FrozenEncoder(self.architecture, self.weights[direction], device)
         return self._encoders[direction, device]
 
     def evaluate(
@@ -239,17 +242,16 @@ class TextClassifier:
 
 
 def pool_documents(
-    encoder: PooledEncoder, documents: Documents, direction: str, pad_id: int
+    encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int
 ) -> npt.NDArray[np.float32]:
     """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
-    device = encoder.encoder.encoder.weight.device
     documents = documents.backwards() if direction == "backward" else documents
-    result = np.zeros((len(documents), pooled_width(encoder.encoder.architecture, encoder.pooling)), np.float32)
+    result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
     with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
         for batch in text_batches(documents, pad_id=pad_id):
             n_copies = FEWEST_ROWS if len(batch.ids) == 1 else 1  # so that a text alone has the same vector
             ids, lengths = batch.ids.repeat(n_copies, 1), batch.lengths.repeat(n_copies)
-            pooled = encoder(ids.to(device), lengths.to(device))[: len(batch.indices)]
+            pooled = pool(encoder, pooling, ids.to(encoder.device), lengths)[: len(batch.indices)]
             result[batch.indices] = pooled.cpu().numpy()
             progress.update(len(batch.indices))
     return result

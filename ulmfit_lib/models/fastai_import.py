@@ -13,8 +13,8 @@ import torch
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, OptionError
+from ulmfit_lib.models.architecture import PAD_ID, Architecture, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS
-from ulmfit_lib.models.awd_lstm import PAD_ID, Architecture, Weights
 from ulmfit_lib.models.language_model import LanguageModel
 
 LARGEST_VOCABULARY = 64 << 20  # bytes

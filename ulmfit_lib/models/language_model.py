@@ -18,8 +18,9 @@ from ulmfit_lib.data.corpus import Documents, encode_texts
 from ulmfit_lib.data.tokenizing import Tokenizer, detokenize
 from ulmfit_lib.data.vocabulary import START, UNKNOWN, Vocabulary
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.models.architecture import Architecture, Dropouts, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS, Artifact, load_artifact, save_artifact
-from ulmfit_lib.models.awd_lstm import Architecture, Dropouts, LanguageModelNet, Weights, copy_weights
+from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.cards import language_model_card
 from ulmfit_lib.progress import track
 

@@ -1,67 +1,70 @@
 """Texts of any length -> one vector each: the encoder's outputs, pooled over time."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ulmfit_lib.models.awd_lstm import Architecture, Encoder, State
+from ulmfit_lib.models.architecture import Architecture, State
+
+if TYPE_CHECKING:
+    from ulmfit_lib.models.awd_lstm import Encoder  # fastai's, which whoever only predicts need not load
 
 WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
 FEWEST_ROWS = 2  # a matrix product for a single row rounds differently in bfloat16
 POOLINGS = ("concat", "layers")
+Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
 
 
 def pooled_width(architecture: Architecture, pooling: str) -> int:
-    """Numbers per text that ``PooledEncoder`` makes."""
+    """Numbers per text that ``pool`` makes."""
     if pooling == "concat":
         return 3 * architecture.embedding
     return architecture.embedding + sum(architecture.widths)
 
 
-class PooledEncoder(nn.Module):
-    """An encoder, pooled over all of a text's tokens.
+def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Read whole texts and pool the outputs over all of their tokens.
 
-    Texts are padded on the right and masked, so a text's vector does not depend on what shares its batch.
+    A text's vector does not depend on what shares its batch: padding is masked, and a text that has ended is read no
+    further.
 
     Args:
-        encoder: the AWD-LSTM.
+        encoder: what reads them.
         pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
             the mean of the embeddings and of every layer, which tells more about a text when labels are few.
+        ids: (batch, time), the longest text first, padded on the right.
+        lengths: (batch,) tokens in each text.
+
+    Returns:
+        (batch, ``pooled_width``).
     """
-
-    def __init__(self, encoder: Encoder, pooling: str) -> None:
-        super().__init__()
-        self.encoder, self.pooling = encoder, pooling
-
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Read whole texts: (batch, time) ids, the longest first, padded on the right, and their (batch,) lengths.
-
-        A text that has ended is read no further. Returns: (batch, width).
-        """
-        state: State | None = None
-        total = maximum = last = torch.zeros((), device=ids.device)
-        ends = lengths.cpu()
-        for left in range(0, ids.shape[1], WINDOW):
-            n_left = max(int((ends > left).sum()), min(FEWEST_ROWS, len(ids)))
-            window = ids[:n_left, left : left + WINDOW]
-            if state is not None:
-                state = [(hidden[:, :n_left], cell[:, :n_left]) for hidden, cell in state]
-            with torch.set_grad_enabled(torch.is_grad_enabled() and ids.shape[1] - left <= MOST_GRADIENT):
-                outputs, state = self.encoder(window, state)
-            state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
-            top = outputs[-1].float()
-            output = top if self.pooling == "concat" else torch.cat([o.float() for o in outputs], dim=2)
-            time = torch.arange(left, left + window.shape[1], device=ids.device)
-            real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, window, 1)
-            ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
-            total = total + F.pad(output.masked_fill(~real, 0).sum(1), ended)
-            if self.pooling == "concat":
-                highest = F.pad(top.masked_fill(~real, -torch.inf).amax(1), ended, value=-torch.inf)
-                maximum = torch.maximum(maximum, highest) if left else highest
-                last = last + F.pad((top * (time == lengths[:n_left, None] - 1)[:, :, None]).sum(1), ended)
-        mean = total / lengths[:, None]
-        return torch.cat([mean, maximum, last], dim=1) if self.pooling == "concat" else mean
+    state: State | None = None
+    total = maximum = last = torch.zeros((), device=ids.device)
+    ends, lengths = lengths.cpu(), lengths.to(ids.device)
+    for left in range(0, ids.shape[1], WINDOW):
+        n_left = max(int((ends > left).sum()), min(FEWEST_ROWS, len(ids)))
+        window = ids[:n_left, left : left + WINDOW]
+        if state is not None:
+            state = [(hidden[:, :n_left], cell[:, :n_left]) for hidden, cell in state]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and ids.shape[1] - left <= MOST_GRADIENT):
+            outputs, state = encoder(window, state)
+        state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
+        top = outputs[-1].float()
+        output = top if pooling == "concat" else torch.cat([o.float() for o in outputs], dim=2)
+        time = torch.arange(left, left + window.shape[1], device=ids.device)
+        real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, window, 1)
+        ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
+        total = total + F.pad(output.masked_fill(~real, 0).sum(1), ended)
+        if pooling == "concat":
+            highest = F.pad(top.masked_fill(~real, -torch.inf).amax(1), ended, value=-torch.inf)
+            maximum = torch.maximum(maximum, highest) if left else highest
+            last = last + F.pad((top * (time == lengths[:n_left, None] - 1)[:, :, None]).sum(1), ended)
+    mean = total / lengths[:, None]
+    return torch.cat([mean, maximum, last], dim=1) if pooling == "concat" else mean
 
 
 class Head(nn.Module):
@@ -100,13 +103,13 @@ class Head(nn.Module):
 
 
 class ClassifierNet(nn.Module):
-    """A pooled encoder under a head."""
+    """An encoder that learns, its outputs pooled, under a head."""
 
     state: State | None = None  # for checkpoints, which know language models too; texts here start from nothing
 
-    def __init__(self, pooled: PooledEncoder, head: Head, *, mixed_precision: bool = False) -> None:
+    def __init__(self, encoder: "Encoder", pooling: str, head: Head) -> None:
         super().__init__()
-        self.pooled, self.head, self.mixed_precision = pooled, head, mixed_precision
+        self.encoder, self.pooling, self.head, self.mixed_precision = encoder, pooling, head, False
 
     def reset(self) -> None:
         """Nothing is carried from batch to batch."""
@@ -114,10 +117,10 @@ class ClassifierNet(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(batch, time) ids and (batch,) lengths -> (batch, n_classes) logits."""
         with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
-            pooled = self.pooled(ids, lengths)
+            pooled = pool(self.encoder, self.pooling, ids, lengths)
         logits: Tensor = self.head(pooled)
         return logits
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """The embedding, each LSTM layer, the head: lowest first."""
-        return [*self.pooled.encoder.layer_groups(), [*self.head.parameters()]]
+        return [*self.encoder.layer_groups(), [*self.head.parameters()]]

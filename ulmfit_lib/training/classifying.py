@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.evaluation.baseline import folds, logistic_regression
-from ulmfit_lib.models.awd_lstm import Dropouts
+from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.training.learner import History, Row, build_learner

@@ -12,7 +12,8 @@ import torch
 
 from ulmfit_lib.data.batching import LanguageModelStream
 from ulmfit_lib.data.corpus import Documents
-from ulmfit_lib.models.awd_lstm import Dropouts, LanguageModelNet
+from ulmfit_lib.models.architecture import Dropouts
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpointer
 from ulmfit_lib.training.learner import History, Row, build_learner

@@ -1,0 +1,114 @@
+"""The same jobs in plain fastai, with its defaults, for the benchmarks to compare with."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from fastai.callback.core import Callback, CancelValidException
+from fastai.metrics import accuracy
+from fastai.text.data import TextDataLoaders
+from fastai.text.learner import language_model_learner, text_classifier_learner
+from fastai.text.models.awdlstm import AWD_LSTM
+
+from ulmfit_lib import TextClassifier, TextTable
+from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.data.tokenizing import WordTokenizer
+from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.models.architecture import Architecture
+from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
+from ulmfit_lib.models.classifier import head_weights
+from ulmfit_lib.models.pooling import Head
+
+FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
+
+
+def language_model_batches(texts: Sequence[str], valid: Sequence[str]) -> Any:
+    """64 rows of 72 tokens at a time."""
+    frame = pd.DataFrame({"text": [*texts, *valid], "is_valid": [False] * len(texts) + [True] * len(valid)})
+    return TextDataLoaders.from_df(frame, text_col="text", is_lm=True, valid_col="is_valid", bs=64, seq_len=72)
+
+
+def language_model(dls: Any) -> Any:
+    """A learner with random weights."""
+    return language_model_learner(dls, AWD_LSTM, pretrained=False)
+
+
+def classifier(train: TextTable, valid: TextTable) -> Any:
+    """A learner with random weights, all of it unfrozen; 32 texts at a time."""
+    frame = pd.DataFrame({"text": [*train.texts, *valid.texts], "label": [*train.labels, *valid.labels]})
+    frame["is_valid"] = [False] * len(train) + [True] * len(valid)
+    dls = TextDataLoaders.from_df(frame, text_col="text", label_col="label", valid_col="is_valid", bs=32)
+    return text_classifier_learner(dls, AWD_LSTM, pretrained=False, metrics=accuracy)
+
+
+def fit(learn: Any, lr: float) -> float:
+    """Seconds of one epoch, without its validation."""
+    with quiet(learn):
+        started = time.perf_counter()
+        learn.fit_one_cycle(1, lr, cbs=_NoValidation())
+        return time.perf_counter() - started
+
+
+def validate(learn: Any) -> list[float]:
+    """Loss in nats (a language model's by the full softmax) and metrics on the validation texts."""
+    with quiet(learn):
+        return [float(number) for number in learn.validate()]
+
+
+@contextlib.contextmanager
+def quiet(learn: Any) -> Iterator[None]:
+    """No bars, no tables."""
+    with learn.no_bar(), learn.no_logging():
+        yield
+
+
+def documents(dataset: Any) -> Documents:
+    """The token ids of one of fastai's datasets."""
+    texts = [np.asarray(item[0], np.int32) for item in dataset]
+    return Documents(np.concatenate(texts), np.cumsum([0, *map(len, texts)]))
+
+
+def same_classifier(learn: Any) -> TextClassifier:
+    """Our classifier with the very weights of fastai's."""
+    vocabulary, classes = Vocabulary(learn.dls.vocab[0]), list(learn.dls.vocab[1])
+    encoder = Encoder(FULL_SIZE, len(vocabulary))
+    copy_weights(encoder, {name: one.detach() for name, one in Encoder.named_weights(learn.model[0].module).items()})
+    layers: Any = learn.model[1].layers
+    (norm, _, hidden, _), (second_norm, _, output) = layers
+    order = torch.cat([torch.arange(2 * 400, 3 * 400), torch.arange(400, 800), torch.arange(400)])  # mean, max, last
+    head = Head(3 * FULL_SIZE.embedding, len(classes), hidden=hidden.out_features)
+    scale, shift = _as_affine(second_norm)
+    with torch.no_grad():
+        head.scale.copy_(1 / _as_affine(norm)[0][order])
+        head.mean.copy_(norm.running_mean[order])
+        middle: Any = head.layers[1]
+        middle.weight.copy_(hidden.weight[:, order])
+        middle.bias.copy_(hidden.weight @ norm.bias)
+        head.output.weight.copy_(output.weight * scale)
+        head.output.bias.copy_(output.weight @ shift)
+    weights = read_weights(encoder)
+    return TextClassifier(
+        classes, FULL_SIZE, vocabulary, WordTokenizer(), {"forward": weights}, {"forward": head_weights(head)}, "concat"
+    )
+
+
+def probabilities(learn: Any, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """``get_preds`` on raw texts."""
+    with quiet(learn):
+        return learn.get_preds(dl=learn.dls.test_dl(list(texts)))[0].double().numpy()
+
+
+class _NoValidation(Callback):
+    def before_validate(self) -> None:
+        raise CancelValidException
+
+
+def _as_affine(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batch norm in use, as a factor and a summand."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return scale, norm.bias - norm.running_mean * scale

@@ -1,0 +1,45 @@
+"""How to measure: in turns, by medians, and beside what the machine can do."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+Row = dict[str, Any]
+
+
+def in_turns(rounds: int, ours: Callable[[], float], fastai: Callable[[], float], unit: str, *, better: str) -> Row:
+    """Both measured ``rounds`` times, alternating; ``better`` is ``higher`` (a rate) or ``lower`` (a time)."""
+    pairs = [(ours(), fastai()) for _ in range(rounds)]
+    mine, theirs = np.median(pairs, axis=0)
+    ratios = [a / b if better == "higher" else b / a for a, b in pairs]
+    return {
+        "ours": float(f"{mine:.4g}"), "fastai": float(f"{theirs:.4g}"), "unit": unit,
+        "ratio": round(float(np.median(ratios)), 2), "spread": [round(min(ratios), 2), round(max(ratios), 2)],
+    }  # fmt: skip
+
+
+def seconds(job: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def machine_limits() -> dict[str, int]:
+    """What a bare matrix product and a bare copy reach here."""
+    found = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        a = torch.ones(2048, 2048, dtype=dtype)
+        found[f"{name}_gflops"] = round(2 * 2048**3 / fastest(partial(torch.mm, a, a)) / 1e9)
+    block = torch.ones(1 << 26)
+    copy = torch.empty_like(block)
+    found["copied_gigabytes_per_second"] = round(2 * block.nbytes / fastest(partial(copy.copy_, block)) / 1e9)
+    return found
+
+
+def fastest(job: Callable[[], Any], *, of: int = 6) -> float:
+    """Seconds of the best of several runs."""
+    return min(seconds(job) for _ in range(of))
