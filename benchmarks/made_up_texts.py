@@ -1,5 +1,6 @@
 """Random texts with a natural distribution of words: for measurements where only amount and variety count."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,11 +25,11 @@ class WordSource:
         return self.words[places.clip(max=len(self.words) - 1)].tolist()
 
 
-def reviews(count: int, *, mean_words: int = 230, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Sentences with capitals, commas and full stops, and the label that a word here and there gives away."""
+def reviews(*, mean_words: int = 230, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """Endless sentences with capitals, commas and full stops; a word here and there gives their label away."""
     source = WordSource(seed)
     draw = source.draw
-    for number in range(count):
+    for number in itertools.count():
         words = source.take(int(draw.gamma(2, mean_words / 2)) + 3)
         label, clue = (("positive", GOOD), ("negative", BAD))[number % 2]
         for place in draw.integers(0, len(words), max(1, len(words) // 20)):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def main() -> None:
     if arguments.file:
         table = read_csv(arguments.file, text=arguments.text, label=arguments.label).labelled()
     else:
-        texts, labels = zip(*reviews(sizes.tokenize_texts), strict=True)
+        texts, labels = zip(*islice(reviews(), sizes.tokenize_texts), strict=True)
         table = TextTable.from_lists(list(texts), list(labels))
     limits = machine_limits()
     result: Row = {"texts": str(arguments.file or "made up"), **conditions(), "limits": limits}

@@ -6,7 +6,10 @@ import pytest
 import zstandard
 
 from ulmfit_lib import DataError, OptionError, TextTable, read_csv
+from ulmfit_lib.data import stored_texts
+from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.data.writing import table_writer
 
 ROWS = [("A fine film.", "pos"), ('He said "no", twice;\nthen left.', "neg"), ("No label here", "")]
 
@@ -138,3 +141,70 @@ def test_a_split_is_stratified_seeded_and_shares_no_text():
 def test_every_label_is_on_both_sides():
     held_out = stratified_split(["a"] * 50 + ["b"] * 3 + ["c"] * 2, 0.1, 0)
     assert sum(50 <= i < 53 for i in held_out) == 1 and max(held_out) < 53
+
+
+def test_a_file_read_in_parts_is_the_file_read_whole(tmp_path):
+    frame = pd.DataFrame({"review": [f"text {i},\nand more" for i in range(7)], "stars": [1, None, 3, 4, 5, 6, 7]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    for name in ("a.csv", "a.parquet", "a.jsonl"):
+        (tmp_path / f"{name}.zst").write_bytes(zstandard.ZstdCompressor().compress((tmp_path / name).read_bytes()))
+        for path in (tmp_path / name, tmp_path / f"{name}.zst"):
+            parts = list(read_frames(path, ["review"], rows=3))
+            assert [len(part) for part in parts] == [3, 3, 1]
+            assert [text for part in parts for text in part["review"]] == frame["review"].tolist()
+
+
+def test_json_names_that_come_late_are_in_every_part(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "{i}"}}\n' for i in range(5)) + '{"text": "5", "late": 1}\n')
+    assert [list(part.columns) for part in read_frames(path, ["text"], rows=2)] == [["text", "late"]] * 3
+
+
+def test_errors_far_into_a_file_name_their_line(tmp_path):
+    good = "a fine film,pos\n" * 150_000  # several blocks
+    encoding, fields, json_lines = tmp_path / "encoding.csv", tmp_path / "fields.csv", tmp_path / "broken.jsonl"
+    encoding.write_bytes(f"review,sentiment\n{good}café,pos\n".encode("latin-1"))
+    fields.write_text(f"review,sentiment\n{good}a,b,c\n")
+    json_lines.write_text('{"review": "a"}\n' * 150_000 + "{\n")
+    for path, said in (
+        (encoding, "row 150001 (line 150002) is not utf-8"),
+        (fields, "line 150002 has 3 fields"),
+        (json_lines, "line 150001 is no JSON"),
+    ):
+        with pytest.raises(DataError) as caught:
+            read_csv(path, text="review")
+        assert said in str(caught.value)
+
+
+def test_texts_beyond_memory_lie_in_a_file(write_csv, monkeypatch):
+    path = write_csv([(f"text {i}", "ab"[i % 2]) for i in range(40)])
+    whole = read_csv(path, text="review", label="sentiment")
+    monkeypatch.setattr(stored_texts, "MOST_IN_MEMORY", 50)
+    stored = read_csv(path, text="review", label="sentiment")
+    assert isinstance(stored.texts, stored_texts.StoredTexts)
+    for ours, theirs in zip(stored.split(), whole.split(), strict=True):
+        assert (list(ours.texts), ours.labels, ours.rows) == (theirs.texts, theirs.labels, theirs.rows)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_tables_written_in_parts_read_as_one(tmp_path, name):
+    frame = pd.DataFrame({"review": ['He said "no",\nthen left\t.', "b", "café"], "share": [0.5, None, 1.0]})
+    with table_writer(tmp_path / name) as write:
+        write(frame[:2])
+        assert not (tmp_path / name).exists()
+        write(frame[2:])
+    (again,) = read_frames(tmp_path / name, ["review", "share"])
+    assert again["review"].tolist() == frame["review"].tolist()
+    assert pd.to_numeric(again["share"]).tolist()[::2] == [0.5, 1.0]
+
+
+def test_a_table_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(DataError), table_writer(tmp_path / "a.csv") as write:
+        write(pd.DataFrame({"a": [1]}))
+        raise DataError("no")
+    with pytest.raises(DataError, match="several kinds"), table_writer(tmp_path / "a.parquet") as write:
+        write(pd.DataFrame({"a": [1]}))
+        write(pd.DataFrame({"a": ["x"]}))
+    assert not list(tmp_path.iterdir())

@@ -66,18 +66,29 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, sync it, and rename it into place."""
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling to write; at the end it is synced and takes the place of ``path``.
+
+    Raises:
+        ArtifactError: it cannot be written.
+    """
     temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        yield temporary
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path``, sync it, and rename it into place."""
+    with new_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _sync(path: Path) -> None:

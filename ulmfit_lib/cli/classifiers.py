@@ -1,6 +1,7 @@
 """Commands for classifiers: fit-classifier, fit, predict, evaluate, demo."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -127,19 +128,24 @@ def predict(
 ) -> None:
     """Label every row of a file: its columns, then prediction, confidence, and a probability per class."""
     start(quiet)
-    from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.data.writing import write_table
+    from ulmfit_lib.data.reading import read_parts
+    from ulmfit_lib.data.writing import table_writer, with_predictions
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.progress import note
 
-    table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter, keep_blank=True)
-    classifier = TextClassifier.load(model)
-    blank = [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
+    blank: list[int] = []
+    chosen_device = str(find_device(device))
+    with table_writer(out) as write:
+        parts = read_parts(data, text=text, encoding=encoding, delimiter=delimiter)
+        first = next(parts)  # what is wrong with the file is said before the model is read
+        classifier = TextClassifier.load(model)
+        for frame, table in chain([first], parts):
+            blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
+            probabilities = classifier.predict_proba(table.texts, device=chosen_device)
+            write(with_predictions(frame, table, classifier.classes, probabilities))
     if blank:
         note(f"{data}: {len(blank)} rows have no text (first row {blank[0]}): their label stays empty")
-    probabilities = classifier.predict_proba(table.texts, device=str(find_device(device)))
-    write_table(table, classifier.classes, probabilities, source=data, out=out, encoding=encoding, delimiter=delimiter)
 
 
 @app.command()

@@ -1,27 +1,19 @@
-"""Files -> texts and labels, and one clear sentence about what is wrong with a file."""
+"""Files and folders -> texts and labels."""
 
-import csv
-import gzip
-import io
-import json
-import lzma
 import math
-import re
-import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import zstandard
 
+from ulmfit_lib.data.frames import read_frames, read_text
+from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.text_rules import FIELD
 from ulmfit_lib.errors import DataError, OptionError
 
-DELIMITED = {".csv": ",", ".tsv": "\t"}
-COMPRESSED = (".gz", ".xz", ".zst")
-FORMATS = ".csv, .tsv, .jsonl, .parquet (also .gz, .xz or .zst), or a folder with one subfolder of .txt files per label"
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
 
 
@@ -35,6 +27,8 @@ def read_csv(
     keep_blank: bool = False,
 ) -> TextTable:
     """Read texts, and labels if there are any, from a CSV file; TSV, JSONL, Parquet and folders work likewise.
+
+    Files may be larger than memory: many texts go to a temporary file in the cache folder.
 
     Args:
         path: the file, plain or compressed, or a folder with one subfolder of ``.txt`` files per label (``unsup`` and
@@ -50,175 +44,76 @@ def read_csv(
         DataError: names the file, the row or the column, what was found, and what to do.
     """
     path = Path(path)
-    if path.is_dir():
-        texts, labels = _read_folder(path, encoding)
-        return _table(texts, labels if label else None, str(path), keep_blank)
+    labels: list[str | None] = []
+    names: dict[str, str] = {}
+    rows = array("q")
+    n_blank = 0
+
+    def texts_of_parts() -> Iterator[str]:
+        nonlocal n_blank
+        for _, part in read_parts(path, text=text, label=label, encoding=encoding, delimiter=delimiter):
+            n_blank += part.texts.count("")
+            for one, name, row in zip(part.texts, part.labels, part.rows, strict=True):
+                if one or keep_blank:
+                    labels.append(name if name is None else names.setdefault(name, name))  # one object for each label
+                    rows.append(row)
+                    yield one
+
+    texts = collect_texts(texts_of_parts())
+    if n_blank >= len(texts) and not any(texts):
+        raise DataError(f"{path}: every text is blank")
+    places = rows.tolist() if isinstance(texts, list) else rows
+    return TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
+
+
+def read_parts(
+    path: Path,
+    *,
+    text: str | Sequence[str],
+    label: str | None = None,
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+) -> Iterator[tuple[pd.DataFrame, TextTable]]:
+    """The same, some thousands of rows at a time, each part with all columns that it was read from.
+
+    No row is left out: a blank text is "".
+    """
     columns = [text] if isinstance(text, str) else list(text)
     if not columns:
         raise OptionError("text: at least one column of texts is needed")
-    frame = read_frame(path, [*columns, *([label] if label else [])], encoding=encoding, delimiter=delimiter)
-    texts = [_cell(value, path, columns[0], row) for row, value in enumerate(frame[columns[0]], 1)]
-    if len(columns) > 1:
-        fields = [[_cell(value, path, name, row) for row, value in enumerate(frame[name], 1)] for name in columns]
-        texts = [_join_fields(row) for row in zip(*fields, strict=True)]
-    found = [_cell(value, path, label, row) for row, value in enumerate(frame[label], 1)] if label else None
-    return _table(texts, found, str(path), keep_blank)
+    if path.is_dir():
+        yield _read_folder(path, encoding, with_labels=label is not None)
+        return
+    first_row = 1
+    for frame in read_frames(path, [*columns, *([label] if label else [])], encoding=encoding, delimiter=delimiter):
+
+        def cells(column: str, frame: pd.DataFrame = frame, first: int = first_row) -> list[str | None]:
+            return [_cell(value, path, column, row) for row, value in enumerate(frame[column], first)]
+
+        texts = cells(columns[0])
+        if len(columns) > 1:
+            texts = [_join_fields(fields) for fields in zip(*map(cells, columns), strict=True)]
+        labels = cells(label) if label else [None] * len(frame)
+        yield frame, _table(texts, labels, first_row, str(path))
+        first_row += len(frame)
 
 
-def read_frame(
-    path: Path, columns: Sequence[str], *, encoding: str = "utf-8", delimiter: str | None = None
-) -> pd.DataFrame:
-    """All columns of a file, as they are; ``columns`` must be among them.
-
-    Raises:
-        DataError: the file is missing, empty, damaged, in another encoding, or lacks a column.
-    """
-    suffix = _suffix(path)
-    content = _read_bytes(path)
-    if not content.strip():
-        raise DataError(f"{path}: the file is empty")
-    if suffix in DELIMITED:
-        frame = _read_delimited(path, _decode(path, content, encoding), delimiter or DELIMITED[suffix], columns)
-    elif suffix == ".jsonl":
-        frame = _read_jsonl(path, _decode(path, content, encoding))
-    else:
-        try:
-            frame = pd.read_parquet(io.BytesIO(content))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: no readable Parquet file ({_first_line(error)})") from error
-    for column in columns:
-        if column not in frame.columns:
-            raise DataError(f"{path}: no column {column!r}; it has {_names(frame.columns)}")
-    if frame.empty:
-        raise DataError(f"{path}: the file has column names but no rows")
-    return frame
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix not in (*DELIMITED, ".jsonl", ".parquet"):
-        raise DataError(f"{path}: cannot tell the kind of file from its name; it must end in {FORMATS}")
-    return suffix
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            return gzip.decompress(content)
-        if path.suffix == ".xz":
-            return lzma.decompress(content)
-        if path.suffix == ".zst":
-            return zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: not a whole {path.suffix} file ({_first_line(error)})") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return content
-
-
-def _decode(path: Path, content: bytes, encoding: str) -> str:
-    try:
-        return content.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
-    except LookupError as error:
-        raise OptionError(f"encoding {encoding!r} is unknown; try utf-8, latin-1, cp1252 or utf-16") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        advice = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
-        raise DataError(
-            f"{path}: row {max(line - 1, 0)} (line {line}) is not {encoding}: it holds the byte "
-            f"0x{content[error.start]:02x}; say how the file is encoded, for example --encoding {advice}"
-        ) from error
-
-
-def _read_delimited(path: Path, content: str, delimiter: str, columns: Sequence[str]) -> pd.DataFrame:
-    if len(delimiter) != 1:
-        raise OptionError(f"delimiter {delimiter!r}: it must be one character, such as ',' or ';'")
-    try:
-        header = next(csv.reader(io.StringIO(content[:1_000_000]), delimiter=delimiter), [])
-    except csv.Error as error:
-        raise DataError(f"{path}: line 1 is no row of column names ({error})") from error
-    if missing := [column for column in columns if column not in header]:
-        others = [other for other in (",", ";", "\t", "|") if other != delimiter and other in content.splitlines()[0]]
-        if len(header) == 1 and others:
-            shown = "tab" if others[0] == "\t" else others[0]
-            raise DataError(
-                f"{path}: no column {missing[0]!r}; the only column is {header[0]!r}, which looks like several "
-                f"separated by {shown!r}: pass --delimiter {others[0]!r}"
-            )
-        raise DataError(f"{path}: no column {missing[0]!r}; it has {_names(header)}")
-    try:
-        frame = pd.read_csv(
-            io.StringIO(content), sep=delimiter, dtype=str, keep_default_na=False, na_filter=False
-        )
-    except pd.errors.ParserError as error:
-        raise DataError(f"{path}: {_parser_message(str(error))}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: no readable table ({_first_line(error)})") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(
-            f"{path}: the rows have more fields than the {len(header)} column names; "
-            f"put texts that contain {delimiter!r} in double quotes"
-        )
-    return frame
-
-
-def _parser_message(message: str) -> str:
-    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
-        expected, line, seen = found.groups()
-        return (
-            f"line {line} has {seen} fields and the others have {expected}; put texts that contain the delimiter "
-            f"in double quotes, or pass another --delimiter"
-        )
-    if found := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f"row {int(found.group(1)) + 1} has an opening double quote that is never closed"
-    return f"no readable table ({message.splitlines()[0]})"
-
-
-def _read_jsonl(path: Path, content: str) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: line {number} is no JSON ({_first_line(error)})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: line {number} is no JSON object such as {{\"text\": ...}}")
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
-
-
-def _read_folder(path: Path, encoding: str) -> tuple[list[str | None], list[str | None]]:
+def _read_folder(path: Path, encoding: str, *, with_labels: bool) -> tuple[pd.DataFrame, TextTable]:
     files = sorted(path.glob("*/*.txt")) + sorted(path.glob("*.txt"))
     if not files:
         raise DataError(f"{path}: no .txt files in this folder or one level below, in a subfolder per label")
-    texts: list[str | None] = [_decode(file, _read_bytes(file), encoding) for file in files]
-    names = [file.parent.name if file.parent != path else None for file in files]
-    return texts, [None if name in UNLABELLED_FOLDERS else name for name in names]
+    texts: list[str | None] = [read_text(file, encoding) for file in files]
+    folders = [file.parent.name if file.parent != path and with_labels else None for file in files]
+    labels = [None if name in UNLABELLED_FOLDERS else name for name in folders]
+    return pd.DataFrame({"text": texts}), _table(texts, labels, 1, str(path))
 
 
-def _table(texts: list[str | None], labels: list[str | None] | None, source: str, keep_blank: bool) -> TextTable:
-    labels = labels or [None] * len(texts)
-    labels = [label.strip() or None if label is not None else None for label in labels]
-    blank = [text is None or not text.strip() for text in texts]
-    kept = [i for i in range(len(texts)) if keep_blank or not blank[i]]
-    if not kept:
-        raise DataError(f"{source}: every text is blank")
+def _table(texts: Sequence[str | None], labels: Sequence[str | None], first_row: int, source: str) -> TextTable:
     return TextTable(
-        texts=["" if blank[i] else texts[i] or "" for i in kept],
-        labels=[labels[i] for i in kept],
-        rows=[i + 1 for i in kept],
-        source=source,
-        skipped=sum(blank) if not keep_blank else 0,
-    )
+        ["" if text is None or not text.strip() else text for text in texts],
+        [label.strip() or None if label is not None else None for label in labels],
+        range(first_row, first_row + len(texts)), source,
+    )  # fmt: skip
 
 
 def _join_fields(fields: Sequence[str | None]) -> str | None:
@@ -227,7 +122,7 @@ def _join_fields(fields: Sequence[str | None]) -> str | None:
     return " ".join(f"{FIELD} {number} {field or ''}" for number, field in enumerate(fields, 1))
 
 
-def _cell(value: Any, path: Path, column: str | None, row: int) -> str | None:
+def _cell(value: Any, path: Path, column: str, row: int) -> str | None:
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
@@ -237,12 +132,3 @@ def _cell(value: Any, path: Path, column: str | None, row: int) -> str | None:
     if isinstance(value, list | dict | bytes):
         raise DataError(f"{path}: row {row}, column {column!r}: found a {type(value).__name__}, not a text")
     return str(value)
-
-
-def _names(columns: Sequence[Any] | pd.Index, most: int = 20) -> str:
-    names = [repr(str(name)) for name in columns]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

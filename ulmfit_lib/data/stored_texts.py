@@ -3,13 +3,18 @@
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import overload
+from tempfile import TemporaryFile
+from typing import BinaryIO, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.files import new_folder
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.files import cache_folder, new_folder
+
+MOST_IN_MEMORY = 200_000_000  # characters
 
 
 class _LazyTexts(Sequence[str]):
@@ -31,24 +36,42 @@ class StoredTexts(_LazyTexts):
     """A sequence of texts that lie one after the other in a file.
 
     Args:
-        folder: what ``store`` wrote.
+        file: the texts in UTF-8.
+        offsets: (n_texts + 1,) where each starts, in bytes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "texts.utf8").open("rb")
-        self._offsets = np.fromfile(folder / "offsets.int64", np.int64)
+    def __init__(self, file: BinaryIO, offsets: npt.NDArray[np.int64]) -> None:
+        self._file, self._offsets = file, offsets
+
+    @classmethod
+    def open(cls, folder: Path) -> "StoredTexts":
+        """What ``store`` wrote."""
+        return cls((folder / "texts.utf8").open("rb"), np.fromfile(folder / "offsets.int64", np.int64))
 
     @classmethod
     def store(cls, texts: Iterable[str], folder: Path) -> "StoredTexts":
         """Write texts as they come into the new folder, whole or not at all."""
-        with new_folder(folder) as temporary:
-            offsets = array("q", [0])
-            with (temporary / "texts.utf8").open("wb") as file:
-                for text in texts:
-                    file.write(text.encode("utf-8", "surrogatepass"))
-                    offsets.append(file.tell())
-            (temporary / "offsets.int64").write_bytes(offsets.tobytes())
-        return cls(folder)
+        with new_folder(folder) as temporary, (temporary / "texts.utf8").open("wb") as file:
+            _write(texts, file).tofile(temporary / "offsets.int64")
+        return cls.open(folder)
+
+    @classmethod
+    def temporary(cls, texts: Iterable[str]) -> "StoredTexts":
+        """Write texts as they come into a file in the cache folder that is gone when the process is.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        folder = cache_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the texts are in use)
+            return cls(file, _write(texts, file))
+        except OSError as error:
+            raise DataError(
+                f"{folder}: too many texts for memory go here, and it cannot be written ({error.strerror or error}); "
+                f"choose another folder with ULMFIT_CACHE"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -57,6 +80,27 @@ class StoredTexts(_LazyTexts):
         start, end = int(self._offsets[place]), int(self._offsets[place + 1])
         self._file.seek(start)
         return self._file.read(end - start).decode("utf-8", "surrogatepass")
+
+
+def collect_texts(texts: Iterable[str]) -> Sequence[str]:
+    """A list of texts, or a file of them if they have more than ``MOST_IN_MEMORY`` characters in all."""
+    stream = iter(texts)
+    collected: list[str] = []
+    size = 0
+    for text in stream:
+        collected.append(text)
+        size += len(text)
+        if size > MOST_IN_MEMORY:
+            return StoredTexts.temporary(chain(collected, stream))
+    return collected
+
+
+def _write(texts: Iterable[str], file: BinaryIO) -> npt.NDArray[np.int64]:
+    offsets = array("q", [0])
+    for text in texts:
+        offsets.append(offsets[-1] + file.write(text.encode("utf-8", "surrogatepass")))
+    file.flush()
+    return np.frombuffer(offsets, np.int64)
 
 
 class Selection(_LazyTexts):

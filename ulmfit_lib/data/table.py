@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.errors import DataError, OptionError
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
@@ -23,9 +24,9 @@ class TextTable:
         skipped: rows left out because their text was blank.
     """
 
-    texts: list[str]
-    labels: list[str | None]
-    rows: list[int]
+    texts: Sequence[str]
+    labels: Sequence[str | None]
+    rows: Sequence[int]
     source: str = "the data"
     skipped: int = 0
 
@@ -52,7 +53,7 @@ class TextTable:
         """The rows at ``indices``, in that order."""
         return replace(
             self,
-            texts=[self.texts[i] for i in indices],
+            texts=[self.texts[i] for i in indices] if isinstance(self.texts, list) else Selection(self.texts, indices),
             labels=[self.labels[i] for i in indices],
             rows=[self.rows[i] for i in indices],
         )

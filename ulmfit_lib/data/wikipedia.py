@@ -49,7 +49,7 @@ def store_dumps(paths: Sequence[Path]) -> StoredTexts:
         key.update(f"{path.resolve()}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\0".encode())
     folder = cache_folder() / "dumps" / key.hexdigest()
     if folder.is_dir():
-        return StoredTexts(folder)
+        return StoredTexts.open(folder)
     return StoredTexts.store(chain.from_iterable(map(read_dump, paths)), folder)
 
 

@@ -1,67 +1,102 @@
-"""Predictions -> a file, with the columns that came in."""
+"""Predictions -> a file, with the columns that came in, some rows at a time."""
 
-import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ulmfit_lib.data.reading import read_frame
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.errors import OptionError
-from ulmfit_lib.files import write_file
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.files import new_file
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def write_table(
-    table: TextTable,
-    classes: Sequence[str],
-    probabilities: npt.NDArray[np.float64],
-    *,
-    source: Path,
-    out: Path | None,
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
-) -> None:
-    """Write a table's rows with their predictions, in order; rows without a text get an empty label.
+def with_predictions(
+    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """A table's columns and its predictions; rows without a text get an empty label.
 
     Args:
-        table: what was predicted, blank rows kept.
+        frame: the columns that were read.
+        table: the same rows' texts, blank ones as "".
         classes: names of the columns of ``probabilities``.
         probabilities: (n_rows, n_classes).
-        source: the file that the table was read from; its columns are written again.
+    """
+    real = np.array([bool(text) for text in table.texts])
+    columns: dict[str, npt.NDArray[np.object_] | npt.NDArray[np.float64]] = {
+        "prediction": np.where(real, np.array(classes, dtype=object)[probabilities.argmax(1)], ""),
+        "confidence": np.where(real, probabilities.max(1).round(6), np.nan),
+    }
+    for column, name in enumerate(classes):
+        columns[f"probability of {name}"] = np.where(real, probabilities[:, column].round(6), np.nan)
+    return frame.assign(**columns)
+
+
+@contextmanager
+def table_writer(out: Path | None) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Something that takes one frame after the other; the file appears whole at the end, or not at all.
+
+    Args:
         out: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``; None writes CSV to stdout.
-        encoding: of the source.
-        delimiter: of the source.
 
     Raises:
         OptionError: another kind of file.
         ArtifactError: ``out`` cannot be written.
+        DataError: Parquet needs one kind of value a column, and the frames have several.
     """
-    if source.is_dir():
-        frame = pd.DataFrame({"text": table.texts})
-    else:
-        frame = read_frame(source, [], encoding=encoding, delimiter=delimiter)
-    real = np.array([bool(text) for text in table.texts])
-    frame["prediction"] = np.where(real, np.array(classes, dtype=object)[probabilities.argmax(1)], "")
-    frame["confidence"] = np.where(real, probabilities.max(1).round(6), np.nan)
-    for column, name in enumerate(classes):
-        frame[f"probability of {name}"] = np.where(real, probabilities[:, column].round(6), np.nan)
     if out is None:
-        sys.stdout.write(frame.to_csv(index=False))
-    else:
-        write_file(out, _encode(frame, out))
+        yield _delimited(sys.stdout.write, ",")
+        return
+    if out.suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
+        raise OptionError(f"--out {out}: its name must end in .csv, .tsv, .jsonl or .parquet")
+    with new_file(out) as temporary:
+        if out.suffix == ".parquet":
+            with _parquet(temporary, out) as write:
+                yield write
+            return
+        with temporary.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            if out.suffix == ".jsonl":
+                yield lambda frame: frame.to_json(file, orient="records", lines=True, force_ascii=False)
+            else:
+                yield _delimited(file.write, DELIMITERS[out.suffix])
 
 
-def _encode(frame: pd.DataFrame, out: Path) -> bytes:
-    if out.suffix == ".parquet":
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
-        return buffer.getvalue()
-    if out.suffix == ".jsonl":
-        return frame.to_json(orient="records", lines=True, force_ascii=False).encode("utf-8")
-    if out.suffix in (".csv", ".tsv"):
-        return frame.to_csv(index=False, sep="\t" if out.suffix == ".tsv" else ",").encode("utf-8")
-    raise OptionError(f"--out {out}: its name must end in .csv, .tsv, .jsonl or .parquet")
+def _delimited(write: Callable[[str], object], delimiter: str) -> Callable[[pd.DataFrame], None]:
+    header = True
+
+    def write_frame(frame: pd.DataFrame) -> None:
+        nonlocal header
+        write(frame.to_csv(index=False, sep=delimiter, header=header))
+        header = False
+
+    return write_frame
+
+
+@contextmanager
+def _parquet(path: Path, out: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer = None
+
+    def write_frame(frame: pd.DataFrame) -> None:
+        nonlocal writer
+        try:
+            table = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"{out}: a column has several kinds of values, which Parquet cannot hold; write .csv or .jsonl instead"
+            ) from error
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+
+    try:
+        yield write_frame
+    finally:
+        if writer:
+            writer.close()
