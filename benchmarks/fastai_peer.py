@@ -13,9 +13,9 @@ from fastai.callback.core import Callback, CancelValidException
 from fastai.metrics import accuracy
 from fastai.text.data import TextDataLoaders
 from fastai.text.learner import language_model_learner, text_classifier_learner
-from fastai.text.models.awdlstm import AWD_LSTM
+from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
 
-from ulmfit_lib import TextClassifier, TextTable
+from ulmfit_lib import LanguageModel, TextClassifier, TextTable
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
@@ -27,10 +27,11 @@ from ulmfit_lib.models.pooling import Head
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
-def language_model_batches(texts: Sequence[str], valid: Sequence[str]) -> Any:
+def language_model_batches(texts: Sequence[str], valid: Sequence[str], device: torch.device) -> Any:
     """64 rows of 72 tokens at a time."""
     frame = pd.DataFrame({"text": [*texts, *valid], "is_valid": [False] * len(texts) + [True] * len(valid)})
-    return TextDataLoaders.from_df(frame, text_col="text", is_lm=True, valid_col="is_valid", bs=64, seq_len=72)
+    options = {"is_lm": True, "bs": 64, "seq_len": 72, "device": device}
+    return TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
 
 
 def language_model(dls: Any) -> Any:
@@ -38,12 +39,33 @@ def language_model(dls: Any) -> Any:
     return language_model_learner(dls, AWD_LSTM, pretrained=False)
 
 
-def classifier(train: TextTable, valid: TextTable) -> Any:
-    """A learner with random weights, all of it unfrozen; 32 texts at a time."""
+def classifier(train: TextTable, valid: TextTable, device: torch.device, *, lm: LanguageModel | None = None) -> Any:
+    """A learner, all of it unfrozen; 32 texts at a time.
+
+    Args:
+        train: what it would learn from; batch norm has met these texts, so that probabilities are not all near a half.
+        valid: what it would be validated on.
+        device: where to compute.
+        lm: whose sizes, vocabulary and weights it takes; None: the default sizes and random weights.
+    """
     frame = pd.DataFrame({"text": [*train.texts, *valid.texts], "label": [*train.labels, *valid.labels]})
     frame["is_valid"] = [False] * len(train) + [True] * len(valid)
-    dls = TextDataLoaders.from_df(frame, text_col="text", label_col="label", valid_col="is_valid", bs=32)
-    return text_classifier_learner(dls, AWD_LSTM, pretrained=False, metrics=accuracy)
+    options: dict[str, Any] = {"label_col": "label", "bs": 32, "device": device}
+    options["text_vocab"] = list(lm.vocabulary.tokens) if lm else None
+    dls = TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
+    sizes = lm.architecture if lm else FULL_SIZE
+    config = {**awd_lstm_clas_config, "emb_sz": sizes.embedding, "n_hid": sizes.hidden, "n_layers": sizes.layers}
+    learn = text_classifier_learner(dls, AWD_LSTM, pretrained=False, config=config, metrics=accuracy)
+    if lm:
+        with torch.no_grad():
+            for name, parameter in Encoder.named_weights(learn.model[0].module).items():
+                parameter.copy_(lm.weights["forward"][name])
+    pooled = torch.from_numpy(same_classifier(learn).features(train.texts)["forward"])
+    norm, order = learn.model[1].layers[0][0], _order(sizes)
+    with torch.no_grad():
+        norm.running_mean[order] = pooled.mean(0).to(device)
+        norm.running_var[order] = pooled.var(0).to(device)
+    return learn
 
 
 def fit(learn: Any, lr: float) -> float:
@@ -76,12 +98,13 @@ def documents(dataset: Any) -> Documents:
 def same_classifier(learn: Any) -> TextClassifier:
     """Our classifier with the very weights of fastai's."""
     vocabulary, classes = Vocabulary(learn.dls.vocab[0]), list(learn.dls.vocab[1])
-    encoder = Encoder(FULL_SIZE, len(vocabulary))
-    copy_weights(encoder, {name: one.detach() for name, one in Encoder.named_weights(learn.model[0].module).items()})
+    theirs = learn.model[0].module
+    sizes = Architecture(theirs.emb_sz, theirs.n_hid, theirs.n_layers)
+    encoder, order = Encoder(sizes, len(vocabulary)), _order(sizes)
+    copy_weights(encoder, {name: one.detach() for name, one in Encoder.named_weights(theirs).items()})
     layers: Any = learn.model[1].layers
     (norm, _, hidden, _), (second_norm, _, output) = layers
-    order = torch.cat([torch.arange(2 * 400, 3 * 400), torch.arange(400, 800), torch.arange(400)])  # mean, max, last
-    head = Head(3 * FULL_SIZE.embedding, len(classes), hidden=hidden.out_features)
+    head = Head(3 * sizes.embedding, len(classes), hidden=hidden.out_features)
     scale, shift = _as_affine(second_norm)
     with torch.no_grad():
         head.scale.copy_(1 / _as_affine(norm)[0][order])
@@ -93,7 +116,7 @@ def same_classifier(learn: Any) -> TextClassifier:
         head.output.bias.copy_(output.weight @ shift)
     weights = read_weights(encoder)
     return TextClassifier(
-        classes, FULL_SIZE, vocabulary, WordTokenizer(), {"forward": weights}, {"forward": head_weights(head)}, "concat"
+        classes, sizes, vocabulary, WordTokenizer(), {"forward": weights}, {"forward": head_weights(head)}, "concat"
     )
 
 
@@ -106,6 +129,11 @@ def probabilities(learn: Any, texts: Sequence[str]) -> npt.NDArray[np.float64]:
 class _NoValidation(Callback):
     def before_validate(self) -> None:
         raise CancelValidException
+
+
+def _order(sizes: Architecture) -> torch.Tensor:
+    """The places of our mean, maximum and last output in fastai's last, maximum and mean."""
+    return torch.arange(3 * sizes.embedding).view(3, -1).flip(0).flatten()
 
 
 def _as_affine(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,13 +2,28 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from ulmfit_lib import TextTable
+
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much work a row is given."""
+
+    tokenize_texts: int
+    lm_texts: int
+    classifier_texts: int
+    predict_texts: int
+    rounds: int = 3
+    device: str = "cpu"
 
 
 def in_turns(rounds: int, ours: Callable[[], float], fastai: Callable[[], float], unit: str, *, better: str) -> Row:
@@ -43,3 +58,9 @@ def machine_limits() -> dict[str, int]:
 def fastest(job: Callable[[], Any], *, of: int = 6) -> float:
     """Seconds of the best of several runs."""
     return min(seconds(job) for _ in range(of))
+
+
+def classifier_tables(table: TextTable, work: Workload) -> tuple[TextTable, TextTable]:
+    """Labelled texts to learn from, and half as many to measure on."""
+    n = work.classifier_texts
+    return table.select(range(n)), table.select(range(n, n + n // 2))
