@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from ulmfit_lib import Architecture, discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
+from ulmfit_lib.models.lstm import LSTM
 from ulmfit_lib.training.losses import SampledSoftmax, _log_inclusion, _LogSumExp
 
 
@@ -113,3 +114,22 @@ def test_groups_hold_every_parameter_once():
     net = net_of(30, Dropouts(weight=0.5))
     grouped = [id(p) for group in net.layer_groups() for p in group]
     assert sorted(grouped) == sorted(id(p) for p in net.parameters())
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_layer_that_learns_in_bfloat16_has_pytorchs_gradients(batch):
+    torch.manual_seed(0)
+    ours, theirs = LSTM(12, 16), torch.nn.LSTM(12, 16, batch_first=True)
+    theirs.load_state_dict(ours.state_dict())
+    inputs, weights = torch.randn(batch, 9, 12), torch.randn(batch, 9, 16)
+    state = torch.randn(1, batch, 16), torch.randn(1, batch, 16)
+    results = []
+    for layer, half in ((ours, True), (theirs, False)):
+        x = inputs.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            outputs, ends = layer(x, state)
+        (outputs.float() * weights).sum().backward()
+        results.append([outputs, *ends, x.grad, *(parameter.grad for parameter in layer.parameters())])
+    for found, expected in zip(*results, strict=True):
+        error = (found.float() - expected).norm() / expected.norm()
+        assert found.shape == expected.shape and error < 0.02

@@ -8,6 +8,7 @@ from fastai.text.models.awdlstm import AWD_LSTM, RNNDropout, WeightDropout
 from torch import Tensor, nn
 
 from ulmfit_lib.models.architecture import PAD_ID, Architecture, Dropouts, State, Weights
+from ulmfit_lib.models.lstm import LSTM
 
 
 class Encoder(AWD_LSTM):
@@ -22,7 +23,7 @@ class Encoder(AWD_LSTM):
         self.architecture, self.vocab_size = architecture, vocab_size
 
     def _one_rnn(self, n_in: int, n_out: int, bidir: bool, weight_p: float, layer: int) -> nn.Module:
-        rnn = nn.LSTM(n_in, n_out, batch_first=True)
+        rnn = LSTM(n_in, n_out)
         return WeightDropout(rnn, weight_p) if weight_p else rnn  # fastai's WeightDropout breaks at probability 0
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
