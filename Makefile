@@ -18,6 +18,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -W ignore benchmarks/token_parity.py
+	$(BIN)/python -W ignore benchmarks/speed.py --quick
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
