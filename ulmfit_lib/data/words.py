@@ -124,7 +124,8 @@ class WordTokenizer:
         ids = np.concatenate([part for part, _ in parts])
         first = np.full(len(self.types), len(ids))
         first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
-        used = np.argsort(first)[: np.count_nonzero(first < len(ids))]
+        used = np.flatnonzero(first < len(ids))
+        used = used[np.argsort(first[used])]
         local = np.zeros(len(self.types), np.int32)
         local[used] = np.arange(len(used))
         return TokenIds([self.types[i] for i in used], local[ids], np.concatenate([lengths for _, lengths in parts]))
