@@ -299,7 +299,8 @@ def _train(
         weights[direction] = read_weights(net)
     trained = replace(model, weights=weights)
     record = {
-        "stage": stage, "direction": trained.direction, "source": source, "texts": len(corpus), "tokens_per_epoch": len(corpus.ids),
+        "stage": stage, "direction": trained.direction, "source": source, "texts": len(corpus),
+        "tokens_per_epoch": len(corpus.ids),
         "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
         "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
