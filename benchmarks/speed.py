@@ -23,7 +23,7 @@ from measuring import Row, Workload, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
 
-QUICK = Workload(tokenize_texts=3000, lm_texts=150, classifier_texts=64, predict_texts=96)
+QUICK = Workload(tokenize_texts=3000, lm_texts=60, classifier_texts=64, predict_texts=96)
 FULL = Workload(tokenize_texts=20_000, lm_texts=2000, classifier_texts=256, predict_texts=512)
 
 
