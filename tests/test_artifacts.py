@@ -114,5 +114,5 @@ def test_the_embedded_models_are_small_and_read_english(name):
     assert sum(file.stat().st_size for file in folder.iterdir()) / len(model.weights) < 16e6
     english = "The city is the capital of the province and lies on the river, not far from the coast."
     shuffled = "coast the from far not , river the on lies and province the of capital the is city The ."
-    assert 3 * model.perplexity([english]) < model.perplexity([shuffled])
+    assert model.perplexity([english]) < 60 < model.perplexity([shuffled])
     assert "perplexity" in (folder / "README.md").read_text()

@@ -198,7 +198,6 @@ def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Tok
     workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     with bar(total=len(texts), description="tokenising", unit="text") as progress:
         if workers > 1 and characters > PARALLEL_FROM:
-            tokenizer.index(["warm up"])  # load spaCy and fastai once, before the fork
             with multiprocessing.get_context("fork").Pool(workers) as pool:
                 for chunk in pool.imap(_tokenize_chunk, chunks):
                     yield chunk

@@ -60,7 +60,7 @@ def read_csv(
                     yield one
 
     texts = collect_texts(texts_of_parts())
-    if n_blank >= len(texts) and not any(texts):
+    if not len(texts):
         raise DataError(f"{path}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
     return TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 # fastai's special tokens, in its order: unknown, padding, start and end of a text, field, repeated character,
 # repeated word, the next word was in CAPITALS, the next word was Capitalised.
 SPECIAL_TOKENS = ("xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj")
-UNKNOWN, _, START, _, FIELD, REPEATED, REPEATED_WORD, CAPITALS, CAPITALISED = SPECIAL_TOKENS
+UNKNOWN, PAD, START, _, FIELD, REPEATED, REPEATED_WORD, CAPITALS, CAPITALISED = SPECIAL_TOKENS
 
 LEFT_OVERS = (  # of HTML and of WikiText, one after the other
     ("#39;", "'"), ("amp;", "&"), ("#146;", "'"), ("nbsp;", " "), ("#36;", "$"), ("\\n", "\n"), ("quot;", "'"),

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
+from ulmfit_lib.data.text_rules import PAD, SPECIAL_TOKENS, START, UNKNOWN
 from ulmfit_lib.errors import ArtifactError
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.corpus import Corpus
-
-UNKNOWN, PAD, START = SPECIAL_TOKENS[:3]
 
 
 class Vocabulary:

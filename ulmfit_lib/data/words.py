@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ulmfit_lib.data.special_cases import SpecialCases
 from ulmfit_lib.data.text_rules import (
     RULE_NAMES,
+    SAME_CHARACTER,
     SAME_WORD,
     SPECIAL_TOKENS,
     apply_rules,
@@ -40,9 +41,7 @@ MOST_PIECES = 1_000_000  # remembered, some 200 bytes each
 # In English, spaCy splits a run of letters only where its list of special cases says so, and one such mark after it
 # always. (For other languages every piece goes through spaCy once.)
 PLAIN = re.compile(r"([A-Za-z]+)([.,!?:]?)").fullmatch
-REPEATED_CHARACTER = re.compile(r"(\S)\1\1").search
 BLANKS = re.compile(r"\s*[^\S ]\s*")  # whitespace that is more than spaces
-SPACES = re.compile(" {2,}")
 # How a piece meets its neighbours:
 BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, VANISHES = 1, 2, 4, 8, 16
 NO_WORD = -1
@@ -268,7 +267,7 @@ class WordTokenizer:
             plain = PLAIN(piece) if self.language == "en" else None
             word, mark = plain.groups() if plain else ("", "")
             lower = word.lower()
-            if not plain or lower in special or lower + mark in special or REPEATED_CHARACTER(piece):
+            if not plain or lower in special or lower + mark in special or SAME_CHARACTER.search(piece):
                 hard.append(piece)
                 continue
             tokens = [self._type_number(lower)]
@@ -318,5 +317,5 @@ def _rules_reach_over_spaces(text: str) -> bool:
 
 def _blank_piece(found: re.Match[str]) -> str:
     """Whitespace between words as spaCy's one token for it: the first space belongs to the word before."""
-    blanks = SPACES.sub(" ", found[0])
+    blanks = rm_useless_spaces(found[0])
     return f" {blanks.removeprefix(' ').replace(' ', '▁')} "

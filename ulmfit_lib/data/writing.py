@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ulmfit_lib.data.frames import DELIMITED
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.files import new_file
-
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def with_predictions(
@@ -52,7 +51,7 @@ def table_writer(out: Path | None) -> Iterator[Callable[[pd.DataFrame], None]]:
     if out is None:
         yield _delimited(sys.stdout.write, ",")
         return
-    if out.suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
+    if out.suffix not in (*DELIMITED, ".jsonl", ".parquet"):
         raise OptionError(f"--out {out}: its name must end in .csv, .tsv, .jsonl or .parquet")
     with new_file(out) as temporary:
         if out.suffix == ".parquet":
@@ -63,7 +62,7 @@ def table_writer(out: Path | None) -> Iterator[Callable[[pd.DataFrame], None]]:
             if out.suffix == ".jsonl":
                 yield lambda frame: frame.to_json(file, orient="records", lines=True, force_ascii=False)
             else:
-                yield _delimited(file.write, DELIMITERS[out.suffix])
+                yield _delimited(file.write, DELIMITED[out.suffix])
 
 
 def _delimited(write: Callable[[str], object], delimiter: str) -> Callable[[pd.DataFrame], None]:

@@ -22,7 +22,7 @@ from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.cards import classifier_card
 from ulmfit_lib.models.frozen import FrozenEncoder
-from ulmfit_lib.models.pooling import FEWEST_ROWS, POOLINGS, Head, pool, pooled_width
+from ulmfit_lib.models.pooling import POOLINGS, Head, pool, pooled_width
 from ulmfit_lib.progress import bar
 
 KIND = "classifier"
@@ -40,7 +40,7 @@ class TextClassifier:
         tokenizer: what splits texts for it.
         weights: per direction, the encoder's tensors by name.
         heads: per direction, the head's tensors by name.
-        pooling: how an encoder's outputs become one vector (``PooledEncoder``).
+        pooling: how an encoder's outputs become one vector (``pooling.pool``).
         baseline: TF-IDF + logistic regression on the same labels.
         blend: how much each part counts in predictions.
         training: JSON-ready record of how it came to be.
@@ -249,9 +249,7 @@ def pool_documents(
     result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
     with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
         for batch in text_batches(documents, pad_id=pad_id):
-            n_copies = FEWEST_ROWS if len(batch.ids) == 1 else 1  # so that a text alone has the same vector
-            ids, lengths = batch.ids.repeat(n_copies, 1), batch.lengths.repeat(n_copies)
-            pooled = pool(encoder, pooling, ids.to(encoder.device), lengths)[: len(batch.indices)]
+            pooled = pool(encoder, pooling, batch.ids.to(encoder.device), batch.lengths)
             result[batch.indices] = pooled.cpu().numpy()
             progress.update(len(batch.indices))
     return result

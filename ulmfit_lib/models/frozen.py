@@ -28,6 +28,10 @@ class FrozenEncoder:
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
+        if len(ids) == 1:  # a matrix product for a single row rounds differently in bfloat16
+            twice = [(hidden.repeat(1, 2, 1), cell.repeat(1, 2, 1)) for hidden, cell in state] if state else None
+            both, ends = self(ids.repeat(2, 1), twice)
+            return [output[:1] for output in both], [(hidden[:, :1], cell[:, :1]) for hidden, cell in ends]
         output = F.embedding(ids, self._embedding)
         outputs, new_state = [output], []
         for i, weights in enumerate(self._layers):

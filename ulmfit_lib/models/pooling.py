@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
-FEWEST_ROWS = 2  # a matrix product for a single row rounds differently in bfloat16
 POOLINGS = ("concat", "layers")
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
 
@@ -46,7 +45,7 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
     total = maximum = last = torch.zeros((), device=ids.device)
     ends, lengths = lengths.cpu(), lengths.to(ids.device)
     for left in range(0, ids.shape[1], WINDOW):
-        n_left = max(int((ends > left).sum()), min(FEWEST_ROWS, len(ids)))
+        n_left = int((ends > left).sum())
         window = ids[:n_left, left : left + WINDOW]
         if state is not None:
             state = [(hidden[:, :n_left], cell[:, :n_left]) for hidden, cell in state]
