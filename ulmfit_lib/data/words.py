@@ -1,9 +1,9 @@
 """Words: spaCy's tokens after fastai's text rules, token for token, several times faster.
 
 Almost all that fastai's rules and spaCy do happens within a piece of text between two spaces, and texts repeat their
-pieces. So each piece goes through the rules and spaCy once; from then on a text is a list of known pieces. What
-crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets whitespace, a special case
-of spaCy's that two pieces make up. A text where it might matter, one in a hundred, goes the long way.
+pieces. So each piece goes through the rules and spaCy once; from then on a text is a list of known pieces, cut and
+looked up by Arrow. What crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets
+whitespace, a special case of spaCy's that two pieces make up. A stretch where that might matter goes the long way.
 """
 
 import re
@@ -16,13 +16,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from ulmfit_lib.data.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, VANISHES, PieceTable
 from ulmfit_lib.data.special_cases import SpecialCases
 from ulmfit_lib.data.text_rules import (
+    CAPITALISED,
+    CAPITALS,
+    IN_CAPITALS,
     RULE_NAMES,
-    SAME_CHARACTER,
-    SAME_WORD,
     SPECIAL_TOKENS,
+    WITH_A_CAPITAL,
     apply_rules,
     fix_html,
     replace_all_caps,
@@ -33,41 +38,15 @@ from ulmfit_lib.data.text_rules import (
     spec_add_spaces,
 )
 from ulmfit_lib.data.token_ids import TokenIds
+from ulmfit_lib.data.word_frames import WordFrames
 from ulmfit_lib.errors import OptionError
 
 MARK = "\ue000"  # a private character: starts each text and parts the pieces that are learnt together
-BATCH = 512  # texts taken together
+START_OF_TEXT = 1  # the mark's number
+BATCH = 1024  # texts taken together
+REACH = 4  # pieces on either side that what crosses a space may depend on: "no no no." does on the third
 MOST_PIECES = 1_000_000  # remembered, some 200 bytes each
-# In English, spaCy splits a run of letters only where its list of special cases says so, and one such mark after it
-# always. (For other languages every piece goes through spaCy once.)
-PLAIN = re.compile(r"([A-Za-z]+)([.,!?:]?)").fullmatch
-BLANKS = re.compile(r"\s*[^\S ]\s*")  # whitespace that is more than spaces
-# How a piece meets its neighbours:
-BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, VANISHES = 1, 2, 4, 8, 16
-NO_WORD = -1
-
-
-class PieceTable:
-    """What is known of each piece: its tokens, its outer words, and how it meets its neighbours."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.tokens = array("i")  # of all pieces, one after the other
-        self.starts, self.lengths = array("i"), array("i")
-        self.first_words, self.last_words = array("i"), array("i")
-        self.flags = array("B")
-        self.words: dict[str, int] = {}
-
-    def add(self, piece: str, tokens: Sequence[int], words: Sequence[str], flags: int = 0) -> None:
-        """Remember a piece, its tokens, and the words in it that repetition looks at."""
-        self.numbers[piece] = len(self.starts)
-        self.starts.append(len(self.tokens))
-        self.lengths.append(len(tokens))
-        self.tokens.extend(tokens)
-        number = self.words.setdefault
-        self.first_words.append(number(words[0], len(self.words)) if words else NO_WORD)
-        self.last_words.append(number(words[-1], len(self.words)) if words else NO_WORD - 1)
-        self.flags.append(flags)
+BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and all that follows
 
 
 class WordTokenizer:
@@ -150,6 +129,7 @@ class WordTokenizer:
         self.types: list[str] = []
         self._type_numbers: dict[str, int] = {}
         self._lefts, self._rights = array("h"), array("h")  # of each type, for the special cases
+        self._frames = WordFrames(self._split, self._type_number)
         self._table = PieceTable()
         self._table.add("", [], [])
         self._table.add(MARK, [self._type_number("xxbos")], [MARK])
@@ -165,119 +145,124 @@ class WordTokenizer:
 
     def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Numbers of all tokens of some texts, and how many each text has."""
-        pieces, ends, long_way = self._pieces(texts)
         table = self._table
-        found = list(map(table.numbers.get, pieces))
-        if None in found:
-            known = table.numbers
-            self._learn([piece for piece in dict.fromkeys(pieces) if piece not in known])
-            found = list(map(known.__getitem__, pieces))
-        numbers = np.array(found, np.int64)
-        owners = np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0))
-        there = numbers != 0  # nothing lies between two spaces
-        numbers, owners = numbers[there], owners[there]
-        long_way |= self._crossing(texts, numbers, owners, long_way)
+        joined, whole = self._with_marks(texts)
+        lists = pc.split_pattern(pa.array(joined, pa.large_string()), " ")
+        pieces = lists.values.dictionary_encode()
+        distinct = pieces.dictionary.to_pylist()
+        self._learn([piece for piece in distinct if piece not in table.numbers])
+        numbers = np.fromiter(map(table.numbers.__getitem__, distinct), np.int32, len(distinct))
+        places = pieces.indices.to_numpy()
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(lists.offsets.to_numpy()))
+        there = numbers[places] != 0  # nothing lies between two spaces
+        places, owners = places[there], owners[there]
+        numbers = numbers[places]
         lengths = np.frombuffer(table.lengths, np.int32)[numbers]
-        starts = np.frombuffer(table.starts, np.int32)[numbers]
-        after = np.cumsum(lengths)
-        places = np.repeat(starts - (after - lengths), lengths) + np.arange(after[-1])
-        ids = np.frombuffer(table.tokens, np.int32)[places]
-        long_way |= self._special_cases_across(ids, after, owners)
-        counts = np.bincount(owners, weights=lengths, minlength=len(texts)).astype(np.int64)
-        if long_way:
-            split = np.split(ids, np.cumsum(counts)[:-1])
-            chosen = sorted(long_way)
-            for i, tokens in zip(chosen, self._exactly(texts[i] for i in chosen), strict=True):
-                split[i] = np.array([self._type_number(token) for token in tokens], np.int32)
-                counts[i] = len(tokens)
-            ids = np.concatenate(split)
-        return ids, counts
+        ends = np.cumsum(lengths)
+        starts = np.frombuffer(table.starts, np.int32)[numbers] - (ends - lengths)
+        ids = np.frombuffer(table.tokens, np.int32)[np.repeat(starts, lengths) + np.arange(ends[-1])]
+        crossing = self._crossing(numbers, owners)
+        crossing[self._special_cases_across(ids, ends)] = True
+        cuts = np.flatnonzero(self._may_be_cut(crossing, numbers, owners)) + 1
+        first, last = np.append(0, cuts), np.append(cuts, len(numbers)) - 1  # pieces of each stretch between two cuts
+        counts = ends[last] - ends[first] + lengths[first]
+        chosen = {int(i): self._as_text([distinct[k] for k in places[first[i] : last[i] + 1]])
+                  for i in np.unique(np.searchsorted(cuts, np.flatnonzero(crossing), side="right"))}  # fmt: skip
+        chosen |= {int(i): texts[owners[first[i]]] for i in np.searchsorted(owners[first], whole)}
+        parts, done = [], 0
+        order = sorted(chosen)
+        for i, tokens in zip(order, self._exactly(chosen[i] for i in order), strict=True):
+            if numbers[first[i]] != START_OF_TEXT:
+                del tokens[0]
+            parts += [ids[done : ends[last[i]] - counts[i]], np.array(list(map(self._type_number, tokens)), np.int32)]
+            done, counts[i] = ends[last[i]], len(tokens)
+        ids = np.concatenate([*parts, ids[done:]])
+        return ids, np.bincount(owners[first], weights=counts, minlength=len(texts)).astype(np.int64)
 
-    def _special_cases_across(
-        self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]
-    ) -> set[int]:
-        """Texts in which the tokens of two pieces, ending at ``ends``, may make up a special case."""
+    def _special_cases_across(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64]) -> list[int]:
+        """Pieces, their tokens ending at ``ends``, that may make up a special case with the next one."""
         inner = ends[ends < len(ids)]
         left = np.frombuffer(self._lefts, np.int16)[ids[inner - 1]]
         right = np.frombuffer(self._rights, np.int16)[ids[inner]]
-        found = set()
+        found = []
         for k in np.flatnonzero(self._special_cases.meet[left, right]).tolist():
             end, reach = int(inner[k]), self._special_cases.reach
             around = [self.types[i] for i in ids[max(0, end - reach) : end + reach]]
             middle = min(end, reach)
             if self._special_cases.join(around[:middle], around[middle:]):
-                found.add(int(owners[k]))
+                found.append(k)
         return found
+
+    def _crossing(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Pieces over whose end, the space after them, a rule or spaCy may see."""
+        table = self._table
+        flags = np.frombuffer(table.flags, np.uint8)[numbers]
+        left, right = flags, np.append(flags[1:], 0)
+        ends_text = np.append(owners[1:] != owners[:-1], True)
+        crossing = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
+        crossing |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
+        crossing |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
+        crossing |= (left & VANISHES) > 0
+        solid = np.flatnonzero((flags & BLANK) == 0)
+        first = np.frombuffer(table.first_words, np.int32)[numbers[solid[1:]]]
+        last = np.frombuffer(table.last_words, np.int32)[numbers[solid[:-1]]]
+        crossing[solid[:-1][first == last]] = True  # perhaps the same word for the third time
+        return crossing
+
+    def _may_be_cut(
+        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.bool_]:
+        """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
+        near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
+        plain = (np.frombuffer(self._table.flags, np.uint8)[numbers] == 0) & ~near
+        return (plain[:-1] & plain[1:]) | (owners[1:] != owners[:-1])
+
+    def _as_text(self, pieces: Iterable[str]) -> str:
+        """Pieces as the text that they were cut from."""
+        text = ""
+        for piece in pieces:
+            if piece[0].isspace():
+                text += piece.replace("▁", " ")
+            elif piece != MARK:
+                text += piece if not text or text[-1].isspace() else f" {piece}"
+        return text
 
     def _exactly(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The long way: each text as a whole through the rules and spaCy."""
         for doc in self._split.pipe(apply_rules(texts)):
             yield [token.text.replace(" ", "▁") for token in doc]
 
-    def _pieces(self, texts: Sequence[str]) -> tuple[list[str], list[int], set[int]]:
-        """All texts cut at spaces, each behind a mark; where each ends; and those that cannot be cut."""
-        pieces: list[str] = []
-        ends: list[int] = []
-        long_way: set[int] = set()
+    def _with_marks(self, texts: Sequence[str]) -> tuple[list[str], list[int]]:
+        """All texts behind a mark, ready to be cut at spaces; and those that cannot be cut, as empty ones."""
+        joined: list[str] = []
+        whole: list[int] = []
         for i, text in enumerate(texts):
-            pieces.append(MARK)
             if _rules_reach_over_spaces(text):
-                long_way.add(i)
-            else:
-                if "<br />" in text:
-                    text = text.replace("<br />", "\n")  # fastai does so too, but it would be cut here
-                text = text.strip()
-                if not text.isprintable():
-                    text = BLANKS.sub(_blank_piece, text)
-                pieces += text.split(" ")
-            ends.append(len(pieces))
-        return pieces, ends, long_way
-
-    def _crossing(
-        self, texts: Sequence[str], numbers: npt.NDArray[np.int64], owners: npt.NDArray[np.int64], known: set[int]
-    ) -> set[int]:
-        """Texts in which a rule or spaCy may see across a space."""
-        table = self._table
-        flags = np.frombuffer(table.flags, np.uint8)[numbers]
-        left, right = flags[:-1], flags[1:]
-        starts_text = owners[1:] != owners[:-1]
-        blanks_meet = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | starts_text)
-        blanks_meet |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
-        blanks_meet |= (numbers[:-1] == 1) & ((right & BLANK_FIRST) > 0)
-        found = set(owners[:-1][blanks_meet].tolist()) | set(owners[(flags & VANISHES) > 0].tolist())
-        if flags[-1] & BLANK_LAST:
-            found.add(int(owners[-1]))
-        solid = (flags & BLANK) == 0
-        numbers, owners = numbers[solid], owners[solid]
-        first = np.frombuffer(table.first_words, np.int32)[numbers[1:]]
-        last = np.frombuffer(table.last_words, np.int32)[numbers[:-1]]
-        for i in set(owners[:-1][first == last].tolist()) - found - known:
-            if SAME_WORD.search(replace_rep(fix_html(texts[i]))):
-                found.add(i)
-        return found
+                whole.append(i)
+                text = ""
+            elif "<br />" in text:
+                text = text.replace("<br />", "\n")  # fastai does so too, but it would be cut here
+            text = text.strip()
+            joined.append(f"{MARK} {text if text.isprintable() else BLANKS.sub(_blank_piece, text)}")
+        return joined, whole
 
     def _learn(self, pieces: Sequence[str]) -> None:
-        """Tokens of new pieces: the plain ones by themselves, the others together through the rules and spaCy."""
-        special, hard = self._split.rules, []
-        up, capital = self._type_number("xxup"), self._type_number("xxmaj")
+        """Tokens of new pieces: most by their frames, the others together through the rules and spaCy."""
+        frames = self._frames if self.language == "en" else None
+        capitals, capital = self._type_number(CAPITALS), self._type_number(CAPITALISED)
+        hard = []
         for piece in pieces:
             if piece[0].isspace():
                 self._table.add(piece, [self._type_number(piece)], [], BLANK)
-                continue
-            plain = PLAIN(piece) if self.language == "en" else None
-            word, mark = plain.groups() if plain else ("", "")
-            lower = word.lower()
-            if not plain or lower in special or lower + mark in special or SAME_CHARACTER.search(piece):
+            elif frames and (tokens := frames.tokens(piece)):
+                if len(piece) > 1 and not piece.islower():
+                    if IN_CAPITALS.fullmatch(piece):
+                        tokens = [capitals, *tokens]
+                    elif WITH_A_CAPITAL.fullmatch(piece):
+                        tokens = [capital, *tokens]
+                self._table.add(piece, tokens, [piece])
+            else:
                 hard.append(piece)
-                continue
-            tokens = [self._type_number(lower)]
-            if mark:
-                tokens.append(self._type_number(mark))
-            if word.isupper():
-                tokens = [up, *tokens] if len(piece) > 1 else tokens
-            elif word[0].isupper() and word[1:].islower():
-                tokens = [capital, *tokens]
-            self._table.add(piece, tokens, [piece])
         if hard:
             self._learn_together(hard)
 
@@ -316,6 +301,5 @@ def _rules_reach_over_spaces(text: str) -> bool:
 
 
 def _blank_piece(found: re.Match[str]) -> str:
-    """Whitespace between words as spaCy's one token for it: the first space belongs to the word before."""
-    blanks = rm_useless_spaces(found[0])
-    return f" {blanks.removeprefix(' ').replace(' ', '▁')} "
+    """Whitespace between words as spaCy's one token for it: a space before it belongs to the word before."""
+    return f" {rm_useless_spaces(found[0]).replace(' ', '▁')} "
