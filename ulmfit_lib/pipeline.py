@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
 from ulmfit_lib.evaluation.metrics import Scores, score
-from ulmfit_lib.models.classifier import TextClassifier, build_head, head_weights
+from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.progress import note
-from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override
+from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override, read_features
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
 BASELINE_NAME = "TF-IDF + logistic regression"
@@ -108,52 +108,70 @@ def fit(
         checkpoint=checkpoint,
     )  # fmt: skip
     recipe = override(CLASSIFY, class_weights=class_weights)
-    trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device)
+    known = _Known.read(data.labelled(), lm, recipe, find_device(device))
+    trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device, known)
     read = [stage.get("source", "") for stage in base.training.get("stages", [])]
-    report = {**_report(trial, train, test, device), "base": why, "base_has_read": read}
-    final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, blend=trial.blend)
+    report = {**_report(trial, train, test, strategy, device, known), "base": why, "base_has_read": read}
+    final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, known, blend=trial.blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
     return replace(final, training={**final.training, "report": report, "stages": stages})
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The labelled texts' features, read once for all that follows."""
+
+    features: Features
+    places: dict[int, int]  # by row
+
+    @classmethod
+    def read(cls, table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, device: torch.device) -> "_Known":
+        features = read_features(lm, table.texts, direction=None, pooling=recipe.pooling, device=device)
+        return cls(features, {row: place for place, row in enumerate(table.rows)})
+
+    def of(self, table: TextTable) -> Features:
+        places = [self.places[row] for row in table.rows]
+        return {way: vectors[places] for way, vectors in self.features.items()}
+
+
 def _fit_pair(
     table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool, seed: int,
-    device: str, *, blend: Blend | None = None,
+    device: str, known: _Known, *, blend: Blend | None = None,
 ) -> TextClassifier:  # fmt: skip
     """ULMFiT and the baseline on a table's labelled rows, weighed by ``blend`` or by rows they did not learn from."""
     labelled = table.labelled()
-    classifier = fit_classifier(labelled, lm=lm, strategy=strategy, recipe=recipe, seed=seed, device=device)
+    options: dict[str, Any] = {"lm": lm, "strategy": strategy, "recipe": recipe, "seed": seed, "device": device}
+    classifier = fit_classifier(labelled, features=known.of(labelled), **options)
     if not with_baseline:
         return classifier
     baseline = TfidfBaseline.fit(labelled.texts, labelled.targets(), class_weights=recipe.class_weights)
     if blend is None:
-        blend = _weigh(labelled, classifier, lm, recipe, strategy, seed, device)
+        blend = _weigh(labelled, classifier.targets(labelled), known, options)
     return replace(classifier, baseline=baseline, blend=blend)
 
 
-def _weigh(
-    table: TextTable, classifier: TextClassifier, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, seed: int,
-    device: str,
-) -> Blend:  # fmt: skip
+def _weigh(table: TextTable, targets: npt.NDArray[np.int64], known: _Known, options: dict[str, Any]) -> Blend:
     """Weights for ULMFiT and the baseline from their predictions for folds that they had not learnt from."""
-    targets = classifier.targets(table)
+    recipe, seed = options["recipe"], options["seed"]
     splits = folds(targets, seed=seed)
     if not splits:
         return Blend(0.5, 0.5)
-    if strategy == "fine-tune":
+    fine_tuned = options["strategy"] == "fine-tune"
+    if fine_tuned:
         splits = splits[:1]  # one fold costs as much as the whole classifier
-    ulmfit = np.zeros((len(table), len(classifier.classes)))
+    ulmfit = np.zeros((len(table), int(targets.max()) + 1))
     baseline = ulmfit.copy()
-    features = {} if strategy == "fine-tune" else classifier.features(table.texts, device=find_device(device))
+    features = known.of(table)
     for train, test in splits:
         part, rest = table.select(train), table.select(test)
         baseline[test] = TfidfBaseline.fit(
             part.texts, part.targets(), class_weights=recipe.class_weights
         ).predict_proba(rest.texts)
-        if strategy == "fine-tune":
-            trial = fit_classifier(part, lm=lm, strategy=strategy, recipe=recipe, seed=seed, device=device)
-            ulmfit[test] = trial.ulmfit_proba(rest.texts, device=str(find_device(device)))
+        if fine_tuned:
+            trial = fit_classifier(part, features=known.of(part), **options)
+            device = find_device(options["device"])
+            ulmfit[test] = trial.ulmfit_proba(trial.features(rest.texts, device=device))
         else:
             heads = [predict_by_head(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
             ulmfit[test] = np.mean(heads, axis=0)
@@ -171,10 +189,13 @@ def predict_by_head(
         return softmax(head(torch.from_numpy(test)).double().numpy())
 
 
-def _report(classifier: TextClassifier, train: TextTable, test: TextTable, device: str) -> dict[str, Any]:
+def _report(
+    classifier: TextClassifier, train: TextTable, test: TextTable, strategy: str, device: str, known: _Known
+) -> dict[str, Any]:
     """Scores on the held-out rows, and what they mean in one sentence."""
     targets = classifier.targets(test)
-    probabilities = classifier.probabilities(test.texts, device=str(find_device(device)))
+    features = known.of(test) if strategy == "features" else None
+    probabilities = classifier.probabilities(test.texts, features=features, device=str(find_device(device)))
     scores = {name: score(p, targets, classifier.classes) for name, p in probabilities.items()}
     learnt = classifier.targets(train.labelled())
     majority = float((targets == np.bincount(learnt).argmax()).mean())

@@ -18,7 +18,7 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.architecture import Architecture, Dropouts, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
-from ulmfit_lib.models.classifier import TextClassifier, head_weights, pool_documents
+from ulmfit_lib.models.classifier import Features, TextClassifier, head_weights, pool_documents
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import FrozenEncoder
 from ulmfit_lib.models.language_model import LanguageModel
@@ -176,6 +176,7 @@ def fit_classifier(
     class_weights: str | None = None,
     label_smoothing: float | None = None,
     valid: TextTable | None = None,
+    features: Features | None = None,
     seed: int = 42,
     device: str = "auto",
 ) -> TextClassifier:
@@ -195,6 +196,7 @@ def fit_classifier(
         class_weights: ``balanced``, or None, instead of the recipe's.
         label_smoothing: of fine-tuning, instead of the recipe's.
         valid: rows whose loss each epoch reports; they are not learnt from.
+        features: what ``read_features`` gives for the labelled texts, where that is known.
         seed: of order, dropout and folds.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -217,6 +219,9 @@ def fit_classifier(
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
     )  # fmt: skip
     targets = untrained.targets(table)
+    features = features or read_features(
+        lm, table.texts, direction=direction, pooling=recipe.pooling, device=chosen_device
+    )
     documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
     held_out = None
     if valid is not None:
@@ -227,9 +232,7 @@ def fit_classifier(
     history: dict[str, Any] = {}
     for way in directions:
         weights[way] = {name: tensor for name, tensor in lm.weights[way].items() if name != "decoder.bias"}
-        frozen = FrozenEncoder(lm.architecture, weights[way], chosen_device)
-        features = pool_documents(frozen, recipe.pooling, documents, way, lm.vocabulary.pad_id)
-        head = fit_head(features, targets, recipe, seed=seed)
+        head = fit_head(features[way], targets, recipe, seed=seed)
         if strategy == "fine-tune":
             encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
             copy_weights(encoder, weights[way])
@@ -249,6 +252,15 @@ def fit_classifier(
     }  # fmt: skip
     training = {"name": "text classifier", "stages": [*lm.training.get("stages", []), record]}
     return replace(untrained, weights=weights, heads=heads, training=training)
+
+
+def read_features(
+    lm: LanguageModel, texts: Sequence[str], *, direction: str | None, pooling: str, device: torch.device
+) -> Features:
+    """Texts, read once by a language model's frozen encoders, as vectors: (n_texts, width) per direction."""
+    documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary)
+    encoders = {way: FrozenEncoder(lm.architecture, lm.weights[way], device) for way in lm.directions(direction)}
+    return {way: pool_documents(one, pooling, documents, way, lm.vocabulary.pad_id) for way, one in encoders.items()}
 
 
 def transfer_weights(weights: Weights, vocab_size: int) -> Weights:

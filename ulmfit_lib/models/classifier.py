@@ -27,6 +27,7 @@ from ulmfit_lib.progress import bar
 
 KIND = "classifier"
 BASELINE_TERMS = "baseline_terms.json"
+Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +87,32 @@ class TextClassifier:
             return np.zeros((0, len(self.classes)))
         return self.probabilities(texts, device=device)["delivered"]
 
-    def probabilities(self, texts: Sequence[str], *, device: str = "cpu") -> dict[str, Floats]:
-        """What is ``delivered``, and the parts that it is made of: ``ulmfit`` and, if there is one, ``baseline``."""
+    def probabilities(
+        self, texts: Sequence[str], *, features: Features | None = None, device: str = "cpu"
+    ) -> dict[str, Floats]:
+        """What is ``delivered``, and the parts that it is made of: ``ulmfit`` and, if there is one, ``baseline``.
+
+        Args:
+            texts: the texts.
+            features: what ``features`` gives for them, where that is known.
+            device: where to compute.
+        """
+        ulmfit = self.ulmfit_proba(features or self.features(texts, device=device))
         if self.baseline is None:
-            ulmfit = self.ulmfit_proba(texts, device=device)
             return {"delivered": ulmfit, "ulmfit": ulmfit}
-        parts = {"ulmfit": self.ulmfit_proba(texts, device=device), "baseline": self.baseline.predict_proba(texts)}
+        parts = {"ulmfit": ulmfit, "baseline": self.baseline.predict_proba(texts)}
         return {"delivered": self.blend.apply(**parts), **parts}
 
-    def ulmfit_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
-        """The same from the neural part alone: the directions' probabilities, averaged."""
+    def ulmfit_proba(self, features: Features) -> Floats:
+        """From the neural part alone, for texts by their ``features``: the directions' probabilities, averaged."""
         parts = []
-        for direction, pooled in self.features(texts, device=device).items():
+        for direction, pooled in features.items():
             with torch.inference_mode():
                 logits = build_head(self.heads[direction])(torch.from_numpy(pooled))
             parts.append(softmax(logits.double().numpy()))
         return np.asarray(np.mean(parts, axis=0), np.float64)
 
-    def features(
-        self, texts: Sequence[str], *, device: str | torch.device = "cpu"
-    ) -> dict[str, npt.NDArray[np.float32]]:
+    def features(self, texts: Sequence[str], *, device: str | torch.device = "cpu") -> Features:
         """Per direction, one pooled vector per text, (n_texts, width): what the heads see."""
         documents, pad_id = encode_texts(texts, self.tokenizer, self.vocabulary), self.vocabulary.pad_id
         return {
