@@ -22,6 +22,7 @@ class Workload:
     lm_texts: int
     classifier_texts: int
     predict_texts: int
+    growth: tuple[int, ...]
     rounds: int = 3
     device: str = "cpu"
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import speed_growth
 import speed_serving
 import speed_training
 from conditions import conditions
@@ -23,8 +24,10 @@ from measuring import Row, Workload, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
 
-QUICK = Workload(tokenize_texts=3000, lm_texts=60, classifier_texts=64, predict_texts=96)
-FULL = Workload(tokenize_texts=20_000, lm_texts=2000, classifier_texts=256, predict_texts=512)
+QUICK = Workload(tokenize_texts=3000, lm_texts=60, classifier_texts=64, predict_texts=96, growth=(500, 5000))
+FULL = Workload(
+    tokenize_texts=20_000, lm_texts=2000, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
+)
 
 
 def main() -> None:
@@ -55,6 +58,9 @@ def main() -> None:
         print(json.dumps(result))
         return
     for name in arguments.rows:
+        if name == "growth":
+            print(f"{name:18} seconds grow with the number of texts to the power of {result[name]['power']}")
+            continue
         row = result[name]
         beside = f"fastai {row['fastai']:,.6g}, ratio {row['ratio']}" if "fastai" in row else ""
         print(f"{name:18} {row['ours']:>12,.6g} {row['unit']:10} {beside:34} {row['check']}")
@@ -71,6 +77,7 @@ ROWS: dict[str, Callable[[TextTable, Workload], Row]] = {
     "predict_bulk_small": speed_serving.predict_bulk_small,
     "help": speed_serving.start_help,
     "cold_predict": speed_serving.cold_predict,
+    "growth": lambda _, work: speed_growth.growth(list(work.growth)),
 }
 
 if __name__ == "__main__":
