@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 
-CHUNK = 512  # vectors scored at a time
+CHUNK = 512  # vectors scored at a time on a CPU, so that they stay in its cache; a GPU takes all at once
 
 
 class SampledSoftmax:
@@ -67,8 +67,9 @@ class _LogSumExp(torch.autograd.Function):
         vectors, rows = vectors.to(dtype), rows.to(dtype)
         probabilities = vectors.new_empty(len(vectors), len(rows))
         result = torch.empty(len(vectors), device=vectors.device)
-        for start in range(0, len(vectors), CHUNK):
-            piece = slice(start, start + CHUNK)
+        chunk = CHUNK if vectors.device.type == "cpu" else len(vectors)
+        for start in range(0, len(vectors), chunk):
+            piece = slice(start, start + chunk)
             scores = F.linear(vectors[piece], rows).float().add_(bias)
             hit = (left_out[piece] >= 0).nonzero().squeeze(1)
             scores[hit, left_out[piece][hit]] = -math.inf
