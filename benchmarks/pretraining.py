@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from conditions import conditions
 
-from ulmfit_lib import LanguageModel, TextTable, fit_classifier, fit_lm, pretrain, read_csv
+from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline import predict_by_head
-from ulmfit_lib.stages import CLASSIFY, PRETRAIN
+from ulmfit_lib.stages import CLASSIFY, PRETRAIN, read_features
 
 NONE = "none"
 Features = npt.NDArray[np.float32]
@@ -91,8 +92,8 @@ def _features(
             started = time.monotonic()
             start = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
             lm = fit_lm(train.texts, base=start, direction=way, epochs=arguments.lm_epochs)
-            classifier = fit_classifier(train.labelled(), lm=lm, strategy="features")
-            pooled = [classifier.features(part.texts)[way] for part in (train.labelled(), test)]
+            options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.pooling, "device": find_device()}
+            pooled = [read_features(lm, part.texts, **options)[way] for part in (train.labelled(), test)]
             perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, train=pooled[0], test=pooled[1], seconds=time.monotonic() - started, perplexity=perplexity)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ulmfit_lib.budget import LabelBudget, label_budget
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "budget": ["LabelBudget", "label_budget"],
     "data.reading": ["read_csv"],
     "data.table": ["TextTable"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
@@ -44,10 +46,10 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Architecture", "ArtifactError", "ClassifierRecipe", "DataError", "Dropouts", "LanguageModel",
-    "LanguageModelRecipe", "OptionError", "TextClassifier", "TextTable", "TrainingError", "UlmfitError",
-    "discriminative_lrs", "fit", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "one_cycle", "pretrain",
-    "read_csv", "slanted_triangular",
+    "Architecture", "ArtifactError", "ClassifierRecipe", "DataError", "Dropouts", "LabelBudget",
+    "LanguageModel", "LanguageModelRecipe", "OptionError", "TextClassifier", "TextTable", "TrainingError",
+    "UlmfitError", "discriminative_lrs", "fit", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing",
+    "label_budget", "one_cycle", "pretrain", "read_csv", "slanted_triangular",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Commands for classifiers: fit-classifier, fit, predict, evaluate, demo."""
+"""Commands for classifiers: fit-classifier, fit, predict, evaluate, label-budget, demo."""
 
 import json
 from itertools import chain
@@ -179,6 +179,39 @@ def evaluate(
     print(f"calibration error {scores.calibration_error:.4f}")
     for part, other in others.items():
         print(f"{part} alone: accuracy {other['accuracy']:.4f}, macro F1 {other['macro_f1']:.4f}")
+
+
+@app.command("label-budget")
+def label_budget_command(
+    data: Data,
+    text: Text,
+    label: Label,
+    base: Base = "auto",
+    direction: Direction = None,
+    more: Annotated[list[int], typer.Option(min=1, help="So many more labels; may be repeated.")] = [],  # noqa: B006
+    thorough: Annotated[bool, typer.Option("--thorough", help="Fine-tune for every point; hours.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this file (.png, .svg, .pdf).")] = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """How many points more labels would bring, with an interval, from the labels that you have."""
+    start(quiet)
+    from ulmfit_lib.budget import label_budget
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
+
+    if plot:
+        check_plot_name(plot)
+    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    say_skipped(table)
+    budget = label_budget(table, base=base, direction=direction, thorough=thorough, seed=seed, device=device)
+    if plot:
+        save_plot(plot_learning_curve(budget.curve, budget.labels), plot)
+    print(json.dumps(budget.as_dict(more)) if as_json else "\n".join(budget.sentences(more)))
 
 
 @app.command()

@@ -133,6 +133,12 @@ class Blend:
         weights = sureness * share / spreads[0], sureness * (1 - share) / spreads[1]
         return cls(*(round(float(weight), 4) for weight in weights))
 
+    @classmethod
+    def even(cls, ulmfit: Floats, baseline: Floats) -> "Blend":
+        """Both brought to the same spread and counted the same: what ``fit`` stays near with few rows."""
+        spreads = [max(float(_log_odds(part).std()), 1e-6) for part in (ulmfit, baseline)]
+        return cls(0.5 / spreads[0], 0.5 / spreads[1])
+
     def apply(self, ulmfit: Floats, baseline: Floats) -> Floats:
         """(n, n_classes) blended probabilities."""
         return softmax(self.ulmfit * _log_odds(ulmfit) + self.baseline * _log_odds(baseline))

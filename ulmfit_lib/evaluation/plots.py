@@ -1,12 +1,34 @@
-"""What people would rather see than read: schedules, losses, confusion."""
+"""What people would rather see than read: schedules, losses, learning curves, confusion."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.learning_curve import INTERVAL, LearningCurve
+from ulmfit_lib.files import new_file
+
+FORMATS = (".png", ".svg", ".pdf")
 KINDS = {"train_loss": "training", "valid_loss": "validation"}
+
+
+def check_plot_name(path: Path) -> None:
+    """Say early if a plot could not be saved under this name.
+
+    Raises:
+        OptionError: it has another ending.
+    """
+    if path.suffix not in FORMATS:
+        raise OptionError(f"{path}: a plot's name must end in one of {', '.join(FORMATS)}")
+
+
+def save_plot(axes: Axes, path: Path) -> None:
+    """Write the figure to a file, whole or not at all."""
+    with new_file(path) as temporary:
+        axes.figure.get_figure(root=True).savefig(temporary, format=path.suffix[1:], dpi=150)
 
 
 def _axes(axes: Axes | None) -> Axes:
@@ -37,6 +59,21 @@ def plot_history(training: Mapping[str, Any], stage: int = -1, axes: Axes | None
         for kind, style in (("train_loss", "--"), ("valid_loss", "-")):
             axes.plot(epochs, [row[kind] for row in rows], style, marker="o", label=f"{direction}, {KINDS[kind]}")
     axes.set(xlabel="epoch", ylabel="loss (nats)", title=f"{record['stage']}: loss per epoch")
+    axes.legend()
+    return axes
+
+
+def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = None) -> Axes:
+    """Share of right answers against labels: as measured, and as expected beyond the ``labels`` there are."""
+    axes = _axes(axes)
+    reach = np.geomspace(curve.sizes[0], 4 * labels, 100)
+    scales, exponents = curve.resampled.T
+    low, high = np.percentile(np.minimum(scales * reach[:, None] ** -exponents, 1), INTERVAL, axis=1)
+    axes.fill_between(reach, 100 * (1 - high), 100 * (1 - low), alpha=0.2, label="90 % interval")
+    axes.plot(reach, [100 * (1 - curve.error(n)) for n in reach], label="power law")
+    axes.plot(curve.sizes, 100 * (1 - curve.errors), "o", label="measured")
+    axes.axvline(labels, linestyle=":", color="grey", label="labels there are")
+    axes.set(xscale="log", xlabel="labels", ylabel="right (%)", title="What more labels are worth")
     axes.legend()
     return axes
 

@@ -1,0 +1,163 @@
+"""Would more labels help, and how much? Learning curves of what ``fit`` would deliver."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline
+from ulmfit_lib.evaluation.learning_curve import LearningCurve
+from ulmfit_lib.models.classifier import Features
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pretrained import AUTO, load_base
+from ulmfit_lib.pipeline import predict_by_head
+from ulmfit_lib.progress import bar, note
+from ulmfit_lib.stages import CLASSIFY, fit_classifier, read_features
+
+FEWEST_ROWS = 40  # below, the curve would be noise
+DRAWS, SIZES = 5, 5
+HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class LabelBudget:
+    """What labels have been worth, and what more of them should be.
+
+    Attributes:
+        labels: labelled rows that there are.
+        curve: error against labels.
+        base: which language model reads the texts, and why.
+    """
+
+    labels: int
+    curve: LearningCurve
+    base: str
+
+    def suggested(self) -> list[int]:
+        """Round numbers of further labels: about half as many as there are, as many, and twice as many."""
+        return sorted({_round(self.labels * share) for share in (0.5, 1, 2)})
+
+    def sentences(self, more: Sequence[int] = ()) -> list[str]:
+        """What to expect of the labels there are, and of ``more``, each a number of further labels."""
+        right = 100 * (1 - self.curve.error(self.labels))
+        told = [f"With all {self.labels:,} labels, about {right:.1f} % will be right."]
+        for number in more or self.suggested():
+            gain, low, high = (100 * value for value in self.curve.gain(self.labels, number))
+            told.append(f"{number:,} more labels: about {gain:+.1f} points ({low:.1f} to {high:.1f}).")
+        return told
+
+    def as_dict(self, more: Sequence[int] = ()) -> dict[str, Any]:
+        """For JSON."""
+        gains = {n: self.curve.gain(self.labels, n) for n in more or self.suggested()}
+        return {
+            "labels": self.labels, "accuracy": 1 - self.curve.error(self.labels), "base": self.base,
+            "more": [{"labels": n, "gain": g, "gain_90": [low, high]} for n, (g, low, high) in gains.items()],
+            "curve": {
+                "labels": self.curve.sizes.tolist(), "error": self.curve.errors.tolist(),
+                "scale": self.curve.scale, "exponent": self.curve.exponent,
+            },
+        }  # fmt: skip
+
+
+def label_budget(
+    data: TextTable,
+    *,
+    base: str | Path | LanguageModel = AUTO,
+    direction: str | None = None,
+    thorough: bool = False,
+    features: Features | None = None,
+    draws: int = DRAWS,
+    seed: int = 42,
+    device: str = "auto",
+) -> LabelBudget:
+    """Learn from nested, stratified parts of the labels and see how the error on held-out rows falls.
+
+    ULMFiT and TF-IDF + logistic regression are weighed evenly, near what ``fit`` delivers. The language model is taken
+    as it is: for a curve of your own one, give the folder that ``fit-lm`` made.
+
+    Args:
+        data: texts; rows without a label are left out.
+        base: a language model, its name or folder; or ``auto``, as in ``fit``.
+        direction: ``forward``, ``backward`` or ``both``; default all that the base has.
+        thorough: fine-tune the encoder for every point, as ``--strategy fine-tune`` does, which takes hours; else it
+            reads each text once and only heads are trained.
+        features: what ``stages.read_features`` gives for the labelled rows, where that is known.
+        draws: how often rows are held out and parts drawn anew.
+        seed: of all that is random.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: labels that cannot be learnt from, or too few.
+        ArtifactError: no such base.
+    """
+    table = data.labelled()
+    check_labels(table)
+    if len(table) < FEWEST_ROWS:
+        raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
+    lm, why = load_base(base, table.texts, direction=direction, seed=seed)
+    note(why)
+    options: dict[str, Any] = {"direction": direction, "seed": seed, "device": device}
+    if features is None and not thorough:
+        features = read_features(
+            lm, table.texts, direction=direction, pooling=CLASSIFY.pooling, device=find_device(device)
+        )
+    place = {row: i for i, row in enumerate(table.rows)}
+    splits = [table.split(HELD_OUT, seed=seed + draw) for draw in range(draws)]
+    most = min(len(train) for train, _ in splits)
+    fewest = max(2 * len(table.classes), 10)
+    sizes = np.unique(np.geomspace(max(fewest, most / 16), most, SIZES).astype(int)).tolist()
+    wrong = []
+    with bar(total=draws * len(sizes), description="learning curve", unit="part") as progress:
+        for draw, (train, test) in enumerate(splits):
+            order = nested_order(train.targets(), seed + draw)
+            found = []
+            for size in sizes:
+                part = train.select(order[:size])
+                if thorough:
+                    ulmfit = _fine_tuned(part, test, lm, options)
+                else:
+                    ulmfit = _by_heads(part, test, table.classes, features or {}, place, seed)
+                baseline = TfidfBaseline.fit(part.texts, part.targets()).predict_proba(test.texts)
+                guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
+                found.append([table.classes[i] for i in guessed] != np.array(test.targets()))
+                progress.update(1)
+            wrong.append(np.array(found))
+    return LabelBudget(len(table), LearningCurve.fit(sizes, wrong, seed=seed), why)
+
+
+def nested_order(labels: Sequence[str], seed: int) -> list[int]:
+    """Places in an order whose every beginning has each label in proportion, two of each first of all."""
+    generator = np.random.default_rng(seed)
+    keys = np.zeros(len(labels))
+    for label in sorted(set(labels)):
+        places = generator.permutation([i for i, other in enumerate(labels) if other == label])
+        keys[places] = (np.arange(len(places)) + generator.random()) / len(places)
+        keys[places[:2]] -= 1
+    return np.argsort(keys, kind="stable").tolist()
+
+
+def _by_heads(
+    part: TextTable, test: TextTable, classes: list[str], features: Features, place: dict[int, int], seed: int
+) -> Floats:
+    learnt, tested = ([place[row] for row in table.rows] for table in (part, test))
+    targets: npt.NDArray[np.int64] = np.array([classes.index(label) for label in part.targets()])
+    heads = [predict_by_head(way[learnt], targets, way[tested], CLASSIFY, seed) for way in features.values()]
+    return np.asarray(np.mean(heads, axis=0), np.float64)
+
+
+def _fine_tuned(part: TextTable, test: TextTable, lm: LanguageModel, options: dict[str, Any]) -> Floats:
+    classifier = fit_classifier(part, lm=lm, strategy="fine-tune", **options)
+    device = find_device(options["device"])
+    return classifier.ulmfit_proba(classifier.features(test.texts, device=device))
+
+
+def _round(number: float) -> int:
+    """To one digit of 1, 2 or 5."""
+    power = 10 ** int(np.log10(max(number, 1)))
+    return max(10, int(min((1, 2, 5, 10), key=lambda digit: abs(np.log(digit * power / number))) * power))

@@ -1,0 +1,67 @@
+"""How the error falls as labels are added, and how far that can be trusted; no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.evaluation.baseline import Floats
+
+RESAMPLES = 1000
+INTERVAL = (5, 95)  # percentiles
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """A power law of the error, ``scale * labels ** -exponent`` (Cortes et al. 1993), with resampled ones beside it.
+
+    Attributes:
+        sizes: (n_sizes,) numbers of labels that were learnt from.
+        errors: (n_sizes,) share of held-out rows that were wrong, over all draws.
+        scale: of the law.
+        exponent: of the law; never negative, since labels do not hurt on average.
+        resampled: (RESAMPLES, 2) scale and exponent of laws fitted to resampled draws and rows.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    errors: Floats
+    scale: float
+    exponent: float
+    resampled: Floats
+
+    @classmethod
+    def fit(cls, sizes: Sequence[int], wrong: Sequence[npt.NDArray[np.bool_]], *, seed: int = 0) -> "LearningCurve":
+        """From what was wrong: per draw of rows, (n_sizes, n_held_out).
+
+        The law is a line through the logarithms. For the resampled ones draws are drawn again, and within each its
+        held-out rows, the same for every size: that keeps what the sizes have in common.
+        """
+        logs = np.log(np.asarray(sizes))
+        generator = np.random.default_rng(seed)
+        laws = []
+        for _ in range(RESAMPLES):
+            draws = [wrong[i] for i in generator.integers(0, len(wrong), len(wrong))]
+            laws.append(_law(logs, [one[:, generator.integers(0, one.shape[1], one.shape[1])] for one in draws]))
+        errors = np.concatenate(wrong, axis=1).mean(axis=1)
+        return cls(np.asarray(sizes, np.int64), errors, *_law(logs, wrong), np.array(laws))
+
+    def error(self, labels: int) -> float:
+        """The share that will be wrong with so many labels."""
+        return float(min(1.0, self.scale * labels**-self.exponent))
+
+    def gain(self, labels: int, more: int) -> tuple[float, float, float]:
+        """What ``more`` labels beside ``labels`` take off the error: the estimate and its 90 % interval."""
+        scales, exponents = self.resampled.T
+        gains = scales * (float(labels) ** -exponents - float(labels + more) ** -exponents)
+        low, high = np.percentile(gains, INTERVAL)
+        return self.error(labels) - self.error(labels + more), float(low), float(high)
+
+
+def _law(logs: Floats, wrong: Sequence[npt.NDArray[np.bool_]]) -> tuple[float, float]:
+    together = np.concatenate(wrong, axis=1)
+    errors = (together.sum(axis=1) + 0.5) / (together.shape[1] + 1)  # none wrong is still not never
+    slope, height = np.polyfit(logs, np.log(errors), 1)
+    if slope > 0:
+        return float(errors.mean()), 0.0
+    return float(np.exp(height)), float(-slope)
