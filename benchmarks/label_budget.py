@@ -65,7 +65,8 @@ def main() -> None:
         asked = {key: getattr(arguments, key) for key in ("base", "known", "target")}
         print(json.dumps({**asked, "test_rows": len(test), "mean_off_by": mean, "seeds": rows, **conditions()}))
     else:
-        print(f"foreseen from {arguments.known} labels for {arguments.target}: off by {100 * mean:.2f} points on average")
+        says = f"foreseen from {arguments.known} labels for {arguments.target}"
+        print(f"{says}: off by {100 * mean:.2f} points on average")
 
 
 if __name__ == "__main__":
