@@ -1,10 +1,12 @@
-"""Which sizes and rates give the best language model in equal time?
+"""Which sizes and settings give the best language model in equal time?
 
     python benchmarks/pretraining_search.py wiki-00.jsonl.xz --valid valid.jsonl.xz --minutes 10 [--json]
-        [--candidates 256/512/3@0.003x80 320/640/2@0.003x80 ...]
+        [--candidates 256/512/3@0.003 320/640/2@0.005,rows=40,samples=4096,words=20000,passes=2 ...]
 
-A candidate is embedding/hidden/layers@rate x rows of the token stream. All share one vocabulary. Their steps are timed
-in turns; then each reads, once, as many tokens as it can in the time, and is measured by the full softmax.
+A candidate is embedding/hidden/layers@rate, then what differs from 80 rows of the token stream, 2,048 words in the
+sampled softmax, 30,000 words in the vocabulary and one pass. Steps of all candidates are timed in turns; then each
+reads as many tokens as it can in the time (with two passes half as many, twice), and is measured by the full softmax.
+An unknown word counts as one token, so that a small vocabulary has it easier: see ``unknown``.
 """
 
 import argparse
@@ -19,17 +21,22 @@ import numpy as np
 import torch
 from conditions import conditions
 
-from ulmfit_lib import read_csv
-from ulmfit_lib.data.corpus import Documents, tokenize_corpus
+from ulmfit_lib import LanguageModel, read_csv
+from ulmfit_lib.data.corpus import tokenize_corpus
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.models.architecture import Architecture
-from ulmfit_lib.models.awd_lstm import LanguageModelNet
+from ulmfit_lib.models.awd_lstm import LanguageModelNet, read_weights
 from ulmfit_lib.stages import PRETRAIN
-from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+from ulmfit_lib.training.language_modelling import train_language_model
 
-DEFAULT = ["256/512/3@0.003x80", "320/640/2@0.003x80", "256/768/2@0.003x80", "256/512/3@0.006x80", "256/512/3@0.003x40"]
-TIMED_TOKENS, ROUNDS = 40_000, 3
+BEST = "320/640/2@0.005"
+DEFAULT = [
+    BEST, "256/512/3@0.005", "320/640/2@0.003", f"{BEST},rows=40", f"{BEST},rows=160", f"{BEST},samples=1024",
+    f"{BEST},samples=4096", f"{BEST},words=20000", f"{BEST},passes=2",
+]  # fmt: skip
+USUAL = {"rows": PRETRAIN.batch_size, "samples": PRETRAIN.samples, "words": 30_000, "passes": 1}
+TIMED_TOKENS, ROUNDS, VALID_TEXTS = 40_000, 3, 100
 
 
 def main() -> None:
@@ -39,52 +46,62 @@ def main() -> None:
     parser.add_argument("--text", default="text")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--candidates", nargs="+", default=DEFAULT)
-    parser.add_argument("--vocab-size", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     texts = [text for file in arguments.files for text in read_csv(file, text=arguments.text).texts]
     corpus = tokenize_corpus(texts, WordTokenizer())
-    vocabulary = Vocabulary.from_corpus(corpus, max_size=arguments.vocab_size)
-    held_out = tokenize_corpus(read_csv(arguments.valid, text=arguments.text).texts[:100], WordTokenizer())
-    train, valid = corpus.numericalize(vocabulary), held_out.numericalize(vocabulary)
-    log_frequencies = torch.tensor(np.log((train.counts(len(vocabulary)) + 0.5) / train.n_tokens), dtype=torch.float32)
+    held_out = read_csv(arguments.valid, text=arguments.text).texts[:VALID_TEXTS]
 
-    def read(candidate: str, tokens: float, valid: Documents) -> tuple[int, dict[str, Any]]:
-        architecture, recipe = _parse(candidate)
-        part = train.select(np.arange(np.searchsorted(train.offsets, tokens)))
+    def train(candidate: str, tokens: float) -> tuple[LanguageModel, float]:
+        """The model, and the tokens that it read in a second; ``tokens`` are read in all passes together."""
+        architecture, settings = _parse(candidate)
+        vocabulary = Vocabulary.from_corpus(corpus, max_size=settings["words"])
+        documents = corpus.numericalize(vocabulary)
+        recipe = replace(
+            PRETRAIN, lr=settings["rate"], batch_size=settings["rows"], samples=settings["samples"],
+            epochs=settings["passes"],
+        )  # fmt: skip
+        if documents.n_tokens < tokens / recipe.epochs:
+            raise SystemExit(f"{candidate}: it could read more than these {documents.n_tokens:,} tokens: give more files")
+        part = documents.select(np.arange(np.searchsorted(documents.offsets, tokens / recipe.epochs)))
         torch.manual_seed(arguments.seed)
         net = LanguageModelNet(architecture, len(vocabulary))
-        net.bias.data.copy_(log_frequencies)
-        (row,) = train_language_model(
-            net, part, valid, recipe, seed=arguments.seed, device=torch.device("cpu"), description=candidate
+        frequencies = (documents.counts(len(vocabulary)) + 0.5) / documents.n_tokens
+        net.bias.data.copy_(torch.from_numpy(np.log(frequencies)))
+        history = train_language_model(
+            net, part, part.select([]), recipe, seed=arguments.seed, device=torch.device("cpu"), description=candidate
         )
-        return part.n_tokens, row
+        model = LanguageModel(architecture, vocabulary, WordTokenizer(), {"forward": read_weights(net)})
+        return model, part.n_tokens * recipe.epochs / history[-1]["phase_seconds"]
 
-    def rate(candidate: str) -> float:
-        tokens, row = read(candidate, TIMED_TOKENS, valid.select([0]))
-        return tokens / row["phase_seconds"]
-
-    rounds = [[rate(candidate) for candidate in arguments.candidates] for _ in range(ROUNDS)]
+    rounds = [[train(candidate, TIMED_TOKENS)[1] for candidate in arguments.candidates] for _ in range(ROUNDS)]
     results = []
     for candidate, fastest in zip(arguments.candidates, np.max(rounds, axis=0), strict=True):
-        tokens, row = read(candidate, fastest * 60 * arguments.minutes, valid)
-        seconds, perplexity = round(row["phase_seconds"]), round(row["perplexity"], 2)
-        results.append({"candidate": candidate, "tokens": tokens, "seconds": seconds, "perplexity": perplexity})
+        tokens = fastest * 60 * arguments.minutes
+        model, rate = train(candidate, tokens)
+        score = model.score(held_out)
+        results.append({
+            "candidate": candidate, "tokens": round(tokens), "seconds": round(tokens / rate),
+            "perplexity": round(score.perplexity, 2), "perplexity_per_word": round(score.perplexity_per_word, 1),
+            "unknown": round(score.unknown_share, 4),
+        })  # fmt: skip
         print(json.dumps(results[-1]), file=sys.stderr)
     if arguments.json:
         print(json.dumps({"minutes": arguments.minutes, **conditions(), "results": results}))
     else:
         for one in results:
-            print(f"{one['candidate']:24} {one['tokens']:>12,} tokens  perplexity {one['perplexity']}")
+            print(f"{one['candidate']:32} {one['tokens']:>12,} tokens  perplexity {one['perplexity']}")
 
 
-def _parse(candidate: str) -> tuple[Architecture, LanguageModelRecipe]:
-    sizes = re.fullmatch(r"(\d+)/(\d+)/(\d+)@([\d.e-]+)x(\d+)", candidate)
-    if not sizes:
-        raise SystemExit(f"candidate {candidate!r}: it reads like 256/512/3@0.003x80")
-    recipe = replace(PRETRAIN, lr=float(sizes[4]), batch_size=int(sizes[5]))
-    return Architecture(*map(int, sizes.group(1, 2, 3))), recipe
+def _parse(candidate: str) -> tuple[Architecture, dict[str, Any]]:
+    start, *changes = candidate.split(",")
+    sizes = re.fullmatch(r"(\d+)/(\d+)/(\d+)@([\d.e-]+)", start)
+    pairs = dict(change.partition("=")[::2] for change in changes)
+    if not sizes or not pairs.keys() <= USUAL.keys():
+        raise SystemExit(f"candidate {candidate!r}: it reads like 256/512/3@0.003,rows=40; known: {', '.join(USUAL)}")
+    changed = {name: int(value) for name, value in pairs.items()}
+    return Architecture(*map(int, sizes.group(1, 2, 3))), {**USUAL, "rate": float(sizes[4]), **changed}
 
 
 if __name__ == "__main__":
