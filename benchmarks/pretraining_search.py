@@ -63,7 +63,7 @@ def main() -> None:
             epochs=settings["passes"],
         )  # fmt: skip
         if documents.n_tokens < tokens / recipe.epochs:
-            raise SystemExit(f"{candidate}: it could read more than these {documents.n_tokens:,} tokens: give more files")
+            raise SystemExit(f"{candidate}: the files hold {documents.n_tokens:,} tokens; it could read more")
         part = documents.select(np.arange(np.searchsorted(documents.offsets, tokens / recipe.epochs)))
         torch.manual_seed(arguments.seed)
         net = LanguageModelNet(architecture, len(vocabulary))

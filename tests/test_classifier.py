@@ -125,12 +125,21 @@ def test_scores_are_what_their_names_say():
     assert calibration_error(np.array([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
 
 
-def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_path):
+def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_path, monkeypatch):
     texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
     table = TextTable.from_lists(texts + ["just some text"] * 3, [*fruit.labels, None, None, None])
     _, held_out = table.split(0.2, seed=42)
-    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
     secret = {word for text in held_out.texts for word in text.split() if word.startswith("sentinel")}
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ULMFIT_CACHE", str(cache))
+
+    def score_unseen(*arguments):
+        kept = b"".join(file.read_bytes() for file in cache.rglob("*") if file.is_file())
+        assert b"sentinel" in kept and not [word for word in secret if f'"{word}"'.encode() in kept]
+        return score(*arguments)
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.score", score_unseen)
+    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
     report = classifier.training["report"]
@@ -141,6 +150,17 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
     classifier.save(tmp_path / "model")
     again = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit, tmp_path):
+    texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
+    table = TextTable.from_lists(texts, fruit.labels)
+    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu", transductive=True)
+    secret = {text.split()[-1] for text in table.split(0.2, seed=42)[1].texts}
+    assert len(secret & set(classifier.vocabulary.tokens)) > 5  # of 10: fit_lm keeps a few texts to measure on
+    assert classifier.training["report"]["transductive"]
+    classifier.save(tmp_path / "model")
+    assert "(transductive)" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):

@@ -57,6 +57,7 @@ def fit(
     lm_epochs: int | None = None,
     class_weights: str | None = None,
     with_baseline: bool = True,
+    transductive: bool = False,
     seed: int = 42,
     device: str = "auto",
     checkpoint: Path | None = None,
@@ -79,6 +80,8 @@ def fit(
         lm_epochs: epochs of the language model; default by the length of the texts.
         class_weights: ``balanced`` or None.
         with_baseline: off, ULMFiT alone is scored and delivered.
+        transductive: the language model reads the held-out texts, too (never their labels), and the report says so:
+            right where the texts to be labelled are all there already.
         seed: of the split and all training.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: a folder for the language model's checkpoints.
@@ -98,20 +101,31 @@ def fit(
     train, test = data.split(test_fraction, seed=seed)
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
     note(why)
-    n_tokens = len(tokenize_corpus(train.texts, base.tokenizer).ids)
+    texts = data.texts if transductive else train.texts
+    n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
     ways = len(base.directions(direction))
     passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
     note(_plan(data, train, test, n_tokens, epochs, base, find_device(device), direction))
     lm = fit_lm(
-        train.texts, base=base, direction=direction, epochs=epochs, seed=seed, device=device, source=data.source,
+        texts, base=base, direction=direction, epochs=epochs, seed=seed, device=device, source=data.source,
         checkpoint=checkpoint,
     )  # fmt: skip
     recipe = override(CLASSIFY, class_weights=class_weights)
-    known = _Known.read(data.labelled(), lm, recipe, find_device(device))
+    known = _Known.read(train.labelled(), lm, recipe, find_device(device))
     trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device, known)
+    held_out = trial.features(test.texts, device=find_device(device))
     read = [stage.get("source", "") for stage in base.training.get("stages", [])]
-    report = {**_report(trial, train, test, strategy, device, known), "base": why, "base_has_read": read}
+    report = {
+        **_report(trial, train, test, held_out), "base": why, "base_has_read": read, "copies": train.copies,
+        "transductive": transductive,
+    }  # fmt: skip
+    if transductive:
+        report["sentence"] += " The language model had read these rows' texts, without their labels (transductive)."
+    if strategy == "features":
+        known = known.and_of(test, held_out)
+    else:
+        known = _Known.read(data.labelled(), lm, recipe, find_device(device))
     final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, known, blend=trial.blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
@@ -120,7 +134,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Known:
-    """The labelled texts' features, read once for all that follows."""
+    """Labelled texts' features on the frozen encoder, read once for all that follows."""
 
     features: Features
     places: dict[int, int]  # by row
@@ -129,6 +143,10 @@ class _Known:
     def read(cls, table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, device: torch.device) -> "_Known":
         features = read_features(lm, table.texts, direction=None, pooling=recipe.pooling, device=device)
         return cls(features, {row: place for place, row in enumerate(table.rows)})
+
+    def and_of(self, table: TextTable, features: Features) -> "_Known":
+        joined = {way: np.concatenate([vectors, features[way]]) for way, vectors in self.features.items()}
+        return _Known(joined, self.places | {row: len(self.places) + i for i, row in enumerate(table.rows)})
 
     def of(self, table: TextTable) -> Features:
         places = [self.places[row] for row in table.rows]
@@ -189,13 +207,10 @@ def predict_by_head(
         return softmax(head(torch.from_numpy(test)).double().numpy())
 
 
-def _report(
-    classifier: TextClassifier, train: TextTable, test: TextTable, strategy: str, device: str, known: _Known
-) -> dict[str, Any]:
+def _report(classifier: TextClassifier, train: TextTable, test: TextTable, features: Features) -> dict[str, Any]:
     """Scores on the held-out rows, and what they mean in one sentence."""
     targets = classifier.targets(test)
-    features = known.of(test) if strategy == "features" else None
-    probabilities = classifier.probabilities(test.texts, features=features, device=str(find_device(device)))
+    probabilities = classifier.probabilities(test.texts, features=features)
     scores = {name: score(p, targets, classifier.classes) for name, p in probabilities.items()}
     learnt = classifier.targets(train.labelled())
     majority = float((targets == np.bincount(learnt).argmax()).mean())
@@ -244,9 +259,10 @@ def _plan(
     shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
     unlabelled = len(train) - len(train.labelled())
     skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
+    copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
     return (
         f"{data.source}: {len(train) - unlabelled} labelled rows to learn from, {unlabelled} unlabelled, "
-        f"{len(test)} held out{skipped}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
+        f"{len(test)} held out{skipped}{copies}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
         f"about {shown} on this machine."
     )
 

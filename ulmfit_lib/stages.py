@@ -222,7 +222,6 @@ def fit_classifier(
     features = features or read_features(
         lm, table.texts, direction=direction, pooling=recipe.pooling, device=chosen_device
     )
-    documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
     held_out = None
     if valid is not None:
         valid_documents = tokenize_corpus(valid.labelled().texts, lm.tokenizer).numericalize(lm.vocabulary)
@@ -234,6 +233,7 @@ def fit_classifier(
         weights[way] = {name: tensor for name, tensor in lm.weights[way].items() if name != "decoder.bias"}
         head = fit_head(features[way], targets, recipe, seed=seed)
         if strategy == "fine-tune":
+            documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
             encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
             copy_weights(encoder, weights[way])
             net = ClassifierNet(encoder, recipe.pooling, head)

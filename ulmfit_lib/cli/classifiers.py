@@ -88,6 +88,9 @@ def fit_command(
     lm_epochs: Epochs = None,
     class_weights: ClassWeights = None,
     with_baseline: Annotated[str, typer.Option(help="no: leave TF-IDF + logistic regression out.")] = "yes",
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="The language model reads the held-out texts, too.")
+    ] = False,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
@@ -107,8 +110,8 @@ def fit_command(
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     classifier = fit(
         table, base=base, direction=direction, strategy=strategy, test_fraction=test_fraction, lm_epochs=lm_epochs,
-        class_weights=class_weights, with_baseline=with_baseline == "yes", seed=seed, device=device,
-        checkpoint=checkpoint_folder(out, restart),
+        class_weights=class_weights, with_baseline=with_baseline == "yes", transductive=transductive, seed=seed,
+        device=device, checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     classifier.save(out, overwrite=overwrite)
     forget_checkpoints(out)

@@ -4,12 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.errors import DataError, OptionError
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
+FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such rows are held out
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class TextTable:
         rows: each text's row in its file, from 1, the header not counted.
         source: the file's name.
         skipped: rows left out because their text was blank.
+        copies: rows found, when it was split, to be copies or near copies of other rows.
     """
 
     texts: Sequence[str]
@@ -29,6 +34,7 @@ class TextTable:
     rows: Sequence[int]
     source: str = "the data"
     skipped: int = 0
+    copies: int = 0
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
@@ -69,7 +75,8 @@ class TextTable:
     def split(self, test_fraction: float = 0.2, *, seed: int = 42) -> "tuple[TextTable, TextTable]":
         """Training and test rows, each label in the same proportion.
 
-        Rows without a label train. All copies of a text stay together: a text of the test rows is in no training row.
+        Rows without a label train. No test row is a copy or a near copy (``data.near_copies``) of a training row: rows
+        that have one train. Only where nearly all have one, they are held out, all that are alike together.
 
         Raises:
             OptionError: a fraction outside (0, 1).
@@ -78,14 +85,22 @@ class TextTable:
         if not 0 < test_fraction < 1:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
         check_labels(self)
-        label_of = {text: label for text, label in zip(self.texts, self.labels, strict=True) if label is not None}
-        texts = list(label_of)
-        held_out = {texts[i] for i in stratified_split(list(label_of.values()), test_fraction, seed)}
-        if not held_out:
+        places = [i for i, label in enumerate(self.labels) if label is not None]
+        groups = near_copies(self.texts, places)
+        alike = np.bincount(groups)[groups] > 1
+        label_of = {int(groups[i]): self.labels[i] for i in places}
+        single = {int(groups[i]): self.labels[i] for i in places if not alike[i]}
+        counts = Counter(single.values())
+        few = any(counts[label] < FEWEST_SINGLE for label in self.classes)
+        eligible = label_of if few or 2 * len(single) < len(label_of) else single
+        fraction = min(0.5, test_fraction * len(places) / len(eligible)) if eligible is single else test_fraction
+        chosen = stratified_split(list(eligible.values()), fraction, seed)
+        held_out = np.isin(groups, np.array(list(eligible))[chosen])
+        if not held_out.any():
             raise DataError(f"{self.source}: no label has three different texts, so none can be held out to test on")
-        train = [i for i, text in enumerate(self.texts) if text not in held_out]
-        test = [i for i, text in enumerate(self.texts) if text in held_out and self.labels[i] is not None]
-        return self.select(train), self.select(test)
+        parts = np.flatnonzero(~held_out), [i for i in places if held_out[i]]
+        train, test = (replace(self.select(list(map(int, part))), copies=int(alike.sum())) for part in parts)
+        return train, test
 
 
 def check_labels(table: TextTable) -> None:
