@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from ulmfit_lib.data.reading import read_csv
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
+from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import Scores, score
 from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
@@ -113,11 +114,14 @@ def fit(
     )  # fmt: skip
     recipe = override(CLASSIFY, class_weights=class_weights)
     known = _Known.read(train.labelled(), lm, recipe, find_device(device))
-    trial = _fit_pair(train, lm, recipe, strategy, with_baseline, seed, device, known)
+    options: dict[str, Any] = {"lm": lm, "strategy": strategy, "recipe": recipe, "seed": seed, "device": device}
+    unseen = _out_of_fold(train.labelled(), known, options, with_baseline)
+    blend = unseen.blend() if unseen else Blend(0.5, 0.5) if with_baseline else Blend()
+    trial = _fit_pair(train.labelled(), known, options, with_baseline, blend)
     held_out = trial.features(test.texts, device=find_device(device))
     read = [stage.get("source", "") for stage in base.training.get("stages", [])]
     report = {
-        **_report(trial, train, test, held_out), "base": why, "base_has_read": read, "copies": train.copies,
+        **_report(trial, train, test, held_out, unseen), "base": why, "base_has_read": read, "copies": train.copies,
         "transductive": transductive,
     }  # fmt: skip
     if transductive:
@@ -126,7 +130,7 @@ def fit(
         known = known.and_of(test, held_out)
     else:
         known = _Known.read(data.labelled(), lm, recipe, find_device(device))
-    final = _fit_pair(data, lm, recipe, strategy, with_baseline, seed, device, known, blend=trial.blend)
+    final = _fit_pair(data.labelled(), known, options, with_baseline, blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
     return replace(final, training={**final.training, "report": report, "stages": stages})
@@ -154,47 +158,56 @@ class _Known:
 
 
 def _fit_pair(
-    table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool, seed: int,
-    device: str, known: _Known, *, blend: Blend | None = None,
-) -> TextClassifier:  # fmt: skip
-    """ULMFiT and the baseline on a table's labelled rows, weighed by ``blend`` or by rows they did not learn from."""
-    labelled = table.labelled()
-    options: dict[str, Any] = {"lm": lm, "strategy": strategy, "recipe": recipe, "seed": seed, "device": device}
-    classifier = fit_classifier(labelled, features=known.of(labelled), **options)
-    if not with_baseline:
-        return classifier
-    baseline = TfidfBaseline.fit(labelled.texts, labelled.targets(), class_weights=recipe.class_weights)
-    if blend is None:
-        blend = _weigh(labelled, classifier.targets(labelled), known, options)
+    table: TextTable, known: _Known, options: dict[str, Any], with_baseline: bool, blend: Blend
+) -> TextClassifier:
+    """ULMFiT and the baseline on a labelled table, weighed by ``blend``."""
+    classifier = fit_classifier(table, features=known.of(table), **options)
+    baseline = _fit_baseline(table, options) if with_baseline else None
     return replace(classifier, baseline=baseline, blend=blend)
 
 
-def _weigh(table: TextTable, targets: npt.NDArray[np.int64], known: _Known, options: dict[str, Any]) -> Blend:
-    """Weights for ULMFiT and the baseline from their predictions for folds that they had not learnt from."""
-    recipe, seed = options["recipe"], options["seed"]
+def _fit_baseline(table: TextTable, options: dict[str, Any]) -> TfidfBaseline:
+    return TfidfBaseline.fit(table.texts, table.targets(), class_weights=options["recipe"].class_weights)
+
+
+class _Unseen(NamedTuple):
+    """Probabilities, (n, n_classes) each, and class numbers, (n,), of rows that neither part had learnt from."""
+
+    ulmfit: Floats
+    baseline: Floats | None
+    targets: npt.NDArray[np.int64]
+
+    def blend(self) -> Blend:
+        return Blend.fit(*self)
+
+
+def _out_of_fold(
+    table: TextTable, known: _Known, options: dict[str, Any], with_baseline: bool
+) -> _Unseen | None:
+    """Predictions for a labelled table by cross-validation; None where a class is too rare for two folds."""
+    recipe, seed, device = options["recipe"], options["seed"], find_device(options["device"])
+    targets = np.array([table.classes.index(label) for label in table.targets()])
     splits = folds(targets, seed=seed)
     if not splits:
-        return Blend(0.5, 0.5)
+        return None
     fine_tuned = options["strategy"] == "fine-tune"
     if fine_tuned:
         splits = splits[:1]  # one fold costs as much as the whole classifier
-    ulmfit = np.zeros((len(table), int(targets.max()) + 1))
+    ulmfit = np.zeros((len(table), len(table.classes)))
     baseline = ulmfit.copy()
     features = known.of(table)
     for train, test in splits:
         part, rest = table.select(train), table.select(test)
-        baseline[test] = TfidfBaseline.fit(
-            part.texts, part.targets(), class_weights=recipe.class_weights
-        ).predict_proba(rest.texts)
+        if with_baseline:
+            baseline[test] = _fit_baseline(part, options).predict_proba(rest.texts)
         if fine_tuned:
             trial = fit_classifier(part, features=known.of(part), **options)
-            device = find_device(options["device"])
             ulmfit[test] = trial.ulmfit_proba(trial.features(rest.texts, device=device))
         else:
             heads = [predict_by_head(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
             ulmfit[test] = np.mean(heads, axis=0)
     places = np.concatenate([test for _, test in splits])
-    return Blend.fit(ulmfit[places], baseline[places], targets[places])
+    return _Unseen(ulmfit[places], baseline[places] if with_baseline else None, targets[places])
 
 
 def predict_by_head(
@@ -207,20 +220,28 @@ def predict_by_head(
         return softmax(head(torch.from_numpy(test)).double().numpy())
 
 
-def _report(classifier: TextClassifier, train: TextTable, test: TextTable, features: Features) -> dict[str, Any]:
-    """Scores on the held-out rows, and what they mean in one sentence."""
+def _report(
+    classifier: TextClassifier, train: TextTable, test: TextTable, features: Features, unseen: _Unseen | None
+) -> dict[str, Any]:
+    """Scores on the held-out rows, what they mean in one sentence, and how far confidence can be trusted."""
     targets = classifier.targets(test)
     probabilities = classifier.probabilities(test.texts, features=features)
     scores = {name: score(p, targets, classifier.classes) for name, p in probabilities.items()}
     learnt = classifier.targets(train.labelled())
     majority = float((targets == np.bincount(learnt).argmax()).mean())
     correct = {name: p.argmax(1) == targets for name, p in probabilities.items()}
+    confidence, right = probabilities["delivered"].max(1), correct["delivered"]
+    if unseen:
+        blended = classifier.blend.apply(unseen.ulmfit, unseen.baseline)
+        confidence = np.concatenate([confidence, blended.max(1)])
+        right = np.concatenate([right, blended.argmax(1) == unseen.targets])
     return {
         "held_out_rows": len(test),
         "labelled_rows": len(learnt),
         "majority": majority,
         **{name: s.as_dict() for name, s in scores.items()},
-        "blend": {"ulmfit": classifier.blend.ulmfit, "baseline": classifier.blend.baseline},
+        "blend": asdict(classifier.blend),
+        "certainty": asdict(Certainty.measure(confidence, right)),
         "sentence": _sentence(scores, correct, majority),
     }
 

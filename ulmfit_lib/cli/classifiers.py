@@ -124,6 +124,9 @@ def predict(
     data: Data,
     text: Text,
     out: Annotated[Path | None, typer.Option(help="File to write: .csv, .tsv, .jsonl, .parquet.")] = None,
+    min_precision: Annotated[
+        float | None, typer.Option(help="Say unsure where so large a share of right labels is not to be had.")
+    ] = None,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     device: Device = "auto",
@@ -133,20 +136,28 @@ def predict(
     start(quiet)
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.data.writing import table_writer, with_predictions
+    from ulmfit_lib.evaluation.certainty import UNSURE
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.progress import note
 
     blank: list[int] = []
+    least, rows, unsure = 0.0, 0, 0
     chosen_device = str(find_device(device))
     with table_writer(out) as write:
         parts = read_parts(data, text=text, encoding=encoding, delimiter=delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         classifier = TextClassifier.load(model)
+        if min_precision is not None:
+            least, share = classifier.certainty.threshold(min_precision)
+            note(f"unsure below a confidence of {least:.3f}: when it was fitted, {100 * share:.1f} % of the rows were")
         for frame, table in chain([first], parts):
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = classifier.predict_proba(table.texts, device=chosen_device)
-            write(with_predictions(frame, table, classifier.classes, probabilities))
+            rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
+            write(with_predictions(frame, table, classifier.classes, probabilities, least=least, otherwise=UNSURE))
+    if min_precision is not None:
+        note(f"{unsure:,} of {rows:,} rows ({100 * unsure / max(rows, 1):.1f} %) are unsure")
     if blank:
         note(f"{data}: {len(blank)} rows have no text (first row {blank[0]}): their label stays empty")
 
@@ -160,19 +171,25 @@ def evaluate(
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     device: Device = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Draw confidence against accuracy (.png, .svg, .pdf).")] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a classifier on labelled rows that it has not seen."""
     start(quiet)
     from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.evaluation.plots import check_plot_name, plot_reliability, save_plot
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
 
+    if plot:
+        check_plot_name(plot)
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     say_skipped(table)
     parts = TextClassifier.load(model).evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
+    if plot:
+        save_plot(plot_reliability(scores.reliability), plot)
     others = {part: other.as_dict() for part, other in parts.items() if part != "delivered" and len(parts) > 2}
     if as_json:
         print(json.dumps({**scores.as_dict(), **({"parts": others} if others else {})}))

@@ -16,8 +16,9 @@ from ulmfit_lib.files import new_file
 
 
 def with_predictions(
-    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64]
-) -> pd.DataFrame:
+    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64], *,
+    least: float = 0.0, otherwise: str = "",
+) -> pd.DataFrame:  # fmt: skip
     """A table's columns and its predictions; rows without a text get an empty label.
 
     Args:
@@ -25,10 +26,13 @@ def with_predictions(
         table: the same rows' texts, blank ones as "".
         classes: names of the columns of ``probabilities``.
         probabilities: (n_rows, n_classes).
+        least: the confidence that a prediction needs.
+        otherwise: what stands for one that has less.
     """
     real = np.array([bool(text) for text in table.texts])
+    labels = np.where(probabilities.max(1) >= least, np.array(classes, object)[probabilities.argmax(1)], otherwise)
     columns: dict[str, npt.NDArray[np.object_] | npt.NDArray[np.float64]] = {
-        "prediction": np.where(real, np.array(classes, dtype=object)[probabilities.argmax(1)], ""),
+        "prediction": np.where(real, labels, ""),
         "confidence": np.where(real, probabilities.max(1).round(6), np.nan),
     }
     for column, name in enumerate(classes):

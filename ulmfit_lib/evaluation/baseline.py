@@ -107,7 +107,7 @@ class Blend:
     baseline: float = 0.0
 
     @classmethod
-    def fit(cls, ulmfit: Floats, baseline: Floats, targets: npt.NDArray[np.int64]) -> "Blend":
+    def fit(cls, ulmfit: Floats, baseline: Floats | None, targets: npt.NDArray[np.int64]) -> "Blend":
         """Weights for probabilities of rows that neither part has learnt from.
 
         Each part's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it is
@@ -116,10 +116,11 @@ class Blend:
 
         Args:
             ulmfit: (n, n_classes) probabilities.
-            baseline: likewise.
+            baseline: likewise; None: only how sure ULMFiT may be is learnt (temperature scaling, Guo et al. 2017).
             targets: (n,) class numbers.
         """
-        parts = [_log_odds(part) for part in (ulmfit, baseline)]
+        alone = baseline is None
+        parts = [_log_odds(part) for part in (ulmfit, ulmfit if baseline is None else baseline)]
         spreads = [max(float(part.std()), 1e-6) for part in parts]
         same = [part / spread for part, spread in zip(parts, spreads, strict=True)]
 
@@ -128,7 +129,7 @@ class Blend:
             nats = -np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).sum()
             return float(nats) + SHARE_PRIOR * (share - 0.5) ** 2
 
-        grid = itertools.product(np.linspace(0, 1, 21), np.geomspace(0.1, 10, 25))
+        grid = itertools.product([1.0] if alone else np.linspace(0, 1, 21), np.geomspace(0.1, 10, 25))
         share, sureness = min(grid, key=lambda point: loss(*point))
         weights = sureness * share / spreads[0], sureness * (1 - share) / spreads[1]
         return cls(*(round(float(weight), 4) for weight in weights))
@@ -139,8 +140,10 @@ class Blend:
         spreads = [max(float(_log_odds(part).std()), 1e-6) for part in (ulmfit, baseline)]
         return cls(0.5 / spreads[0], 0.5 / spreads[1])
 
-    def apply(self, ulmfit: Floats, baseline: Floats) -> Floats:
+    def apply(self, ulmfit: Floats, baseline: Floats | None) -> Floats:
         """(n, n_classes) blended probabilities."""
+        if baseline is None:
+            return ulmfit if self.ulmfit == 1 else softmax(self.ulmfit * _log_odds(ulmfit))
         return softmax(self.ulmfit * _log_odds(ulmfit) + self.baseline * _log_odds(baseline))
 
 

@@ -21,6 +21,7 @@ class Scores:
         calibration_error: mean gap between confidence and accuracy over 10 bins of confidence, weighted by rows.
         confusion: (n_classes, n_classes) rows by true class, then by predicted class.
         classes: their names, in order.
+        reliability: per bin of confidence its ``rows``, mean ``confidence`` and share ``right``.
     """
 
     n: int
@@ -32,13 +33,14 @@ class Scores:
     calibration_error: float
     confusion: list[list[int]]
     classes: list[str]
+    reliability: list[dict[str, float]]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "accuracy": self.accuracy, "macro_f1": self.macro_f1, "log_loss": self.log_loss, "n": self.n,
             "accuracy_95": [self.low, self.high], "calibration_error": self.calibration_error,
-            "classes": self.classes, "confusion": self.confusion,
+            "classes": self.classes, "confusion": self.confusion, "reliability": self.reliability,
         }  # fmt: skip
 
 
@@ -61,6 +63,7 @@ def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]
         calibration_error=calibration_error(probabilities.max(1), correct),
         confusion=confusion_matrix(targets, predicted, labels=numbers).tolist(),
         classes=classes,
+        reliability=reliability(probabilities.max(1), correct),
     )
 
 
@@ -76,6 +79,17 @@ def calibration_error(
     confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 10
 ) -> float:
     """Expected calibration error: |confidence - accuracy| per bin of equal width, weighted by rows."""
+    gaps = [one["rows"] * abs(one["confidence"] - one["right"]) for one in reliability(confidence, correct, bins=bins)]
+    return float(sum(gaps)) / len(confidence)
+
+
+def reliability(
+    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 10
+) -> list[dict[str, float]]:
+    """Per bin of confidence that has rows: their number, mean confidence and the share that was right."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(float((confidence[places == b] - correct[places == b]).sum())) for b in range(bins)]
-    return sum(gaps) / len(confidence)
+    chosen = [places == place for place in np.unique(places)]
+    return [
+        {"rows": int(one.sum()), "confidence": float(confidence[one].mean()), "right": float(correct[one].mean())}
+        for one in chosen
+    ]

@@ -78,6 +78,16 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
     return axes
 
 
+def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = None) -> Axes:
+    """Share of right predictions against their confidence, by ``Scores.reliability``."""
+    axes = _axes(axes)
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    sizes = np.sqrt([one["rows"] for one in bins])
+    axes.scatter([one["confidence"] for one in bins], [one["right"] for one in bins], 200 * sizes / sizes.max())
+    axes.set(xlabel="confidence", ylabel="share that is right", title="Reliability (larger: more rows)")
+    return axes
+
+
 def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], axes: Axes | None = None) -> Axes:
     """How often each true class (row) was predicted as each class (column)."""
     axes = _axes(axes)

@@ -17,6 +17,7 @@ from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, DataError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
+from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
 from ulmfit_lib.evaluation.metrics import Scores, score
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
@@ -66,9 +67,32 @@ class TextClassifier:
         """``forward``, ``backward`` or ``both``."""
         return "both" if len(self.weights) == 2 else next(iter(self.weights))
 
-    def predict(self, texts: Sequence[str], *, device: str = "cpu") -> list[str]:
-        """The likeliest label of each text, in order."""
-        return [self.classes[i] for i in self.predict_proba(texts, device=device).argmax(1)]
+    def predict(
+        self, texts: Sequence[str], *, min_precision: float | None = None, device: str = "cpu"
+    ) -> list[str]:
+        """The likeliest label of each text, in order.
+
+        Args:
+            texts: the texts.
+            min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
+                is "unsure". For classifiers made by ``fit``.
+            device: where to compute.
+
+        Raises:
+            OptionError: a precision that this classifier cannot reach.
+        """
+        least = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
+        probabilities = self.predict_proba(texts, device=device)
+        return [self.classes[row.argmax()] if row.max() >= least else UNSURE for row in probabilities]
+
+    @property
+    def certainty(self) -> Certainty:
+        """How often predictions of some confidence were right, on rows that had not been learnt from.
+
+        Raises:
+            OptionError: ``fit`` did not make this classifier.
+        """
+        return Certainty.from_report(self.training.get("report"))
 
     def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
         """(n_texts, n_classes) probabilities, columns in the order of ``classes``.
@@ -99,7 +123,7 @@ class TextClassifier:
         """
         ulmfit = self.ulmfit_proba(features or self.features(texts, device=device))
         if self.baseline is None:
-            return {"delivered": ulmfit, "ulmfit": ulmfit}
+            return {"delivered": self.blend.apply(ulmfit, None), "ulmfit": ulmfit}
         parts = {"ulmfit": ulmfit, "baseline": self.baseline.predict_proba(texts)}
         return {"delivered": self.blend.apply(**parts), **parts}
 

@@ -1,0 +1,77 @@
+"""When to trust a prediction: how often those of some confidence were right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.metrics import wilson_interval
+
+POINTS = 200  # confidences remembered
+SURE = 1.28  # standard deviations: the precision asked for will hold nine times in ten
+UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """What became of predictions for rows that had not been learnt from, by their confidence.
+
+    Attributes:
+        confidence: from high to low.
+        rows: how many predictions were at least that confident.
+        right: how many of those were right.
+    """
+
+    confidence: list[float]
+    rows: list[int]
+    right: list[int]
+
+    @classmethod
+    def measure(cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> "Certainty":
+        """From each row's confidence, (n,), and whether its prediction was right, (n,)."""
+        order = np.argsort(-confidence, kind="stable")
+        ordered, right = confidence[order], np.cumsum(correct[order])
+        ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # equal confidences stay together
+        ends = ends[np.unique(np.linspace(0, len(ends) - 1, POINTS).astype(int))]
+        floor = np.floor(ordered[ends] * 1e6) / 1e6
+        return cls(floor.tolist(), (ends + 1).tolist(), right[ends].tolist())
+
+    @classmethod
+    def from_report(cls, report: Any) -> "Certainty":
+        """What ``fit`` measured.
+
+        Raises:
+            OptionError: nothing was measured, or the record is damaged.
+        """
+        record = report.get("certainty") if isinstance(report, dict) else None
+        names = ("confidence", "rows", "right")
+        columns = [record.get(name) if isinstance(record, dict) else None for name in names]
+        lists = [column for column in columns if isinstance(column, list) and column]
+        numbers = all(type(one) in (int, float) and one >= 0 for column in lists for one in column)
+        if not numbers or [len(column) for column in lists] != 3 * [len(lists[0]) if lists else 0] or lists[1][0] < 1:
+            raise OptionError(
+                "this classifier has no record of how sure it may be, which `fit` measures: make it with `fit`"
+            )
+        return cls(*lists)
+
+    def threshold(self, min_precision: float) -> tuple[float, float]:
+        """The least confidence from which on at least ``min_precision`` were right, and the share of rows below it.
+
+        Chance is allowed for: the lower end of the share's 80 % interval counts.
+
+        Raises:
+            OptionError: not in (0, 1), or no confidence gives that.
+        """
+        if not 0 < min_precision < 1:
+            raise OptionError(f"precision {min_precision}: it must lie between 0 and 1")
+        lows = [wilson_interval(right, n, z=SURE)[0] for right, n in zip(self.right, self.rows, strict=True)]
+        enough = [place for place, low in enumerate(lows) if low >= min_precision]
+        if not enough:
+            raise OptionError(
+                f"precision {min_precision}: by the {self.rows[-1]} rows that were measured, no confidence gives it; "
+                f"{max(lows):.3f} is the highest that one can be fairly sure of"
+            )
+        last = enough[-1]
+        return self.confidence[last], 1 - self.rows[last] / self.rows[-1]
