@@ -40,7 +40,9 @@ def near_copies(texts: Sequence[str], chosen: Sequence[int]) -> npt.NDArray[np.i
 def _same_words(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     first: dict[int, int] = {}
     for place, text in enumerate(texts):
-        yield first.setdefault(hash(" ".join(WORDS(text.lower())) or text), place), place
+        other = first.setdefault(hash(" ".join(WORDS(text.lower())) or text), place)
+        if other != place:
+            yield other, place
 
 
 def _alike(texts: Sequence[str], chosen: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -57,7 +59,7 @@ def _alike(texts: Sequence[str], chosen: npt.NDArray[np.int64]) -> Iterator[tupl
             others = _shingled(islice(source, CHUNK))
             other_sizes = np.asarray(others.sum(axis=1)).ravel()
             shared = (signs @ others[:, rare].T).tocoo()
-            likely = 2 * shared.data >= needed[shared.row]
+            likely = (2 * shared.data >= needed[shared.row]) & (chosen[shared.row] != start + shared.col)
             rows, columns = shared.row[likely], shared.col[likely]
             both = np.asarray(own[rows].multiply(others[columns]).sum(axis=1)).ravel()
             union = sizes[rows] + other_sizes[columns] - both
