@@ -146,7 +146,7 @@ class WordTokenizer:
     def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Numbers of all tokens of some texts, and how many each text has."""
         table = self._table
-        joined, whole = self._with_marks(texts)
+        joined, uncut = self._with_marks(texts)
         lists = pc.split_pattern(pa.array(joined, pa.large_string()), " ")
         pieces = lists.values.dictionary_encode()
         distinct = pieces.dictionary.to_pylist()
@@ -161,14 +161,15 @@ class WordTokenizer:
         ends = np.cumsum(lengths)
         starts = np.frombuffer(table.starts, np.int32)[numbers] - (ends - lengths)
         ids = np.frombuffer(table.tokens, np.int32)[np.repeat(starts, lengths) + np.arange(ends[-1])]
-        crossing = self._crossing(numbers, owners)
+        whole = np.union1d(owners[self._blanks_meet(numbers, owners)], uncut).astype(np.int64)
+        crossing = self._words_meet(numbers)
         crossing[self._special_cases_across(ids, ends)] = True
-        cuts = np.flatnonzero(self._may_be_cut(crossing, numbers, owners)) + 1
+        cuts = np.flatnonzero(self._may_be_cut(crossing, numbers, np.isin(owners, whole), owners)) + 1
         first, last = np.append(0, cuts), np.append(cuts, len(numbers)) - 1  # pieces of each stretch between two cuts
         counts = ends[last] - ends[first] + lengths[first]
         chosen = {int(i): self._as_text([distinct[k] for k in places[first[i] : last[i] + 1]])
                   for i in np.unique(np.searchsorted(cuts, np.flatnonzero(crossing), side="right"))}  # fmt: skip
-        chosen |= {int(i): texts[owners[first[i]]] for i in np.searchsorted(owners[first], whole)}
+        chosen |= {int(i): texts[text] for i, text in zip(np.searchsorted(owners[first], whole), whole, strict=True)}
         parts, done = [], 0
         order = sorted(chosen)
         for i, tokens in zip(order, self._exactly(chosen[i] for i in order), strict=True):
@@ -193,32 +194,37 @@ class WordTokenizer:
                 found.append(k)
         return found
 
-    def _crossing(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Pieces over whose end, the space after them, a rule or spaCy may see."""
-        table = self._table
-        flags = np.frombuffer(table.flags, np.uint8)[numbers]
+    def _blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Pieces whose outer blanks make up one with what surrounds them: how much was there is known no more."""
+        flags = np.frombuffer(self._table.flags, np.uint8)[numbers]
         left, right = flags, np.append(flags[1:], 0)
         ends_text = np.append(owners[1:] != owners[:-1], True)
-        crossing = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
-        crossing |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
-        crossing |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
-        crossing |= (left & VANISHES) > 0
-        solid = np.flatnonzero((flags & BLANK) == 0)
+        meet = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
+        meet |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
+        meet |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
+        return meet | ((left & VANISHES) > 0)
+
+    def _words_meet(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Pieces that end in the word that the next one starts with: perhaps it is there for the third time."""
+        table = self._table
+        solid = np.flatnonzero((np.frombuffer(table.flags, np.uint8)[numbers] & BLANK) == 0)
         first = np.frombuffer(table.first_words, np.int32)[numbers[solid[1:]]]
         last = np.frombuffer(table.last_words, np.int32)[numbers[solid[:-1]]]
-        crossing[solid[:-1][first == last]] = True  # perhaps the same word for the third time
-        return crossing
+        meet = np.zeros(len(numbers), bool)
+        meet[solid[:-1][first == last]] = True
+        return meet
 
     def _may_be_cut(
-        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
+        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], whole: npt.NDArray[np.bool_],
+        owners: npt.NDArray[np.int32],
+    ) -> npt.NDArray[np.bool_]:  # fmt: skip
         """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
         near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
-        plain = (np.frombuffer(self._table.flags, np.uint8)[numbers] == 0) & ~near
+        plain = (np.frombuffer(self._table.flags, np.uint8)[numbers] == 0) & ~near & ~whole
         return (plain[:-1] & plain[1:]) | (owners[1:] != owners[:-1])
 
     def _as_text(self, pieces: Iterable[str]) -> str:
-        """Pieces as the text that they were cut from."""
+        """Pieces as a text from which the same tokens come: spaces before other blanks are lost."""
         text = ""
         for piece in pieces:
             if piece[0].isspace():
