@@ -273,21 +273,21 @@ class WordTokenizer:
             self._learn_together(hard)
 
     def _learn_together(self, pieces: Sequence[str]) -> None:
-        text = replace_rep(fix_html(f" {MARK} ".join(pieces) + f" {MARK}"))
-        words = [part.split() for part in text.split(MARK)[:-1]]
+        text = replace_rep(fix_html(f" {MARK} ".join(["", *pieces, ""]).strip()))
+        words = [part.split() for part in text.split(MARK)[1:-1]]
         text = spec_add_spaces(replace_wrep(text))
-        spaced = [part.startswith("  ") for part in f" {text}".split(MARK)[:-1]]
+        spaced = [part.startswith("  ") for part in text.split(MARK)[1:-1]]
         for rule in (rm_useless_spaces, replace_all_caps, replace_maj):
             text = rule(text)
-        hashes = self._split(text.lower().strip()).to_array("ORTH")
+        hashes = self._split(text.lower()).to_array("ORTH")
         distinct, inverse = np.unique(hashes, return_inverse=True)
         strings = self._split.vocab.strings
         names = [strings[int(one)].replace(" ", "▁") for one in distinct]
         blank = np.array([name.replace("▁", "").isspace() for name in names])[inverse]
         numbers = np.array([self._type_number(name) for name in names])[inverse]
-        ends = np.flatnonzero(numbers == self._type_number(MARK))
-        start = 0
-        for piece, end, outer, space in zip(pieces, ends.tolist(), words, spaced, strict=True):
+        _, *ends = np.flatnonzero(numbers == self._type_number(MARK)).tolist()
+        start = 1
+        for piece, end, outer, space in zip(pieces, ends, words, spaced, strict=True):
             flags = SPACE_FIRST if space else 0
             if end == start:
                 flags |= VANISHES
