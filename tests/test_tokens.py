@@ -83,6 +83,7 @@ GAPS = [" ", " ", " ", "  ", "\n", " \n", "\n ", " \n ", "\n\n", "\t", "\u00a0",
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(GAPS)), max_size=30))
 @example([("no", " "), ("\\n", " \n"), ("no", " ")])
 @example([("\\n", ""), ("no", " ")])
+@example([("x\\nx\\nx", " "), ("x&nbsp;", " ")])
 def test_pieces_that_meet_give_fastais_tokens(fastai_tokens, fresh_words, pairs):
     text = "".join(piece + gap for piece, gap in pairs)
     tokenizer = fresh_words()

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 
 # How a piece meets its neighbours:
-BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, VANISHES = 1, 2, 4, 8, 16
+BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, UNCLEAR = 1, 2, 4, 8, 16
 NO_WORD = -1
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ulmfit_lib.data.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, VANISHES, PieceTable
+from ulmfit_lib.data.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, UNCLEAR, PieceTable
 from ulmfit_lib.data.special_cases import SpecialCases
 from ulmfit_lib.data.text_rules import (
     CAPITALISED,
@@ -195,14 +195,14 @@ class WordTokenizer:
         return found
 
     def _blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Pieces whose outer blanks make up one with what surrounds them: how much was there is known no more."""
+        """Pieces that depend on their surroundings, mostly because their outer blanks make up one with those there."""
         flags = np.frombuffer(self._table.flags, np.uint8)[numbers]
         left, right = flags, np.append(flags[1:], 0)
         ends_text = np.append(owners[1:] != owners[:-1], True)
         meet = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
         meet |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
         meet |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
-        return meet | ((left & VANISHES) > 0)
+        return meet | ((left & UNCLEAR) > 0)
 
     def _words_meet(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Pieces that end in the word that the next one starts with: perhaps it is there for the third time."""
@@ -289,12 +289,10 @@ class WordTokenizer:
         start = 1
         for piece, end, outer, space in zip(pieces, ends, words, spaced, strict=True):
             flags = SPACE_FIRST if space else 0
-            if end == start:
-                flags |= VANISHES
+            if end == start or len(set(outer)) < len(outer):  # nothing, or a word repeated within the piece
+                flags |= UNCLEAR
             else:
                 flags |= (BLANK_FIRST if blank[start] else 0) | (BLANK_LAST if blank[end - 1] else 0)
-            if len(set(outer)) < len(outer):
-                flags |= BLANK_FIRST | BLANK_LAST  # a word repeated within the piece may take the blank beside it
             self._table.add(piece, numbers[start:end].tolist(), outer, flags)
             start = end + 1
 
