@@ -20,7 +20,7 @@ from ulmfit_lib.budget import nested_order
 from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.pretrained import load_base
-from ulmfit_lib.pipeline import predict_by_head
+from ulmfit_lib.pair import predict_by_head
 from ulmfit_lib.stages import CLASSIFY, read_features
 
 

@@ -24,7 +24,7 @@ from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.pipeline import predict_by_head
+from ulmfit_lib.pair import predict_by_head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN, read_features
 
 NONE = "none"

@@ -138,7 +138,7 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
         assert b"sentinel" in kept and not [word for word in secret if f'"{word}"'.encode() in kept]
         return score(*arguments)
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.score", score_unseen)
+    monkeypatch.setattr("ulmfit_lib.report.score", score_unseen)
     classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read

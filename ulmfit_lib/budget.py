@@ -16,7 +16,7 @@ from ulmfit_lib.models.classifier import Features
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
-from ulmfit_lib.pipeline import predict_by_head
+from ulmfit_lib.pair import predict_by_head
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.stages import CLASSIFY, fit_classifier, read_features
 

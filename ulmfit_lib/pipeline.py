@@ -2,31 +2,27 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.stats import binomtest
 
+from ulmfit_lib.cross_validation import cross_validate
 from ulmfit_lib.data.corpus import tokenize_corpus
 from ulmfit_lib.data.reading import read_csv
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
-from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.evaluation.metrics import Scores, score
-from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
+from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
+from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
-from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_classifier, fit_lm, override, read_features
-from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
+from ulmfit_lib.report import report_on
+from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_lm, override
 
-BASELINE_NAME = "TF-IDF + logistic regression"
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 
@@ -55,6 +51,7 @@ def fit(
     direction: str | None = None,
     strategy: str = "features",
     test_fraction: float = 0.2,
+    folds: int | None = None,
     lm_epochs: int | None = None,
     class_weights: str | None = None,
     with_baseline: bool = True,
@@ -78,6 +75,8 @@ def fit(
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower).
         test_fraction: share of the labelled rows that is held out.
+        folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
+            texts are read. The report holds every row's out-of-fold probabilities.
         lm_epochs: epochs of the language model; default by the length of the texts.
         class_weights: ``balanced`` or None.
         with_baseline: off, ULMFiT alone is scored and delivered.
@@ -99,183 +98,64 @@ def fit(
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
     started = time.monotonic()
     check_labels(data)  # before the base is read
-    train, test = data.split(test_fraction, seed=seed)
+    train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
+    base = replace(base, weights={way: base.weights[way] for way in base.directions(direction)})
     note(why)
     texts = data.texts if transductive else train.texts
     n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
-    ways = len(base.directions(direction))
-    passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
+    passes = int(np.clip(round(LM_TOKENS / (n_tokens * len(base.weights))), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
-    note(_plan(data, train, test, n_tokens, epochs, base, find_device(device), direction))
-    lm = fit_lm(
-        texts, base=base, direction=direction, epochs=epochs, seed=seed, device=device, source=data.source,
-        checkpoint=checkpoint,
-    )  # fmt: skip
-    recipe = override(CLASSIFY, class_weights=class_weights)
-    known = _Known.read(train.labelled(), lm, recipe, find_device(device))
-    options: dict[str, Any] = {"lm": lm, "strategy": strategy, "recipe": recipe, "seed": seed, "device": device}
-    unseen = _out_of_fold(train.labelled(), known, options, with_baseline)
-    blend = unseen.blend() if unseen else Blend(0.5, 0.5) if with_baseline else Blend()
-    trial = _fit_pair(train.labelled(), known, options, with_baseline, blend)
-    held_out = trial.features(test.texts, device=find_device(device))
-    read = [stage.get("source", "") for stage in base.training.get("stages", [])]
-    report = {
-        **_report(trial, train, test, held_out, unseen), "base": why, "base_has_read": read, "copies": train.copies,
-        "transductive": transductive,
+    times = 1 if not folds else 2 if strategy == "features" else folds + 1
+    held_out = f"{folds} folds" if folds else f"{len(test)} held out"
+    note(_plan(data, train, held_out, n_tokens, epochs, times, base, find_device(device)))
+    reading: dict[str, Any] = {"base": base, "epochs": epochs, "seed": seed, "device": device, "source": data.source}
+    options: dict[str, Any] = {
+        "recipe": override(CLASSIFY, class_weights=class_weights), "strategy": strategy, "with_baseline": with_baseline,
+        "seed": seed, "device": device,
     }  # fmt: skip
+    report: dict[str, Any] = {
+        "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],
+        "copies": train.copies, "transductive": transductive,
+    }  # fmt: skip
+    if folds:
+        found = cross_validate(
+            data, folds=folds, base=base, read=lambda table: fit_lm(table.texts, **reading), options=options
+        )
+        majority = float(np.bincount(found.targets).max() / len(found.targets))
+        report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
+        report |= {"folds": folds, "out_of_fold": found.as_dict()}
+    lm = fit_lm(texts, checkpoint=checkpoint, **reading)
+    fitter = PairFitter.read(train.labelled(), lm=lm, **options)
+    unseen = fitter.out_of_fold(train.labelled())
+    blend = fitter.weigh(unseen)
+    if not folds:
+        trial = fitter.fit(train.labelled(), blend)
+        features = trial.features(test.texts, device=find_device(device))
+        targets, learnt = trial.targets(test), trial.targets(train.labelled())
+        report |= report_on(
+            trial.probabilities(test.texts, features=features), targets, trial.classes,
+            majority=float((targets == np.bincount(learnt).argmax()).mean()),
+            also_unseen=(blend.apply(unseen.ulmfit, unseen.baseline), unseen.targets) if unseen else None,
+        )  # fmt: skip
+        whole = PairFitter.read(data.labelled(), lm=lm, **options) if strategy == "fine-tune" else None
+        fitter = whole or fitter.knowing(test, features)
+    report |= {"blend": asdict(blend), "labelled_rows": len(data.labelled()) - len(test)}
     if transductive:
         report["sentence"] += " The language model had read these rows' texts, without their labels (transductive)."
-    if strategy == "features":
-        known = known.and_of(test, held_out)
-    else:
-        known = _Known.read(data.labelled(), lm, recipe, find_device(device))
-    final = _fit_pair(data.labelled(), known, options, with_baseline, blend)
+    final = fitter.fit(data.labelled(), blend)
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
     return replace(final, training={**final.training, "report": report, "stages": stages})
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Labelled texts' features on the frozen encoder, read once for all that follows."""
-
-    features: Features
-    places: dict[int, int]  # by row
-
-    @classmethod
-    def read(cls, table: TextTable, lm: LanguageModel, recipe: ClassifierRecipe, device: torch.device) -> "_Known":
-        features = read_features(lm, table.texts, direction=None, pooling=recipe.pooling, device=device)
-        return cls(features, {row: place for place, row in enumerate(table.rows)})
-
-    def and_of(self, table: TextTable, features: Features) -> "_Known":
-        joined = {way: np.concatenate([vectors, features[way]]) for way, vectors in self.features.items()}
-        return _Known(joined, self.places | {row: len(self.places) + i for i, row in enumerate(table.rows)})
-
-    def of(self, table: TextTable) -> Features:
-        places = [self.places[row] for row in table.rows]
-        return {way: vectors[places] for way, vectors in self.features.items()}
-
-
-def _fit_pair(
-    table: TextTable, known: _Known, options: dict[str, Any], with_baseline: bool, blend: Blend
-) -> TextClassifier:
-    """ULMFiT and the baseline on a labelled table, weighed by ``blend``."""
-    classifier = fit_classifier(table, features=known.of(table), **options)
-    baseline = _fit_baseline(table, options) if with_baseline else None
-    return replace(classifier, baseline=baseline, blend=blend)
-
-
-def _fit_baseline(table: TextTable, options: dict[str, Any]) -> TfidfBaseline:
-    return TfidfBaseline.fit(table.texts, table.targets(), class_weights=options["recipe"].class_weights)
-
-
-class _Unseen(NamedTuple):
-    """Probabilities, (n, n_classes) each, and class numbers, (n,), of rows that neither part had learnt from."""
-
-    ulmfit: Floats
-    baseline: Floats | None
-    targets: npt.NDArray[np.int64]
-
-    def blend(self) -> Blend:
-        return Blend.fit(*self)
-
-
-def _out_of_fold(
-    table: TextTable, known: _Known, options: dict[str, Any], with_baseline: bool
-) -> _Unseen | None:
-    """Predictions for a labelled table by cross-validation; None where a class is too rare for two folds."""
-    recipe, seed, device = options["recipe"], options["seed"], find_device(options["device"])
-    targets = np.array([table.classes.index(label) for label in table.targets()])
-    splits = folds(targets, seed=seed)
-    if not splits:
-        return None
-    fine_tuned = options["strategy"] == "fine-tune"
-    if fine_tuned:
-        splits = splits[:1]  # one fold costs as much as the whole classifier
-    ulmfit = np.zeros((len(table), len(table.classes)))
-    baseline = ulmfit.copy()
-    features = known.of(table)
-    for train, test in splits:
-        part, rest = table.select(train), table.select(test)
-        if with_baseline:
-            baseline[test] = _fit_baseline(part, options).predict_proba(rest.texts)
-        if fine_tuned:
-            trial = fit_classifier(part, features=known.of(part), **options)
-            ulmfit[test] = trial.ulmfit_proba(trial.features(rest.texts, device=device))
-        else:
-            heads = [predict_by_head(f[train], targets[train], f[test], recipe, seed) for f in features.values()]
-            ulmfit[test] = np.mean(heads, axis=0)
-    places = np.concatenate([test for _, test in splits])
-    return _Unseen(ulmfit[places], baseline[places] if with_baseline else None, targets[places])
-
-
-def predict_by_head(
-    train: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], test: npt.NDArray[np.float32],
-    recipe: ClassifierRecipe, seed: int,
-) -> Floats:  # fmt: skip
-    """Probabilities for pooled texts, (n_texts, n_classes), from a head that learnt other pooled texts' classes."""
-    head = build_head(head_weights(fit_head(train, targets, recipe, seed=seed)))
-    with torch.inference_mode():
-        return softmax(head(torch.from_numpy(test)).double().numpy())
-
-
-def _report(
-    classifier: TextClassifier, train: TextTable, test: TextTable, features: Features, unseen: _Unseen | None
-) -> dict[str, Any]:
-    """Scores on the held-out rows, what they mean in one sentence, and how far confidence can be trusted."""
-    targets = classifier.targets(test)
-    probabilities = classifier.probabilities(test.texts, features=features)
-    scores = {name: score(p, targets, classifier.classes) for name, p in probabilities.items()}
-    learnt = classifier.targets(train.labelled())
-    majority = float((targets == np.bincount(learnt).argmax()).mean())
-    correct = {name: p.argmax(1) == targets for name, p in probabilities.items()}
-    confidence, right = probabilities["delivered"].max(1), correct["delivered"]
-    if unseen:
-        blended = classifier.blend.apply(unseen.ulmfit, unseen.baseline)
-        confidence = np.concatenate([confidence, blended.max(1)])
-        right = np.concatenate([right, blended.argmax(1) == unseen.targets])
-    return {
-        "held_out_rows": len(test),
-        "labelled_rows": len(learnt),
-        "majority": majority,
-        **{name: s.as_dict() for name, s in scores.items()},
-        "blend": asdict(classifier.blend),
-        "certainty": asdict(Certainty.measure(confidence, right)),
-        "sentence": _sentence(scores, correct, majority),
-    }
-
-
-def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_]], majority: float) -> str:
-    def shown(name: str) -> str:
-        s = scores[name]
-        return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"
-
-    ulmfit = scores["ulmfit"]
-    start = f"On {ulmfit.n} held-out rows, ULMFiT is right for {shown('ulmfit')}"
-    if "baseline" not in scores:
-        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %."
-    start += f", {BASELINE_NAME} for {shown('baseline')}, both weighed together for {shown('delivered')}"
-    start += f", always the commonest label for {100 * majority:.1f} %. "
-    ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
-    behind = int((~correct["delivered"] & correct["baseline"]).sum())
-    if ahead == behind:
-        verdict = "What is delivered (both) ties with the baseline alone, which is the simpler choice"
-    else:
-        better, worse = ("Both together win", "the baseline") if ahead > behind else ("The baseline wins", "both")
-        chance = binomtest(min(ahead, behind), ahead + behind).pvalue
-        doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
-        verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"
-    return start + verdict + "."
-
-
 def _plan(
-    data: TextTable, train: TextTable, test: TextTable, n_tokens: int, epochs: int, base: LanguageModel,
-    device: torch.device, direction: str | None,
+    data: TextTable, train: TextTable, held_out: str, n_tokens: int, epochs: int, times: int, base: LanguageModel,
+    device: torch.device,
 ) -> str:  # fmt: skip
     """What will happen, and about how long it will take here."""
     epochs += FINE_TUNE.frozen_epochs
-    passes = (epochs + 0.5) * len(base.directions(direction))  # half a pass for the classifier, which only reads
+    passes = times * (epochs + 0.5) * len(base.weights)  # half a pass for the classifier, which only reads
     minutes = n_tokens * passes / _tokens_per_second(base, device) / 60
     shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
     unlabelled = len(train) - len(train.labelled())
@@ -283,7 +163,7 @@ def _plan(
     copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
     return (
         f"{data.source}: {len(train) - unlabelled} labelled rows to learn from, {unlabelled} unlabelled, "
-        f"{len(test)} held out{skipped}{copies}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
+        f"{held_out}{skipped}{copies}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
         f"about {shown} on this machine."
     )
 

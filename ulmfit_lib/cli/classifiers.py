@@ -85,6 +85,7 @@ def fit_command(
     direction: Direction = None,
     strategy: Strategy = "features",
     test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows that is held out.")] = 0.2,
+    folds: Annotated[int | None, typer.Option(min=2, help="Hold out each of so many parts in turn instead.")] = None,
     lm_epochs: Epochs = None,
     class_weights: ClassWeights = None,
     with_baseline: Annotated[str, typer.Option(help="no: leave TF-IDF + logistic regression out.")] = "yes",
@@ -109,9 +110,9 @@ def fit_command(
 
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     classifier = fit(
-        table, base=base, direction=direction, strategy=strategy, test_fraction=test_fraction, lm_epochs=lm_epochs,
-        class_weights=class_weights, with_baseline=with_baseline == "yes", transductive=transductive, seed=seed,
-        device=device, checkpoint=checkpoint_folder(out, restart),
+        table, base=base, direction=direction, strategy=strategy, test_fraction=test_fraction, folds=folds,
+        lm_epochs=lm_epochs, class_weights=class_weights, with_baseline=with_baseline == "yes",
+        transductive=transductive, seed=seed, device=device, checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     classifier.save(out, overwrite=overwrite)
     forget_checkpoints(out)
@@ -273,4 +274,4 @@ def _print_fit(classifier: "TextClassifier", out: Path, as_json: bool) -> None:
         print(json.dumps({**report, "saved": str(out)}))
         return
     print(report["sentence"])
-    print(f"saved in {out}, fitted to all {report['labelled_rows'] + report['held_out_rows']} labelled rows")
+    print(f"saved in {out}, fitted to all {classifier.training['stages'][-1]['labelled_texts']} labelled rows")

@@ -1,0 +1,102 @@
+"""Every labelled row scored once, by classifiers and language models that have not read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.data.near_copies import near_copies
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.progress import note
+
+FEWEST_TEXTS = 20  # without a label, for the language model to read them before the folds
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What was said of each labelled row by those that had not read it.
+
+    Attributes:
+        rows: the rows' numbers in their file.
+        targets: (n,) their class numbers.
+        probabilities: (n, n_classes) for what would be ``delivered`` and for each of its parts.
+    """
+
+    rows: list[int]
+    targets: npt.NDArray[np.int64]
+    probabilities: dict[str, Floats]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: rows, class numbers and what would have been delivered."""
+        shown = self.probabilities["delivered"].round(4).tolist()
+        return {"rows": list(self.rows), "targets": self.targets.tolist(), "probabilities": shown}
+
+
+def cross_validate(
+    data: TextTable,
+    *,
+    folds: int,
+    base: LanguageModel,
+    read: Callable[[TextTable], LanguageModel],
+    options: dict[str, Any],
+) -> OutOfFold:
+    """Hold out one fold of the labelled rows after the other; texts that are alike share a fold.
+
+    With ``features`` one language model serves all folds: it has read the texts without a label, and no labelled one.
+    With ``fine-tune`` each fold has a language model of its own, which reads all texts but the fold's.
+
+    Args:
+        data: texts, some or all with labels.
+        folds: how many.
+        base: the language model to go on from.
+        read: a table -> the base after it has read the table's texts.
+        options: of ``PairFitter.read``, but for the language model.
+
+    Raises:
+        OptionError: fewer than two folds.
+        DataError: a label with fewer rows than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    table = data.labelled()
+    targets = np.array([table.classes.index(label) for label in table.targets()])
+    if folds < 2:
+        raise OptionError(f"--folds {folds}: at least 2 are needed")
+    if (rarest := int(np.bincount(targets).min())) < folds:
+        label = table.classes[int(np.bincount(targets).argmin())]
+        raise DataError(f"{data.source}: the label {label!r} has {rarest} rows, too few for {folds} folds")
+    places = [i for i, label in enumerate(data.labels) if label is not None]
+    groups = near_copies(data.texts, places)
+    own = groups[places]
+    unlabelled = [i for i, label in enumerate(data.labels) if label is None]
+    free = [i for i in unlabelled if groups[i] not in set(own.tolist())]
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=options["seed"])
+    fitter = None
+    frozen = options["strategy"] == "features"
+    if frozen:
+        lm = read(data.select(free)) if len(free) >= FEWEST_TEXTS else base
+        fitter = PairFitter.read(table, lm=lm, **options)
+    found: dict[str, Floats] = {}
+    for fold, (train, test) in enumerate(splitter.split(places, targets, own), start=1):
+        note(f"fold {fold} of {folds}")
+        part, rest = table.select(train), table.select(test)
+        if np.bincount(targets[train], minlength=len(table.classes)).min() < 2:
+            raise DataError(
+                f"{data.source}: too many texts of one label are copies of each other for {folds} folds; take fewer"
+            )
+        one = fitter
+        if one is None:
+            kept = np.isin(groups, own[test], invert=True)
+            lm = read(data.select(np.flatnonzero(kept).tolist()))
+            one = PairFitter.read(part, lm=lm, **options)
+        trial = one.fit(part, one.weigh(one.out_of_fold(part)))
+        features = one.known(rest) if frozen else None
+        for name, p in trial.probabilities(rest.texts, features=features, device=str(one.device)).items():
+            found.setdefault(name, np.zeros((len(table), p.shape[1])))[test] = p
+    return OutOfFold(list(table.rows), targets, found)

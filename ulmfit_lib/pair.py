@@ -1,0 +1,130 @@
+"""ULMFiT and TF-IDF + logistic regression, fitted together and weighed together."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
+from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.stages import fit_classifier, read_features
+from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
+
+
+class Unseen(NamedTuple):
+    """Probabilities, (n, n_classes) each, and class numbers, (n,), of rows that neither part had learnt from."""
+
+    ulmfit: Floats
+    baseline: Floats | None
+    targets: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairFitter:
+    """Fits both to any labelled table out of those whose texts it knows.
+
+    Attributes:
+        lm: the language model under ULMFiT.
+        recipe: the classifier's hyperparameters.
+        strategy: ``features`` or ``fine-tune``.
+        with_baseline: off, ULMFiT stands alone.
+        seed: of all that is random.
+        device: where to compute.
+        features: what the language model's frozen encoders make of the texts, read once.
+        places: of each row in ``features``.
+    """
+
+    lm: LanguageModel
+    recipe: ClassifierRecipe
+    strategy: str
+    with_baseline: bool
+    seed: int
+    device: torch.device
+    features: Features
+    places: dict[int, int]
+
+    @classmethod
+    def read(
+        cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
+        seed: int, device: str,
+    ) -> "PairFitter":  # fmt: skip
+        """One that knows the texts of ``table``."""
+        chosen = find_device(device)
+        features = read_features(lm, table.texts, direction=None, pooling=recipe.pooling, device=chosen)
+        places = {row: place for place, row in enumerate(table.rows)}
+        return cls(lm, recipe, strategy, with_baseline, seed, chosen, features, places)
+
+    def knowing(self, table: TextTable, features: Features) -> "PairFitter":
+        """One that knows another table's texts, too."""
+        joined = {way: np.concatenate([vectors, features[way]]) for way, vectors in self.features.items()}
+        places = {row: len(self.places) + place for place, row in enumerate(table.rows)}
+        return replace(self, features=joined, places=self.places | places)
+
+    def fit(self, table: TextTable, blend: Blend) -> TextClassifier:
+        """Both, weighed by ``blend``."""
+        baseline = self._baseline(table) if self.with_baseline else None
+        return replace(self._ulmfit(table), baseline=baseline, blend=blend)
+
+    def weigh(self, unseen: Unseen | None) -> Blend:
+        """By what each part said of unseen rows; evenly where there are none."""
+        if unseen:
+            return Blend.fit(*unseen)
+        return Blend(0.5, 0.5) if self.with_baseline else Blend()
+
+    def out_of_fold(self, table: TextTable) -> Unseen | None:
+        """Predictions for a table by cross-validation; None where a class is too rare for two folds.
+
+        With ``fine-tune`` one fold alone is held out: it costs as much as the whole classifier.
+        """
+        targets = np.array([table.classes.index(label) for label in table.targets()])
+        splits = folds(targets, seed=self.seed)
+        if not splits:
+            return None
+        fine_tuned = self.strategy == "fine-tune"
+        if fine_tuned:
+            splits = splits[:1]
+        ulmfit = np.zeros((len(table), len(table.classes)))
+        baseline = ulmfit.copy()
+        features = self.known(table)
+        for train, test in splits:
+            part, rest = table.select(train), table.select(test)
+            if self.with_baseline:
+                baseline[test] = self._baseline(part).predict_proba(rest.texts)
+            if fine_tuned:
+                trial = self._ulmfit(part)
+                ulmfit[test] = trial.ulmfit_proba(trial.features(rest.texts, device=self.device))
+            else:
+                pairs = [(vectors[train], vectors[test]) for vectors in features.values()]
+                heads = [predict_by_head(a, targets[train], b, self.recipe, self.seed) for a, b in pairs]
+                ulmfit[test] = np.mean(heads, axis=0)
+        places = np.concatenate([test for _, test in splits])
+        return Unseen(ulmfit[places], baseline[places] if self.with_baseline else None, targets[places])
+
+    def known(self, table: TextTable) -> Features:
+        """The features of a table's texts."""
+        places = [self.places[row] for row in table.rows]
+        return {way: vectors[places] for way, vectors in self.features.items()}
+
+    def _ulmfit(self, table: TextTable) -> TextClassifier:
+        return fit_classifier(
+            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=self.known(table), seed=self.seed,
+            device=str(self.device),
+        )  # fmt: skip
+
+    def _baseline(self, table: TextTable) -> TfidfBaseline:
+        return TfidfBaseline.fit(table.texts, table.targets(), class_weights=self.recipe.class_weights)
+
+
+def predict_by_head(
+    train: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], test: npt.NDArray[np.float32],
+    recipe: ClassifierRecipe, seed: int,
+) -> Floats:  # fmt: skip
+    """Probabilities for pooled texts, (n_texts, n_classes), from a head that learnt other pooled texts' classes."""
+    head = build_head(head_weights(fit_head(train, targets, recipe, seed=seed)))
+    with torch.inference_mode():
+        return softmax(head(torch.from_numpy(test)).double().numpy())

@@ -1,0 +1,67 @@
+"""What a classifier is worth: scores on rows that it has not seen, and one sentence about them."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.metrics import Scores, score
+
+BASELINE_NAME = "TF-IDF + logistic regression"
+
+
+def report_on(
+    probabilities: dict[str, Floats], targets: npt.NDArray[np.int64], classes: list[str], *, majority: float,
+    also_unseen: tuple[Floats, npt.NDArray[np.int64]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Scores on rows that were held out, what they mean in one sentence, and how far confidence can be trusted.
+
+    Args:
+        probabilities: ``TextClassifier.probabilities`` of those rows.
+        targets: their class numbers.
+        classes: the classes' names.
+        majority: how often the commonest label of the other rows is right for them.
+        also_unseen: what would be delivered for further rows that were not learnt from, and their class numbers: they
+            help to tell how far confidence can be trusted.
+    """
+    scores = {name: score(p, targets, classes) for name, p in probabilities.items()}
+    correct = {name: p.argmax(1) == targets for name, p in probabilities.items()}
+    confidence, right = probabilities["delivered"].max(1), correct["delivered"]
+    if also_unseen:
+        more, truth = also_unseen
+        confidence = np.concatenate([confidence, more.max(1)])
+        right = np.concatenate([right, more.argmax(1) == truth])
+    return {
+        "held_out_rows": len(targets),
+        "majority": majority,
+        **{name: s.as_dict() for name, s in scores.items()},
+        "certainty": asdict(Certainty.measure(confidence, right)),
+        "sentence": _sentence(scores, correct, majority),
+    }
+
+
+def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_]], majority: float) -> str:
+    def shown(name: str) -> str:
+        s = scores[name]
+        return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"
+
+    ulmfit = scores["ulmfit"]
+    start = f"On {ulmfit.n} held-out rows, ULMFiT is right for {shown('ulmfit')}"
+    if "baseline" not in scores:
+        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %."
+    start += f", {BASELINE_NAME} for {shown('baseline')}, both weighed together for {shown('delivered')}"
+    start += f", always the commonest label for {100 * majority:.1f} %. "
+    ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
+    behind = int((~correct["delivered"] & correct["baseline"]).sum())
+    if ahead == behind:
+        verdict = "What is delivered (both) ties with the baseline alone, which is the simpler choice"
+    else:
+        better, worse = ("Both together win", "the baseline") if ahead > behind else ("The baseline wins", "both")
+        chance = binomtest(min(ahead, behind), ahead + behind).pvalue
+        doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
+        verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"
+    return start + verdict + "."
