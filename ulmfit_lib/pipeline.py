@@ -21,7 +21,9 @@ from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
 from ulmfit_lib.report import report_on
-from ulmfit_lib.stages import CLASSIFY, FINE_TUNE, STRATEGIES, fit_lm, override
+from ulmfit_lib.stages import STRATEGIES, fit_lm, override
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe
+from ulmfit_lib.training.recipes import CPU, find_recipe
 
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
@@ -35,7 +37,7 @@ def fit_csv(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     base: str | Path | LanguageModel = AUTO,
-    strategy: str = "features",
+    strategy: str | None = None,
     seed: int = 42,
     device: str = "auto",
 ) -> TextClassifier:
@@ -49,7 +51,8 @@ def fit(
     *,
     base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
-    strategy: str = "features",
+    recipe: str = "cpu",
+    strategy: str | None = None,
     test_fraction: float = 0.2,
     folds: int | None = None,
     lm_epochs: int | None = None,
@@ -73,11 +76,14 @@ def fit(
         base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model that predicts a
             sample of the texts best.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
-        strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower).
+        recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai`` or ``multifit``
+            (``training.recipes``).
+        strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower);
+            default the recipe's.
         test_fraction: share of the labelled rows that is held out.
         folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
             texts are read. The report holds every row's out-of-fold probabilities.
-        lm_epochs: epochs of the language model; default by the length of the texts.
+        lm_epochs: epochs of the language model; default by the length of the texts, or the recipe's if it is not ours.
         class_weights: ``balanced`` or None.
         with_baseline: off, ULMFiT alone is scored and delivered.
         transductive: the language model reads the held-out texts, too (never their labels), and the report says so:
@@ -94,6 +100,8 @@ def fit(
         ArtifactError: no such base.
         OptionError: an option out of range.
     """
+    chosen = find_recipe(recipe)
+    strategy = strategy or chosen.strategy
     if strategy not in STRATEGIES:
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
     started = time.monotonic()
@@ -105,14 +113,15 @@ def fit(
     texts = data.texts if transductive else train.texts
     n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
     passes = int(np.clip(round(LM_TOKENS / (n_tokens * len(base.weights))), FEWEST_PASSES, MOST_PASSES))
-    epochs = lm_epochs or passes - FINE_TUNE.frozen_epochs
+    epochs = lm_epochs or (passes - chosen.fit_lm.frozen_epochs if chosen is CPU else chosen.fit_lm.epochs)
     times = 1 if not folds else 2 if strategy == "features" else folds + 1
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
-    note(_plan(data, train, held_out, n_tokens, epochs, times, base, find_device(device)))
-    reading: dict[str, Any] = {"base": base, "epochs": epochs, "seed": seed, "device": device, "source": data.source}
+    reads = replace(chosen.fit_lm, epochs=epochs)
+    note(_plan(data, train, held_out, n_tokens, reads, times, base, find_device(device)))
+    reading: dict[str, Any] = {"base": base, "recipe": reads, "seed": seed, "device": device, "source": data.source}
     options: dict[str, Any] = {
-        "recipe": override(CLASSIFY, class_weights=class_weights), "strategy": strategy, "with_baseline": with_baseline,
-        "seed": seed, "device": device,
+        "recipe": override(chosen.fit_classifier, class_weights=class_weights), "strategy": strategy,
+        "with_baseline": with_baseline, "seed": seed, "device": device,
     }  # fmt: skip
     report: dict[str, Any] = {
         "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],
@@ -150,13 +159,13 @@ def fit(
 
 
 def _plan(
-    data: TextTable, train: TextTable, held_out: str, n_tokens: int, epochs: int, times: int, base: LanguageModel,
-    device: torch.device,
+    data: TextTable, train: TextTable, held_out: str, n_tokens: int, reads: LanguageModelRecipe, times: int,
+    base: LanguageModel, device: torch.device,
 ) -> str:  # fmt: skip
     """What will happen, and about how long it will take here."""
-    epochs += FINE_TUNE.frozen_epochs
+    epochs = reads.frozen_epochs + reads.epochs
     passes = times * (epochs + 0.5) * len(base.weights)  # half a pass for the classifier, which only reads
-    minutes = n_tokens * passes / _tokens_per_second(base, device) / 60
+    minutes = n_tokens * passes / _tokens_per_second(base, reads, device) / 60
     shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
     unlabelled = len(train) - len(train.labelled())
     skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
@@ -168,11 +177,11 @@ def _plan(
     )
 
 
-def _tokens_per_second(base: LanguageModel, device: torch.device) -> float:
+def _tokens_per_second(base: LanguageModel, recipe: LanguageModelRecipe, device: torch.device) -> float:
     """Time a training step's matrix products on this machine."""
     net = base.net(next(iter(base.weights))).to(device).train()
     net.mixed_precision = fast_bfloat16(device)
-    ids = torch.randint(len(base.vocabulary), (FINE_TUNE.batch_size, FINE_TUNE.window), device=device)
+    ids = torch.randint(len(base.vocabulary), (recipe.batch_size, recipe.window), device=device)
     seconds = []
     for _ in range(3):
         started = time.monotonic()

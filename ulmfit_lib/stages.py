@@ -15,7 +15,7 @@ from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.models.architecture import Architecture, Dropouts, Weights
+from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.classifier import Features, TextClassifier, head_weights, pool_documents
@@ -25,13 +25,10 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import ClassifierNet
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+from ulmfit_lib.training.recipes import CPU
 
 PRETRAIN = LanguageModelRecipe()
-FINE_TUNE = LanguageModelRecipe(
-    frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular", betas=(0.8, 0.99),
-    dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1), patience=2,
-)  # fmt: skip
-CLASSIFY = ClassifierRecipe()
+FINE_TUNE, CLASSIFY = CPU.fit_lm, CPU.fit_classifier
 STRATEGIES = ("fine-tune", "features")
 Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps

@@ -22,8 +22,10 @@ from ulmfit_lib.cli.shared import (
     Overwrite,
     Quiet,
     Rate,
+    RecipeName,
     Restart,
     Seed,
+    Settings,
     Strategy,
     Text,
     app,
@@ -46,7 +48,9 @@ def fit_classifier_command(
     lm: Annotated[str, typer.Option(help="Language model: a folder (see fit-lm) or a name (see `models`).")],
     out: Out,
     direction: Direction = None,
-    strategy: Strategy = "fine-tune",
+    recipe: RecipeName = None,
+    settings: Settings = [],  # noqa: B006 (typer needs a list here)
+    strategy: Strategy = None,
     epochs: Epochs = None,
     lr: Rate = None,
     class_weights: ClassWeights = None,
@@ -63,11 +67,15 @@ def fit_classifier_command(
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import fit_classifier
+    from ulmfit_lib.training.recipes import find_recipe, with_settings
 
+    chosen = find_recipe(recipe or "cpu")
+    changed = with_settings(chosen.fit_classifier, settings)
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     say_skipped(table)
     classifier = fit_classifier(
-        table, lm=LanguageModel.from_pretrained(lm), direction=direction, strategy=strategy, epochs=epochs, lr=lr,
+        table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
+        strategy=strategy or (chosen.strategy if recipe else "fine-tune"), epochs=epochs, lr=lr,
         class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
     )  # fmt: skip
     classifier.save(out, overwrite=overwrite)
@@ -83,7 +91,8 @@ def fit_command(
     out: Out,
     base: Base = "auto",
     direction: Direction = None,
-    strategy: Strategy = "features",
+    recipe: RecipeName = "cpu",
+    strategy: Strategy = None,
     test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows that is held out.")] = 0.2,
     folds: Annotated[int | None, typer.Option(min=2, help="Hold out each of so many parts in turn instead.")] = None,
     lm_epochs: Epochs = None,
@@ -110,8 +119,8 @@ def fit_command(
 
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     classifier = fit(
-        table, base=base, direction=direction, strategy=strategy, test_fraction=test_fraction, folds=folds,
-        lm_epochs=lm_epochs, class_weights=class_weights, with_baseline=with_baseline == "yes",
+        table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy, test_fraction=test_fraction,
+        folds=folds, lm_epochs=lm_epochs, class_weights=class_weights, with_baseline=with_baseline == "yes",
         transductive=transductive, seed=seed, device=device, checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     classifier.save(out, overwrite=overwrite)

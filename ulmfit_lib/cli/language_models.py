@@ -21,8 +21,10 @@ from ulmfit_lib.cli.shared import (
     Overwrite,
     Quiet,
     Rate,
+    RecipeName,
     Restart,
     Seed,
+    Settings,
     Text,
     app,
     checkpoint_folder,
@@ -101,6 +103,8 @@ def fit_lm_command(
     out: Out,
     base: Base = "auto",
     direction: Direction = None,
+    recipe: RecipeName = "cpu",
+    settings: Settings = [],  # noqa: B006 (typer needs a list here)
     epochs: Epochs = None,
     lr: Rate = None,
     encoding: Encoding = "utf-8",
@@ -117,14 +121,16 @@ def fit_lm_command(
     from ulmfit_lib.models.pretrained import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages import fit_lm
+    from ulmfit_lib.training.recipes import find_recipe, with_settings
 
+    changed = with_settings(find_recipe(recipe or "cpu").fit_lm, settings)
     table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter)
     say_skipped(table)
     chosen, why = load_base(base, table.texts, direction=direction, seed=seed)
     note(why)
     model = fit_lm(
-        table.texts, base=chosen, direction=direction, epochs=epochs, lr=lr, seed=seed,
-        device=device, source=table.source, checkpoint=checkpoint_folder(out, restart),
+        table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr, seed=seed, device=device,
+        source=table.source, checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     model.save(out, overwrite=overwrite)
     _finish_language_model(out, model.training)

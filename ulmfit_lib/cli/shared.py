@@ -22,7 +22,13 @@ Base = Annotated[
     str, typer.Option(help="Language model to go on from: a name (see `models`), a folder, or auto: the best embedded.")
 ]
 Direction = Annotated[str | None, typer.Option(help="forward, backward or both.")]
-Strategy = Annotated[str, typer.Option(help="fine-tune, or features: only the head learns the labels.")]
+Strategy = Annotated[
+    str | None, typer.Option(help="fine-tune, or features: only the head learns the labels; default the recipe's.")
+]
+RecipeName = Annotated[
+    str | None, typer.Option("--recipe", help="Hyperparameters: cpu (ours), paper, scripts, fastai or multifit.")
+]
+Settings = Annotated[list[str], typer.Option("--set", help="One value of the recipe, such as batch_size=32.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the default.")]
 Rate = Annotated[float | None, typer.Option("--lr", min=1e-8, help="Learning rate, instead of the default.")]
 ClassWeights = Annotated[str | None, typer.Option(help="balanced: weigh each class by its rarity.")]

@@ -1,7 +1,7 @@
 """How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,29 @@ from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.training.learner import History, Row, build_learner
-from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, slanted_triangular
+from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing, slanted_triangular
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
 CHOOSING_ROWS = 5000  # rows that the choice of C looks at
+
+
+@dataclass(frozen=True)
+class ClassifierPhase:
+    """One step of gradual unfreezing.
+
+    Attributes:
+        groups: how many train, from the top; the head is one of them.
+        epochs: how long.
+        share: of the recipe's rate.
+        cut_frac: share of the steps in which the slanted triangle rises.
+        ratio: its highest rate over its lowest.
+    """
+
+    groups: int
+    epochs: int = 1
+    share: float = 1.0
+    cut_frac: float = 0.1
+    ratio: float = 32
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,12 @@ class ClassifierRecipe:
         head_dropout: before each linear layer of the head.
         head_epochs: epochs of a head with a hidden layer on the frozen encoder; a linear one is solved exactly.
         phase_epochs: epochs of each phase of gradual unfreezing, in which one more group joins.
+        phases: of unfreezing, instead.
         epochs: epochs with all groups, at the end.
+        last_share: the rate of those, as a share of ``lr``.
+        schedule: of each phase: ``slanted-triangular`` or ``one-cycle``.
+        cut_frac: share of the steps in which the slanted triangle rises.
+        ratio: its highest rate over its lowest.
         lr: the highest group's maximal rate.
         decay: each lower group's rate is the next one's divided by this (ULMFiT 3.2).
         batch_size: texts per step, at most.
@@ -51,7 +75,12 @@ class ClassifierRecipe:
     head_dropout: float = 0.1
     head_epochs: int = 30
     phase_epochs: int = 1
+    phases: tuple[ClassifierPhase, ...] = ()
     epochs: int = 2
+    last_share: float = 1.0
+    schedule: str = "slanted-triangular"
+    cut_frac: float = 0.1
+    ratio: float = 32
     lr: float = 2e-3
     decay: float = 2.6
     batch_size: int = 32
@@ -168,7 +197,6 @@ def fine_tune(
     torch.manual_seed(seed)
     net.mixed_precision = fast_bfloat16(device)
     n_groups = len(net.layer_groups())
-    phases = [(group, recipe.phase_epochs) for group in gradual_unfreezing(n_groups)[1:]] + [(0, recipe.epochs)]
     counts = np.bincount(targets)
     weights = torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32, device=device)
 
@@ -181,22 +209,35 @@ def fine_tune(
 
     nothing = documents.select([]), targets[:0]
     rows: list[Row] = []
-    for number, (first_group, epochs) in enumerate(phases):
-        if not epochs:
+    for number, phase in enumerate(unfreezing(recipe, n_groups)):
+        if not phase.epochs:
             continue
+        first_group = n_groups - phase.groups
         history = History(f"{description}, {n_groups - first_group} of {n_groups} groups", keep_best=False)
         learner = build_learner(
             net, batches((documents, targets), seed + number), batches(valid or nothing, 0), loss=loss,
-            groups=ClassifierNet.layer_groups, lrs=discriminative_lrs(recipe.lr, n_groups, decay=recipe.decay),
-            schedule=slanted_triangular, device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
+            groups=ClassifierNet.layer_groups,
+            lrs=discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
+            schedule=find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
+            device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
             clip=recipe.clip, callbacks=[history],
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(first_group)
-        learner.fit(epochs)
+        learner.fit(phase.epochs)
         rows += [{**row, "epoch": len(rows) + 1 + i} for i, row in enumerate(history.rows)]
     net.mixed_precision = False
     return rows
+
+
+def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]:
+    """What trains when, after the head has learnt on the frozen encoder (ULMFiT, section 3.3)."""
+    last = ClassifierPhase(n_groups, recipe.epochs, recipe.last_share, recipe.cut_frac, recipe.ratio)
+    if recipe.phases:
+        return [*(replace(phase, groups=min(phase.groups, n_groups)) for phase in recipe.phases), last]
+    firsts = gradual_unfreezing(n_groups)[1:]
+    shape = {"cut_frac": recipe.cut_frac, "ratio": recipe.ratio}
+    return [*(ClassifierPhase(n_groups - first, recipe.phase_epochs, **shape) for first in firsts), last]
 
 
 def _solve(features: Any, targets: Any, strength: float, recipe: ClassifierRecipe) -> Any:

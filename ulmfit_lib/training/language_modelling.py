@@ -18,9 +18,7 @@ from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpointer
 from ulmfit_lib.training.learner import History, Row, build_learner
 from ulmfit_lib.training.losses import SampledSoftmax
-from ulmfit_lib.training.schedules import Schedule, discriminative_lrs, one_cycle, slanted_triangular
-
-SCHEDULES: dict[str, Schedule] = {"slanted-triangular": slanted_triangular, "one-cycle": one_cycle}
+from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,13 @@ class LanguageModelRecipe:
         epochs: epochs with all groups training.
         lr: the top layer's maximal rate.
         decay: each lower layer's rate is the next one's divided by this (ULMFiT 3.2); 1 for one rate.
+        layer_shares: each LSTM layer's rate as a share of ``lr`` instead, lowest first; the last ones count where there
+            are fewer layers.
         tied_share: the rate of the tied embedding and decoder, as a share of ``lr``: it is the lowest and the highest
             group at once, and the paper's authors give it half in their scripts.
         schedule: ``slanted-triangular`` or ``one-cycle``.
+        cut_frac: share of the steps in which the slanted triangle rises.
+        ratio: its highest rate over its lowest.
         batch_size: rows of the token stream.
         window: tokens per row and step (BPTT).
         samples: words in the sampled softmax; 0 uses the whole vocabulary.
@@ -49,8 +51,11 @@ class LanguageModelRecipe:
     epochs: int = 1
     lr: float = 3e-3
     decay: float = 1.0
+    layer_shares: tuple[float, ...] = ()
     tied_share: float = 1.0
     schedule: str = "one-cycle"
+    cut_frac: float = 0.1
+    ratio: float = 32
     batch_size: int = 80
     window: int = 64
     samples: int = 2048
@@ -63,12 +68,11 @@ class LanguageModelRecipe:
 
 @dataclass(frozen=True)
 class Phase:
-    """One call of ``fit``: which groups train, how long, and how fast."""
+    """One call of ``fit``: which groups train, and how long."""
 
     name: str
     frozen_groups: int
     epochs: int
-    lr: float
 
 
 def train_language_model(
@@ -103,8 +107,8 @@ def train_language_model(
     counts = train.counts(len(net.bias))
     last = len(net.layer_groups()) - 1
     phases = [
-        Phase("last group", last, recipe.frozen_epochs, recipe.lr),
-        Phase("all groups", 0, recipe.epochs, recipe.lr),
+        Phase("last group", last, recipe.frozen_epochs),
+        Phase("all groups", 0, recipe.epochs),
     ]
     rows: list[Row] = []
     key = run_key(net, train, recipe, seed)
@@ -122,8 +126,8 @@ def train_language_model(
             LanguageModelStream(valid, batch_size=recipe.batch_size, window=recipe.window, shuffle=False),
             loss=SampledSoftmax(net, counts, samples=recipe.samples),
             groups=LanguageModelNet.layer_groups,
-            lrs=[*discriminative_lrs(phase.lr, last, decay=recipe.decay), phase.lr * recipe.tied_share],
-            schedule=SCHEDULES[recipe.schedule],
+            lrs=[*layer_lrs(recipe, last), recipe.lr * recipe.tied_share],
+            schedule=find_schedule(recipe.schedule, cut_frac=recipe.cut_frac, ratio=recipe.ratio),
             device=device,
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
@@ -140,6 +144,14 @@ def train_language_model(
     net.mixed_precision = False
     net.reset()
     return rows
+
+
+def layer_lrs(recipe: LanguageModelRecipe, n_layers: int) -> list[float]:
+    """The maximal rate of each LSTM layer, lowest first."""
+    if not recipe.layer_shares:
+        return discriminative_lrs(recipe.lr, n_layers, decay=recipe.decay)
+    missing = max(0, n_layers - len(recipe.layer_shares))
+    return [recipe.lr * share for share in (*[recipe.layer_shares[0]] * missing, *recipe.layer_shares[-n_layers:])]
 
 
 def run_key(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe, seed: int) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 Schedule = Callable[[float], float]
 
@@ -27,6 +28,13 @@ def one_cycle(progress: float, *, warmup: float = 0.25, start: float = 0.04, end
     if progress < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
     return end + (1 - end) * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
+
+
+def find_schedule(name: str, *, cut_frac: float = 0.1, ratio: float = 32) -> Schedule:
+    """``slanted-triangular``, of this cut and ratio, or ``one-cycle``."""
+    if name == "slanted-triangular":
+        return partial(slanted_triangular, cut_frac=cut_frac, ratio=ratio)
+    return {"one-cycle": one_cycle}[name]
 
 
 def discriminative_lrs(lr: float, n_groups: int, *, decay: float = 2.6) -> list[float]:

@@ -1,0 +1,124 @@
+"""Ways to do stages 2 and 3, by name: hyperparameters as others published them, and our own for two cores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.models.architecture import Dropouts
+from ulmfit_lib.training.classifying import ClassifierPhase, ClassifierRecipe
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe
+
+AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, ClassifierRecipe)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stage 2, stage 3, and whether stage 3 trains the encoder.
+
+    Attributes:
+        fit_lm: of the language model on the user's texts.
+        fit_classifier: of the classifier.
+        strategy: ``features`` or ``fine-tune``.
+    """
+
+    fit_lm: LanguageModelRecipe
+    fit_classifier: ClassifierRecipe
+    strategy: str = "fine-tune"
+
+
+# Ours: one pass and more over few texts, and a linear head on all layers of a frozen encoder.
+CPU = Recipe(
+    LanguageModelRecipe(
+        frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular",
+        betas=(0.8, 0.99), dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1), patience=2,
+    ),
+    ClassifierRecipe(),
+    strategy="features",
+)  # fmt: skip
+
+# Howard & Ruder 2018, section 4.1; epochs, which they tuned for each set, are ours.
+PAPER_DROPOUTS = Dropouts(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5)
+PAPER = Recipe(
+    LanguageModelRecipe(
+        epochs=15, lr=4e-3, decay=2.6, schedule="slanted-triangular", batch_size=64, window=70, betas=(0.7, 0.99),
+        dropouts=PAPER_DROPOUTS, patience=3,
+    ),
+    ClassifierRecipe(
+        pooling="concat", head_hidden=50, head_epochs=1, phase_epochs=1, epochs=5, lr=1e-2, batch_size=64,
+        betas=(0.7, 0.99), dropouts=PAPER_DROPOUTS,
+    ),
+)  # fmt: skip
+
+# The scripts that the paper's authors published: other rates, momenta, dropouts, and slants of the triangle.
+SCRIPTS = Recipe(
+    LanguageModelRecipe(
+        frozen_epochs=1, epochs=15, lr=4e-3, layer_shares=(1 / 6, 1 / 3, 1.0), tied_share=0.5,
+        schedule="slanted-triangular", batch_size=52, window=70, betas=(0.8, 0.99), clip=0.3,
+        dropouts=Dropouts(input=0.25, output=0.1, weight=0.2, embedding=0.02, hidden=0.15), patience=3,
+    ),
+    ClassifierRecipe(
+        pooling="concat", head_hidden=50, head_dropout=0.1, head_epochs=1, epochs=10, lr=1e-2, batch_size=48,
+        phases=(ClassifierPhase(2, cut_frac=1 / 3, ratio=8),), cut_frac=1 / 8, ratio=8, betas=(0.8, 0.99), clip=25.0,
+        dropouts=Dropouts(input=0.4, output=0.4, weight=0.5, embedding=0.05, hidden=0.3),
+    ),
+)  # fmt: skip
+
+# fastai's text tutorial: one-cycle, and rates that fall as more groups join.
+FASTAI = Recipe(
+    LanguageModelRecipe(
+        frozen_epochs=1, epochs=10, lr=2e-3, batch_size=64, window=72, betas=(0.8, 0.99), weight_decay=0.1,
+        dropouts=Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15),
+    ),
+    ClassifierRecipe(
+        pooling="concat", head_hidden=50, head_epochs=1, lr=2e-2, schedule="one-cycle", betas=(0.8, 0.99), epochs=2,
+        phases=(ClassifierPhase(2, share=0.5), ClassifierPhase(3, share=0.25)), last_share=0.05, batch_size=64,
+        dropouts=Dropouts(output=0.4, input=0.4, weight=0.5, embedding=0.05, hidden=0.3), clip=0.0,
+    ),
+)  # fmt: skip
+
+# Eisenschlos et al. 2019: one-cycle, all layers at once, smoothed labels; on a base of 15,000 subwords.
+MULTIFIT = Recipe(
+    LanguageModelRecipe(
+        epochs=20, lr=4e-3, batch_size=50, window=70, betas=(0.8, 0.99), weight_decay=0.01,
+        dropouts=Dropouts(), clip=0.0,
+    ),
+    ClassifierRecipe(
+        pooling="concat", head_hidden=50, head_epochs=1, phase_epochs=0, epochs=8, lr=5e-3, schedule="one-cycle",
+        betas=(0.8, 0.99), label_smoothing=0.1, dropouts=Dropouts(), clip=0.0,
+    ),
+)  # fmt: skip
+
+RECIPES = {"cpu": CPU, "paper": PAPER, "scripts": SCRIPTS, "fastai": FASTAI, "multifit": MULTIFIT}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise OptionError(f"recipe {name!r}; known are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def with_settings(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
+    """The recipe with single values changed, each given as ``name=value``.
+
+    Raises:
+        OptionError: not of that form, no such number, or no value of that kind.
+    """
+    known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    numbers = {name: value for name, value in known.items() if type(value) in (int, float)}
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in numbers:
+            raise OptionError(f"--set {setting}: give one of {', '.join(numbers)}, as in --set batch_size=32")
+        try:
+            changes[name] = type(numbers[name])(value)
+        except ValueError as error:
+            kind = "a whole number" if isinstance(numbers[name], int) else "a number"
+            raise OptionError(f"--set {setting}: {value!r} is not {kind}") from error
+    return replace(recipe, **changes)
