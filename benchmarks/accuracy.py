@@ -2,17 +2,20 @@
 
     python benchmarks/accuracy.py train.csv test.csv --text review --label sentiment [--seed 42] [--json]
 
-All three learn from the same labelled rows of train.csv; its rows without a label feed the language model only.
+All three learn from the same labelled rows of train.csv; its rows without a label feed the language model only. Test
+rows that are copies or near copies of any training row are left out.
 """
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 
 from conditions import conditions
 
-from ulmfit_lib import fit, read_csv
+from ulmfit_lib import TextTable, fit, read_csv
+from ulmfit_lib.data.near_copies import near_copies
 
 
 def main() -> None:
@@ -27,7 +30,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)
+    train, whole = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)
+    test = without_copies(whole, train)
     started = time.monotonic()
     classifier = fit(train, base=arguments.base, strategy=arguments.strategy, seed=arguments.seed)
     fitted = time.monotonic()
@@ -37,6 +41,7 @@ def main() -> None:
         "labelled": len(train.labelled()),
         "unlabelled": len(train) - len(train.labelled()),
         "test_rows": scores["delivered"].n,
+        "test_rows_left_out_as_copies": len(whole) - len(test),
         "base": classifier.training["report"]["base"],
         "base_has_read": classifier.training["report"]["base_has_read"],
         "strategy": arguments.strategy,
@@ -46,6 +51,7 @@ def main() -> None:
         "language_model_perplexity": classifier.training["stages"][-2]["validation"]["perplexity"],
         "fit_seconds": round(fitted - started),
         "evaluate_seconds": round(time.monotonic() - fitted),
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         **conditions(),
     }
     if arguments.json:
@@ -54,6 +60,14 @@ def main() -> None:
         for part, s in scores.items():
             print(f"{part:10} {100 * s.accuracy:.1f} % of {s.n} ({100 * s.low:.1f} to {100 * s.high:.1f})")
         print(f"fitted in {result['fit_seconds']} seconds")
+
+
+def without_copies(test: TextTable, train: TextTable) -> TextTable:
+    """Those test rows that no training row is like."""
+    n = len(train)
+    groups = near_copies([*train.texts, *test.texts], range(n, n + len(test)))
+    read = set(groups[:n].tolist())
+    return test.select([i for i in range(len(test)) if groups[n + i] not in read])
 
 
 if __name__ == "__main__":
