@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import pandas as pd
 import pytest
@@ -36,6 +38,15 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     assert code == 0 and report["held_out_rows"] == 10 and "about" in stderr
     assert report["base"].endswith("as asked for") and len(report["base_has_read"]) == 1
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
+
+
+def test_ctrl_c_says_how_to_go_on(ulmfit, models, write_csv, fruit, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("ulmfit_lib.stages._train", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "lm"
+    code, _, stderr = ulmfit("fit-lm", data, *REVIEW, "--base", models / "lm", "--out", out)
+    assert code == 130 and "Stopped." in stderr and "Traceback" not in stderr and not out.exists()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_pretrain_reads_several_files(ulmfit, write_csv, reviews, tmp_path):

@@ -52,7 +52,8 @@ def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_
     ulmfit = scores["ulmfit"]
     start = f"On {ulmfit.n} held-out rows, ULMFiT is right for {shown('ulmfit')}"
     if "baseline" not in scores:
-        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %."
+        doubt = " That is not clearly worse." if ulmfit.low <= majority else ""
+        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %.{doubt}"
     start += f", {BASELINE_NAME} for {shown('baseline')}, both weighed together for {shown('delivered')}"
     start += f", always the commonest label for {100 * majority:.1f} %. "
     ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
@@ -64,4 +65,6 @@ def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_
         chance = binomtest(min(ahead, behind), ahead + behind).pvalue
         doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
         verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"
+    if scores["delivered"].low <= majority:
+        verdict += "; it is not clearly better than always the commonest label"
     return start + verdict + "."

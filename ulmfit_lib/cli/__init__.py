@@ -1,5 +1,6 @@
 """The command line: each command parses, calls one function, reports. Results to stdout, progress to stderr."""
 
+import signal
 import sys
 
 from ulmfit_lib.cli import language_models, classifiers, catalogue  # isort: skip  (the order of --help)
@@ -10,9 +11,23 @@ __all__ = ["app", "catalogue", "classifiers", "language_models", "main"]
 
 
 def main() -> None:
-    """Run the command line; errors made on purpose become one sentence and exit code 2."""
+    """Run the command line; errors made on purpose become one sentence and exit code 2, Ctrl-C one and 130."""
+    before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
+    except _Interrupted:
+        print("\nStopped. If it was training, the same command goes on from the last checkpoint.", file=sys.stderr)
+        sys.exit(130)
     except UlmfitError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C; not KeyboardInterrupt, for which the libraries in between have answers of their own."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +13,7 @@ import numpy.typing as npt
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.data.workers import worker_count, worker_pool
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.files import cache_folder, new_folder
 from ulmfit_lib.progress import bar
@@ -195,10 +193,9 @@ def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Tok
     source = iter(texts)
     chunks = iter(lambda: list(islice(source, CHUNK)), [])
     characters = sum(map(len, texts))
-    workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     with bar(total=len(texts), description="tokenising", unit="text") as progress:
-        if workers > 1 and characters > PARALLEL_FROM:
-            with multiprocessing.get_context("fork").Pool(workers) as pool:
+        if worker_count() > 1 and characters > PARALLEL_FROM:
+            with worker_pool() as pool:
                 for chunk in pool.imap(_tokenize_chunk, chunks):
                     yield chunk
                     progress.update(len(chunk.lengths))

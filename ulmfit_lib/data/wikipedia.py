@@ -2,10 +2,7 @@
 
 import bz2
 import hashlib
-import multiprocessing
-import os
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,6 +14,7 @@ from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag,
 from mwparserfromhell.wikicode import Wikicode
 
 from ulmfit_lib.data.stored_texts import StoredTexts
+from ulmfit_lib.data.workers import worker_count, worker_pool
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import cache_folder
 from ulmfit_lib.progress import bar
@@ -62,17 +60,16 @@ def read_dump(path: Path) -> Iterator[str]:
     Raises:
         DataError: no such file, no MediaWiki dump, or a damaged one.
     """
-    workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     pages = _pages(path)
     first = next(pages, None)
     if first is None:
         raise DataError(f"{path}: no article in this dump")
     strip = partial(plain_text, namespaces=first[1])
     sources = (source for source, _ in chain([first], pages))
-    if workers == 1:
+    if worker_count() == 1:
         yield from filter(None, map(strip, sources))
         return
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
+    with worker_pool() as pool:
         while block := list(islice(sources, 64 * CHUNK)):  # a pool left to itself reads ahead without end
             yield from filter(None, pool.imap(strip, block, chunksize=CHUNK))
 
