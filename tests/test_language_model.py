@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, fit_lm, pretrain
+from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
 from ulmfit_lib.stages import FINE_TUNE, transfer_weights
 from ulmfit_lib.training.checkpoints import Checkpointer
 
@@ -143,6 +143,22 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(reviews, tiny
         except Killed:
             kills += 1
     assert kills >= 3 and resumed == undisturbed
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_path, reviews):
+    def run(texts=reviews.texts[:60], **changed):
+        return fit_lm(texts, base=tiny_lm, direction="forward", device="cpu", checkpoint=tmp_path, **changed)
+
+    first = run(epochs=1).sha256()
+    assert run(epochs=1).sha256() == first  # it was finished already
+    for changed, said in [({"lr": 0.001}, "lr was 0.004, and is 0.001"), ({"seed": 7}, "seed was 42, and is 7"),
+                          ({"texts": reviews.texts[60:120]}, "the text was ")]:  # fmt: skip
+        with pytest.raises(TrainingError, match=f"{said}.*--restart begins anew"):
+            run(**{"epochs": 1, **changed})
+    file = next(tmp_path.rglob("*.pt"))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot be read; --restart"):
+        run(epochs=1)
 
 
 @pytest.mark.parametrize("direction", ["sideways", "backward"])

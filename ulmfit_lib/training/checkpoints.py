@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from fastai.callback.core import Callback, CancelEpochException
 
+from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.files import write_file
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 
@@ -17,15 +18,15 @@ class Checkpointer(Callback):
 
     Args:
         path: the checkpoint's file, written beside and renamed.
-        run: what the run is made of (arguments, data); a checkpoint of another run is ignored.
+        run: what the run is made of (arguments, data), by name; a checkpoint of another run is refused.
         every: seconds between two writes.
     """
 
     order = 55  # after fastai's own bookkeeping and the state's reset, before schedules read the progress
 
-    def __init__(self, path: Path, *, run: str, every: float = 60) -> None:
+    def __init__(self, path: Path, *, run: dict[str, str], every: float = 60) -> None:
         super().__init__()
-        self.path, self.run_key, self.every = path, run, every
+        self.path, self.made_of, self.every = path, run, every
         self.resumed: dict[str, Any] | None = None
 
     def before_fit(self) -> None:
@@ -71,7 +72,7 @@ class Checkpointer(Callback):
         buffer = io.BytesIO()
         torch.save(
             {
-                "run": self.run_key, "epoch": epoch, "batch": batch, "model": model.state_dict(),
+                "run": self.made_of, "epoch": epoch, "batch": batch, "model": model.state_dict(),
                 "optimizer": self.learn.opt.opt.state_dict(), "state": model.state, "rng": torch.get_rng_state(),
                 "history": self.learn.history.snapshot(),
             },
@@ -83,5 +84,14 @@ class Checkpointer(Callback):
     def _load(self) -> dict[str, Any] | None:
         if not self.path.is_file():
             return None
-        found: dict[str, Any] = torch.load(self.path, weights_only=True)
-        return found if found["run"] == self.run_key else None
+        anew = f"--restart begins anew, or delete {self.path.parent}"
+        try:
+            found: dict[str, Any] = torch.load(self.path, weights_only=True)
+            before: dict[str, str] = found["run"]
+            other = [name for name in self.made_of if before[name] != self.made_of[name]]
+        except Exception as error:  # torch names no set of errors for damaged files
+            raise TrainingError(f"{self.path}: this checkpoint cannot be read; {anew}") from error
+        if other:
+            shown = ", ".join(f"{name} was {before[name]}, and is {self.made_of[name]}" for name in other[:3])
+            raise TrainingError(f"{self.path} is of a run with other settings ({shown}): give the same ones, or {anew}")
+        return found

@@ -111,7 +111,7 @@ def train_language_model(
         Phase("all groups", 0, recipe.epochs),
     ]
     rows: list[Row] = []
-    key = run_key(net, train, recipe, seed)
+    made_of = run_facts(net, train, recipe, seed)
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):
         if not phase.epochs:
@@ -119,7 +119,7 @@ def train_language_model(
         history = History(f"{description}, {phase.name}", patience=recipe.patience)
         callbacks: list[Any] = [history]
         if checkpoint:
-            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=key, every=checkpoint_every))
+            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=made_of, every=checkpoint_every))
         learner = build_learner(
             net,
             LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window, seed=seed + number),
@@ -154,10 +154,10 @@ def layer_lrs(recipe: LanguageModelRecipe, n_layers: int) -> list[float]:
     return [recipe.lr * share for share in (*[recipe.layer_shares[0]] * missing, *recipe.layer_shares[-n_layers:])]
 
 
-def run_key(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe, seed: int) -> str:
-    """What tells one training run from another: where it starts, the data, the hyperparameters, the seed."""
-    digest = hashlib.sha256(json.dumps([asdict(recipe), seed], sort_keys=True).encode())
+def run_facts(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe, seed: int) -> dict[str, str]:
+    """What tells one training run from another, by name: hyperparameters, seed, data, and where it starts."""
+    digest = hashlib.sha256()
     for parameter in net.parameters():
         digest.update(parameter.detach().cpu().numpy().tobytes())
-    digest.update(train.fingerprint().encode())
-    return digest.hexdigest()
+    facts = {name: json.dumps(value) for name, value in {**asdict(recipe), "seed": seed}.items()}
+    return {**facts, "the text": train.fingerprint()[:12], "the model to start from": digest.hexdigest()[:12]}
