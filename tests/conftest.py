@@ -92,3 +92,34 @@ def ulmfit(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def killed_often(monkeypatch):
+    """Run something that is killed every few batches, again and again; returns how often, and what came at the end."""
+    from ulmfit_lib.training.checkpoints import Checkpointer
+
+    class Killed(BaseException):
+        pass
+
+    save, batches = Checkpointer._save, 0
+
+    def count(self):
+        nonlocal batches
+        if self.learn.training:
+            batches += 1
+            if batches % 11 == 7:
+                save(self, self.learn.epoch, self.learn.dls.train.position)
+            if batches % 11 == 10:
+                raise Killed  # three batches after the last checkpoint
+
+    def run(job):
+        monkeypatch.setattr(Checkpointer, "after_batch", count)
+        for kills in range(100):
+            try:
+                return kills, job()
+            except Killed:
+                pass
+        raise AssertionError("it never came to its end")
+
+    return run

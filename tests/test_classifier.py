@@ -5,8 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from ulmfit_lib import DataError, Dropouts, OptionError, TextClassifier, TextTable, fit, fit_classifier, fit_lm
+from ulmfit_lib import (
+    ClassifierRecipe,
+    DataError,
+    Dropouts,
+    OptionError,
+    TextClassifier,
+    TextTable,
+    fit,
+    fit_classifier,
+    fit_lm,
+)
 from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
 from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
 from ulmfit_lib.stages import CLASSIFY
@@ -103,6 +114,22 @@ def test_the_rebuilt_baseline_is_scikit_learns(fruit):
     assert TfidfBaseline.fit(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(
         1
     ).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_fine_tuning_that_was_stopped_ends_with_the_weights_of_an_undisturbed_run(
+    tiny_lm, fruit, tmp_path, killed_often, hidden
+):
+    def run(checkpoint):
+        recipe = ClassifierRecipe(head_hidden=hidden, phase_epochs=1, epochs=3, batch_size=8)
+        options = {"recipe": recipe, "direction": "forward", "device": "cpu", "checkpoint": checkpoint}
+        classifier = fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", **options)
+        return {**classifier.weights["forward"], **classifier.heads["forward"]}
+
+    undisturbed = run(None)
+    kills, resumed = killed_often(lambda: run(tmp_path / "checkpoints"))
+    different = [name for name, tensor in resumed.items() if not torch.equal(tensor, undisturbed[name])]
+    assert kills >= 2 and not different
 
 
 def test_the_blend_prefers_the_part_that_is_right():

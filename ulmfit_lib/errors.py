@@ -4,6 +4,13 @@
 class UlmfitError(Exception):
     """Base of every error that this library raises on purpose; the command line prints its message and exits 2."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message  # fastai writes remarks of its own into what comes out of a callback
+
 
 class DataError(UlmfitError):
     """The texts or labels cannot be used: the message names the file, the row or the column, and the way out."""

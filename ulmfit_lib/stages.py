@@ -176,6 +176,7 @@ def fit_classifier(
     features: Features | None = None,
     seed: int = 42,
     device: str = "auto",
+    checkpoint: Path | None = None,
 ) -> TextClassifier:
     """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
 
@@ -196,6 +197,7 @@ def fit_classifier(
         features: what ``read_features`` gives for the labelled texts, where that is known.
         seed: of order, dropout and folds.
         device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: a folder for checkpoints of fine-tuning; a run that was stopped goes on from there.
 
     Raises:
         DataError: labels that cannot be learnt from.
@@ -239,6 +241,7 @@ def fit_classifier(
                 net, turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,
                 seed=seed, device=chosen_device, description=f"classifier {way}",
                 valid=(turned(held_out[0]), held_out[1]) if held_out else None,
+                checkpoint=checkpoint / way if checkpoint else None,
             )  # fmt: skip
             weights[way] = read_weights(encoder)
         heads[way] = head_weights(head)

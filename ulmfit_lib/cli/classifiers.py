@@ -58,6 +58,7 @@ def fit_classifier_command(
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
+    restart: Restart = False,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -77,8 +78,10 @@ def fit_classifier_command(
         table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
         strategy=strategy or (chosen.strategy if recipe else "fine-tune"), epochs=epochs, lr=lr,
         class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
+        checkpoint=checkpoint_folder(out, restart),
     )  # fmt: skip
     classifier.save(out, overwrite=overwrite)
+    forget_checkpoints(out)
     print(f"classifier of {len(classifier.classes)} classes, from {len(table.labelled())} labelled texts")
     print(f"saved in {out}")
 

@@ -1,16 +1,33 @@
 """Training that was stopped goes on where it was: weights, optimiser, state, random numbers, place in the data."""
 
+import hashlib
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from fastai.callback.core import Callback, CancelEpochException
+from torch import nn
 
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.files import write_file
-from ulmfit_lib.models.awd_lstm import LanguageModelNet
+
+
+def run_facts(net: nn.Module, settings: dict[str, Any], data: str) -> dict[str, str]:
+    """What tells one training run from another, by name.
+
+    Args:
+        net: where it starts.
+        settings: hyperparameters and seed.
+        data: a hash of what it learns from.
+    """
+    digest = hashlib.sha256()
+    for parameter in net.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    facts = {name: json.dumps(value) for name, value in settings.items()}
+    return {**facts, "the text": data[:12], "the model to start from": digest.hexdigest()[:12]}
 
 
 class Checkpointer(Callback):
@@ -68,7 +85,7 @@ class Checkpointer(Callback):
             self._save(self.learn.epoch + 1, 0)
 
     def _save(self, epoch: int, batch: int) -> None:
-        model: LanguageModelNet = self.learn.model
+        model = self.learn.model
         buffer = io.BytesIO()
         torch.save(
             {

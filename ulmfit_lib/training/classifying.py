@@ -1,7 +1,9 @@
 """How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from ulmfit_lib.evaluation.baseline import folds, logistic_regression
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
+from ulmfit_lib.training.checkpoints import Checkpointer, run_facts
 from ulmfit_lib.training.learner import History, Row, build_learner
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing, slanted_triangular
 
@@ -96,14 +99,17 @@ class ClassifierRecipe:
 class ClassifierBatches:
     """Length-sorted batches of texts with their targets, in a new order each epoch.
 
-    Iterating yields ``(ids, lengths, targets)``: (batch, time), (batch,), (batch,), all int64.
+    Iterating yields ``(ids, lengths, targets)``: (batch, time), (batch,), (batch,), all int64. The order depends on
+    ``seed`` and ``epoch`` alone, ``start`` skips batches, ``position`` counts those of this epoch so far: a resumed run
+    sees what an undisturbed one would.
     """
 
     def __init__(
         self, documents: Documents, targets: npt.NDArray[np.int64], *, recipe: ClassifierRecipe, pad_id: int, seed: int
     ) -> None:
         self.documents, self.targets, self.recipe = documents, torch.from_numpy(targets), recipe
-        self.pad_id, self.seed, self.epoch = pad_id, seed, 0
+        self.pad_id, self.seed = pad_id, seed
+        self.epoch = self.start = self.position = 0
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> "ClassifierBatches":
@@ -124,8 +130,9 @@ class ClassifierBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         batches = self._batches() if len(self.documents) else []
+        first, self.start = self.start, 0
         self.epoch += 1
-        for batch in batches:
+        for self.position, batch in enumerate(batches[first:], start=first + 1):
             targets = self.targets[torch.from_numpy(batch.indices)]
             yield batch.ids.to(self.device), batch.lengths.to(self.device), targets.to(self.device)
 
@@ -138,6 +145,7 @@ def fit_head(
     A linear head is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
     """
     n_classes = int(targets.max()) + 1
+    torch.manual_seed(seed)
     head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
     inputs = torch.from_numpy(features)
     head.standardize(inputs)
@@ -185,11 +193,13 @@ def fine_tune(
     device: torch.device,
     description: str,
     valid: tuple[Documents, npt.NDArray[np.int64]] | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Row]:
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
 
     One more group joins in each phase, from the top layer down, every phase with its own slanted triangle and
-    discriminative rates; then all groups train together.
+    discriminative rates; then all groups train together. With a folder for checkpoints, a run that was stopped goes on
+    from there.
 
     Returns:
         One row per epoch: training and validation loss in nats.
@@ -209,18 +219,23 @@ def fine_tune(
 
     nothing = documents.select([]), targets[:0]
     rows: list[Row] = []
+    data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
+    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, data)
     for number, phase in enumerate(unfreezing(recipe, n_groups)):
         if not phase.epochs:
             continue
         first_group = n_groups - phase.groups
         history = History(f"{description}, {n_groups - first_group} of {n_groups} groups", keep_best=False)
+        callbacks: list[Any] = [history]
+        if checkpoint:
+            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=made_of))
         learner = build_learner(
             net, batches((documents, targets), seed + number), batches(valid or nothing, 0), loss=loss,
             groups=ClassifierNet.layer_groups,
             lrs=discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
             schedule=find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
             device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
-            clip=recipe.clip, callbacks=[history],
+            clip=recipe.clip, callbacks=callbacks,
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(first_group)
@@ -245,7 +260,6 @@ def _solve(features: Any, targets: Any, strength: float, recipe: ClassifierRecip
 
 
 def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: ClassifierRecipe, seed: int) -> Head:
-    torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
     size = max(2, min(recipe.batch_size, len(inputs)))
     steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
@@ -260,4 +274,5 @@ def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: Classi
         loss(head(inputs[rows]), targets[rows]).backward()
         optimizer.step()
         scheduler.step()
+    optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
     return head.eval()

@@ -1,7 +1,5 @@
 """How a language model is trained: streams, loss, phases of unfreezing, checkpoints."""
 
-import hashlib
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.training.checkpoints import Checkpointer
+from ulmfit_lib.training.checkpoints import Checkpointer, run_facts
 from ulmfit_lib.training.learner import History, Row, build_learner
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
@@ -111,7 +109,7 @@ def train_language_model(
         Phase("all groups", 0, recipe.epochs),
     ]
     rows: list[Row] = []
-    made_of = run_facts(net, train, recipe, seed)
+    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, train.fingerprint())
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):
         if not phase.epochs:
@@ -152,12 +150,3 @@ def layer_lrs(recipe: LanguageModelRecipe, n_layers: int) -> list[float]:
         return discriminative_lrs(recipe.lr, n_layers, decay=recipe.decay)
     missing = max(0, n_layers - len(recipe.layer_shares))
     return [recipe.lr * share for share in (*[recipe.layer_shares[0]] * missing, *recipe.layer_shares[-n_layers:])]
-
-
-def run_facts(net: LanguageModelNet, train: Documents, recipe: LanguageModelRecipe, seed: int) -> dict[str, str]:
-    """What tells one training run from another, by name: hyperparameters, seed, data, and where it starts."""
-    digest = hashlib.sha256()
-    for parameter in net.parameters():
-        digest.update(parameter.detach().cpu().numpy().tobytes())
-    facts = {name: json.dumps(value) for name, value in {**asdict(recipe), "seed": seed}.items()}
-    return {**facts, "the text": train.fingerprint()[:12], "the model to start from": digest.hexdigest()[:12]}

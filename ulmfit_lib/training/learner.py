@@ -61,9 +61,9 @@ class History(Callback):
         self.loss_sum = self.loss_sum + self.learn.loss.detach().float().cpu() * n
         self.n_targets += n
         if self.learn.training:
-            if not math.isfinite(float(self.learn.loss)):
+            if not math.isfinite(loss := float(self.learn.loss.detach())):
                 raise TrainingError(
-                    f"the training loss is {float(self.learn.loss)} in epoch {self.learn.epoch + 1}, "
+                    f"the training loss is {loss} in epoch {self.learn.epoch + 1}, "
                     f"batch {self.learn.iter + 1}; try a lower learning rate (--lr)"
                 )
             self.bar.set_postfix(loss=f"{float(self.loss_sum) / self.n_targets:.3f}", refresh=False)
