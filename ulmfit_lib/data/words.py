@@ -26,6 +26,7 @@ from ulmfit_lib.data.text_rules import (
     CAPITALS,
     IN_CAPITALS,
     RULE_NAMES,
+    SAME_WORD,
     SPECIAL_TOKENS,
     WITH_A_CAPITAL,
     apply_rules,
@@ -162,13 +163,19 @@ class WordTokenizer:
         starts = np.frombuffer(table.starts, np.int32)[numbers] - (ends - lengths)
         ids = np.frombuffer(table.tokens, np.int32)[np.repeat(starts, lengths) + np.arange(ends[-1])]
         whole = np.union1d(owners[self._blanks_meet(numbers, owners)], uncut).astype(np.int64)
+        special = self._special_cases_across(ids, ends)
         crossing = self._words_meet(numbers)
-        crossing[self._special_cases_across(ids, ends)] = True
+        crossing[special] = True
         cuts = np.flatnonzero(self._may_be_cut(crossing, numbers, np.isin(owners, whole), owners)) + 1
         first, last = np.append(0, cuts), np.append(cuts, len(numbers)) - 1  # pieces of each stretch between two cuts
         counts = ends[last] - ends[first] + lengths[first]
-        chosen = {int(i): self._as_text([distinct[k] for k in places[first[i] : last[i] + 1]])
-                  for i in np.unique(np.searchsorted(cuts, np.flatnonzero(crossing), side="right"))}  # fmt: skip
+        crossed = (special, np.flatnonzero(crossing))
+        certain, perhaps = (set(np.searchsorted(cuts, at, side="right").tolist()) for at in crossed)
+        chosen: dict[int, str] = {}
+        for i in perhaps:
+            text = self._as_text([distinct[k] for k in places[first[i] : last[i] + 1]])
+            if i in certain or SAME_WORD.search(replace_rep(fix_html(text))):
+                chosen[i] = text
         chosen |= {int(i): texts[text] for i, text in zip(np.searchsorted(owners[first], whole), whole, strict=True)}
         parts, done = [], 0
         order = sorted(chosen)
