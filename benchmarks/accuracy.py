@@ -6,12 +6,11 @@ All three learn from the same labelled rows of train.csv; its rows without a lab
 rows that are copies or near copies of any training row are left out.
 """
 
-import argparse
 import json
 import resource
 import time
-from pathlib import Path
 
+import two_files
 from conditions import conditions
 
 from ulmfit_lib import TextTable, fit, read_csv
@@ -19,15 +18,10 @@ from ulmfit_lib.data.near_copies import near_copies
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
-    parser.add_argument("--text", default="review")
-    parser.add_argument("--label", default="sentiment")
+    parser = two_files.parser(__doc__)
     parser.add_argument("--base", default="auto")
     parser.add_argument("--strategy", default="features")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
     train, whole = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import two_files
 from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.pair import predict_by_head
+from ulmfit_lib.pair import predict_by_heads
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN, read_features
 
 NONE = "none"
@@ -32,17 +33,12 @@ Features = npt.NDArray[np.float32]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
-    parser.add_argument("--text", default="review")
-    parser.add_argument("--label", default="sentiment")
+    parser = two_files.parser(__doc__)
     parser.add_argument("--bases", nargs="+", default=[NONE, "wiki-en-small", "reviews-en-small"])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 500, 1000])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lm-epochs", type=int, default=2, help="after the first, which trains the embedding alone")
     parser.add_argument("--cache", type=Path, default=Path("pretraining-features"))
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
     train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns).labelled()
@@ -55,11 +51,10 @@ def main() -> None:
             scores = []
             for seed in range(arguments.seeds):
                 chosen = _draw(targets, n, seed)
-                parts = [
-                    predict_by_head(pool[chosen], targets[chosen], tested, CLASSIFY, seed)
-                    for pool, tested in features
-                ]
-                scores.append(float((np.mean(parts, axis=0).argmax(1) == truth).mean()))
+                learnt, tested = ({str(way): pair[i] for way, pair in enumerate(features)} for i in (0, 1))
+                learnt = {way: pool[chosen] for way, pool in learnt.items()}
+                found = predict_by_heads(learnt, targets[chosen], tested, CLASSIFY, seed)
+                scores.append(float((found.argmax(1) == truth).mean()))
             rows.append({"base": base, "labels": n, **facts, **_summary(scores)})
             print(json.dumps(rows[-1]), file=sys.stderr)
     for n in arguments.labels:

@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline
+from ulmfit_lib.evaluation.baseline import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
-from ulmfit_lib.models.classifier import Features
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
-from ulmfit_lib.pair import predict_by_head
+from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import bar, note
-from ulmfit_lib.stages import CLASSIFY, fit_classifier, read_features
+from ulmfit_lib.stages import CLASSIFY
 
 FEWEST_ROWS = 40  # below, the curve would be noise
 DRAWS, SIZES = 5, 5
@@ -71,7 +68,6 @@ def label_budget(
     base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
     thorough: bool = False,
-    features: Features | None = None,
     draws: int = DRAWS,
     seed: int = 42,
     device: str = "auto",
@@ -87,7 +83,6 @@ def label_budget(
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         thorough: fine-tune the encoder for every point, as ``--strategy fine-tune`` does, which takes hours; else it
             reads each text once and only heads are trained.
-        features: what ``stages.read_features`` gives for the labelled rows, where that is known.
         draws: how often rows are held out and parts drawn anew.
         seed: of all that is random.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -102,12 +97,10 @@ def label_budget(
         raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
     lm, why = load_base(base, table.texts, direction=direction, seed=seed)
     note(why)
-    options: dict[str, Any] = {"direction": direction, "seed": seed, "device": device}
-    if features is None and not thorough:
-        features = read_features(
-            lm, table.texts, direction=direction, pooling=CLASSIFY.pooling, device=find_device(device)
-        )
-    place = {row: i for i, row in enumerate(table.rows)}
+    fitter = PairFitter.read(
+        table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
+        with_baseline=True, seed=seed, device=device,
+    )  # fmt: skip
     splits = [table.split(HELD_OUT, seed=seed + draw) for draw in range(draws)]
     most = min(len(train) for train, _ in splits)
     fewest = max(2 * len(table.classes), 10)
@@ -119,13 +112,9 @@ def label_budget(
             found = []
             for size in sizes:
                 part = train.select(order[:size])
-                if thorough:
-                    ulmfit = _fine_tuned(part, test, lm, options)
-                else:
-                    ulmfit = _by_heads(part, test, table.classes, features or {}, place, seed)
-                baseline = TfidfBaseline.fit(part.texts, part.targets()).predict_proba(test.texts)
+                ulmfit, baseline = fitter.predict_ulmfit(part, test), fitter.predict_baseline(part, test)
                 guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
-                found.append([table.classes[i] for i in guessed] != np.array(test.targets()))
+                found.append(np.array(part.classes)[guessed] != np.array(test.targets()))
                 progress.update(1)
             wrong.append(np.array(found))
     return LabelBudget(len(table), LearningCurve.fit(sizes, wrong, seed=seed), why)
@@ -140,21 +129,6 @@ def nested_order(labels: Sequence[str], seed: int) -> list[int]:
         keys[places] = (np.arange(len(places)) + generator.random()) / len(places)
         keys[places[:2]] -= 1
     return np.argsort(keys, kind="stable").tolist()
-
-
-def _by_heads(
-    part: TextTable, test: TextTable, classes: list[str], features: Features, place: dict[int, int], seed: int
-) -> Floats:
-    learnt, tested = ([place[row] for row in table.rows] for table in (part, test))
-    targets: npt.NDArray[np.int64] = np.array([classes.index(label) for label in part.targets()])
-    heads = [predict_by_head(way[learnt], targets, way[tested], CLASSIFY, seed) for way in features.values()]
-    return np.asarray(np.mean(heads, axis=0), np.float64)
-
-
-def _fine_tuned(part: TextTable, test: TextTable, lm: LanguageModel, options: dict[str, Any]) -> Floats:
-    classifier = fit_classifier(part, lm=lm, strategy="fine-tune", **options)
-    device = find_device(options["device"])
-    return classifier.ulmfit_proba(classifier.features(test.texts, device=device))
 
 
 def _round(number: float) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Floats
@@ -65,17 +64,15 @@ def cross_validate(
     from sklearn.model_selection import StratifiedGroupKFold
 
     table = data.labelled()
-    targets = np.array([table.classes.index(label) for label in table.targets()])
+    targets, classes = table.class_numbers(), table.classes
     if folds < 2:
         raise OptionError(f"--folds {folds}: at least 2 are needed")
     if (rarest := int(np.bincount(targets).min())) < folds:
-        label = table.classes[int(np.bincount(targets).argmin())]
+        label = classes[int(np.bincount(targets).argmin())]
         raise DataError(f"{data.source}: the label {label!r} has {rarest} rows, too few for {folds} folds")
-    places = [i for i, label in enumerate(data.labels) if label is not None]
-    groups = near_copies(data.texts, places)
-    own = groups[places]
-    unlabelled = [i for i, label in enumerate(data.labels) if label is None]
-    free = [i for i in unlabelled if groups[i] not in set(own.tolist())]
+    labelled = np.array([label is not None for label in data.labels])
+    own = data.groups[labelled]
+    free = np.flatnonzero(np.isin(data.groups, own, invert=True)).tolist()  # like no text with a label
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=options["seed"])
     fitter = None
     frozen = options["strategy"] == "features"
@@ -83,16 +80,16 @@ def cross_validate(
         lm = read(data.select(free)) if len(free) >= FEWEST_TEXTS else base
         fitter = PairFitter.read(table, lm=lm, **options)
     found: dict[str, Floats] = {}
-    for fold, (train, test) in enumerate(splitter.split(places, targets, own), start=1):
+    for fold, (train, test) in enumerate(splitter.split(own, targets, own), start=1):
         note(f"fold {fold} of {folds}")
         part, rest = table.select(train), table.select(test)
-        if np.bincount(targets[train], minlength=len(table.classes)).min() < 2:
+        if np.bincount(targets[train], minlength=len(classes)).min() < 2:
             raise DataError(
                 f"{data.source}: too many texts of one label are copies of each other for {folds} folds; take fewer"
             )
         one = fitter
         if one is None:
-            kept = np.isin(groups, own[test], invert=True)
+            kept = np.isin(data.groups, own[test], invert=True)
             lm = read(data.select(np.flatnonzero(kept).tolist()))
             one = PairFitter.read(part, lm=lm, **options)
         trial = one.fit(part, one.weigh(one.out_of_fold(part)))

@@ -54,14 +54,18 @@ class PairFitter:
         seed: int, device: str,
     ) -> "PairFitter":  # fmt: skip
         """One that knows the texts of ``table``."""
-        chosen = find_device(device)
-        features = read_features(lm, table.texts, direction=None, pooling=recipe.pooling, device=chosen)
-        places = {row: place for place, row in enumerate(table.rows)}
-        return cls(lm, recipe, strategy, with_baseline, seed, chosen, features, places)
+        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {})
+        return new.knowing(table, new.read_features(table))
+
+    def read_features(self, table: TextTable) -> Features:
+        """What the language model's frozen encoders make of a table's texts."""
+        pooling = self.recipe.pooling
+        return read_features(self.lm, table.texts, direction=None, pooling=pooling, device=self.device)
 
     def knowing(self, table: TextTable, features: Features) -> "PairFitter":
         """One that knows another table's texts, too."""
-        joined = {way: np.concatenate([vectors, features[way]]) for way, vectors in self.features.items()}
+        known = self.features
+        joined = {way: np.concatenate([known[way], new]) if known else new for way, new in features.items()}
         places = {row: len(self.places) + place for place, row in enumerate(table.rows)}
         return replace(self, features=joined, places=self.places | places)
 
@@ -81,29 +85,32 @@ class PairFitter:
 
         With ``fine-tune`` one fold alone is held out: it costs as much as the whole classifier.
         """
-        targets = np.array([table.classes.index(label) for label in table.targets()])
+        targets = table.class_numbers()
         splits = folds(targets, seed=self.seed)
         if not splits:
             return None
-        fine_tuned = self.strategy == "fine-tune"
-        if fine_tuned:
+        if self.strategy == "fine-tune":
             splits = splits[:1]
         ulmfit = np.zeros((len(table), len(table.classes)))
         baseline = ulmfit.copy()
-        features = self.known(table)
         for train, test in splits:
             part, rest = table.select(train), table.select(test)
             if self.with_baseline:
-                baseline[test] = self._baseline(part).predict_proba(rest.texts)
-            if fine_tuned:
-                trial = self._ulmfit(part)
-                ulmfit[test] = trial.ulmfit_proba(trial.features(rest.texts, device=self.device))
-            else:
-                pairs = [(vectors[train], vectors[test]) for vectors in features.values()]
-                heads = [predict_by_head(a, targets[train], b, self.recipe, self.seed) for a, b in pairs]
-                ulmfit[test] = np.mean(heads, axis=0)
+                baseline[test] = self.predict_baseline(part, rest)
+            ulmfit[test] = self.predict_ulmfit(part, rest)
         places = np.concatenate([test for _, test in splits])
         return Unseen(ulmfit[places], baseline[places] if self.with_baseline else None, targets[places])
+
+    def predict_ulmfit(self, train: TextTable, test: TextTable) -> Floats:
+        """Probabilities for ``test``, (n_texts, n_classes), from ULMFiT alone that has learnt from ``train``."""
+        if self.strategy == "fine-tune":
+            trial = self._ulmfit(train)
+            return trial.ulmfit_proba(trial.features(test.texts, device=self.device))
+        return predict_by_heads(self.known(train), train.class_numbers(), self.known(test), self.recipe, self.seed)
+
+    def predict_baseline(self, train: TextTable, test: TextTable) -> Floats:
+        """The same from TF-IDF + logistic regression alone."""
+        return self._baseline(train).predict_proba(test.texts)
 
     def known(self, table: TextTable) -> Features:
         """The features of a table's texts."""
@@ -120,11 +127,16 @@ class PairFitter:
         return TfidfBaseline.fit(table.texts, table.targets(), class_weights=self.recipe.class_weights)
 
 
-def predict_by_head(
-    train: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], test: npt.NDArray[np.float32],
-    recipe: ClassifierRecipe, seed: int,
-) -> Floats:  # fmt: skip
-    """Probabilities for pooled texts, (n_texts, n_classes), from a head that learnt other pooled texts' classes."""
-    head = build_head(head_weights(fit_head(train, targets, recipe, seed=seed)))
-    with torch.inference_mode():
-        return softmax(head(torch.from_numpy(test)).double().numpy())
+def predict_by_heads(
+    train: Features, targets: npt.NDArray[np.int64], test: Features, recipe: ClassifierRecipe, seed: int
+) -> Floats:
+    """Probabilities for pooled texts, (n_texts, n_classes), from heads that learnt other pooled texts' classes.
+
+    A head per direction; their probabilities are averaged.
+    """
+    parts = []
+    for way, vectors in train.items():
+        head = build_head(head_weights(fit_head(vectors, targets, recipe, seed=seed)))
+        with torch.inference_mode():
+            parts.append(softmax(head(torch.from_numpy(test[way])).double().numpy()))
+    return np.asarray(np.mean(parts, axis=0), np.float64)

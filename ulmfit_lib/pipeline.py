@@ -108,17 +108,19 @@ def fit(
     check_labels(data)  # before the base is read
     train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
-    base = replace(base, weights={way: base.weights[way] for way in base.directions(direction)})
+    ways = len(base.directions(direction))
     note(why)
     texts = data.texts if transductive else train.texts
     n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
-    passes = int(np.clip(round(LM_TOKENS / (n_tokens * len(base.weights))), FEWEST_PASSES, MOST_PASSES))
+    passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
     epochs = lm_epochs or (passes - chosen.fit_lm.frozen_epochs if chosen is CPU else chosen.fit_lm.epochs)
     times = 1 if not folds else 2 if strategy == "features" else folds + 1
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
     reads = replace(chosen.fit_lm, epochs=epochs)
-    note(_plan(data, train, held_out, n_tokens, reads, times, base, find_device(device)))
-    reading: dict[str, Any] = {"base": base, "recipe": reads, "seed": seed, "device": device, "source": data.source}
+    note(_plan(data, train, held_out, n_tokens, reads, times * ways, base, find_device(device)))
+    reading: dict[str, Any] = {
+        "base": base, "direction": direction, "recipe": reads, "seed": seed, "device": device, "source": data.source,
+    }  # fmt: skip
     options: dict[str, Any] = {
         "recipe": override(chosen.fit_classifier, class_weights=class_weights), "strategy": strategy,
         "with_baseline": with_baseline, "seed": seed, "device": device,
@@ -129,8 +131,9 @@ def fit(
     }  # fmt: skip
     if folds:
         found = cross_validate(
-            data, folds=folds, base=base, read=lambda table: fit_lm(table.texts, **reading), options=options
-        )
+            data, folds=folds, base=base.only(direction), read=lambda table: fit_lm(table.texts, **reading),
+            options=options,
+        )  # fmt: skip
         majority = float(np.bincount(found.targets).max() / len(found.targets))
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
@@ -147,8 +150,7 @@ def fit(
             majority=float((targets == np.bincount(learnt).argmax()).mean()),
             also_unseen=(blend.apply(unseen.ulmfit, unseen.baseline), unseen.targets) if unseen else None,
         )  # fmt: skip
-        whole = PairFitter.read(data.labelled(), lm=lm, **options) if strategy == "fine-tune" else None
-        fitter = whole or fitter.knowing(test, features)
+        fitter = fitter.knowing(test, features if strategy == "features" else fitter.read_features(test))
     report |= {"blend": asdict(blend), "labelled_rows": len(data.labelled()) - len(test)}
     if transductive:
         report["sentence"] += " The language model had read these rows' texts, without their labels (transductive)."
@@ -164,7 +166,7 @@ def _plan(
 ) -> str:  # fmt: skip
     """What will happen, and about how long it will take here."""
     epochs = reads.frozen_epochs + reads.epochs
-    passes = times * (epochs + 0.5) * len(base.weights)  # half a pass for the classifier, which only reads
+    passes = times * (epochs + 0.5)  # half a pass for the classifier, which only reads
     minutes = n_tokens * passes / _tokens_per_second(base, reads, device) / 60
     shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
     unlabelled = len(train) - len(train.labelled())

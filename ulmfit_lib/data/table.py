@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
@@ -72,6 +74,16 @@ class TextTable:
         """The labels of a table in which every row has one."""
         return [label for label in self.labels if label is not None]
 
+    def class_numbers(self) -> npt.NDArray[np.int64]:
+        """The places in ``classes`` of the labels of a table in which every row has one, (n_rows,)."""
+        number = {label: place for place, label in enumerate(self.classes)}
+        return np.array([number[label] for label in self.targets()], np.int64)
+
+    @cached_property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """A number per text, (n_rows,), the same for those that are alike (``data.near_copies``)."""
+        return near_copies(self.texts, [i for i, label in enumerate(self.labels) if label is not None])
+
     def split(self, test_fraction: float = 0.2, *, seed: int = 42) -> "tuple[TextTable, TextTable]":
         """Training and test rows, each label in the same proportion.
 
@@ -86,7 +98,7 @@ class TextTable:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
         check_labels(self)
         places = [i for i, label in enumerate(self.labels) if label is not None]
-        groups = near_copies(self.texts, places)
+        groups = self.groups
         alike = np.bincount(groups)[groups] > 1
         label_of = {int(groups[i]): self.labels[i] for i in places}
         single = {int(groups[i]): self.labels[i] for i in places if not alike[i]}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,10 @@ class LanguageModel:
     def direction(self) -> str:
         """``forward``, ``backward`` or ``both``."""
         return "both" if len(self.weights) == 2 else next(iter(self.weights))
+
+    def only(self, direction: str | None) -> "LanguageModel":
+        """The same model with the weights of those ``directions`` alone."""
+        return replace(self, weights={way: self.weights[way] for way in self.directions(direction)})
 
     def directions(self, direction: str | None = None) -> tuple[str, ...]:
         """The directions that ``direction`` asks for (None: all there are), forward first.
