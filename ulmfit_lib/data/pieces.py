@@ -3,9 +3,14 @@
 from array import array
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 # How a piece meets its neighbours:
 BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, UNCLEAR = 1, 2, 4, 8, 16
 NO_WORD = -1
+START_OF_TEXT = 1  # the number of the mark that starts each text
+REACH = 4  # pieces on either side that what crosses a space may depend on: "no no no." does on the third
 
 
 class PieceTable:
@@ -31,3 +36,31 @@ class PieceTable:
         self.first_words.append(first)
         self.last_words.append(last)
         self.flags.append(flags)
+
+    def blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Pieces that depend on their surroundings, mostly because their outer blanks make up one with those there."""
+        flags = np.frombuffer(self.flags, np.uint8)[numbers]
+        left, right = flags, np.append(flags[1:], 0)
+        ends_text = np.append(owners[1:] != owners[:-1], True)
+        meet = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
+        meet |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
+        meet |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
+        return meet | ((left & UNCLEAR) > 0)
+
+    def words_meet(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Pieces that end in the word that the next one starts with: perhaps it is there for the third time."""
+        solid = np.flatnonzero((np.frombuffer(self.flags, np.uint8)[numbers] & BLANK) == 0)
+        first = np.frombuffer(self.first_words, np.int32)[numbers[solid[1:]]]
+        last = np.frombuffer(self.last_words, np.int32)[numbers[solid[:-1]]]
+        meet = np.zeros(len(numbers), bool)
+        meet[solid[:-1][first == last]] = True
+        return meet
+
+    def may_be_cut(
+        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], whole: npt.NDArray[np.bool_],
+        owners: npt.NDArray[np.int32],
+    ) -> npt.NDArray[np.bool_]:  # fmt: skip
+        """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
+        near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
+        plain = (np.frombuffer(self.flags, np.uint8)[numbers] == 0) & ~near & ~whole
+        return (plain[:-1] & plain[1:]) | (owners[1:] != owners[:-1])

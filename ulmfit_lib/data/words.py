@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ulmfit_lib.data.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, UNCLEAR, PieceTable
+from ulmfit_lib.data.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.data.special_cases import SpecialCases
 from ulmfit_lib.data.text_rules import (
     CAPITALISED,
@@ -43,9 +43,7 @@ from ulmfit_lib.data.word_frames import WordFrames
 from ulmfit_lib.errors import OptionError
 
 MARK = "\ue000"  # a private character: starts each text and parts the pieces that are learnt together
-START_OF_TEXT = 1  # the mark's number
 BATCH = 1024  # texts taken together
-REACH = 4  # pieces on either side that what crosses a space may depend on: "no no no." does on the third
 MOST_PIECES = 1_000_000  # remembered, some 200 bytes each
 BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and all that follows
 
@@ -162,11 +160,11 @@ class WordTokenizer:
         ends = np.cumsum(lengths)
         starts = np.frombuffer(table.starts, np.int32)[numbers] - (ends - lengths)
         ids = np.frombuffer(table.tokens, np.int32)[np.repeat(starts, lengths) + np.arange(ends[-1])]
-        whole = np.union1d(owners[self._blanks_meet(numbers, owners)], uncut).astype(np.int64)
+        whole = np.union1d(owners[table.blanks_meet(numbers, owners)], uncut).astype(np.int64)
         special = self._special_cases_across(ids, ends)
-        crossing = self._words_meet(numbers)
+        crossing = table.words_meet(numbers)
         crossing[special] = True
-        cuts = np.flatnonzero(self._may_be_cut(crossing, numbers, np.isin(owners, whole), owners)) + 1
+        cuts = np.flatnonzero(table.may_be_cut(crossing, numbers, np.isin(owners, whole), owners)) + 1
         first, last = np.append(0, cuts), np.append(cuts, len(numbers)) - 1  # pieces of each stretch between two cuts
         counts = ends[last] - ends[first] + lengths[first]
         crossed = (special, np.flatnonzero(crossing))
@@ -200,35 +198,6 @@ class WordTokenizer:
             if self._special_cases.join(around[:middle], around[middle:]):
                 found.append(k)
         return found
-
-    def _blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Pieces that depend on their surroundings, mostly because their outer blanks make up one with those there."""
-        flags = np.frombuffer(self._table.flags, np.uint8)[numbers]
-        left, right = flags, np.append(flags[1:], 0)
-        ends_text = np.append(owners[1:] != owners[:-1], True)
-        meet = ((left & BLANK_LAST) > 0) & (((right & (BLANK | BLANK_FIRST)) > 0) | ends_text)
-        meet |= ((left & BLANK) > 0) & ((right & (BLANK_FIRST | SPACE_FIRST)) > 0)
-        meet |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
-        return meet | ((left & UNCLEAR) > 0)
-
-    def _words_meet(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Pieces that end in the word that the next one starts with: perhaps it is there for the third time."""
-        table = self._table
-        solid = np.flatnonzero((np.frombuffer(table.flags, np.uint8)[numbers] & BLANK) == 0)
-        first = np.frombuffer(table.first_words, np.int32)[numbers[solid[1:]]]
-        last = np.frombuffer(table.last_words, np.int32)[numbers[solid[:-1]]]
-        meet = np.zeros(len(numbers), bool)
-        meet[solid[:-1][first == last]] = True
-        return meet
-
-    def _may_be_cut(
-        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], whole: npt.NDArray[np.bool_],
-        owners: npt.NDArray[np.int32],
-    ) -> npt.NDArray[np.bool_]:  # fmt: skip
-        """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
-        near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
-        plain = (np.frombuffer(self._table.flags, np.uint8)[numbers] == 0) & ~near & ~whole
-        return (plain[:-1] & plain[1:]) | (owners[1:] != owners[:-1])
 
     def _as_text(self, pieces: Iterable[str]) -> str:
         """Pieces as a text from which the same tokens come: spaces before other blanks are lost."""
