@@ -21,6 +21,7 @@ from ulmfit_lib import (
 from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
 from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
 from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.training.checkpoints import Checkpoints
 
 TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great " * 90, "x", "the film was terrible"]
 
@@ -120,14 +121,14 @@ def test_the_rebuilt_baseline_is_scikit_learns(fruit):
 def test_fine_tuning_that_was_stopped_ends_with_the_weights_of_an_undisturbed_run(
     tiny_lm, fruit, tmp_path, killed_often, hidden
 ):
-    def run(checkpoint):
+    def run(checkpoints):
         recipe = ClassifierRecipe(head_hidden=hidden, phase_epochs=1, epochs=3, batch_size=8)
-        options = {"recipe": recipe, "direction": "forward", "device": "cpu", "checkpoint": checkpoint}
+        options = {"recipe": recipe, "direction": "forward", "device": "cpu", "checkpoints": checkpoints}
         classifier = fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", **options)
         return {**classifier.weights["forward"], **classifier.heads["forward"]}
 
     undisturbed = run(None)
-    kills, resumed = killed_often(lambda: run(tmp_path / "checkpoints"))
+    kills, resumed = killed_often(lambda: run(Checkpoints(tmp_path / "checkpoints")))
     different = [name for name, tensor in resumed.items() if not torch.equal(tensor, undisturbed[name])]
     assert kills >= 2 and not different
 

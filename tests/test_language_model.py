@@ -6,6 +6,7 @@ import torch
 
 from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
 from ulmfit_lib.stages import FINE_TUNE, transfer_weights
+from ulmfit_lib.training.checkpoints import Checkpoints
 
 
 def test_pretraining_learns(tiny_lm):
@@ -113,20 +114,21 @@ def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
 def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(reviews, tiny_recipe, tmp_path, killed_often):
     from ulmfit_lib import Architecture
 
-    def run(checkpoint):
+    def run(checkpoints):
         return pretrain(
             reviews.texts[:120], architecture=Architecture(8, 8, 1), recipe=replace(tiny_recipe, window=8), seed=1,
-            device="cpu", checkpoint=checkpoint,
+            device="cpu", checkpoints=checkpoints,
         ).sha256()  # fmt: skip
 
     undisturbed = run(None)
-    kills, resumed = killed_often(lambda: run(tmp_path / "checkpoints"))
+    kills, resumed = killed_often(lambda: run(Checkpoints(tmp_path / "checkpoints")))
     assert kills >= 3 and resumed == undisturbed
 
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_path, reviews):
     def run(texts=reviews.texts[:60], **changed):
-        return fit_lm(texts, base=tiny_lm, direction="forward", device="cpu", checkpoint=tmp_path, **changed)
+        options = {"direction": "forward", "device": "cpu", "checkpoints": Checkpoints(tmp_path), **changed}
+        return fit_lm(texts, base=tiny_lm, **options)
 
     first = run(epochs=1).sha256()
     assert run(epochs=1).sha256() == first  # it was finished already

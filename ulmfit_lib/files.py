@@ -1,11 +1,18 @@
 """Folders that appear whole or not at all, and where the cache lives."""
 
+import ctypes
+import glob
+import hashlib
+import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ulmfit_lib.errors import ArtifactError
 
@@ -52,11 +59,8 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         for file in temporary.iterdir():
             _sync(file)
         _sync(temporary)
-        if path.exists():
-            replaced = path.parent / f".{path.name}.{os.getpid()}.replaced"
-            path.rename(replaced)
-            temporary.rename(path)
-            shutil.rmtree(replaced)
+        if overwrite and path.exists():
+            _exchange(temporary, path)
         else:
             temporary.rename(path)
         _sync(path.parent)
@@ -85,10 +89,63 @@ def new_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_json(path: Path) -> Any:
+    """A file's JSON, from whomever it is.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: missing or damaged ({error})") from error
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, sync it, and rename it into place."""
     with new_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextmanager
+def only_process(path: Path) -> Iterator[None]:
+    """While it lasts, no other process of this user does the same for ``path``; one that is killed lets go.
+
+    What a killed one left half-written beside ``path`` is removed.
+
+    Raises:
+        ArtifactError: another process is at it, or the lock, in the cache folder, cannot be written.
+    """
+    file = cache_folder() / "locks" / hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]
+    lock = FileLock(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ArtifactError(f"{path}: another process is writing it; wait for that, or choose another place") from error
+    except OSError as error:
+        raise ArtifactError(f"{file}: cannot be written ({error.strerror or error})") from error
+    try:
+        for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.writing"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        yield
+        file.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Let two folders swap their names, in one step where the system can: a kill must not leave neither."""
+    swap = {"linux": ("renameat2", -100, 2), "darwin": ("renameatx_np", -2, 2)}.get(sys.platform)
+    if swap:
+        name, here, flag = swap
+        call = getattr(ctypes.CDLL(None), name, None)
+        if call and call(here, os.fsencode(new), here, os.fsencode(old), flag) == 0:
+            return
+    aside = new.with_suffix(".replaced")
+    old.rename(aside)
+    new.rename(old)
+    shutil.rmtree(aside)
 
 
 def _sync(path: Path) -> None:

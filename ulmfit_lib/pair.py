@@ -13,6 +13,7 @@ from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, h
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.stages import fit_classifier, read_features
+from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
 
@@ -37,6 +38,7 @@ class PairFitter:
         device: where to compute.
         features: what the language model's frozen encoders make of the texts, read once.
         places: of each row in ``features``.
+        checkpoints: of fine-tuning.
     """
 
     lm: LanguageModel
@@ -47,14 +49,15 @@ class PairFitter:
     device: torch.device
     features: Features
     places: dict[int, int]
+    checkpoints: Checkpoints | None = None
 
     @classmethod
     def read(
         cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
-        seed: int, device: str,
+        seed: int, device: str, checkpoints: Checkpoints | None = None,
     ) -> "PairFitter":  # fmt: skip
         """One that knows the texts of ``table``."""
-        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {})
+        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints)
         return new.knowing(table, new.read_features(table))
 
     def read_features(self, table: TextTable) -> Features:
@@ -120,7 +123,7 @@ class PairFitter:
     def _ulmfit(self, table: TextTable) -> TextClassifier:
         return fit_classifier(
             table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=self.known(table), seed=self.seed,
-            device=str(self.device),
+            device=str(self.device), checkpoints=self.checkpoints,
         )  # fmt: skip
 
     def _baseline(self, table: TextTable) -> TfidfBaseline:

@@ -22,6 +22,7 @@ from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
 from ulmfit_lib.report import report_on
 from ulmfit_lib.stages import STRATEGIES, fit_lm, override
+from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import CPU, find_recipe
 
@@ -61,7 +62,7 @@ def fit(
     transductive: bool = False,
     seed: int = 42,
     device: str = "auto",
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TextClassifier:
     """All of ULMFiT from one table, and an honest word on what it is worth.
 
@@ -90,7 +91,7 @@ def fit(
             right where the texts to be labelled are all there already.
         seed: of the split and all training.
         device: ``auto``, ``cpu`` or ``cuda``.
-        checkpoint: a folder for the language model's checkpoints.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Returns:
         The classifier; its ``training["report"]`` holds the held-out scores and one sentence about them.
@@ -120,10 +121,11 @@ def fit(
     note(_plan(data, train, held_out, n_tokens, reads, times * ways, base, find_device(device)))
     reading: dict[str, Any] = {
         "base": base, "direction": direction, "recipe": reads, "seed": seed, "device": device, "source": data.source,
+        "checkpoints": checkpoints,
     }  # fmt: skip
     options: dict[str, Any] = {
         "recipe": override(chosen.fit_classifier, class_weights=class_weights), "strategy": strategy,
-        "with_baseline": with_baseline, "seed": seed, "device": device,
+        "with_baseline": with_baseline, "seed": seed, "device": device, "checkpoints": checkpoints,
     }  # fmt: skip
     report: dict[str, Any] = {
         "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],
@@ -137,7 +139,7 @@ def fit(
         majority = float(np.bincount(found.targets).max() / len(found.targets))
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
-    lm = fit_lm(texts, checkpoint=checkpoint, **reading)
+    lm = fit_lm(texts, **reading)
     fitter = PairFitter.read(train.labelled(), lm=lm, **options)
     unseen = fitter.out_of_fold(train.labelled())
     blend = fitter.weigh(unseen)

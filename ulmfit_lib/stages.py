@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import FrozenEncoder
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import ClassifierNet
+from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.recipes import CPU
@@ -56,7 +56,7 @@ def pretrain(
     device: str = "auto",
     source: str = "",
     licence: str = "",
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> LanguageModel:
     """Stage 1: texts, such as Wikipedia's articles -> a language model of a language.
 
@@ -80,7 +80,7 @@ def pretrain(
         device: ``auto``, ``cpu`` or ``cuda``.
         source: where the texts are from, for the card.
         licence: under which the model may be used, for the card.
-        checkpoint: a folder for checkpoints; a run that was stopped goes on from there.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Raises:
         DataError: too few texts.
@@ -106,7 +106,7 @@ def pretrain(
     untrained.training.update({"licence": licence} if licence else {})
     return _train(
         untrained, corpus, held_out, stage="pretrain", recipe=recipe, seed=seed, device=device, source=source,
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def fit_lm(
     seed: int = 42,
     device: str = "auto",
     source: str = "",
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> LanguageModel:
     """Stage 2: a language model -> one that has read your texts (ULMFiT, section 3.2).
 
@@ -142,7 +142,7 @@ def fit_lm(
         seed: of order and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
         source: where the texts are from, for the card.
-        checkpoint: a folder for checkpoints; a run that was stopped goes on from there.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Raises:
         DataError: too few texts.
@@ -157,7 +157,7 @@ def fit_lm(
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
     return _train(
         grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
     )  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def fit_classifier(
     features: Features | None = None,
     seed: int = 42,
     device: str = "auto",
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TextClassifier:
     """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
 
@@ -197,7 +197,7 @@ def fit_classifier(
         features: what ``read_features`` gives for the labelled texts, where that is known.
         seed: of order, dropout and folds.
         device: ``auto``, ``cpu`` or ``cuda``.
-        checkpoint: a folder for checkpoints of fine-tuning; a run that was stopped goes on from there.
+        checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
 
     Raises:
         DataError: labels that cannot be learnt from.
@@ -241,7 +241,7 @@ def fit_classifier(
                 net, turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,
                 seed=seed, device=chosen_device, description=f"classifier {way}",
                 valid=(turned(held_out[0]), held_out[1]) if held_out else None,
-                checkpoint=checkpoint / way if checkpoint else None,
+                checkpoints=checkpoints,
             )  # fmt: skip
             weights[way] = read_weights(encoder)
         heads[way] = head_weights(head)
@@ -291,7 +291,7 @@ def hold_out(
 
 def _train(
     model: LanguageModel, corpus: Corpus, held_out: Sequence[str], *, stage: str, recipe: LanguageModelRecipe,
-    seed: int, device: str, source: str, checkpoint: Path | None,
+    seed: int, device: str, source: str, checkpoints: Checkpoints | None,
 ) -> LanguageModel:  # fmt: skip
     """The common part of stages 1 and 2: train each direction, measure, and write down what was done."""
     started, chosen_device = time.monotonic(), find_device(device)
@@ -306,7 +306,7 @@ def _train(
         history[direction] = train_language_model(
             net, train.backwards() if backward else train, valid.backwards() if backward else valid, recipe,
             seed=seed, device=chosen_device, description=f"{stage} {direction}",
-            checkpoint=checkpoint / direction if checkpoint else None,
+            checkpoints=checkpoints,
         )  # fmt: skip
         weights[direction] = read_weights(net)
     trained = replace(model, weights=weights)

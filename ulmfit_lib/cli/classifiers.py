@@ -10,6 +10,7 @@ import typer
 from ulmfit_lib.cli.shared import (
     AsJson,
     Base,
+    CheckpointEvery,
     ClassWeights,
     Data,
     Delimiter,
@@ -29,10 +30,9 @@ from ulmfit_lib.cli.shared import (
     Strategy,
     Text,
     app,
-    checkpoint_folder,
-    forget_checkpoints,
     say_skipped,
     start,
+    training,
 )
 from ulmfit_lib.errors import OptionError
 
@@ -59,29 +59,29 @@ def fit_classifier_command(
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
     restart: Restart = False,
+    checkpoint_every: CheckpointEvery = 60,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Stage 3: put a classifier head on a language model and let both learn your labels."""
-    start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import fit_classifier
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
-    chosen = find_recipe(recipe or "cpu")
-    changed = with_settings(chosen.fit_classifier, settings)
-    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
-    say_skipped(table)
-    classifier = fit_classifier(
-        table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
-        strategy=strategy or (chosen.strategy if recipe else "fine-tune"), epochs=epochs, lr=lr,
-        class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
-        checkpoint=checkpoint_folder(out, restart),
-    )  # fmt: skip
-    classifier.save(out, overwrite=overwrite)
-    forget_checkpoints(out)
+    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+        chosen = find_recipe(recipe or "cpu")
+        changed = with_settings(chosen.fit_classifier, settings)
+        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+        say_skipped(table)
+        classifier = fit_classifier(
+            table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
+            strategy=strategy or (chosen.strategy if recipe else "fine-tune"), epochs=epochs, lr=lr,
+            class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
+            checkpoints=checkpoints,
+        )  # fmt: skip
+        classifier.save(out, overwrite=overwrite)
     print(f"classifier of {len(classifier.classes)} classes, from {len(table.labelled())} labelled texts")
     print(f"saved in {out}")
 
@@ -108,6 +108,7 @@ def fit_command(
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
     restart: Restart = False,
+    checkpoint_every: CheckpointEvery = 60,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -116,18 +117,18 @@ def fit_command(
     """All three stages from one file, scored beside TF-IDF + logistic regression on held-out rows."""
     if with_baseline not in ("yes", "no"):
         raise OptionError(f"--with-baseline {with_baseline!r}: say yes or no")
-    start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.pipeline import fit
 
-    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
-    classifier = fit(
-        table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy, test_fraction=test_fraction,
-        folds=folds, lm_epochs=lm_epochs, class_weights=class_weights, with_baseline=with_baseline == "yes",
-        transductive=transductive, seed=seed, device=device, checkpoint=checkpoint_folder(out, restart),
-    )  # fmt: skip
-    classifier.save(out, overwrite=overwrite)
-    forget_checkpoints(out)
+    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+        classifier = fit(
+            table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy,
+            test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
+            with_baseline=with_baseline == "yes", transductive=transductive, seed=seed, device=device,
+            checkpoints=checkpoints,
+        )  # fmt: skip
+        classifier.save(out, overwrite=overwrite)
     _print_fit(classifier, out, as_json)
 
 

@@ -11,6 +11,7 @@ import typer
 from ulmfit_lib.cli.shared import (
     AsJson,
     Base,
+    CheckpointEvery,
     Data,
     Delimiter,
     Device,
@@ -27,10 +28,9 @@ from ulmfit_lib.cli.shared import (
     Settings,
     Text,
     app,
-    checkpoint_folder,
-    forget_checkpoints,
     say_skipped,
     start,
+    training,
 )
 from ulmfit_lib.errors import OptionError
 
@@ -63,36 +63,37 @@ def pretrain_command(
     encoding: Encoding = "utf-8",
     overwrite: Overwrite = False,
     restart: Restart = False,
+    checkpoint_every: CheckpointEvery = 60,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Stage 1: make a language model from texts, such as Wikipedia's articles."""
-    start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.architecture import Architecture
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import PRETRAIN, override, pretrain
 
-    fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
-    if base and (given := [option for option, value in fixed.items() if value is not None]):
-        raise OptionError(f"--{given[0]}: with --base, it is the base that decides this; leave one of the two out")
-    texts: Sequence[str]
-    if all(map(is_dump, files)):
-        texts = store_dumps(files)
-    else:
-        texts = [one for file in files for one in read_csv(file, text=text, encoding=encoding).texts]
-    model = pretrain(
-        texts, valid_texts=read_csv(valid, text=text, encoding=encoding).texts if valid else None,
-        base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,
-        source=source or ", ".join(file.name for file in files), language=language or "en", tokens=tokens or "words",
-        vocab_size=vocab_size, min_count=min_count, direction=direction,
-        architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
-        recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=seed,
-        device=device, licence=licence, checkpoint=checkpoint_folder(out, restart),
-    )  # fmt: skip
-    model.save(out, precision=precision, overwrite=overwrite)
+    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+        fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
+        if base and (given := [option for option, value in fixed.items() if value is not None]):
+            raise OptionError(f"--{given[0]}: with --base, it is the base that decides this; leave one of the two out")
+        texts: Sequence[str]
+        if all(map(is_dump, files)):
+            texts = store_dumps(files)
+        else:
+            texts = [one for file in files for one in read_csv(file, text=text, encoding=encoding).texts]
+        model = pretrain(
+            texts, valid_texts=read_csv(valid, text=text, encoding=encoding).texts if valid else None,
+            base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,
+            source=source or ", ".join(file.name for file in files), language=language or "en",
+            tokens=tokens or "words", vocab_size=vocab_size, min_count=min_count, direction=direction,
+            architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
+            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=seed,
+            device=device, licence=licence, checkpoints=checkpoints,
+        )  # fmt: skip
+        model.save(out, precision=precision, overwrite=overwrite)
     _finish_language_model(out, model.training)
 
 
@@ -111,28 +112,29 @@ def fit_lm_command(
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
     restart: Restart = False,
+    checkpoint_every: CheckpointEvery = 60,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Stage 2: let a language model read your texts, with or without labels."""
-    start(quiet, out, overwrite)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.pretrained import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages import fit_lm
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
-    changed = with_settings(find_recipe(recipe or "cpu").fit_lm, settings)
-    table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter)
-    say_skipped(table)
-    chosen, why = load_base(base, table.texts, direction=direction, seed=seed)
-    note(why)
-    model = fit_lm(
-        table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr, seed=seed, device=device,
-        source=table.source, checkpoint=checkpoint_folder(out, restart),
-    )  # fmt: skip
-    model.save(out, overwrite=overwrite)
+    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+        changed = with_settings(find_recipe(recipe or "cpu").fit_lm, settings)
+        table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter)
+        say_skipped(table)
+        chosen, why = load_base(base, table.texts, direction=direction, seed=seed)
+        note(why)
+        model = fit_lm(
+            table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr, seed=seed,
+            device=device, source=table.source, checkpoints=checkpoints,
+        )  # fmt: skip
+        model.save(out, overwrite=overwrite)
     _finish_language_model(out, model.training)
 
 
@@ -196,7 +198,6 @@ def evaluate_lm(
 
 
 def _finish_language_model(out: Path, training: dict[str, Any]) -> None:
-    forget_checkpoints(out)
     stage = training["stages"][-1]
     measured = stage["validation"]
     print(f"read {stage['texts']:,} texts, {stage['tokens_per_epoch']:,} tokens, in {stage['seconds']:,} seconds")

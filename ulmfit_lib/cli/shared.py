@@ -1,6 +1,8 @@
 """What all commands share: their options, and how each starts and ends."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
+    from ulmfit_lib.training.checkpoints import Checkpoints
 
 app = typer.Typer(
     help="Text classification from few labels with ULMFiT: offline, on a CPU, with an honest baseline.",
@@ -36,6 +39,7 @@ Encoding = Annotated[str, typer.Option(help="Encoding of text files.")]
 Delimiter = Annotated[str | None, typer.Option(help="Between columns; default a comma, in .tsv a tab.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget the checkpoints of a run that was stopped.")]
+CheckpointEvery = Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and notes.")]
@@ -52,17 +56,24 @@ def start(quiet: bool, out: Path | None = None, overwrite: bool = False) -> None
         refuse_existing(out, overwrite=overwrite)
 
 
-def checkpoint_folder(out: Path, restart: bool) -> Path:
-    """Beside the result, so that the same command run again finds it."""
+@contextmanager
+def training(
+    quiet: bool, out: Path, overwrite: bool, *, restart: bool, every: float
+) -> "Iterator[Checkpoints]":  # fmt: skip
+    """``start`` of a command that trains: no other process makes the same model meanwhile.
+
+    Its checkpoints lie beside the result, so that the same command run again finds them, until the result is saved.
+    """
+    from ulmfit_lib.files import only_process
+    from ulmfit_lib.training.checkpoints import Checkpoints
+
     folder = out.parent / f".{out.name}.checkpoints"
-    if restart:
+    with only_process(out):
+        start(quiet, out, overwrite)
+        if restart:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield Checkpoints(folder, every=every)
         shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def forget_checkpoints(out: Path) -> None:
-    """The result is saved: what led to it can go."""
-    shutil.rmtree(checkpoint_folder(out, restart=False), ignore_errors=True)
 
 
 def say_skipped(table: "TextTable") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ulmfit_lib.data.text_rules import PAD, SPECIAL_TOKENS, START, UNKNOWN
 from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.files import read_json
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.corpus import Corpus
@@ -90,10 +91,7 @@ class Vocabulary:
         Raises:
             ArtifactError: the file is missing, no JSON, or no list of strings.
         """
-        try:
-            tokens: Sequence[str] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path}: no readable vocabulary ({error})") from error
+        tokens: Sequence[str] = read_json(path)
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ArtifactError(f"{path}: a vocabulary is a JSON list of strings, and this is not")
         try:

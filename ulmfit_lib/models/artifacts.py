@@ -14,10 +14,11 @@ from torch import Tensor
 from ulmfit_lib.data.tokenizing import Tokenizer, load_tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError
-from ulmfit_lib.files import new_folder
+from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.models.architecture import PAD_ID, Architecture
+from ulmfit_lib.models.seals import check_seal, seal
 
-FORMAT, FORMAT_VERSION = "ulmfit", 1
+FORMAT, FORMAT_VERSION = "ulmfit", 2
 PRECISIONS = ("float32", "float16", "int8")
 DIRECTIONS = ("forward", "backward")
 _SCALE = ".row_scale"
@@ -63,11 +64,11 @@ class Artifact:
             return (direction,)
         raise ArtifactError(f"{self.path / 'config.json'}: direction {direction!r}; known are forward, backward, both")
 
-    def check_tensors(self, expected: dict[str, tuple[int, ...]]) -> None:
-        """Compare names and shapes.
+    def check(self, expected: dict[str, tuple[int, ...]]) -> None:
+        """Compare the tensors' names and shapes, and all files with their hashes.
 
         Raises:
-            ArtifactError: a tensor is missing, unexpected, of another shape, or not finite.
+            ArtifactError: a tensor is missing, unexpected, of another shape, or not finite; or a file was changed.
         """
         file = self.path / "model.safetensors"
         if missing := sorted(expected.keys() - self.tensors.keys()):
@@ -79,6 +80,7 @@ class Artifact:
                 raise ArtifactError(f"{file}: tensor {name} has shape {tuple(self.tensors[name].shape)}, not {shape}")
             if not torch.isfinite(self.tensors[name]).all():
                 raise ArtifactError(f"{file}: tensor {name} holds values that are no numbers")
+        check_seal(self.config, self.path)
 
 
 def save_artifact(
@@ -123,7 +125,6 @@ def save_artifact(
         "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": versions,
     }  # fmt: skip
     with new_folder(path, overwrite=overwrite) as folder:
-        _write_json(folder / "config.json", whole_config)
         _write_json(folder / "training.json", training)
         vocabulary.save(folder / "vocab.json")
         tokenizer.save(folder)
@@ -131,6 +132,7 @@ def save_artifact(
         (folder / "README.md").write_text(card, encoding="utf-8")
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)
+        _write_json(folder / "config.json", seal(whole_config, folder))
 
 
 def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
@@ -164,7 +166,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,
-        training=read_json(path / "training.json"),
+        training=read_object(path / "training.json"),
     )
 
 
@@ -178,7 +180,9 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
     if not (path / "config.json").is_file():
         raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
-    config = read_json(path / "config.json")
+    if odd := [file.name for file in path.iterdir() if not file.is_file()]:
+        raise ArtifactError(f"{path / sorted(odd)[0]}: no plain file, and a saved model has nothing else")
+    config = read_object(path / "config.json")
     if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
         raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")
     found = config.get("format_version")
@@ -194,16 +198,13 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
     Raises:
         ArtifactError: it is missing, damaged, or something else.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: missing or damaged ({error})") from error
+    value = read_json(path)
     if not isinstance(value, dict):
         raise ArtifactError(f"{path}: a JSON object is needed")
     return value

@@ -1,6 +1,5 @@
 """The classifier that a user holds: predict, evaluate, save, load."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,11 @@ from ulmfit_lib.errors import ArtifactError, DataError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
 from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
 from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.cards import classifier_card
+from ulmfit_lib.models.devices import is_out_of_memory
 from ulmfit_lib.models.frozen import FrozenEncoder
 from ulmfit_lib.models.pooling import POOLINGS, Head, pool, pooled_width
 from ulmfit_lib.progress import bar
@@ -248,10 +249,9 @@ class TextClassifier:
         width = pooled_width(artifact.architecture, pooling)
         for way in directions:
             hidden = artifact.tensors.get(f"{way}.head.layers.1.bias", torch.zeros(0)).numel()
-            expected |= {
-                f"{way}.head.{name}": tuple(tensor.shape)
-                for name, tensor in head_weights(Head(width, len(classes), hidden=hidden)).items()
-            }
+            with torch.device("meta"):  # shapes alone: a stranger's sizes take no memory
+                head = Head(width, len(classes), hidden=hidden)
+            expected |= {f"{way}.head.{name}": tuple(tensor.shape) for name, tensor in _tensors(head).items()}
         terms: list[str] = []
         if config.get("has_baseline"):
             terms = _read_terms(artifact.path / BASELINE_TERMS)
@@ -260,7 +260,7 @@ class TextClassifier:
                 "baseline.idf": (len(terms),), "baseline.coefficients": (rows, len(terms)),
                 "baseline.intercepts": (rows,),
             }  # fmt: skip
-        artifact.check_tensors(expected)
+        artifact.check(expected)
         numbers = {name: tensor.double().numpy() for name, tensor in artifact.part("baseline").items()}
         parts = {way: artifact.part(way) for way in directions}
         return cls(
@@ -280,10 +280,23 @@ def pool_documents(
     result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
     with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
         for batch in text_batches(documents, pad_id=pad_id):
-            pooled = pool(encoder, pooling, batch.ids.to(encoder.device), batch.lengths)
-            result[batch.indices] = pooled.cpu().numpy()
+            result[batch.indices] = _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
             progress.update(len(batch.indices))
     return result
+
+
+def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """``pooling.pool``, by halves of the batch where it does not fit into memory."""
+    try:
+        return pool(encoder, pooling, ids.to(encoder.device), lengths).cpu()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(ids) == 1:
+            raise DataError(f"a text of {ids.shape[1]:,} tokens does not fit into memory: shorten it") from error
+    half = len(ids) // 2
+    parts = [slice(0, half), slice(half, None)]
+    return torch.cat([_pool_within_memory(encoder, pooling, ids[part], lengths[part]) for part in parts])
 
 
 def build_head(weights: Weights) -> Head:
@@ -296,11 +309,11 @@ def build_head(weights: Weights) -> Head:
 
 def head_weights(head: Head) -> Weights:
     """A head's tensors by name, on the CPU."""
-    return {
-        name: tensor.detach().cpu().clone()
-        for name, tensor in head.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    return {name: tensor.detach().cpu().clone() for name, tensor in _tensors(head).items()}
+
+
+def _tensors(head: Head) -> Weights:
+    return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 def _is_weight(value: Any) -> bool:
@@ -308,10 +321,7 @@ def _is_weight(value: Any) -> bool:
 
 
 def _read_terms(path: Path) -> list[str]:
-    try:
-        terms = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: the baseline's terms are missing or damaged ({error})") from error
+    terms = read_json(path)
     if not (isinstance(terms, list) and all(isinstance(term, str) for term in terms) and len(set(terms)) == len(terms)):
         raise ArtifactError(f"{path}: a JSON list of different strings is needed")
     return terms

@@ -22,6 +22,13 @@ def find_device(name: str = "auto") -> torch.device:
     return device
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is memory that PyTorch, on the CPU or a GPU, or NumPy did not get."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return any(sign in str(error) for sign in ("can't allocate memory", "not enough memory", "ALLOC_FAILED"))
+
+
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 matrix products are faster than float32 ones there."""
     if device.type == "cuda":

@@ -238,7 +238,7 @@ class LanguageModel:
         """From a folder that is already read."""
         directions = artifact.directions()
         shapes = artifact.architecture.weight_shapes(len(artifact.vocabulary))
-        artifact.check_tensors({f"{way}.{name}": shape for way in directions for name, shape in shapes.items()})
+        artifact.check({f"{way}.{name}": shape for way in directions for name, shape in shapes.items()})
         base = artifact.config.get("base")
         if base is not None and not isinstance(base, dict):
             raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} is no name and sha256")

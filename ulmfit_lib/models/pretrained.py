@@ -1,6 +1,5 @@
 """A name -> a language model: one that comes with the library, one of yours, fastai's, or a folder."""
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -14,10 +13,11 @@ import numpy as np
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import cache_folder, new_folder
-from ulmfit_lib.models.artifacts import DIRECTIONS, read_config, read_json
+from ulmfit_lib.models.artifacts import DIRECTIONS, read_config, read_object
 from ulmfit_lib.models.downloading import download
 from ulmfit_lib.models.fastai_import import import_archive, join_directions
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.seals import hash_file
 from ulmfit_lib.progress import note
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
@@ -196,7 +196,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         ArtifactError: no model there.
     """
     config = read_config(path)
-    training = read_json(path / "training.json")
+    training = read_object(path / "training.json")
     weights = path / "model.safetensors"
     described = {
         "name": path.name,
@@ -207,7 +207,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         "tokens": len(Vocabulary.load(path / "vocab.json")),
         "architecture": config.get("architecture"),
         "megabytes": sum(file.stat().st_size for file in path.iterdir()) / 1e6,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
+        "sha256": hash_file(weights) if weights.is_file() else None,
         "licence": training.get("licence"),
         "base": config.get("base"),
         "training": training,

@@ -30,6 +30,34 @@ def run_facts(net: nn.Module, settings: dict[str, Any], data: str) -> dict[str, 
     return {**facts, "the text": data[:12], "the model to start from": digest.hexdigest()[:12]}
 
 
+class Checkpoints:
+    """Where a run keeps its checkpoints: the same run, begun again with the same folder, goes on from them.
+
+    Each training within the run takes the next subfolder; the same run takes them in the same order.
+
+    Args:
+        folder: all of them; delete it when the run's result is safe.
+        every: seconds between two writes.
+    """
+
+    def __init__(self, folder: str | Path, *, every: float = 60) -> None:
+        self.folder, self.every = Path(folder), every
+        self._trainings = 0
+
+    def next_training(self) -> "Checkpoints":
+        """Those of the next training."""
+        self._trainings += 1
+        return self.within(str(self._trainings))
+
+    def within(self, name: str) -> "Checkpoints":
+        """Those in a subfolder."""
+        return Checkpoints(self.folder / name, every=self.every)
+
+    def callbacks(self, name: str, run: dict[str, str]) -> "list[Callback]":
+        """What fastai's Learner needs to keep a checkpoint of this name."""
+        return [Checkpointer(self.folder / f"{name}.pt", run=run, every=self.every)]
+
+
 class Checkpointer(Callback):
     """Save everything every ``every`` seconds and at each epoch; at the start of ``fit``, go on from what is there.
 
@@ -53,9 +81,11 @@ class Checkpointer(Callback):
         if self.resumed is None:
             return
         self.learn.model.load_state_dict(self.resumed["model"])
-        self.learn.opt.opt.load_state_dict(self.resumed["optimizer"])
         self.learn.history.restore(self.resumed["history"])
-        self.learn.dls.train.epoch = self.resumed["epoch"]
+        torch.set_rng_state(self.resumed["rng"])
+        if self.resumed["epoch"] < self.learn.n_epoch:
+            self.learn.opt.opt.load_state_dict(self.resumed["optimizer"])
+            self.learn.dls.train.epoch = self.resumed["epoch"]
 
     def before_epoch(self) -> None:
         """Skip the epochs that are done."""
@@ -85,13 +115,13 @@ class Checkpointer(Callback):
             self._save(self.learn.epoch + 1, 0)
 
     def _save(self, epoch: int, batch: int) -> None:
-        model = self.learn.model
+        model, done = self.learn.model, epoch == self.learn.n_epoch
         buffer = io.BytesIO()
         torch.save(
             {
                 "run": self.made_of, "epoch": epoch, "batch": batch, "model": model.state_dict(),
-                "optimizer": self.learn.opt.opt.state_dict(), "state": model.state, "rng": torch.get_rng_state(),
-                "history": self.learn.history.snapshot(),
+                "optimizer": None if done else self.learn.opt.opt.state_dict(), "state": model.state,
+                "rng": torch.get_rng_state(), "history": self.learn.history.snapshot(),
             },
             buffer,
         )  # fmt: skip

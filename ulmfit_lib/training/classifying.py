@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,14 @@ from ulmfit_lib.evaluation.baseline import folds, logistic_regression
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
-from ulmfit_lib.training.checkpoints import Checkpointer, run_facts
+from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing, slanted_triangular
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
 CHOOSING_ROWS = 5000  # rows that the choice of C looks at
+LEAST_TOKENS = 500  # per step, when memory is short
 
 
 @dataclass(frozen=True)
@@ -193,17 +194,37 @@ def fine_tune(
     device: torch.device,
     description: str,
     valid: tuple[Documents, npt.NDArray[np.int64]] | None = None,
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Row]:
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
 
     One more group joins in each phase, from the top layer down, every phase with its own slanted triangle and
-    discriminative rates; then all groups train together. With a folder for checkpoints, a run that was stopped goes on
-    from there.
+    discriminative rates; then all groups train together. With ``checkpoints``, a run that was stopped goes on from
+    there.
 
     Returns:
         One row per epoch: training and validation loss in nats.
+
+    Raises:
+        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
+    place = checkpoints.next_training() if checkpoints else None
+
+    def attempt(tokens: int) -> list[Row]:
+        kept = place if place is None or tokens == recipe.batch_tokens else place.within(f"{tokens} tokens")
+        return _fine_tune(
+            net, documents, targets, replace(recipe, batch_tokens=tokens), pad_id=pad_id, seed=seed, device=device,
+            description=description, valid=valid, checkpoints=kept,
+        )  # fmt: skip
+
+    return train_within_memory(net, attempt, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
+
+
+def _fine_tune(
+    net: ClassifierNet, documents: Documents, targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, pad_id: int,
+    seed: int, device: torch.device, description: str, valid: tuple[Documents, npt.NDArray[np.int64]] | None,
+    checkpoints: Checkpoints | None,
+) -> list[Row]:  # fmt: skip
     torch.manual_seed(seed)
     net.mixed_precision = fast_bfloat16(device)
     n_groups = len(net.layer_groups())
@@ -226,16 +247,14 @@ def fine_tune(
             continue
         first_group = n_groups - phase.groups
         history = History(f"{description}, {n_groups - first_group} of {n_groups} groups", keep_best=False)
-        callbacks: list[Any] = [history]
-        if checkpoint:
-            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=made_of))
+        keeper = checkpoints.callbacks(f"phase-{number}", made_of) if checkpoints else []
         learner = build_learner(
             net, batches((documents, targets), seed + number), batches(valid or nothing, 0), loss=loss,
             groups=ClassifierNet.layer_groups,
             lrs=discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
             schedule=find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
             device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
-            clip=recipe.clip, callbacks=callbacks,
+            clip=recipe.clip, callbacks=[history, *keeper],
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(first_group)

@@ -1,9 +1,7 @@
 """How a language model is trained: streams, loss, phases of unfreezing, checkpoints."""
 
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,9 +11,10 @@ from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.training.checkpoints import Checkpointer, run_facts
+from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import History, Row, build_learner
 from ulmfit_lib.training.losses import SampledSoftmax
+from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
 
 
@@ -82,8 +81,7 @@ def train_language_model(
     seed: int,
     device: torch.device,
     description: str,
-    checkpoint: Path | None = None,
-    checkpoint_every: float = 60,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Row]:
     """Train ``net`` in place; afterwards it holds the best epoch's weights.
 
@@ -95,12 +93,30 @@ def train_language_model(
         seed: of the texts' order, the dropout and the sampled words.
         device: where to train.
         description: what the progress bar says.
-        checkpoint: folder of checkpoints; a run that was stopped goes on from there.
-        checkpoint_every: seconds between two checkpoints.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Returns:
         One row per epoch: training and validation loss in nats, perplexity, seconds.
+
+    Raises:
+        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
+    place = checkpoints.next_training() if checkpoints else None
+
+    def attempt(rows: int) -> list[Row]:
+        kept = place if place is None or rows == recipe.batch_size else place.within(f"{rows} rows")
+        return _train(
+            net, train, valid, replace(recipe, batch_size=rows), seed=seed, device=device, description=description,
+            checkpoints=kept,
+        )  # fmt: skip
+
+    return train_within_memory(net, attempt, most=recipe.batch_size, least=1, unit=f"rows of {recipe.window} tokens")
+
+
+def _train(
+    net: LanguageModelNet, train: Documents, valid: Documents, recipe: LanguageModelRecipe, *, seed: int,
+    device: torch.device, description: str, checkpoints: Checkpoints | None,
+) -> list[Row]:  # fmt: skip
     torch.manual_seed(seed)
     counts = train.counts(len(net.bias))
     last = len(net.layer_groups()) - 1
@@ -115,9 +131,7 @@ def train_language_model(
         if not phase.epochs:
             continue
         history = History(f"{description}, {phase.name}", patience=recipe.patience)
-        callbacks: list[Any] = [history]
-        if checkpoint:
-            callbacks.append(Checkpointer(checkpoint / f"phase-{number}.pt", run=made_of, every=checkpoint_every))
+        keeper = checkpoints.callbacks(f"phase-{number}", made_of) if checkpoints else []
         learner = build_learner(
             net,
             LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window, seed=seed + number),
@@ -130,7 +144,7 @@ def train_language_model(
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
             clip=recipe.clip,
-            callbacks=callbacks,
+            callbacks=[history, *keeper],
         )
         learner.create_opt()
         learner.freeze_to(phase.frozen_groups)

@@ -16,10 +16,11 @@ from fastai.optimizer import OptimWrapper
 from torch import nn
 
 from ulmfit_lib.errors import TrainingError
-from ulmfit_lib.progress import bar
+from ulmfit_lib.progress import bar, note
 from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
+RECENT, EXPLODED = 20, 3.0  # so many batches whose mean loss is so many times that of the first ones
 
 
 class History(Callback):
@@ -39,6 +40,8 @@ class History(Callback):
         self.rows: list[Row] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss, self.best_epoch = math.inf, -1
+        self.recent: list[float] = []  # losses of the last batches
+        self.first = math.inf  # their mean when there were enough for the first time
 
     def before_fit(self) -> None:
         """Open the bar."""
@@ -61,13 +64,26 @@ class History(Callback):
         self.loss_sum = self.loss_sum + self.learn.loss.detach().float().cpu() * n
         self.n_targets += n
         if self.learn.training:
-            if not math.isfinite(loss := float(self.learn.loss.detach())):
-                raise TrainingError(
-                    f"the training loss is {loss} in epoch {self.learn.epoch + 1}, "
-                    f"batch {self.learn.iter + 1}; try a lower learning rate (--lr)"
-                )
+            self._watch(float(self.learn.loss.detach()))
             self.bar.set_postfix(loss=f"{float(self.loss_sum) / self.n_targets:.3f}", refresh=False)
             self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
+
+    def _watch(self, loss: float) -> None:
+        """Stop where the loss is no number, or has grown far beyond what it was at first; keep the best epoch."""
+        self.recent = [*self.recent[-RECENT + 1 :], loss]
+        average = sum(self.recent) / len(self.recent)
+        if len(self.recent) == RECENT and math.isinf(self.first):
+            self.first = average
+        if math.isfinite(average) and average <= EXPLODED * max(self.first, 1.0):
+            return
+        said = (
+            f"the training loss is {loss:.4g} in epoch {self.learn.epoch + 1}, batch {self.learn.iter + 1}; "
+            f"try a lower learning rate (--lr)"
+        )
+        if not self.best:
+            raise TrainingError(said)
+        note(f"stopped: {said}; the weights of epoch {self.best_epoch + 1}, the best so far, are kept")
+        raise CancelFitException
 
     def after_epoch(self) -> None:
         """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
@@ -92,7 +108,7 @@ class History(Callback):
         """For a checkpoint."""
         sums = {"loss_sum": self.loss_sum, "n_targets": self.n_targets}
         best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch}
-        return {"rows": self.rows, **sums, **best}
+        return {"rows": self.rows, "recent": self.recent, "first": self.first, **sums, **best}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """From a checkpoint."""

@@ -1,0 +1,239 @@
+"""Damage saved models at random and load them: each must say the very same as before, or be refused with a sentence.
+
+    python benchmarks/reliability/corruptions.py --cases 10000 --json
+
+Files are cut short, emptied, removed, grown, swapped with another model's, have bits flipped, sizes in the safetensors
+header inflated, and values in the JSON exchanged for others. Each case is seeded by its number: --first 123 --cases 1
+repeats case 123 and shows what was done. A process that dies, hangs for a minute or takes a gigabyte counts as failed.
+"""
+
+import argparse
+import json
+import random
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from processes import start
+
+from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
+from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+
+REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
+PER_PROCESS = 250
+MOST_MEGABYTES, MOST_SECONDS = 1000, 60
+TEXTS = ["The hotel was clean and the staff were very kind .", "It broke after a week , a waste of money !", "ok"]
+
+
+def make_models(folder: Path) -> list[str]:
+    """One of each kind: language models and classifiers, words and subwords, float32 and int8, with a baseline or not."""
+    reviews = read_csv(REVIEWS, text="review", label="sentiment")
+    few = reviews.labelled().select(range(60))
+    for tokens in ("words", "subwords"):
+        lm = pretrain(
+            reviews.texts[:100], tokens=tokens, vocab_size=300, architecture=Architecture(6, 8, 1), epochs=1,
+            direction="both", device="cpu",
+        )  # fmt: skip
+        classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
+        baseline = TfidfBaseline.fit(few.texts, few.targets())
+        pair = replace(classifier, baseline=baseline, blend=Blend(0.5, 0.5))
+        lm.save(folder / f"lm-{tokens}")
+        lm.save(folder / f"lm-{tokens}-int8", precision="int8")
+        classifier.save(folder / f"classifier-{tokens}-int8", precision="int8")
+        pair.save(folder / f"pair-{tokens}")
+    return sorted(path.name for path in folder.iterdir())
+
+
+def say(model: Path) -> Any:
+    """What a model says of a few texts."""
+    if model.name.startswith("lm"):
+        lm = LanguageModel.load(model)
+        return [lm.perplexity(TEXTS), lm.vocabulary.tokens]
+    classifier = TextClassifier.load(model)
+    return [classifier.predict_proba(TEXTS).tolist(), classifier.classes]
+
+
+def corrupt(model: Path, others: list[Path], rng: random.Random) -> str:
+    """Damage one file of a model, in place; returns what was done."""
+    file = rng.choice([file for file in sorted(model.iterdir()) if file.name != "README.md"])
+    ways: list[Callable[[Path, random.Random], str]] = [cut, flip, flip, grow, overwrite_bytes]
+    if file.suffix == ".json":
+        ways += [edit_json] * 4
+    if file.suffix == ".safetensors":
+        ways += [inflate] * 2
+    way = rng.choice([*ways, remove, None])
+    if way is None:
+        other = rng.choice(others)
+        source = other / file.name
+        if not source.exists() or source.read_bytes() == file.read_bytes():
+            return f"nothing: {other.name} has no other {file.name}"
+        shutil.copyfile(source, file)
+        return f"{file.name} swapped with that of {other.name}"
+    return f"{file.name}: {way(file, rng)}"
+
+
+def remove(file: Path, rng: random.Random) -> str:
+    file.unlink()
+    return "removed"
+
+
+def cut(file: Path, rng: random.Random) -> str:
+    content = file.read_bytes()
+    size = rng.choice([0, 1, 7, 8, 9, rng.randrange(len(content)), len(content) - 1])
+    file.write_bytes(content[:size])
+    return f"cut to {size} bytes"
+
+
+def grow(file: Path, rng: random.Random) -> str:
+    more = rng.randbytes(rng.randint(1, 100))
+    file.write_bytes(file.read_bytes() + more)
+    return f"grown by {more!r}"
+
+
+def flip(file: Path, rng: random.Random) -> str:
+    content = bytearray(file.read_bytes())
+    first = rng.choice([len(content), 200])  # half of them where headers are
+    places = [(rng.randrange(min(first, len(content))), rng.randrange(8)) for _ in range(rng.choice([1, 1, 2, 16]))]
+    for byte, bit in places:
+        content[byte] ^= 1 << bit
+    file.write_bytes(content)
+    return f"bits flipped at {places}"
+
+
+def overwrite_bytes(file: Path, rng: random.Random) -> str:
+    content = bytearray(file.read_bytes())
+    place = rng.randrange(len(content))
+    noise = rng.choice([bytes(16), b"\xff" * 16, rng.randbytes(16), b"9" * 16, b'"', b"[" * 5000, b"NaN", b"1e999"])
+    content[place : place + len(noise)] = noise
+    file.write_bytes(content)
+    return f"{noise[:20]!r} written at {place}"
+
+
+def inflate(file: Path, rng: random.Random) -> str:
+    """A safetensors header that claims other sizes."""
+    content = file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    if rng.random() < 0.3:
+        size = rng.choice([0, length - 1, length + 1, 10**9, 2**63, 2**64 - 1])
+        file.write_bytes(size.to_bytes(8, "little") + content[8:])
+        return f"header said to be {size} bytes long"
+    header = json.loads(content[8 : 8 + length])
+    said = mutate(header, rng)
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    return f"header: {said}"
+
+
+def edit_json(file: Path, rng: random.Random) -> str:
+    value = json.loads(file.read_text(encoding="utf-8"))
+    said = mutate(value, rng)
+    file.write_text(json.dumps(value), encoding="utf-8")
+    return said
+
+
+def mutate(value: Any, rng: random.Random) -> str:
+    """Change one value, somewhere inside a list or a dict."""
+    path: list[Any] = []
+    while True:
+        places = list(value) if isinstance(value, dict) else list(range(len(value)))
+        if not places:
+            return "nothing: it is empty"
+        place = rng.choice(places)
+        path.append(place)
+        if isinstance(value[place], dict | list) and value[place] and rng.random() < 0.8:
+            value = value[place]
+            continue
+        break
+    before = value[place]
+    if isinstance(value, dict) and rng.random() < 0.2:
+        if rng.random() < 0.5:
+            del value[place]
+            return f"{path} removed"
+        value[str(place) + "x"] = value.pop(place)
+        return f"{path} renamed"
+    numbers = [before + 1, -before, before * 10**9] if isinstance(before, int | float) else []
+    choices = [None, True, 0, -1, 1, 2**31, 2**64, 1e308, float("nan"), "", "x", "\ud800", "a" * 10_000, [], {}, [[]]]
+    value[place] = rng.choice([*choices, *numbers, *([before[::-1], before[:-1]] if isinstance(before, str) else [])])
+    return f"{path}: {str(before)[:40]!r} became {str(value[place])[:40]!r}"
+
+
+def try_cases(folder: Path, first: int, count: int, expected: dict[str, Any], report: Path) -> None:
+    """Cases ``first`` up to ``first + count``, each written down before it is tried."""
+    import torch
+
+    torch.set_num_threads(1)
+    for model in folder.iterdir():
+        say(model)  # what is loaded once counts for none
+    floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with report.open("w", encoding="utf-8") as file, tempfile.TemporaryDirectory() as temporary:
+        for case in range(first, first + count):
+            rng = random.Random(case)
+            model = folder / rng.choice(sorted(expected))
+            copy = Path(shutil.copytree(model, Path(temporary) / model.name, dirs_exist_ok=False))
+            done = corrupt(copy, [folder / name for name in sorted(expected) if name != model.name], rng)
+            found: dict[str, Any] = {"case": case, "model": model.name, "done": done}
+            file.write(json.dumps(found) + "\n")
+            file.flush()
+            started = time.monotonic()
+            try:
+                same = np.array_equal(str(say(copy)), str(expected[model.name]))
+                found["result"] = "same" if same else "different"
+            except UlmfitError as error:
+                found["result"], found["said"] = "refused", str(error)[:300]
+            except BaseException as error:
+                found["result"], found["said"] = "crashed", f"{type(error).__name__}: {error}"[:300]
+            found["seconds"] = round(time.monotonic() - started, 3)
+            found["megabytes"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - floor) // 1024
+            file.write(json.dumps(found) + "\n")
+            shutil.rmtree(copy)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results: dict[int, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, report = Path(temporary) / "models", Path(temporary) / "report.jsonl"
+        folder.mkdir()
+        expected = {name: say(folder / name) for name in make_models(folder)}
+        for first in range(options.first, options.first + options.cases, PER_PROCESS):
+            end = min(first + PER_PROCESS, options.first + options.cases)
+            while first < end:  # a process that died is followed by another
+                process = start(try_cases, folder, first, end - first, expected, report)
+                process.join(MOST_SECONDS + PER_PROCESS)
+                if process.is_alive():
+                    process.kill()
+                process.join()
+                for line in report.read_text(encoding="utf-8").splitlines():
+                    found = json.loads(line)
+                    results[found["case"]] = {"result": f"died ({process.exitcode})", **found}
+                first = max(results) + 1
+    failed = [
+        one for one in results.values()
+        if one["result"] not in ("same", "refused") or one["seconds"] > MOST_SECONDS
+        or one["megabytes"] > MOST_MEGABYTES or "\n" in one.get("said", "")
+    ]  # fmt: skip
+    summary = {
+        "cases": len(results),
+        "refused": sum(one["result"] == "refused" for one in results.values()),
+        "same": sum(one["result"] == "same" for one in results.values()),
+        "failed": len(failed),
+        "worst_seconds": max(one.get("seconds", 0) for one in results.values()),
+        "worst_megabytes": max(one.get("megabytes", 0) for one in results.values()),
+        "examples": failed[:20] if options.cases > 1 else list(results.values()),
+    }
+    print(json.dumps(summary) if options.json else "\n".join(f"{name}: {value}" for name, value in summary.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Training that does not fit into memory begins again with half as many tokens a step."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from ulmfit_lib.errors import TrainingError
+from ulmfit_lib.models.devices import is_out_of_memory
+from ulmfit_lib.progress import note
+
+Result = TypeVar("Result")
+
+
+def train_within_memory(net: nn.Module, train: Callable[[int], Result], *, most: int, least: int, unit: str) -> Result:
+    """Call ``train`` with ``most``; each time memory does not suffice, put ``net`` back and call it with half.
+
+    Args:
+        net: what is trained, in place.
+        train: a step's size -> what it returns.
+        most: the size to try first.
+        least: the smallest size that makes sense.
+        unit: what the size counts.
+
+    Raises:
+        TrainingError: even ``least`` does not fit.
+    """
+    before = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    size = most
+    while True:
+        try:
+            return train(size)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size // 2 < least:
+                raise TrainingError(
+                    f"{size} {unit} a step do not fit into memory, and fewer make no sense: "
+                    f"close other programs, shorten the texts, or take a smaller model"
+                ) from error
+        size //= 2
+        note(f"out of memory: training begins again with {size} {unit} a step")
+        net.zero_grad(set_to_none=True)
+        net.load_state_dict(before)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
