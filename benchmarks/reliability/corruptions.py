@@ -7,7 +7,6 @@ header inflated, and values in the JSON exchanged for others. Each case is seede
 repeats case 123 and shows what was done. A process that dies, hangs for a minute or takes a gigabyte counts as failed.
 """
 
-import argparse
 import json
 import random
 import resource
@@ -20,20 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import start
+from processes import parse_cases, print_summary, run_cases
 
 from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
-PER_PROCESS = 250
-MOST_MEGABYTES, MOST_SECONDS = 1000, 60
 TEXTS = ["The hotel was clean and the staff were very kind .", "It broke after a week , a waste of money !", "ok"]
 
 
 def make_models(folder: Path) -> list[str]:
-    """One of each kind: language models and classifiers, words and subwords, float32 and int8, with a baseline or not."""
+    """Language models and classifiers, of words and subwords, in float32 and int8, with a baseline and without."""
     reviews = read_csv(REVIEWS, text="review", label="sentiment")
     few = reviews.labelled().select(range(60))
     for tokens in ("words", "subwords"):
@@ -159,12 +156,13 @@ def mutate(value: Any, rng: random.Random) -> str:
         value[str(place) + "x"] = value.pop(place)
         return f"{path} renamed"
     numbers = [before + 1, -before, before * 10**9] if isinstance(before, int | float) else []
-    choices = [None, True, 0, -1, 1, 2**31, 2**64, 1e308, float("nan"), "", "x", "\ud800", "a" * 10_000, [], {}, [[]]]
+    choices: list[Any] = [None, True, 0, -1, 1, 2**31, 2**64, 1e308, float("nan")]
+    choices += ["", "x", "\ud800", "a" * 10_000, [], {}, [[]]]
     value[place] = rng.choice([*choices, *numbers, *([before[::-1], before[:-1]] if isinstance(before, str) else [])])
     return f"{path}: {str(before)[:40]!r} became {str(value[place])[:40]!r}"
 
 
-def try_cases(folder: Path, first: int, count: int, expected: dict[str, Any], report: Path) -> None:
+def try_cases(folder: Path, expected: dict[str, Any], first: int, count: int, report: Path) -> None:
     """Cases ``first`` up to ``first + count``, each written down before it is tried."""
     import torch
 
@@ -196,43 +194,13 @@ def try_cases(folder: Path, first: int, count: int, expected: dict[str, Any], re
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    results: dict[int, dict[str, Any]] = {}
+    cases, as_json = parse_cases(__doc__)
     with tempfile.TemporaryDirectory() as temporary:
-        folder, report = Path(temporary) / "models", Path(temporary) / "report.jsonl"
+        folder = Path(temporary) / "models"
         folder.mkdir()
         expected = {name: say(folder / name) for name in make_models(folder)}
-        for first in range(options.first, options.first + options.cases, PER_PROCESS):
-            end = min(first + PER_PROCESS, options.first + options.cases)
-            while first < end:  # a process that died is followed by another
-                process = start(try_cases, folder, first, end - first, expected, report)
-                process.join(MOST_SECONDS + PER_PROCESS)
-                if process.is_alive():
-                    process.kill()
-                process.join()
-                for line in report.read_text(encoding="utf-8").splitlines():
-                    found = json.loads(line)
-                    results[found["case"]] = {"result": f"died ({process.exitcode})", **found}
-                first = max(results) + 1
-    failed = [
-        one for one in results.values()
-        if one["result"] not in ("same", "refused") or one["seconds"] > MOST_SECONDS
-        or one["megabytes"] > MOST_MEGABYTES or "\n" in one.get("said", "")
-    ]  # fmt: skip
-    summary = {
-        "cases": len(results),
-        "refused": sum(one["result"] == "refused" for one in results.values()),
-        "same": sum(one["result"] == "same" for one in results.values()),
-        "failed": len(failed),
-        "worst_seconds": max(one.get("seconds", 0) for one in results.values()),
-        "worst_megabytes": max(one.get("megabytes", 0) for one in results.values()),
-        "examples": failed[:20] if options.cases > 1 else list(results.values()),
-    }
-    print(json.dumps(summary) if options.json else "\n".join(f"{name}: {value}" for name, value in summary.items()))
+        results = run_cases(try_cases, [folder, expected], Path(temporary) / "report.jsonl", cases)
+    print_summary(results, ("same", "refused"), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 import zstandard
 
+from ulmfit_lib.data.text_rules import well_formed
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.progress import bar
 
@@ -25,6 +26,7 @@ DELIMITED = {".csv": ",", ".tsv": "\t"}
 COMPRESSED = (".gz", ".xz", ".zst")
 FORMATS = ".csv, .tsv, .jsonl, .parquet (also .gz, .xz or .zst), or a folder with one subfolder of .txt files per label"
 PART_ROWS = 20_000
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 BLOCK = 1 << 20  # bytes or characters read at a time
 
 
@@ -227,11 +229,23 @@ def _json_lines(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
+            if SURROGATE.search(line):
+                row = _well_formed(row)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is no JSON ({_first_line(error)})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}: line {number} is no JSON object such as {{\"text\": ...}}")
         yield row
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed(one) for one in value]
+    if isinstance(value, dict):
+        return {well_formed(name): _well_formed(one) for name, one in value.items()}
+    return value
 
 
 def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, apply_rules
+from ulmfit_lib.data.text_rules import RULE_NAMES, SPECIAL_TOKENS, apply_rules, well_formed
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.errors import ArtifactError, OptionError
 
@@ -36,7 +36,7 @@ class SubwordTokenizer:
 
         sentencepiece = _import_sentencepiece()
         model = io.BytesIO()
-        lines = (line for text in apply_rules(texts) for line in text.split("\n") if line.strip())
+        lines = (line for text in apply_rules(map(well_formed, texts)) for line in text.split("\n") if line.strip())
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=lines, model_writer=model, vocab_size=size, model_type="unigram",
@@ -61,7 +61,7 @@ class SubwordTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The subwords of each text, in order; a subword that starts a word starts with ``▁``."""
-        for text in apply_rules(texts):
+        for text in apply_rules(map(well_formed, texts)):
             yield self._processor.encode(text, out_type=str)
 
     def index(self, texts: Sequence[str]) -> TokenIds:

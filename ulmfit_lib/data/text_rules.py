@@ -79,6 +79,15 @@ RULES = (
 RULE_NAMES = tuple(rule.__name__ for rule in RULES)
 
 
+def well_formed(text: str) -> str:
+    """Half a surrogate pair alone, which no encoding can hold, becomes the sign for what cannot be shown."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def apply_rules(texts: Iterable[str]) -> Iterator[str]:
     """Texts as fastai hands them to the splitter."""
     for text in texts:

@@ -37,6 +37,7 @@ from ulmfit_lib.data.text_rules import (
     replace_wrep,
     rm_useless_spaces,
     spec_add_spaces,
+    well_formed,
 )
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.data.word_frames import WordFrames
@@ -144,6 +145,12 @@ class WordTokenizer:
 
     def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Numbers of all tokens of some texts, and how many each text has."""
+        try:
+            return self._number_well_formed(texts)
+        except UnicodeEncodeError:
+            return self._number_well_formed([well_formed(text) for text in texts])
+
+    def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         table = self._table
         joined, uncut = self._with_marks(texts)
         lists = pc.split_pattern(pa.array(joined, pa.large_string()), " ")

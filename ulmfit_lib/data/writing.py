@@ -1,5 +1,6 @@
 """Predictions -> a file, with the columns that came in, some rows at a time."""
 
+import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,10 @@ def _delimited(write: Callable[[str], object], delimiter: str) -> Callable[[pd.D
 
     def write_frame(frame: pd.DataFrame) -> None:
         nonlocal header
-        write(frame.to_csv(index=False, sep=delimiter, header=header))
+        content = frame.to_csv(index=False, sep=delimiter, header=header)
+        if "\r" in content:  # which pandas leaves bare, and readers take for the end of a line
+            content = frame.to_csv(index=False, sep=delimiter, header=header, quoting=csv.QUOTE_NONNUMERIC)
+        write(content)
         header = False
 
     return write_frame
