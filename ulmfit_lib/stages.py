@@ -15,7 +15,7 @@ from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenize
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.architecture import Architecture, Weights
-from ulmfit_lib.models.artifacts import DIRECTIONS
+from ulmfit_lib.models.artifacts import DIRECTIONS, package_versions
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.classifier import Features, TextClassifier, head_weights, pool_documents
 from ulmfit_lib.models.devices import find_device
@@ -248,7 +248,7 @@ def fit_classifier(
     record = {
         "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "recipe": asdict(recipe), "history": history,
+        "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(), "versions": package_versions(),
     }  # fmt: skip
     training = {"name": "text classifier", "stages": [*lm.training.get("stages", []), record]}
     return replace(untrained, weights=weights, heads=heads, training=training)
@@ -316,7 +316,7 @@ def _train(
         "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
         "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
-        "history": history,
+        "history": history, "data_sha256": train.fingerprint(), "versions": package_versions(),
     }  # fmt: skip
     training = {**model.training, "stages": [*model.training.get("stages", []), record]}
     return replace(trained, training=training)

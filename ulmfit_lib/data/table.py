@@ -1,5 +1,7 @@
 """Texts with labels, where they came from, and whether they can be learnt from."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,6 +80,13 @@ class TextTable:
         """The places in ``classes`` of the labels of a table in which every row has one, (n_rows,)."""
         number = {label: place for place, label in enumerate(self.classes)}
         return np.array([number[label] for label in self.targets()], np.int64)
+
+    def sha256(self) -> str:
+        """A hash of all texts and labels, in order."""
+        digest = hashlib.sha256()
+        for text, label in zip(self.texts, self.labels, strict=True):
+            digest.update(json.dumps([text, label]).encode())
+        return digest.hexdigest()
 
     @cached_property
     def groups(self) -> npt.NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """One folder format for every model: JSON and safetensors, no pickle; safe to load from strangers."""
 
 import json
+import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ulmfit_lib import __version__
 from ulmfit_lib.data.tokenizing import Tokenizer, load_tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError
@@ -119,10 +121,9 @@ def save_artifact(
     Raises:
         ArtifactError: the place is taken or cannot be written.
     """
-    versions = {package: version(package) for package in ("torch", "fastai", "spacy")}
     whole_config = {
         "format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind, "architecture": architecture.config(),
-        "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": versions,
+        "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": package_versions(),
     }  # fmt: skip
     with new_folder(path, overwrite=overwrite) as folder:
         _write_json(folder / "training.json", training)
@@ -133,6 +134,13 @@ def save_artifact(
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)
         _write_json(folder / "config.json", seal(whole_config, folder))
+
+
+def package_versions() -> dict[str, str]:
+    """Of all that a result can depend on."""
+    packages = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
+    ours = {"ulmfit_lib": __version__, "python": platform.python_version()}
+    return ours | {package: version(package) for package in packages}
 
 
 def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
