@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-oldest lint bench reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -25,5 +25,27 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $(READY)
 
+# The lowest version of every dependency that pyproject.toml admits.
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -W ignore -m pytest
+
+.venv-oldest/.installed: pyproject.toml
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -e '.[dev]'
+	touch $@
+
+# Known vulnerabilities of what is installed, and every package's licence.
+audit: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[audit]'
+	$(BIN)/pip-licenses --from=mixed --order=license
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
+
+# The counts of the reliability table, an hour or so.
+reliability: $(READY)
+	$(BIN)/python -W ignore benchmarks/reliability/kills.py --kills 200
+	$(BIN)/python -W ignore benchmarks/reliability/corruptions.py --cases 10000
+	$(BIN)/python -W ignore benchmarks/reliability/inputs.py --cases 10000
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-oldest build dist *.egg-info demo-model
