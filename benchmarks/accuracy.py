@@ -1,67 +1,189 @@
-"""What `fit` delivers, ULMFiT alone and TF-IDF + logistic regression alone, on test rows that nothing has read.
+"""Accuracy against the number of labels: ULMFiT beside TF-IDF + logistic regression and sentence embeddings.
 
-    python benchmarks/accuracy.py train.csv test.csv --text review --label sentiment [--seed 42] [--json]
+    python benchmarks/accuracy.py train.csv test.csv --text review --label sentiment --cache DIR [--quick] [--json]
 
-All three learn from the same labelled rows of train.csv; its rows without a label feed the language model only. Test
-rows that are copies or near copies of any training row are left out.
+The base reads all texts of train.csv, with or without a label, once for all (``fit_lm``, each direction by itself).
+Then, for each number of labels and each seed, every method learns the same labelled rows, drawn in their proportions,
+the fewer among the more. Nothing reads a test row before it is scored, and test rows that are copies or near copies of
+any training row are left out. What is finished stays in --cache: the same command goes on where it was stopped.
+
+tfidf       TF-IDF + logistic regression
+embeddings  the sentence-transformers model --embeddings + logistic regression, its strength cross-validated
+untouched   heads on the base's frozen encoders, which have not read these texts
+forward     heads on the frozen forward encoder, which has
+both        the same in both directions, averaged
+delivered   ``both`` and ``tfidf`` weighed together by cross-validation, as ``fit`` does
 """
 
+import hashlib
 import json
 import resource
+import sys
 import time
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import two_files
 from conditions import conditions
+from frozen_features import directions_of, frozen_features
 
-from ulmfit_lib import TextTable, fit, read_csv
+from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib.budget import nested_order
 from ulmfit_lib.data.near_copies import near_copies
+from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.models.classifier import Features
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.pretrained import load_base
+from ulmfit_lib.pair import PairFitter, predict_by_heads
+from ulmfit_lib.stages import CLASSIFY
+
+QUICK_ROWS = 400
 
 
 def main() -> None:
     parser = two_files.parser(__doc__)
+    parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 500, 1000])
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--base", default="auto")
-    parser.add_argument("--strategy", default="features")
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--lm-epochs", type=int, default=1, help="after the first, which trains the embedding alone")
+    parser.add_argument("--embeddings", help="name or folder for sentence-transformers")
+    parser.add_argument("--cache", type=Path, default=Path("accuracy-cache"))
+    parser.add_argument("--quick", action="store_true", help="a few hundred rows, two seeds, up to 200 labels")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, whole = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns)
-    test = without_copies(whole, train)
+    train, whole = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns).labelled()
+    if arguments.quick:
+        train, whole = (part.select(range(min(QUICK_ROWS, len(part)))) for part in (train, whole))
+        arguments.labels, arguments.seeds = [n for n in arguments.labels if n <= 200], 2
+    test_places = without_copies(whole, train)
+    test, labelled = whole.select(test_places), train.labelled()
+    lm, why = load_base(arguments.base, train.texts)
+    name = lm.training["name"]
+    data = hashlib.sha256(f"{train.sha256()} {whole.sha256()} {arguments.lm_epochs}".encode()).hexdigest()[:12]
+    arguments.cache /= data
     started = time.monotonic()
-    classifier = fit(train, base=arguments.base, strategy=arguments.strategy, seed=arguments.seed)
-    fitted = time.monotonic()
-    scores = classifier.evaluate_parts(test)
+    known, facts = read_all(name, train, whole, arguments.lm_epochs, arguments.cache)
+    untouched, _ = read_all(name, train, whole, 0, arguments.cache)
+    if arguments.embeddings:
+        untouched |= {"embeddings": embed([*labelled.texts, *whole.texts], arguments.embeddings, arguments.cache)}
+    rows = [*range(len(labelled)), *(len(labelled) + place for place in test_places)]
+    both = TextTable.from_lists([*labelled.texts, *whole.texts], [*labelled.targets(), *whole.targets()]).select(rows)
+    places = {row: place for place, row in enumerate(both.rows)}
+    features = {way: vectors[rows] for way, vectors in known.items()}
+    fitter = PairFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
+    train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
+    truth = np.array([labelled.classes.index(label) for label in test.targets()])
+    cells = []
+    for n in arguments.labels:
+        if n > len(labelled):
+            continue
+        for seed in range(arguments.seeds):
+            file = arguments.cache / f"{name.replace('/', '_')}-{n}-{seed}.json"
+            if not file.is_file():
+                part = train_rows.select(nested_order(labelled.targets(), seed)[:n])
+                others = {way: vectors[rows] for way, vectors in untouched.items()}
+                file.write_text(json.dumps(score_all(fitter, part, test_rows, others, truth, seed)))
+            cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
+            print(json.dumps(cells[-1]), file=sys.stderr)
     result = {
-        "train": arguments.train.name,
-        "labelled": len(train.labelled()),
-        "unlabelled": len(train) - len(train.labelled()),
-        "test_rows": scores["delivered"].n,
-        "test_rows_left_out_as_copies": len(whole) - len(test),
-        "base": classifier.training["report"]["base"],
-        "base_has_read": classifier.training["report"]["base_has_read"],
-        "strategy": arguments.strategy,
-        "seed": arguments.seed,
-        **{part: {"accuracy": s.accuracy, "log_loss": s.log_loss} for part, s in scores.items()},
-        "blend": {"ulmfit": classifier.blend.ulmfit, "baseline": classifier.blend.baseline},
-        "language_model_perplexity": classifier.training["stages"][-2]["validation"]["perplexity"],
-        "fit_seconds": round(fitted - started),
-        "evaluate_seconds": round(time.monotonic() - fitted),
+        "train": arguments.train.name, "texts": len(train), "test": arguments.test.name, "test_rows": len(test),
+        "test_rows_left_out_as_copies": len(whole) - len(test), "base": why,
+        "base_has_read": [stage.get("source", "") for stage in lm.training.get("stages", [])],
+        "lm_epochs": arguments.lm_epochs, "reading": facts, "seconds": round(time.monotonic() - started),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        **conditions(),
-    }
+        "summary": summary(cells), "cells": cells, **conditions(),
+    }  # fmt: skip
     if arguments.json:
         print(json.dumps(result))
-    else:
-        for part, s in scores.items():
-            print(f"{part:10} {100 * s.accuracy:.1f} % of {s.n} ({100 * s.low:.1f} to {100 * s.high:.1f})")
-        print(f"fitted in {result['fit_seconds']} seconds")
+        return
+    for n, methods in result["summary"].items():
+        shown = "  ".join(f"{method} {one['mean']:.1f} +- {one['spread']:.1f}" for method, one in methods.items())
+        print(f"{n:>6} labels, errors in %: {shown}")
 
 
-def without_copies(test: TextTable, train: TextTable) -> TextTable:
-    """Those test rows that no training row is like."""
+def read_all(
+    name: str, train: TextTable, test: TextTable, lm_epochs: int, cache: Path
+) -> tuple[Features, dict[str, Any]]:
+    """Per direction, the labelled and then the test texts' vectors; and what reading them took."""
+    vectors: Features = {}
+    facts: dict[str, Any] = {}
+    for way in directions_of(name):
+        pair, facts[way] = frozen_features(name, way, train, test, lm_epochs=lm_epochs, cache=cache)
+        vectors[way] = np.concatenate(pair)
+    return vectors, facts
+
+
+def score_all(
+    fitter: PairFitter, part: TextTable, test: TextTable, untouched: Features, truth: npt.NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    """Accuracy, log loss and seconds of each method that learns from ``part``."""
+    learnt, tested = ([fitter.places[row] for row in table.rows] for table in (part, test))
+    targets = part.class_numbers()
+    spent, found = {}, {}
+
+    def timed(method: str, probabilities: Any) -> Floats:
+        started = time.monotonic()
+        found[method] = probabilities()
+        spent[method] = round(time.monotonic() - started, 2)
+        return found[method]
+
+    def heads(vectors: Features) -> Floats:
+        pairs = ({way: one[rows] for way, one in vectors.items()} for rows in (learnt, tested))
+        pool, rest = pairs
+        return predict_by_heads(pool, targets, rest, fitter.recipe, seed)
+
+    groups = {
+        "embeddings": {way: one for way, one in untouched.items() if way == "embeddings"},
+        "untouched": {way: one for way, one in untouched.items() if way != "embeddings"},
+        "forward": {way: one for way, one in fitter.features.items() if way == "forward"},
+        "both": fitter.features,
+    }
+    baseline = timed("tfidf", lambda: fitter.predict_baseline(part, test))
+    for method, vectors in groups.items():
+        if vectors:
+            timed(method, lambda vectors=vectors: heads(vectors))
+    timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(found["both"], baseline))
+    return {
+        method: {
+            "accuracy": float((one.argmax(1) == truth).mean()),
+            "log_loss": float(-np.log(np.clip(one[np.arange(len(truth)), truth], 1e-12, 1)).mean()),
+            "seconds": spent[method],
+        }
+        for method, one in found.items()
+    }
+
+
+def summary(cells: list[dict[str, Any]]) -> dict[int, dict[str, dict[str, float]]]:
+    """Mean error and its standard deviation over the seeds, in per cent, by number of labels and method."""
+    found: dict[int, dict[str, dict[str, float]]] = {}
+    for n in sorted({cell["labels"] for cell in cells}):
+        group = [cell for cell in cells if cell["labels"] == n]
+        for method in (key for key in group[0] if key not in ("labels", "seed")):
+            errors = [100 * (1 - cell[method]["accuracy"]) for cell in group]
+            mean, spread = round(float(np.mean(errors)), 2), round(float(np.std(errors)), 2)
+            found.setdefault(n, {})[method] = {"mean": mean, "spread": spread}
+    return found
+
+
+def embed(texts: list[str], name: str, cache: Path) -> npt.NDArray[np.float32]:
+    """Sentence embeddings, (n_texts, width)."""
+    file = cache / "embeddings.npy"
+    if not file.is_file():
+        from sentence_transformers import SentenceTransformer
+
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(file, SentenceTransformer(name, device="cpu").encode(texts).astype(np.float32))
+    return np.load(file)
+
+
+def without_copies(test: TextTable, train: TextTable) -> list[int]:
+    """The places of those test rows that no training row is like."""
     n = len(train)
     groups = near_copies([*train.texts, *test.texts], range(n, n + len(test)))
     read = set(groups[:n].tolist())
-    return test.select([i for i in range(len(test)) if groups[n + i] not in read])
+    return [i for i in range(len(test)) if groups[n + i] not in read]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ direction that is finished is kept in --cache.
 import argparse
 import json
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import two_files
 from conditions import conditions
+from frozen_features import NONE, Pair, directions_of, frozen_features
 
-from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain, read_csv
+from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pair import predict_by_heads
-from ulmfit_lib.stages import CLASSIFY, PRETRAIN, read_features
-
-NONE = "none"
-Features = npt.NDArray[np.float32]
+from ulmfit_lib.stages import CLASSIFY
 
 
 def main() -> None:
@@ -75,28 +70,18 @@ def main() -> None:
 
 def _features(
     name: str, train: TextTable, test: TextTable, arguments: argparse.Namespace
-) -> tuple[list[tuple[Features, Features]], dict[str, Any]]:
+) -> tuple[list[Pair], dict[str, Any]]:
     """Per direction: the pooled labelled and test texts under the base once it has read all texts of ``train``."""
-    model, _, direction = name.partition(":")
-    base = None if model == NONE else LanguageModel.from_pretrained(model)
-    ways = base.directions(direction or None) if base else ["forward"]
-    features, perplexities, seconds = [], [], 0.0
-    for way in ways:
-        file = arguments.cache / f"{model.replace('/', '_')}-{way}.npz"
-        if not file.is_file():
-            started = time.monotonic()
-            start = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
-            lm = fit_lm(train.texts, base=start, direction=way, epochs=arguments.lm_epochs)
-            options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.pooling, "device": find_device()}
-            pooled = [read_features(lm, part.texts, **options)[way] for part in (train.labelled(), test)]
-            perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(file, train=pooled[0], test=pooled[1], seconds=time.monotonic() - started, perplexity=perplexity)
-        kept = np.load(file)
-        features.append((kept["train"], kept["test"]))
-        perplexities.append(round(float(kept["perplexity"]), 1))
-        seconds += float(kept["seconds"])
-    return features, {"directions": list(ways), "perplexity_per_word": perplexities, "seconds": round(seconds)}
+    ways = directions_of(name)
+    found = [
+        frozen_features(
+            name.partition(":")[0], way, train, test, lm_epochs=arguments.lm_epochs, cache=arguments.cache
+        )
+        for way in ways
+    ]  # fmt: skip
+    perplexities = [facts["perplexity_per_word"] for _, facts in found]
+    seconds = sum(facts["seconds"] for _, facts in found)
+    return [pair for pair, _ in found], {"directions": ways, "perplexity_per_word": perplexities, "seconds": seconds}
 
 
 def _draw(targets: npt.NDArray[np.int64], n: int, seed: int) -> npt.NDArray[np.int64]:
