@@ -96,9 +96,9 @@ class Checkpointer(Callback):
         """Skip the batches that are done, and restore the stream's state and the random numbers."""
         if self.resumed is None:
             return
-        done = self.resumed["batch"]
-        self.learn.dls.train.start = done
-        self.learn.pct_train += done / (len(self.learn.dls.train) * self.learn.n_epoch)
+        if self.resumed["batch"]:
+            self.learn.dls.train.start = self.resumed["batch"]
+            self.learn.pct_train = self.resumed["progress"]  # a sum of many steps: one product would round differently
         self.learn.model.state = self.resumed["state"]
         self.learn.history.restore(self.resumed["history"])
         torch.set_rng_state(self.resumed["rng"])
@@ -119,7 +119,8 @@ class Checkpointer(Callback):
         buffer = io.BytesIO()
         torch.save(
             {
-                "run": self.made_of, "epoch": epoch, "batch": batch, "model": model.state_dict(),
+                "run": self.made_of, "epoch": epoch, "batch": batch, "progress": self.learn.pct_train,
+                "model": model.state_dict(),
                 "optimizer": None if done else self.learn.opt.opt.state_dict(), "state": model.state,
                 "rng": torch.get_rng_state(), "history": self.learn.history.snapshot(),
             },
