@@ -7,6 +7,7 @@ import torch
 from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
 from ulmfit_lib.stages import FINE_TUNE, transfer_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.learner import History
 
 
 def test_pretraining_learns(tiny_lm):
@@ -111,8 +112,18 @@ def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
     assert run(1) == run(1) != run(2)
 
 
-def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(reviews, tiny_recipe, tmp_path, killed_often):
+def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
+    reviews, tiny_recipe, tmp_path, killed_often, monkeypatch
+):
     from ulmfit_lib import Architecture
+
+    progress, watch = set(), History._watch
+
+    def note_progress(self, loss):
+        progress.add(self.learn.pct_train)
+        watch(self, loss)
+
+    monkeypatch.setattr(History, "_watch", note_progress)
 
     def run(checkpoints):
         return pretrain(
@@ -120,9 +131,10 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(reviews, tiny
             device="cpu", checkpoints=checkpoints,
         ).sha256()  # fmt: skip
 
-    undisturbed = run(None)
+    undisturbed, steps = run(None), set(progress)
     kills, resumed = killed_often(lambda: run(Checkpoints(tmp_path / "checkpoints")))
     assert kills >= 3 and resumed == undisturbed
+    assert progress == steps  # to the last bit, or rates differ once in a while
 
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_path, reviews):
