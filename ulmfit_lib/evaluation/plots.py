@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.learning_curve import INTERVAL, LearningCurve
@@ -28,7 +29,9 @@ def check_plot_name(path: Path) -> None:
 def save_plot(axes: Axes, path: Path) -> None:
     """Write the figure to a file, whole or not at all."""
     with new_file(path) as temporary:
-        axes.figure.get_figure(root=True).savefig(temporary, format=path.suffix[1:], dpi=150)
+        figure = axes.get_figure()
+        assert isinstance(figure, Figure)
+        figure.savefig(temporary, format=path.suffix[1:], dpi=150)
 
 
 def _axes(axes: Axes | None) -> Axes:
