@@ -2,6 +2,8 @@ import gzip
 import lzma
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -9,6 +11,7 @@ from ulmfit_lib import DataError, OptionError, TextTable, read_csv
 from ulmfit_lib.data import stored_texts
 from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.writing import table_writer
 
 ROWS = [("A fine film.", "pos"), ('He said "no", twice;\nthen left.', "neg"), ("No label here", "")]
@@ -156,6 +159,22 @@ def test_a_file_read_in_parts_is_the_file_read_whole(tmp_path):
             assert [text for part in parts for text in part["review"]] == frame["review"].tolist()
 
 
+def test_half_a_surrogate_pair_is_shown_as_what_it_is(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"text": "a \ud83d\ude00 b \ud83d c", "more": ["\ude00"]}')
+    assert read_csv(path, text="text").texts == ["a \U0001f600 b \ufffd c"]
+    tokens = list(WordTokenizer()(["one \ud83d two", "three"]))
+    assert tokens == [["xxbos", "one", "\ufffd", "two"], ["xxbos", "three"]]
+
+
+def test_parquet_whose_strings_are_damaged_is_refused(tmp_path):
+    offsets, content = pa.array([0, 2, 4], pa.int32()).buffers()[1], pa.py_buffer(b"ok\xff\xfe")
+    texts = pa.StringArray.from_buffers(2, offsets, content)
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="no readable Parquet file"):
+        read_csv(tmp_path / "a.parquet", text="text")
+
+
 def test_json_names_that_come_late_are_in_every_part(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(f'{{"text": "{i}"}}\n' for i in range(5)) + '{"text": "5", "late": 1}\n')
@@ -190,7 +209,8 @@ def test_texts_beyond_memory_lie_in_a_file(write_csv, monkeypatch):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_tables_written_in_parts_read_as_one(tmp_path, name):
-    frame = pd.DataFrame({"review": ['He said "no",\nthen left\t.', "b", "café"], "share": [0.5, None, 1.0]})
+    reviews = ['He said "no",\nthen left\t.', "b", "café,\ras old Macs\rend a line"]
+    frame = pd.DataFrame({"review": reviews, "share": [0.5, None, 1.0]})
     with table_writer(tmp_path / name) as write:
         write(frame[:2])
         assert not (tmp_path / name).exists()

@@ -9,7 +9,6 @@ repeats case 123 and shows what was done. A process that dies, hangs for a minut
 
 import json
 import random
-import resource
 import shutil
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import parse_cases, print_summary, run_cases
+from processes import parse_cases, peak_megabytes, print_summary, reset_peak, run_cases
 
 from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
 from ulmfit_lib.errors import UlmfitError
@@ -169,7 +168,7 @@ def try_cases(folder: Path, expected: dict[str, Any], first: int, count: int, re
     torch.set_num_threads(1)
     for model in folder.iterdir():
         say(model)  # what is loaded once counts for none
-    floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    floor = peak_megabytes()
     with report.open("w", encoding="utf-8") as file, tempfile.TemporaryDirectory() as temporary:
         for case in range(first, first + count):
             rng = random.Random(case)
@@ -179,6 +178,7 @@ def try_cases(folder: Path, expected: dict[str, Any], first: int, count: int, re
             found: dict[str, Any] = {"case": case, "model": model.name, "done": done}
             file.write(json.dumps(found) + "\n")
             file.flush()
+            reset_peak()
             started = time.monotonic()
             try:
                 same = np.array_equal(str(say(copy)), str(expected[model.name]))
@@ -188,7 +188,7 @@ def try_cases(folder: Path, expected: dict[str, Any], first: int, count: int, re
             except BaseException as error:
                 found["result"], found["said"] = "crashed", f"{type(error).__name__}: {error}"[:300]
             found["seconds"] = round(time.monotonic() - started, 3)
-            found["megabytes"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - floor) // 1024
+            found["megabytes"] = peak_megabytes() - floor
             file.write(json.dumps(found) + "\n")
             shutil.rmtree(copy)
 
@@ -200,7 +200,7 @@ def main() -> None:
         folder.mkdir()
         expected = {name: say(folder / name) for name in make_models(folder)}
         results = run_cases(try_cases, [folder, expected], Path(temporary) / "report.jsonl", cases)
-    print_summary(results, ("same", "refused"), as_json=as_json)
+    print_summary(results, ("same", "refused"), most_megabytes=1000, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import gzip
 import io
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from processes import parse_cases, print_summary, run_cases
+from processes import parse_cases, peak_megabytes, print_summary, reset_peak, run_cases
 
 from ulmfit_lib import Architecture, fit_classifier, pretrain, read_csv
 from ulmfit_lib.data.frames import read_frames
@@ -128,7 +127,7 @@ def try_cases(folder: Path, model: Path, first: int, count: int, report: Path) -
     from ulmfit_lib.cli import main
 
     torch.set_num_threads(1)
-    floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    floor = peak_megabytes()
     with report.open("w", encoding="utf-8") as file, tempfile.TemporaryDirectory(dir=folder) as temporary:
         for case in range(first, first + count):
             rng = random.Random(case)
@@ -143,6 +142,7 @@ def try_cases(folder: Path, model: Path, first: int, count: int, report: Path) -
             found: dict[str, Any] = {"case": case, "file": path.name, "out": out.name, "broken": broken}
             file.write(json.dumps(found) + "\n")
             file.flush()
+            reset_peak()
             started = time.monotonic()
             sys.argv = ["ulmfit", "predict", str(model), str(path), "--text", "text", "--out", str(out)]
             said, code = io.StringIO(), 0
@@ -161,7 +161,7 @@ def try_cases(folder: Path, model: Path, first: int, count: int, report: Path) -
             found["result"] = "predicted" if good else "refused" if refused else "failed"
             found |= {"code": code, "rows": expected, "predicted": predicted, "said": said.getvalue()[-300:]}
             found["seconds"] = round(time.monotonic() - started, 3)
-            found["megabytes"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - floor) // 1024
+            found["megabytes"] = peak_megabytes() - floor
             file.write(json.dumps(found) + "\n")
             for one in (path, out):
                 one.unlink(missing_ok=True)
@@ -173,7 +173,7 @@ def main() -> None:
         folder = Path(temporary)
         model = make_model(folder)
         results = run_cases(try_cases, [folder, model], folder / "report.jsonl", cases)
-    print_summary(results, ("predicted", "refused"), as_json=as_json)
+    print_summary(results, ("predicted", "refused"), most_megabytes=2000, as_json=as_json)
 
 
 if __name__ == "__main__":

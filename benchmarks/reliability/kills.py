@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from processes import command_line, start
@@ -37,14 +37,14 @@ class Counts:
         kills: processes killed.
         while_writing: of these, how many left a half-written file.
         runs: trainings that came to their end, by command.
-        different: of these, how many ended with other weights than the undisturbed run.
+        different: of these, the commands that ended with other weights than the undisturbed run, and in which files.
         broken: kills after which the result's place held neither nothing nor a whole model.
     """
 
     kills: int
     while_writing: int
     runs: dict[str, int]
-    different: int = 0
+    different: list[str] = field(default_factory=list)
     broken: int = 0
 
 
@@ -61,11 +61,11 @@ def commands(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def weights(model: Path) -> list[str]:
+def weights(model: Path) -> dict[str, str]:
     """Hashes of all that decides what a model says."""
     files = ("model.safetensors", "vocab.json", "baseline_terms.json")
-    blend = json.loads((model / "config.json").read_text()).get("blend")
-    return [hash_file(model / name) for name in files if (model / name).exists()] + [str(blend)]
+    hashes = {name: hash_file(model / name) for name in files if (model / name).exists()}
+    return hashes | {"blend": str(json.loads((model / "config.json").read_text()).get("blend"))}
 
 
 def is_whole(model: Path) -> bool:
@@ -128,7 +128,8 @@ def main() -> None:
             if not killed_often(arguments, out, seconds[name], counts, options.kills):
                 raise SystemExit((disturbed / "log.txt").read_text())
             counts.runs[name] += 1
-            counts.different += weights(out) != expected[name]
+            if others := [file for file, found in weights(out).items() if found != expected[name][file]]:
+                counts.different.append(f"{name}: {', '.join(others)}")
     print(json.dumps(vars(counts)) if options.json else counts)
 
 

@@ -249,6 +249,7 @@ def _well_formed(value: Any) -> Any:
 
 
 def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:  # a compressed file is read whole: Parquet is read from its end
@@ -256,8 +257,9 @@ def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame
         if not file.metadata.num_rows:
             yield file.schema_arrow.empty_table().to_pandas()
         for batch in file.iter_batches(rows):
+            batch.validate(full=True)  # Arrow trusts a damaged file's strings, and may crash on them
             yield batch.to_pandas(integer_object_nulls=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: no readable Parquet file ({_first_line(error)})") from error
 
 
