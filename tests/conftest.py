@@ -96,13 +96,17 @@ def ulmfit(monkeypatch, capsys):
 
 @pytest.fixture
 def killed_often(monkeypatch):
-    """Run something that is killed every few batches, again and again; returns how often, and what came at the end."""
+    """Run something that is killed every few batches, and once at the end of each epoch, again and again.
+
+    Returns how often, and what came at the end.
+    """
     from ulmfit_lib.training.checkpoints import Checkpointer
 
     class Killed(BaseException):
         pass
 
-    save, batches = Checkpointer._save, 0
+    save, batches, ends = Checkpointer._save, 0, set()
+    after_epoch = Checkpointer.after_epoch
 
     def count(self):
         nonlocal batches
@@ -113,8 +117,15 @@ def killed_often(monkeypatch):
             if batches % 11 == 10:
                 raise Killed  # three batches after the last checkpoint
 
+    def end(self):
+        after_epoch(self)
+        if self.resumed is None and (self.path, self.learn.epoch) not in ends:
+            ends.add((self.path, self.learn.epoch))
+            raise Killed
+
     def run(job):
         monkeypatch.setattr(Checkpointer, "after_batch", count)
+        monkeypatch.setattr(Checkpointer, "after_epoch", end)
         for kills in range(100):
             try:
                 return kills, job()

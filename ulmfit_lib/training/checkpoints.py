@@ -99,8 +99,8 @@ class Checkpointer(Callback):
         if self.resumed["batch"]:
             self.learn.dls.train.start = self.resumed["batch"]
             self.learn.pct_train = self.resumed["progress"]  # a sum of many steps: one product would round differently
-        self.learn.model.state = self.resumed["state"]
-        self.learn.history.restore(self.resumed["history"])
+            self.learn.model.state = self.resumed["state"]
+            self.learn.history.restore(self.resumed["history"])  # the sums of this epoch, too
         torch.set_rng_state(self.resumed["rng"])
         self.resumed = None
 
