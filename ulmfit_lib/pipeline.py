@@ -20,7 +20,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
-from ulmfit_lib.report import report_on
+from ulmfit_lib.report import report_on, report_on_ratings
 from ulmfit_lib.stages import STRATEGIES, fit_lm, override
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
@@ -139,6 +139,8 @@ def fit(
         majority = float(np.bincount(found.targets).max() / len(found.targets))
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
+        if data.numbers is not None:
+            report |= report_on_ratings(found.probabilities, learnt=data.labelled(), test=data.labelled())
     lm = fit_lm(texts, **reading)
     fitter = PairFitter.read(train.labelled(), lm=lm, **options)
     unseen = fitter.out_of_fold(train.labelled())
@@ -147,11 +149,14 @@ def fit(
         trial = fitter.fit(train.labelled(), blend)
         features = trial.features(test.texts, device=find_device(device))
         targets, learnt = trial.targets(test), trial.targets(train.labelled())
+        said = trial.probabilities(test.texts, features=features)
         report |= report_on(
-            trial.probabilities(test.texts, features=features), targets, trial.classes,
+            said, targets, trial.classes,
             majority=float((targets == np.bincount(learnt).argmax()).mean()),
             also_unseen=(blend.apply(unseen.ulmfit, unseen.baseline), unseen.targets) if unseen else None,
         )  # fmt: skip
+        if test.numbers is not None:
+            report |= report_on_ratings(said, learnt=train.labelled(), test=test)
         fitter = fitter.knowing(test, features if strategy == "features" else fitter.read_features(test))
     report |= {"blend": asdict(blend), "labelled_rows": len(data.labelled()) - len(test)}
     if transductive:

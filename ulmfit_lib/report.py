@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
+from ulmfit_lib.data.ratings import class_means
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.baseline import Floats
 from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.evaluation.metrics import Scores, score, score_ratings
 
 BASELINE_NAME = "TF-IDF + logistic regression"
 
@@ -42,6 +44,30 @@ def report_on(
         "certainty": asdict(Certainty.measure(confidence, right)),
         "sentence": _sentence(scores, correct, majority),
     }
+
+
+def report_on_ratings(probabilities: dict[str, Floats], *, learnt: TextTable, test: TextTable) -> dict[str, Any]:
+    """The same where labels are ratings.
+
+    Args:
+        probabilities: ``TextClassifier.probabilities`` of the held-out rows.
+        learnt: rows that tell what each class stands for, and what one would always say.
+        test: the held-out rows.
+    """
+    values, truth = np.array(class_means(learnt)), np.array(test.numbers, np.float64)
+    scores = {name: score_ratings(p @ values, truth) for name, p in probabilities.items()}
+    median = float(np.median(np.array(learnt.numbers, np.float64)))
+    always = float(np.abs(truth - median).mean())
+    off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
+    parts = f" (ULMFiT alone {off['ulmfit']}, {BASELINE_NAME} alone {off['baseline']})" if "baseline" in scores else ""
+    sentence = (
+        f"On {len(truth)} held-out rows, ratings are off by {off['delivered']} on average{parts}, "
+        f"always the median, {median:g}, would be by {always:.3g}; "
+        f"their rank correlation with the true ones is {scores['delivered'].spearman:.2f}."
+    )
+    if scores["delivered"].mean_absolute_error >= always:
+        sentence += " That is no better than the median."
+    return {"ratings": {name: s.as_dict() for name, s in scores.items()}, "median_off_by": always, "sentence": sentence}
 
 
 def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_]], majority: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.data.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.data.ratings import class_means
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.data.tokenizing import SubwordTokenizer, Tokenizer, WordTokenizer
@@ -251,7 +252,7 @@ def fit_classifier(
         "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(), "versions": package_versions(),
     }  # fmt: skip
     training = {"name": "text classifier", "stages": [*lm.training.get("stages", []), record]}
-    return replace(untrained, weights=weights, heads=heads, training=training)
+    return replace(untrained, weights=weights, heads=heads, training=training, values=class_means(table))
 
 
 def read_features(

@@ -23,6 +23,7 @@ from ulmfit_lib.cli.shared import (
     Overwrite,
     Quiet,
     Rate,
+    Ratings,
     RecipeName,
     Restart,
     Seed,
@@ -37,6 +38,7 @@ from ulmfit_lib.cli.shared import (
 from ulmfit_lib.errors import OptionError
 
 if TYPE_CHECKING:
+    from ulmfit_lib.evaluation.metrics import RatingScores
     from ulmfit_lib.models.classifier import TextClassifier
 
 
@@ -55,6 +57,7 @@ def fit_classifier_command(
     lr: Rate = None,
     class_weights: ClassWeights = None,
     label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.99, help="Of fine-tuning.")] = None,
+    ratings: Ratings = False,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
@@ -73,7 +76,7 @@ def fit_classifier_command(
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
         chosen = find_recipe(recipe or "cpu")
         changed = with_settings(chosen.fit_classifier, settings)
-        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings)
         say_skipped(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
@@ -104,6 +107,7 @@ def fit_command(
     transductive: Annotated[
         bool, typer.Option("--transductive", help="The language model reads the held-out texts, too.")
     ] = False,
+    ratings: Ratings = False,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
@@ -121,7 +125,7 @@ def fit_command(
     from ulmfit_lib.pipeline import fit
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
-        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings)
         classifier = fit(
             table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy,
             test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
@@ -150,7 +154,6 @@ def predict(
     start(quiet)
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.data.writing import table_writer, with_predictions
-    from ulmfit_lib.evaluation.certainty import UNSURE
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.progress import note
@@ -169,7 +172,8 @@ def predict(
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = classifier.predict_proba(table.texts, device=chosen_device)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
-            write(with_predictions(frame, table, classifier.classes, probabilities, least=least, otherwise=UNSURE))
+            labels = classifier.say(probabilities, least)
+            write(with_predictions(frame, table, classifier.classes, probabilities, labels))
     if min_precision is not None:
         note(f"{unsure:,} of {rows:,} rows ({100 * unsure / max(rows, 1):.1f} %) are unsure")
     if blank:
@@ -200,7 +204,13 @@ def evaluate(
         check_plot_name(plot)
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     say_skipped(table)
-    parts = TextClassifier.load(model).evaluate_parts(table, device=str(find_device(device)))
+    classifier, chosen_device = TextClassifier.load(model), str(find_device(device))
+    if classifier.values is not None:
+        if plot:
+            raise OptionError("--plot: ratings have no reliability to draw; leave it out")
+        _print_ratings(classifier.evaluate_ratings(table, device=chosen_device), as_json)
+        return
+    parts = classifier.evaluate_parts(table, device=chosen_device)
     scores = parts["delivered"]
     if plot:
         save_plot(plot_reliability(scores.reliability), plot)
@@ -213,6 +223,19 @@ def evaluate(
     print(f"calibration error {scores.calibration_error:.4f}")
     for part, other in others.items():
         print(f"{part} alone: accuracy {other['accuracy']:.4f}, macro F1 {other['macro_f1']:.4f}")
+
+
+def _print_ratings(parts: "dict[str, RatingScores]", as_json: bool) -> None:
+    shown = {part: scores.as_dict() for part, scores in parts.items()}
+    delivered = shown.pop("delivered")
+    others = shown if len(shown) > 1 else {}
+    if as_json:
+        print(json.dumps({**delivered, **({"parts": others} if others else {})}))
+        return
+    print(f"{delivered['n']} rows: off by {delivered['mean_absolute_error']:.4g} on average", end=", ")
+    print(f"rank correlation {delivered['spearman']:.4f}")
+    for part, one in others.items():
+        print(f"{part} alone: off by {one['mean_absolute_error']:.4g}, rank correlation {one['spearman']:.4f}")
 
 
 @app.command("label-budget")

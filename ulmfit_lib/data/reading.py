@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ulmfit_lib.data.frames import read_frames, read_text
+from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.text_rules import FIELD
@@ -25,6 +26,7 @@ def read_csv(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     keep_blank: bool = False,
+    ratings: bool = False,
 ) -> TextTable:
     """Read texts, and labels if there are any, from a CSV file; TSV, JSONL, Parquet and folders work likewise.
 
@@ -39,6 +41,7 @@ def read_csv(
         delimiter: between columns; default a comma, in ``.tsv`` a tab.
         keep_blank: keep rows without a text, as "": for prediction, where no row may be lost. Otherwise they are left
             out and counted in ``skipped``.
+        ratings: labels are numbers, such as one to five stars, and what is asked for is a number, too.
 
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
@@ -63,7 +66,8 @@ def read_csv(
     if not len(texts):
         raise DataError(f"{path}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
-    return TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
+    table = TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
+    return with_ratings(table) if ratings else table
 
 
 def read_parts(

@@ -31,6 +31,7 @@ class TextTable:
         source: the file's name.
         skipped: rows left out because their text was blank.
         copies: rows found, when it was split, to be copies or near copies of other rows.
+        numbers: where labels are ratings (``data.ratings``), each text's; None where it has none.
     """
 
     texts: Sequence[str]
@@ -39,6 +40,7 @@ class TextTable:
     source: str = "the data"
     skipped: int = 0
     copies: int = 0
+    numbers: Sequence[float | None] | None = None
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
@@ -66,6 +68,7 @@ class TextTable:
             texts=[self.texts[i] for i in indices] if isinstance(self.texts, list) else Selection(self.texts, indices),
             labels=[self.labels[i] for i in indices],
             rows=[self.rows[i] for i in indices],
+            numbers=None if self.numbers is None else [self.numbers[i] for i in indices],
         )
 
     def labelled(self) -> "TextTable":

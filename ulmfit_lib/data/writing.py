@@ -17,8 +17,8 @@ from ulmfit_lib.files import new_file
 
 
 def with_predictions(
-    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64], *,
-    least: float = 0.0, otherwise: str = "",
+    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64],
+    labels: Sequence[str],
 ) -> pd.DataFrame:  # fmt: skip
     """A table's columns and its predictions; rows without a text get an empty label.
 
@@ -27,13 +27,11 @@ def with_predictions(
         table: the same rows' texts, blank ones as "".
         classes: names of the columns of ``probabilities``.
         probabilities: (n_rows, n_classes).
-        least: the confidence that a prediction needs.
-        otherwise: what stands for one that has less.
+        labels: what is said of each row.
     """
     real = np.array([bool(text) for text in table.texts])
-    labels = np.where(probabilities.max(1) >= least, np.array(classes, object)[probabilities.argmax(1)], otherwise)
     columns: dict[str, npt.NDArray[np.object_] | npt.NDArray[np.float64]] = {
-        "prediction": np.where(real, labels, ""),
+        "prediction": np.where(real, np.array(labels, object), ""),
         "confidence": np.where(real, probabilities.max(1).round(6), np.nan),
     }
     for column, name in enumerate(classes):

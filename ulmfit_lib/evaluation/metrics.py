@@ -67,6 +67,34 @@ def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]
     )
 
 
+@dataclass(frozen=True)
+class RatingScores:
+    """How good predicted ratings are.
+
+    Attributes:
+        n: rows scored.
+        mean_absolute_error: mean distance between prediction and truth, in the ratings' unit.
+        spearman: their rank correlation; 0 where all predictions or all truths are equal.
+    """
+
+    n: int
+    mean_absolute_error: float
+    spearman: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"mean_absolute_error": self.mean_absolute_error, "spearman": self.spearman, "n": self.n}
+
+
+def score_ratings(predicted: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> RatingScores:
+    """Score (n,) predicted ratings; n must be at least 1."""
+    from scipy.stats import spearmanr
+
+    varied = np.ptp(predicted) > 0 and np.ptp(truth) > 0
+    correlation = float(spearmanr(predicted, truth).statistic) if varied else 0.0
+    return RatingScores(len(truth), float(np.abs(predicted - truth).mean()), correlation)
+
+
 def wilson_interval(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share, sensible for few rows too (Wilson 1927)."""
     share = successes / n

@@ -1,5 +1,6 @@
 """The classifier that a user holds: predict, evaluate, save, load."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,14 @@ import torch
 
 from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents, encode_texts
+from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.errors import ArtifactError, DataError
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
 from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
-from ulmfit_lib.evaluation.metrics import Scores, score
+from ulmfit_lib.evaluation.metrics import RatingScores, Scores, score, score_ratings
 from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
@@ -48,6 +50,7 @@ class TextClassifier:
         blend: how much each part counts in predictions.
         training: JSON-ready record of how it came to be.
         base: name and sha256 of the language model under it.
+        values: where labels are ratings, the number that each class stands for.
     """
 
     classes: list[str]
@@ -61,6 +64,7 @@ class TextClassifier:
     blend: Blend = field(default_factory=Blend)
     training: dict[str, Any] = field(default_factory=dict)
     base: dict[str, str] | None = None
+    values: tuple[float, ...] | None = None
     _encoders: dict[tuple[str, str], FrozenEncoder] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -71,7 +75,7 @@ class TextClassifier:
     def predict(
         self, texts: Sequence[str], *, min_precision: float | None = None, device: str = "cpu"
     ) -> list[str]:
-        """The likeliest label of each text, in order.
+        """The likeliest label of each text, in order; where labels are ratings, the expected one.
 
         Args:
             texts: the texts.
@@ -83,8 +87,27 @@ class TextClassifier:
             OptionError: a precision that this classifier cannot reach.
         """
         least = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
-        probabilities = self.predict_proba(texts, device=device)
+        return self.say(self.predict_proba(texts, device=device), least)
+
+    def say(self, probabilities: Floats, least: float = 0.0) -> list[str]:
+        """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``least``."""
+        if self.values is not None:
+            return [f"{rating:.4g}" for rating in self.expected(probabilities)]
         return [self.classes[row.argmax()] if row.max() >= least else UNSURE for row in probabilities]
+
+    def predict_ratings(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float64]:
+        """(n_texts,) ratings, where labels are ratings.
+
+        Raises:
+            OptionError: they are not.
+        """
+        return self.expected(self.predict_proba(texts, device=device))
+
+    def expected(self, probabilities: Floats) -> npt.NDArray[np.float64]:
+        """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
+        if self.values is None:
+            raise OptionError("this classifier's labels are classes; one of ratings is made with `fit --ratings`")
+        return np.asarray(probabilities @ np.array(self.values), np.float64)
 
     @property
     def certainty(self) -> Certainty:
@@ -93,6 +116,8 @@ class TextClassifier:
         Raises:
             OptionError: ``fit`` did not make this classifier.
         """
+        if self.values is not None:
+            raise OptionError("ratings are neither right nor wrong: leave the precision out")
         return Certainty.from_report(self.training.get("report"))
 
     def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
@@ -176,6 +201,20 @@ class TextClassifier:
         probabilities = self.probabilities(table.texts, device=device)
         return {part: score(p, targets, self.classes) for part, p in probabilities.items()}
 
+    def evaluate_ratings(self, data: TextTable, *, device: str = "cpu") -> dict[str, RatingScores]:
+        """The same for ratings: the labels of ``data`` are numbers.
+
+        Raises:
+            DataError: no labels, or one that is no number.
+            OptionError: this classifier's labels are no ratings.
+        """
+        table = with_ratings(data.labelled()) if data.numbers is None else data.labelled()
+        if not len(table):
+            raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
+        truth = np.array(table.numbers, np.float64)
+        probabilities = self.probabilities(table.texts, device=device)
+        return {part: score_ratings(self.expected(p), truth) for part, p in probabilities.items()}
+
     def targets(self, table: TextTable) -> npt.NDArray[np.int64]:
         """Class numbers of a labelled table.
 
@@ -210,7 +249,7 @@ class TextClassifier:
             tensors |= {f"baseline.{name}": torch.from_numpy(a) for name, a in self.baseline.numbers().items()}
         config = {
             "classes": self.classes, "pooling": self.pooling, "base": self.base, "has_baseline": bool(self.baseline),
-            "blend": {"ulmfit": self.blend.ulmfit, "baseline": self.blend.baseline},
+            "blend": {"ulmfit": self.blend.ulmfit, "baseline": self.blend.baseline}, "values": self.values,
         }  # fmt: skip
         save_artifact(
             Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
@@ -242,6 +281,10 @@ class TextClassifier:
             raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
         if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in ("ulmfit", "baseline"))):
             raise ArtifactError(f"{file}: blend {blend!r}: two weights, not negative, are needed")
+        values = config.get("values")
+        numbers = isinstance(values, list) and len(values) == len(classes) and all(map(_is_number, values))
+        if values is not None and not numbers:
+            raise ArtifactError(f"{file}: values {values!r}: one number per class is needed")
         directions = artifact.directions()
         shapes = artifact.architecture.weight_shapes(len(artifact.vocabulary))
         del shapes["decoder.bias"]
@@ -261,14 +304,15 @@ class TextClassifier:
                 "baseline.intercepts": (rows,),
             }  # fmt: skip
         artifact.check(expected)
-        numbers = {name: tensor.double().numpy() for name, tensor in artifact.part("baseline").items()}
+        arrays = {name: tensor.double().numpy() for name, tensor in artifact.part("baseline").items()}
         parts = {way: artifact.part(way) for way in directions}
         return cls(
             classes, artifact.architecture, artifact.vocabulary, artifact.tokenizer,
             {way: {name: part[name] for name in shapes} for way, part in parts.items()},
             {way: artifact.part(f"{way}.head") for way in directions}, pooling,
-            TfidfBaseline(terms, **numbers) if config.get("has_baseline") else None,
+            TfidfBaseline(terms, **arrays) if config.get("has_baseline") else None,
             Blend(float(blend["ulmfit"]), float(blend["baseline"])), artifact.training, config.get("base"),
+            None if values is None else tuple(map(float, values)),
         )  # fmt: skip
 
 
@@ -317,7 +361,11 @@ def _tensors(head: Head) -> Weights:
 
 
 def _is_weight(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+    return _is_number(value) and 0 <= value < 1e6
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -math.inf < value < math.inf
 
 
 def _read_terms(path: Path) -> list[str]:

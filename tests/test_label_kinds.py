@@ -1,0 +1,90 @@
+"""Labels that are not one class a text: ratings."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable
+from ulmfit_lib.data.ratings import class_means, with_ratings
+from ulmfit_lib.evaluation.metrics import score_ratings
+
+LABELS = ["--text", "review", "--label", "stars"]
+WORDS = {1: "terrible", 2: "dull", 3: "fine", 4: "good", 5: "great"}
+
+
+@pytest.fixture(scope="module")
+def lm_folder(tiny_lm, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lm") / "lm"
+    tiny_lm.save(path)
+    return path
+
+
+def starred(n, start=0):
+    stars = [(i, i % 5 + 1) for i in range(start, start + n)]
+    return [(f"number {i} : {WORDS[k]} , really {WORDS[k]}", k) for i, k in stars]
+
+
+def test_ratings_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, tmp_path):
+    header = ("review", "stars")
+    train = write_csv([*starred(100), ("no label", "")], "train.csv", header)
+    test = write_csv(starred(30, 100), "test.csv", header)
+    out = tmp_path / "model"
+    code, stdout, _ = ulmfit(
+        "fit", train, *LABELS, "--ratings", "--base", lm_folder, "--lm-epochs", 1, "--out", out, "--json"
+    )
+    report = json.loads(stdout)
+    assert code == 0 and "off by" in report["sentence"] and "rank correlation" in report["sentence"]
+    assert report["ratings"]["delivered"]["mean_absolute_error"] < report["median_off_by"]
+    code, stdout, _ = ulmfit("evaluate", out, test, *LABELS, "--json")
+    scores = json.loads(stdout)
+    assert code == 0 and scores["n"] == 30 and scores["mean_absolute_error"] < 0.6 and scores["spearman"] > 0.8
+    assert scores["parts"]["baseline"]["mean_absolute_error"] < 0.6
+    assert "rank correlation" in ulmfit("evaluate", out, test, *LABELS)[1]
+    assert ulmfit("predict", out, test, "--text", "review", "--out", tmp_path / "out.csv")[0] == 0
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert np.abs(found["prediction"] - found["stars"]).mean() == pytest.approx(scores["mean_absolute_error"], abs=1e-3)
+    code, _, stderr = ulmfit("predict", out, test, "--text", "review", "--min-precision", "0.9")
+    assert code == 2 and "neither right nor wrong" in stderr
+
+
+def test_ratings_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_path):
+    train = write_csv(starred(60), "train.csv", ("review", "stars"))
+    arguments = [train, *LABELS, "--ratings", "--base", lm_folder, "--lm-epochs", 1, "--direction", "forward"]
+    code, stdout, _ = ulmfit("fit", *arguments, "--folds", 2, "--json", "--out", tmp_path / "folds")
+    assert code == 0 and json.loads(stdout)["ratings"]["delivered"]["n"] == 60
+    arguments = [train, *LABELS, "--ratings", "--lm", lm_folder, "--epochs", 1, "--direction", "forward"]
+    assert ulmfit("fit-classifier", *arguments, "--out", tmp_path / "tuned")[0] == 0
+    classifier = TextClassifier.load(tmp_path / "tuned")
+    assert classifier.values == (1, 2, 3, 4, 5)
+    assert classifier.predict_ratings(["great , really great"]) > classifier.predict_ratings(["terrible , terrible"])
+    assert float(classifier.predict(["great"])[0]) == pytest.approx(classifier.predict_ratings(["great"])[0], rel=1e-3)
+
+
+def test_many_different_numbers_become_ranges():
+    numbers = np.random.default_rng(0).gamma(2, 10, 200).round(2)
+    table = with_ratings(TextTable.from_lists([f"t{i}" for i in range(200)], [str(number) for number in numbers]))
+    sizes = np.unique(table.labels, return_counts=True)[1]
+    assert len(sizes) == 10 and sizes.min() >= 15
+    means = class_means(table)
+    assert min(means) > numbers.min() and max(means) < numbers.max()
+    few = with_ratings(TextTable.from_lists(list("abcdef"), ["1.5", "2", "2", None, "7", "9"]))
+    assert few.numbers == [1.5, 2, 2, None, 7, 9] and few.labels[3] is None
+
+
+@pytest.mark.parametrize("label", ["good", "nan", "1e999", "٣ of 5"])
+def test_a_label_that_is_no_number_is_named(label):
+    with pytest.raises(DataError, match="row 2 has the label"):
+        with_ratings(TextTable.from_lists(["a", "b"], ["3", label]))
+
+
+def test_a_classifier_of_classes_gives_no_ratings(tiny_classifier):
+    with pytest.raises(OptionError, match="--ratings"):
+        tiny_classifier.predict_ratings(["a"])
+
+
+def test_scores_of_ratings():
+    scores = score_ratings(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 9.0]))
+    assert scores.mean_absolute_error == 2 and scores.spearman == pytest.approx(1)
+    assert score_ratings(np.ones(3), np.arange(3.0)).spearman == 0
