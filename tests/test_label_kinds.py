@@ -1,4 +1,4 @@
-"""Labels that are not one class a text: ratings."""
+"""Labels that are not one class a text: ratings, and several labels."""
 
 import json
 
@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable
+from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
 from ulmfit_lib.data.ratings import class_means, with_ratings
-from ulmfit_lib.evaluation.metrics import score_ratings
+from ulmfit_lib.evaluation.baseline import TfidfBaseline, solve
+from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
 
 LABELS = ["--text", "review", "--label", "stars"]
 WORDS = {1: "terrible", 2: "dull", 3: "fine", 4: "good", 5: "great"}
@@ -46,7 +47,7 @@ def test_ratings_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, t
     found = pd.read_csv(tmp_path / "out.csv")
     assert np.abs(found["prediction"] - found["stars"]).mean() == pytest.approx(scores["mean_absolute_error"], abs=1e-3)
     code, _, stderr = ulmfit("predict", out, test, "--text", "review", "--min-precision", "0.9")
-    assert code == 2 and "neither right nor wrong" in stderr
+    assert code == 2 and "one class a text" in stderr
 
 
 def test_ratings_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_path):
@@ -88,3 +89,87 @@ def test_scores_of_ratings():
     scores = score_ratings(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 9.0]))
     assert scores.mean_absolute_error == 2 and scores.spearman == pytest.approx(1)
     assert score_ratings(np.ones(3), np.arange(3.0)).spearman == 0
+
+
+TOPICS = {"price": "cheap", "staff": "waiter", "view": "window"}
+TAGGED = ["--text", "review", "--label", "topics"]
+
+
+def tagged(n, start=0):
+    rows = []
+    for i in range(start, start + n):
+        chosen = [tag for bit, tag in enumerate(TOPICS) if i >> bit & 1]
+        words = " and ".join(f"the {TOPICS[tag]} {TOPICS[tag]}" for tag in chosen) or "nothing at all"
+        rows.append((f"number {i} : we spoke of {words}", " ; ".join(chosen) or ";"))
+    return rows
+
+
+def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, tmp_path):
+    header = ("review", "topics")
+    train = write_csv([*tagged(120), ("no label", "")], "train.csv", header)
+    test = write_csv(tagged(32, 120), "test.csv", header)
+    out = tmp_path / "model"
+    arguments = [train, *TAGGED, "--label-delimiter", ";", "--base", lm_folder, "--lm-epochs", 1]
+    code, stdout, _ = ulmfit("fit", *arguments, "--out", out, "--json")
+    report = json.loads(stdout)
+    assert code == 0 and "micro F1" in report["sentence"] and report["tags"]["delivered"]["n"] == 24
+    code, stdout, _ = ulmfit("evaluate", out, test, *TAGGED, "--json")
+    scores = json.loads(stdout)
+    assert code == 0 and scores["n"] == 32 and scores["micro_f1"] > 0.9 and set(scores["f1"]) == set(TOPICS)
+    assert scores["parts"]["ulmfit"]["micro_f1"] > 0.7
+    assert "all labels right" in ulmfit("evaluate", out, test, *TAGGED)[1]
+    assert ulmfit("predict", out, test, "--text", "review", "--out", tmp_path / "out.csv")[0] == 0
+    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    exact = np.mean([set(a.split(";")) - {""} == {t.strip() for t in b.split(";")} - {""}
+                     for a, b in zip(found["prediction"], found["topics"], strict=True)])  # fmt: skip
+    assert exact == pytest.approx(scores["exact"])
+    classifier = TextClassifier.load(out)
+    assert classifier.predict(["the cheap cheap and the waiter waiter"]) == ["price;staff"]
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**config, "label_delimiter": 7}))
+    with pytest.raises(ArtifactError, match="label_delimiter 7"):
+        TextClassifier.load(out)
+    code, _, stderr = ulmfit("label-budget", train, *TAGGED, "--base", lm_folder)
+    assert (code == 2 and "free text" in stderr) or "once" in stderr or "budget" in stderr
+
+
+def test_several_labels_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_path):
+    train = write_csv(tagged(64), "train.csv", ("review", "topics"))
+    arguments = [train, *TAGGED, "--label-delimiter", ";", "--direction", "forward"]
+    few = ["--base", lm_folder, "--lm-epochs", 1, "--folds", 2, "--json", "--out", tmp_path / "folds"]
+    code, stdout, _ = ulmfit("fit", *arguments, *few)
+    assert code == 0 and json.loads(stdout)["tags"]["delivered"]["n"] == 64
+    tuned = ["--lm", lm_folder, "--epochs", 1, "--class-weights", "balanced", "--out", tmp_path / "tuned"]
+    assert ulmfit("fit-classifier", *arguments, *tuned)[0] == 0
+    classifier = TextClassifier.load(tmp_path / "tuned")
+    first, second = classifier.predict_proba(["the cheap cheap", "the window window"])
+    assert first[0] > second[0] and second[2] > first[2]
+
+
+def test_a_table_of_several_labels():
+    table = TextTable.from_lists(["t1", "t2", "t3", "t4"], [" b;a;;b", "a", ";", None]).split_labels(";")
+    assert table.labels == ["a;b", "a", "", None] and table.classes == ["a", "b"]
+    assert table.labelled().class_numbers().tolist() == [[1, 1], [1, 0], [0, 0]]
+    assert table.strata == ["b", "a", "", None]
+    with pytest.raises(DataError, match="row 1 has the label 'b'; the classifier knows 'a'"):
+        table.labelled().class_numbers(["a"])
+    with pytest.raises(OptionError, match="delimiter"):
+        table.split_labels(" ")
+
+
+def test_each_of_several_labels_has_a_regression_of_its_own():
+    texts = [f"{'red' if i & 1 else 'blue'} {'big' if i & 2 else 'small'} thing {i}" for i in range(40)]
+    targets = np.array([[i & 1, i >> 1 & 1, 1] for i in range(40)])
+    baseline = TfidfBaseline.fit(texts, targets)
+    found = baseline.predict_proba(["red big", "blue small"])
+    assert (found[:, :2] > 0.5).tolist() == [[True, True], [False, False]] and found[:, 2].min() > 0.95
+    alone = TfidfBaseline.fit(texts, targets[:, 0]).predict_proba(["red big", "blue small"])
+    np.testing.assert_allclose(found[:, 0], alone[:, 1])
+    weights, _ = solve(np.ones((4, 3)), np.array([[0], [0], [0], [0]]), strength=1)
+    assert not weights.any()
+
+
+def test_scores_of_several_labels():
+    scores = score_tags(np.array([[0.9, 0.1], [0.6, 0.7]]), np.array([[1, 0], [0, 1]]), ["a", "b"])
+    assert scores.exact == 0.5 and scores.f1 == {"a": pytest.approx(2 / 3), "b": 1.0}
+    assert scores.micro_f1 == pytest.approx(0.8) and scores.macro_f1 == pytest.approx(5 / 6)

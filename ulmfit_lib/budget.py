@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.errors import DataError
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.models.language_model import LanguageModel
@@ -93,6 +93,8 @@ def label_budget(
     """
     table = data.labelled()
     check_labels(table)
+    if table.delimiter is not None or table.numbers is not None:
+        raise OptionError("a label budget is for one class a text, not for ratings or several labels")
     if len(table) < FEWEST_ROWS:
         raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
     lm, why = load_base(base, table.texts, direction=direction, seed=seed)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.evaluation.baseline import Floats, class_counts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
@@ -67,9 +67,11 @@ def cross_validate(
     targets, classes = table.class_numbers(), table.classes
     if folds < 2:
         raise OptionError(f"--folds {folds}: at least 2 are needed")
-    if (rarest := int(np.bincount(targets).min())) < folds:
-        label = classes[int(np.bincount(targets).argmin())]
+    counts = class_counts(targets)
+    if (rarest := int(counts.min())) < folds:
+        label = classes[int(counts.argmin())]
         raise DataError(f"{data.source}: the label {label!r} has {rarest} rows, too few for {folds} folds")
+    strata = np.unique([label or "" for label in table.strata], return_inverse=True)[1]
     labelled = np.array([label is not None for label in data.labels])
     own = data.groups[labelled]
     free = np.flatnonzero(np.isin(data.groups, own, invert=True)).tolist()  # like no text with a label
@@ -80,10 +82,10 @@ def cross_validate(
         lm = read(data.select(free)) if len(free) >= FEWEST_TEXTS else base
         fitter = PairFitter.read(table, lm=lm, **options)
     found: dict[str, Floats] = {}
-    for fold, (train, test) in enumerate(splitter.split(own, targets, own), start=1):
+    for fold, (train, test) in enumerate(splitter.split(own, strata, own), start=1):
         note(f"fold {fold} of {folds}")
         part, rest = table.select(train), table.select(test)
-        if np.bincount(targets[train], minlength=len(classes)).min() < 2:
+        if class_counts(targets[train], len(classes)).min() < 2:
             raise DataError(
                 f"{data.source}: too many texts of one label are copies of each other for {folds} folds; take fewer"
             )

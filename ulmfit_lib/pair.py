@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, softmax
+from ulmfit_lib.data.tags import as_decisions
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, link
 from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
@@ -23,6 +24,11 @@ class Unseen(NamedTuple):
     ulmfit: Floats
     baseline: Floats | None
     targets: npt.NDArray[np.int64]
+
+    def as_decisions(self) -> "Unseen":
+        """The same of tags: a decision per row and tag, between no and yes."""
+        baseline = None if self.baseline is None else as_decisions(self.baseline)
+        return Unseen(as_decisions(self.ulmfit), baseline, self.targets.reshape(-1))
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ class PairFitter:
                 baseline[test] = self.predict_baseline(part, rest)
             ulmfit[test] = self.predict_ulmfit(part, rest)
         places = np.concatenate([test for _, test in splits])
-        return Unseen(ulmfit[places], baseline[places] if self.with_baseline else None, targets[places])
+        found = Unseen(ulmfit[places], baseline[places] if self.with_baseline else None, targets[places])
+        return found.as_decisions() if targets.ndim == 2 else found
 
     def predict_ulmfit(self, train: TextTable, test: TextTable) -> Floats:
         """Probabilities for ``test``, (n_texts, n_classes), from ULMFiT alone that has learnt from ``train``."""
@@ -127,7 +134,7 @@ class PairFitter:
         )  # fmt: skip
 
     def _baseline(self, table: TextTable) -> TfidfBaseline:
-        return TfidfBaseline.fit(table.texts, table.targets(), class_weights=self.recipe.class_weights)
+        return TfidfBaseline.fit(table.texts, table.class_numbers(), class_weights=self.recipe.class_weights)
 
 
 def predict_by_heads(
@@ -141,5 +148,6 @@ def predict_by_heads(
     for way, vectors in train.items():
         head = build_head(head_weights(fit_head(vectors, targets, recipe, seed=seed)))
         with torch.inference_mode():
-            parts.append(softmax(head(torch.from_numpy(test[way])).double().numpy()))
+            scores = head(torch.from_numpy(test[way])).double().numpy()
+        parts.append(link(scores, tags=targets.ndim == 2))
     return np.asarray(np.mean(parts, axis=0), np.float64)

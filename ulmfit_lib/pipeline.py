@@ -20,7 +20,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
-from ulmfit_lib.report import report_on, report_on_ratings
+from ulmfit_lib.report import majority_share, report_on, report_on_ratings
 from ulmfit_lib.stages import STRATEGIES, fit_lm, override
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
@@ -136,7 +136,7 @@ def fit(
             data, folds=folds, base=base.only(direction), read=lambda table: fit_lm(table.texts, **reading),
             options=options,
         )  # fmt: skip
-        majority = float(np.bincount(found.targets).max() / len(found.targets))
+        majority = majority_share(found.targets, found.targets)
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
         if data.numbers is not None:
@@ -152,7 +152,7 @@ def fit(
         said = trial.probabilities(test.texts, features=features)
         report |= report_on(
             said, targets, trial.classes,
-            majority=float((targets == np.bincount(learnt).argmax()).mean()),
+            majority=majority_share(learnt, targets),
             also_unseen=(blend.apply(unseen.ulmfit, unseen.baseline), unseen.targets) if unseen else None,
         )  # fmt: skip
         if test.numbers is not None:

@@ -9,9 +9,10 @@ from scipy.stats import binomtest
 
 from ulmfit_lib.data.ratings import class_means
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.tags import as_decisions
 from ulmfit_lib.evaluation.baseline import Floats
 from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.evaluation.metrics import Scores, score, score_ratings
+from ulmfit_lib.evaluation.metrics import Scores, TagScores, score, score_ratings, score_tags
 
 BASELINE_NAME = "TF-IDF + logistic regression"
 
@@ -30,6 +31,12 @@ def report_on(
         also_unseen: what would be delivered for further rows that were not learnt from, and their class numbers: they
             help to tell how far confidence can be trusted.
     """
+    tags: dict[str, Any] = {}
+    if targets.ndim == 2:  # a decision per row and label
+        by_label = {name: score_tags(p, targets, classes) for name, p in probabilities.items()}
+        tags = {"tags": {name: s.as_dict() for name, s in by_label.items()}, "sentence": _tags_sentence(by_label)}
+        probabilities = {name: as_decisions(p) for name, p in probabilities.items()}
+        targets, classes = targets.reshape(-1), ["no", "yes"]
     scores = {name: score(p, targets, classes) for name, p in probabilities.items()}
     correct = {name: p.argmax(1) == targets for name, p in probabilities.items()}
     confidence, right = probabilities["delivered"].max(1), correct["delivered"]
@@ -43,7 +50,15 @@ def report_on(
         **{name: s.as_dict() for name, s in scores.items()},
         "certainty": asdict(Certainty.measure(confidence, right)),
         "sentence": _sentence(scores, correct, majority),
+        **tags,
     }
+
+
+def majority_share(learnt: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> float:
+    """How often the commonest class of some rows is right for others; of tags, of all decisions."""
+    if targets.ndim == 2:
+        return float((targets == (2 * learnt.sum(0) > len(learnt))).mean())
+    return float((targets == np.bincount(learnt).argmax()).mean())
 
 
 def report_on_ratings(probabilities: dict[str, Floats], *, learnt: TextTable, test: TextTable) -> dict[str, Any]:
@@ -68,6 +83,15 @@ def report_on_ratings(probabilities: dict[str, Floats], *, learnt: TextTable, te
     if scores["delivered"].mean_absolute_error >= always:
         sentence += " That is no better than the median."
     return {"ratings": {name: s.as_dict() for name, s in scores.items()}, "median_off_by": always, "sentence": sentence}
+
+
+def _tags_sentence(scores: dict[str, TagScores]) -> str:
+    delivered, names = scores["delivered"], {"ulmfit": "ULMFiT", "baseline": BASELINE_NAME}
+    parts = ", ".join(f"{names[part]} alone {s.micro_f1:.3f}" for part, s in scores.items() if part != "delivered")
+    return (
+        f"On {delivered.n} held-out rows, each with any of {len(delivered.f1)} labels, the micro F1 score is "
+        f"{delivered.micro_f1:.3f} ({parts}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
+    )
 
 
 def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_]], majority: float) -> str:

@@ -216,7 +216,7 @@ def fit_classifier(
     directions = lm.directions(direction)
     untrained = TextClassifier(
         table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=recipe.pooling,
-        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
+        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()}, delimiter=table.delimiter,
     )  # fmt: skip
     targets = untrained.targets(table)
     features = features or read_features(

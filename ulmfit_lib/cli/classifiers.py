@@ -19,6 +19,7 @@ from ulmfit_lib.cli.shared import (
     Encoding,
     Epochs,
     Label,
+    LabelDelimiter,
     Out,
     Overwrite,
     Quiet,
@@ -38,7 +39,6 @@ from ulmfit_lib.cli.shared import (
 from ulmfit_lib.errors import OptionError
 
 if TYPE_CHECKING:
-    from ulmfit_lib.evaluation.metrics import RatingScores
     from ulmfit_lib.models.classifier import TextClassifier
 
 
@@ -58,6 +58,7 @@ def fit_classifier_command(
     class_weights: ClassWeights = None,
     label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.99, help="Of fine-tuning.")] = None,
     ratings: Ratings = False,
+    label_delimiter: LabelDelimiter = None,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
@@ -76,7 +77,10 @@ def fit_classifier_command(
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
         chosen = find_recipe(recipe or "cpu")
         changed = with_settings(chosen.fit_classifier, settings)
-        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings)
+        table = read_csv(
+            data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
+            label_delimiter=label_delimiter,
+        )  # fmt: skip
         say_skipped(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
@@ -108,6 +112,7 @@ def fit_command(
         bool, typer.Option("--transductive", help="The language model reads the held-out texts, too.")
     ] = False,
     ratings: Ratings = False,
+    label_delimiter: LabelDelimiter = None,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = None,
     overwrite: Overwrite = False,
@@ -125,7 +130,10 @@ def fit_command(
     from ulmfit_lib.pipeline import fit
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
-        table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings)
+        table = read_csv(
+            data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
+            label_delimiter=label_delimiter,
+        )  # fmt: skip
         classifier = fit(
             table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy,
             test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
@@ -172,8 +180,8 @@ def predict(
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = classifier.predict_proba(table.texts, device=chosen_device)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
-            labels = classifier.say(probabilities, least)
-            write(with_predictions(frame, table, classifier.classes, probabilities, labels))
+            said = classifier.say(probabilities, least), classifier.confidence(probabilities)
+            write(with_predictions(frame, table, classifier.classes, probabilities, *said))
     if min_precision is not None:
         note(f"{unsure:,} of {rows:,} rows ({100 * unsure / max(rows, 1):.1f} %) are unsure")
     if blank:
@@ -204,38 +212,21 @@ def evaluate(
         check_plot_name(plot)
     table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     say_skipped(table)
-    classifier, chosen_device = TextClassifier.load(model), str(find_device(device))
-    if classifier.values is not None:
-        if plot:
-            raise OptionError("--plot: ratings have no reliability to draw; leave it out")
-        _print_ratings(classifier.evaluate_ratings(table, device=chosen_device), as_json)
-        return
-    parts = classifier.evaluate_parts(table, device=chosen_device)
+    classifier = TextClassifier.load(model)
+    if plot and (classifier.values is not None or classifier.delimiter is not None):
+        raise OptionError("--plot: only one class a text has a reliability to draw; leave it out")
+    parts = classifier.evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
     if plot:
         save_plot(plot_reliability(scores.reliability), plot)
-    others = {part: other.as_dict() for part, other in parts.items() if part != "delivered" and len(parts) > 2}
+    others = {part: other for part, other in parts.items() if part != "delivered" and len(parts) > 2}
     if as_json:
-        print(json.dumps({**scores.as_dict(), **({"parts": others} if others else {})}))
+        by_part = {part: other.as_dict() for part, other in others.items()}
+        print(json.dumps({**scores.as_dict(), **({"parts": by_part} if by_part else {})}))
         return
-    print(f"{scores.n} rows: accuracy {scores.accuracy:.4f} ({scores.low:.4f} to {scores.high:.4f})")
-    print(f"macro F1 {scores.macro_f1:.4f}, log loss {scores.log_loss:.4f}", end=", ")
-    print(f"calibration error {scores.calibration_error:.4f}")
+    print(f"{scores.n} rows: {scores}")
     for part, other in others.items():
-        print(f"{part} alone: accuracy {other['accuracy']:.4f}, macro F1 {other['macro_f1']:.4f}")
-
-
-def _print_ratings(parts: "dict[str, RatingScores]", as_json: bool) -> None:
-    shown = {part: scores.as_dict() for part, scores in parts.items()}
-    delivered = shown.pop("delivered")
-    others = shown if len(shown) > 1 else {}
-    if as_json:
-        print(json.dumps({**delivered, **({"parts": others} if others else {})}))
-        return
-    print(f"{delivered['n']} rows: off by {delivered['mean_absolute_error']:.4g} on average", end=", ")
-    print(f"rank correlation {delivered['spearman']:.4f}")
-    for part, one in others.items():
-        print(f"{part} alone: off by {one['mean_absolute_error']:.4g}, rank correlation {one['spearman']:.4f}")
+        print(f"{part} alone: {other}")
 
 
 @app.command("label-budget")

@@ -21,6 +21,7 @@ Data = Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet (also .gz
 Text = Annotated[list[str], typer.Option("--text", help="Column of the texts; repeat it to join several.")]
 Label = Annotated[str, typer.Option(help="Column of the labels; an empty cell is a text without a label.")]
 Ratings = Annotated[bool, typer.Option("--ratings", help="The labels are numbers, and so is the answer.")]
+LabelDelimiter = Annotated[str | None, typer.Option(help="A text has several labels, parted by this, such as ';'.")]
 Out = Annotated[Path, typer.Option(help="Folder to save the model in.")]
 Base = Annotated[
     str, typer.Option(help="Language model to go on from: a name (see `models`), a folder, or auto: the best embedded.")

@@ -27,6 +27,7 @@ def read_csv(
     delimiter: str | None = None,
     keep_blank: bool = False,
     ratings: bool = False,
+    label_delimiter: str | None = None,
 ) -> TextTable:
     """Read texts, and labels if there are any, from a CSV file; TSV, JSONL, Parquet and folders work likewise.
 
@@ -42,6 +43,7 @@ def read_csv(
         keep_blank: keep rows without a text, as "": for prediction, where no row may be lost. Otherwise they are left
             out and counted in ``skipped``.
         ratings: labels are numbers, such as one to five stars, and what is asked for is a number, too.
+        label_delimiter: a label is several, such as "cheap;slow", parted by this; a cell of delimiters alone has none.
 
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
@@ -67,6 +69,10 @@ def read_csv(
         raise DataError(f"{path}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
     table = TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
+    if label_delimiter is not None:
+        if ratings:
+            raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
+        table = table.split_labels(label_delimiter)
     return with_ratings(table) if ratings else table
 
 

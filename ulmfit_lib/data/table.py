@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
+from ulmfit_lib.data.tags import split_tags
 from ulmfit_lib.errors import DataError, OptionError
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
@@ -32,6 +33,7 @@ class TextTable:
         skipped: rows left out because their text was blank.
         copies: rows found, when it was split, to be copies or near copies of other rows.
         numbers: where labels are ratings (``data.ratings``), each text's; None where it has none.
+        delimiter: where a text has several labels, what parts them.
     """
 
     texts: Sequence[str]
@@ -41,6 +43,7 @@ class TextTable:
     skipped: int = 0
     copies: int = 0
     numbers: Sequence[float | None] | None = None
+    delimiter: str | None = None
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
@@ -58,8 +61,23 @@ class TextTable:
 
     @property
     def classes(self) -> list[str]:
-        """The distinct labels, sorted."""
-        return sorted({label for label in self.labels if label is not None})
+        """The distinct labels, sorted; with a delimiter, the distinct ones in them."""
+        labels = {label for label in self.labels if label is not None}
+        return sorted({one for label in labels for one in self._parts(label)})
+
+    def _parts(self, label: str) -> list[str]:
+        return [label] if self.delimiter is None else split_tags(label, self.delimiter)
+
+    def split_labels(self, delimiter: str) -> "TextTable":
+        """The same rows with several labels each: what ``delimiter`` parts; a label of delimiters alone has none.
+
+        Raises:
+            OptionError: a blank delimiter.
+        """
+        if not delimiter.strip():
+            raise OptionError(f"label delimiter {delimiter!r}: it must be a sign, such as ';'")
+        labels = [None if one is None else delimiter.join(split_tags(one, delimiter)) for one in self.labels]
+        return replace(self, labels=labels, delimiter=delimiter)
 
     def select(self, indices: Sequence[int]) -> "TextTable":
         """The rows at ``indices``, in that order."""
@@ -79,10 +97,40 @@ class TextTable:
         """The labels of a table in which every row has one."""
         return [label for label in self.labels if label is not None]
 
-    def class_numbers(self) -> npt.NDArray[np.int64]:
-        """The places in ``classes`` of the labels of a table in which every row has one, (n_rows,)."""
-        number = {label: place for place, label in enumerate(self.classes)}
-        return np.array([number[label] for label in self.targets()], np.int64)
+    def class_numbers(self, classes: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
+        """The places in ``classes`` of the labels of a table in which every row has one, (n_rows,).
+
+        With a delimiter, (n_rows, n_classes): 1 where a row has the label, else 0.
+
+        Args:
+            classes: in whose order; default this table's.
+
+        Raises:
+            DataError: a label that is not among them.
+        """
+        classes = self.classes if classes is None else classes
+        number = {label: place for place, label in enumerate(classes)}
+        places = []
+        for row, label in zip(self.rows, self.targets(), strict=True):
+            if unknown := [one for one in self._parts(label) if one not in number]:
+                known = ", ".join(map(repr, classes[:20]))
+                raise DataError(f"{self.source}: row {row} has the label {unknown[0]!r}; the classifier knows {known}")
+            places.append([number[one] for one in self._parts(label)])
+        if self.delimiter is None:
+            return np.array([place for place, in places], np.int64)
+        found = np.zeros((len(places), len(classes)), np.int64)
+        for line, some in zip(found, places, strict=True):
+            line[some] = 1
+        return found
+
+    @property
+    def strata(self) -> list[str | None]:
+        """Each row's label, or the rarest of several: what every part should have in the same proportion."""
+        counts = Counter(one for label in self.targets() for one in self._parts(label))
+        return [
+            None if label is None else min(self._parts(label), key=lambda one: (counts[one], one), default="")
+            for label in self.labels
+        ]
 
     def sha256(self) -> str:
         """A hash of all texts and labels, in order."""
@@ -112,10 +160,11 @@ class TextTable:
         places = [i for i, label in enumerate(self.labels) if label is not None]
         groups = self.groups
         alike = np.bincount(groups)[groups] > 1
-        label_of = {int(groups[i]): self.labels[i] for i in places}
-        single = {int(groups[i]): self.labels[i] for i in places if not alike[i]}
+        strata = self.strata
+        label_of = {int(groups[i]): strata[i] for i in places}
+        single = {int(groups[i]): strata[i] for i in places if not alike[i]}
         counts = Counter(single.values())
-        few = any(counts[label] < FEWEST_SINGLE for label in self.classes)
+        few = any(counts[label] < FEWEST_SINGLE for label in set(strata) - {None})
         eligible = label_of if few or 2 * len(single) < len(label_of) else single
         fraction = min(0.5, test_fraction * len(places) / len(eligible)) if eligible is single else test_fraction
         chosen = stratified_split(list(eligible.values()), fraction, seed)
@@ -134,9 +183,11 @@ def check_labels(table: TextTable) -> None:
         DataError: no label, one class, a label seen once, labels that look like free text, swapped columns.
     """
     labels = table.targets()
-    counts = Counter(labels)
-    if not counts:
+    if not labels:
         raise DataError(f"{table.source}: no row has a label")
+    numbers = table.labelled().class_numbers()
+    sums = numbers.sum(0) if numbers.ndim == 2 else np.bincount(numbers)
+    counts = dict(zip(table.classes, sums.tolist(), strict=True))
     average = sum(map(len, labels)) / len(labels)
     many = len(counts) > MANY_CLASSES and len(counts) > len(labels) / 3
     if many or average > LONG_LABEL:
@@ -150,12 +201,12 @@ def check_labels(table: TextTable) -> None:
             f"{table.source}: the label column looks like free text: {len(counts)} different values in "
             f"{len(labels)} rows (for example {labels[0][:60]!r}); name the column of the classes with --label"
         )
-    if len(counts) == 1:
+    if len(set(labels)) == 1:
         raise DataError(
             f"{table.source}: all {len(labels)} labelled rows have the label {labels[0]!r}; a classifier needs two"
         )
     if once := [label for label, count in counts.items() if count == 1]:
-        row = table.rows[table.labels.index(once[0])]
+        row = next(row for row, label in zip(table.rows, table.labels, strict=True) if label and once[0] in label)
         more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
         raise DataError(
             f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}; "

@@ -18,7 +18,7 @@ from ulmfit_lib.files import new_file
 
 def with_predictions(
     frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64],
-    labels: Sequence[str],
+    labels: Sequence[str], confidence: npt.NDArray[np.float64],
 ) -> pd.DataFrame:  # fmt: skip
     """A table's columns and its predictions; rows without a text get an empty label.
 
@@ -28,11 +28,12 @@ def with_predictions(
         classes: names of the columns of ``probabilities``.
         probabilities: (n_rows, n_classes).
         labels: what is said of each row.
+        confidence: (n_rows,) in that.
     """
     real = np.array([bool(text) for text in table.texts])
     columns: dict[str, npt.NDArray[np.object_] | npt.NDArray[np.float64]] = {
         "prediction": np.where(real, np.array(labels, object), ""),
-        "confidence": np.where(real, probabilities.max(1).round(6), np.nan),
+        "confidence": np.where(real, confidence.round(6), np.nan),
     }
     for column, name in enumerate(classes):
         columns[f"probability of {name}"] = np.where(real, probabilities[:, column].round(6), np.nan)

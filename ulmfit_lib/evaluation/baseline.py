@@ -24,6 +24,36 @@ def logistic_regression(*, strength: float, class_weights: str | None = None) ->
     return LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights)
 
 
+def solve(
+    features: Any, targets: npt.NDArray[Any], *, strength: float, class_weights: str | None = None
+) -> tuple[Floats, Floats]:
+    """Logistic regression's coefficients, (n_classes, width), and intercepts, (n_classes,); two classes have one row.
+
+    Args:
+        features: (n, width), dense or sparse.
+        targets: (n,) classes; or (n, n_tags) of 0 and 1, for a regression per tag.
+        strength: its C.
+        class_weights: ``balanced`` or None.
+    """
+    columns = targets.T if targets.ndim == 2 else [targets]
+    parts = []
+    for column in columns:
+        if targets.ndim == 2 and column.min() == column.max():  # nothing to tell apart
+            odds = (column.sum() + 0.5) / (len(column) - column.sum() + 0.5)
+            parts.append((np.zeros((1, features.shape[1])), np.log([odds])))
+        else:
+            model = logistic_regression(strength=strength, class_weights=class_weights).fit(features, column)
+            parts.append((model.coef_, model.intercept_))
+    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+
+
+def link(scores: Floats, *, tags: bool) -> Floats:
+    """(n, n_classes) scores, one column for two classes, -> probabilities; of ``tags`` each for itself."""
+    if tags:
+        return np.asarray(1 / (1 + np.exp(-np.clip(scores, -700, 700))), np.float64)
+    return softmax(np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores)
+
+
 @dataclass(frozen=True, eq=False)
 class TfidfBaseline:
     """TF-IDF (1- and 2-grams, sublinear counts) + logistic regression (C = 10), rebuilt from plain numbers.
@@ -33,33 +63,39 @@ class TfidfBaseline:
         idf: (n_terms,) inverse document frequencies.
         coefficients: (n_classes or 1, n_terms).
         intercepts: (n_classes or 1,).
+        tags: a text has several labels: a regression each.
     """
 
     terms: list[str]
     idf: Floats
     coefficients: Floats
     intercepts: Floats
+    tags: bool = False
 
     @classmethod
-    def fit(cls, texts: Sequence[str], labels: Sequence[str], *, class_weights: str | None = None) -> "TfidfBaseline":
-        """Learn from texts and their labels; columns of probabilities follow the sorted labels."""
+    def fit(
+        cls, texts: Sequence[str], labels: Sequence[str] | npt.NDArray[np.int64], *, class_weights: str | None = None
+    ) -> "TfidfBaseline":  # fmt: skip
+        """Learn from texts and their labels; columns of probabilities follow the sorted labels.
+
+        Where a text has several, ``labels`` is (n_texts, n_tags) of 0 and 1.
+        """
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         pattern = WORD if any(map(re.compile(WORD).search, texts)) else NO_SPACE
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
         matrix = vectorizer.fit_transform(texts)
-        model = logistic_regression(strength=10, class_weights=class_weights).fit(matrix, list(labels))
+        targets = np.asarray(labels)
+        coefficients, intercepts = solve(matrix, targets, strength=10, class_weights=class_weights)
         terms = vectorizer.get_feature_names_out().tolist()
-        return cls(terms, vectorizer.idf_, model.coef_, model.intercept_)
+        return cls(terms, vectorizer.idf_, coefficients, intercepts, targets.ndim == 2)
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """(n_texts, n_classes) probabilities."""
         rows, columns, values = self._tfidf(texts)
         products = (values * line[columns] for line in self.coefficients)
         scores = np.stack([np.bincount(rows, product, len(texts)) for product in products], axis=1) + self.intercepts
-        if scores.shape[1] == 1:  # two classes: one score
-            scores = np.hstack([np.zeros_like(scores), scores])
-        return softmax(scores)
+        return link(scores, tags=self.tags)
 
     @cached_property
     def _columns(self) -> dict[str, int]:
@@ -148,14 +184,22 @@ class Blend:
 
 
 def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> list[tuple[Any, Any]]:
-    """Stratified train and test places, as many folds as the rarest class allows, ``most`` at most; [] below two."""
-    count = min(most, int(np.bincount(targets).min()))
+    """Stratified train and test places, as many folds as the rarest class allows, ``most`` at most; [] below two.
+
+    Where a text has several labels, (n, n_tags), the rows are parted at random.
+    """
+    count = min(most, int(class_counts(targets).min()))
     if count < 2:
         return []
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold
 
-    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    splitter = (KFold if targets.ndim == 2 else StratifiedKFold)(count, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(targets)), targets))
+
+
+def class_counts(targets: npt.NDArray[np.int64], n_classes: int = 0) -> npt.NDArray[np.int64]:
+    """Rows of each class: of (n,) class numbers, or of (n, n_tags) of 0 and 1."""
+    return targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=n_classes)
 
 
 def _log_odds(probabilities: Floats) -> Floats:

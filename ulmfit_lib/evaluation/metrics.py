@@ -43,6 +43,12 @@ class Scores:
             "classes": self.classes, "confusion": self.confusion, "reliability": self.reliability,
         }  # fmt: skip
 
+    def __str__(self) -> str:
+        return (
+            f"accuracy {self.accuracy:.4f} ({self.low:.4f} to {self.high:.4f}), macro F1 {self.macro_f1:.4f}, "
+            f"log loss {self.log_loss:.4f}, calibration error {self.calibration_error:.4f}"
+        )
+
 
 def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]) -> Scores:
     """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1."""
@@ -68,6 +74,45 @@ def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class TagScores:
+    """How good predictions are where a text has several labels.
+
+    Attributes:
+        n: rows scored.
+        micro_f1: F1 score over all decisions for a label.
+        macro_f1: mean over labels of their F1 scores.
+        exact: share of rows whose labels are all right.
+        f1: by label.
+    """
+
+    n: int
+    micro_f1: float
+    macro_f1: float
+    exact: float
+    f1: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"micro_f1": self.micro_f1, "macro_f1": self.macro_f1, "exact": self.exact, "n": self.n, "f1": self.f1}
+
+    def __str__(self) -> str:
+        return f"micro F1 {self.micro_f1:.4f}, macro F1 {self.macro_f1:.4f}, all labels right {self.exact:.4f}"
+
+
+def score_tags(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]
+) -> TagScores:  # fmt: skip
+    """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1."""
+    from sklearn.metrics import f1_score
+
+    predicted = (probabilities >= 0.5).astype(int)
+    each = [float(f1_score(*pair, zero_division=0)) for pair in zip(targets.T, predicted.T, strict=True)]
+    micro = float(f1_score(targets.reshape(-1), predicted.reshape(-1), zero_division=0))
+    exact = float((predicted == targets).all(1).mean())
+    return TagScores(len(targets), micro, float(np.mean(each)), exact, dict(zip(classes, each, strict=True)))
+
+
+@dataclass(frozen=True)
 class RatingScores:
     """How good predicted ratings are.
 
@@ -84,6 +129,9 @@ class RatingScores:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"mean_absolute_error": self.mean_absolute_error, "spearman": self.spearman, "n": self.n}
+
+    def __str__(self) -> str:
+        return f"off by {self.mean_absolute_error:.4g} on average, rank correlation {self.spearman:.4f}"
 
 
 def score_ratings(predicted: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> RatingScores:

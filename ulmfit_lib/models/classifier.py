@@ -14,12 +14,13 @@ from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents, encode_texts
 from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.tags import as_decisions
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, softmax
+from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, link
 from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
-from ulmfit_lib.evaluation.metrics import RatingScores, Scores, score, score_ratings
+from ulmfit_lib.evaluation.metrics import score, score_ratings, score_tags
 from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
@@ -51,6 +52,7 @@ class TextClassifier:
         training: JSON-ready record of how it came to be.
         base: name and sha256 of the language model under it.
         values: where labels are ratings, the number that each class stands for.
+        delimiter: where a text has several labels, what parts them.
     """
 
     classes: list[str]
@@ -65,6 +67,7 @@ class TextClassifier:
     training: dict[str, Any] = field(default_factory=dict)
     base: dict[str, str] | None = None
     values: tuple[float, ...] | None = None
+    delimiter: str | None = None
     _encoders: dict[tuple[str, str], FrozenEncoder] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -91,9 +94,18 @@ class TextClassifier:
 
     def say(self, probabilities: Floats, least: float = 0.0) -> list[str]:
         """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``least``."""
+        if self.delimiter is not None:
+            chosen = [np.flatnonzero(row >= 0.5) for row in probabilities]
+            return [self.delimiter.join(self.classes[place] for place in places) for places in chosen]
         if self.values is not None:
             return [f"{rating:.4g}" for rating in self.expected(probabilities)]
         return [self.classes[row.argmax()] if row.max() >= least else UNSURE for row in probabilities]
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """(n,) of the likeliest class; with several labels, of the least certain one's being there or not."""
+        if self.delimiter is not None:
+            return np.asarray(np.maximum(probabilities, 1 - probabilities).min(1), np.float64)
+        return np.asarray(probabilities.max(1), np.float64)
 
     def predict_ratings(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float64]:
         """(n_texts,) ratings, where labels are ratings.
@@ -116,8 +128,8 @@ class TextClassifier:
         Raises:
             OptionError: ``fit`` did not make this classifier.
         """
-        if self.values is not None:
-            raise OptionError("ratings are neither right nor wrong: leave the precision out")
+        if self.values is not None or self.delimiter is not None:
+            raise OptionError("a precision is for one class a text, not for ratings or several labels: leave it out")
         return Certainty.from_report(self.training.get("report"))
 
     def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
@@ -149,9 +161,15 @@ class TextClassifier:
         """
         ulmfit = self.ulmfit_proba(features or self.features(texts, device=device))
         if self.baseline is None:
-            return {"delivered": self.blend.apply(ulmfit, None), "ulmfit": ulmfit}
+            return {"delivered": self._weigh(ulmfit, None), "ulmfit": ulmfit}
         parts = {"ulmfit": ulmfit, "baseline": self.baseline.predict_proba(texts)}
-        return {"delivered": self.blend.apply(**parts), **parts}
+        return {"delivered": self._weigh(**parts), **parts}
+
+    def _weigh(self, ulmfit: Floats, baseline: Floats | None) -> Floats:
+        if self.delimiter is None:
+            return self.blend.apply(ulmfit, baseline)
+        decisions = None if baseline is None else as_decisions(baseline)
+        return self.blend.apply(as_decisions(ulmfit), decisions)[:, 1].reshape(ulmfit.shape)
 
     def ulmfit_proba(self, features: Features) -> Floats:
         """From the neural part alone, for texts by their ``features``: the directions' probabilities, averaged."""
@@ -159,7 +177,7 @@ class TextClassifier:
         for direction, pooled in features.items():
             with torch.inference_mode():
                 logits = build_head(self.heads[direction])(torch.from_numpy(pooled))
-            parts.append(softmax(logits.double().numpy()))
+            parts.append(link(logits.double().numpy(), tags=self.delimiter is not None))
         return np.asarray(np.mean(parts, axis=0), np.float64)
 
     def features(self, texts: Sequence[str], *, device: str | torch.device = "cpu") -> Features:
@@ -178,7 +196,7 @@ class TextClassifier:
 
     def evaluate(
         self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None, *, device: str = "cpu"
-    ) -> Scores:
+    ) -> Any:
         """Score predictions against true labels.
 
         Args:
@@ -186,47 +204,38 @@ class TextClassifier:
             labels: the texts' labels, if ``data`` is no table.
             device: where to compute.
 
+        Returns:
+            ``Scores``; ``RatingScores`` where labels are ratings; ``TagScores`` where a text has several.
+
         Raises:
             DataError: no labels, or one that the classifier does not know.
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
         return self.evaluate_parts(table, device=device)["delivered"]
 
-    def evaluate_parts(self, data: TextTable, *, device: str = "cpu") -> dict[str, Scores]:
+    def evaluate_parts(self, data: TextTable, *, device: str = "cpu") -> dict[str, Any]:
         """The scores of what is ``delivered``, of ``ulmfit`` and of the ``baseline``, on a table's labelled rows."""
         table = data.labelled()
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
+        if self.values is not None:
+            numbers = np.array((table if table.numbers else with_ratings(table)).numbers, np.float64)
+            found = self.probabilities(table.texts, device=device)
+            return {part: score_ratings(self.expected(p), numbers) for part, p in found.items()}
         targets = self.targets(table)
-        probabilities = self.probabilities(table.texts, device=device)
-        return {part: score(p, targets, self.classes) for part, p in probabilities.items()}
-
-    def evaluate_ratings(self, data: TextTable, *, device: str = "cpu") -> dict[str, RatingScores]:
-        """The same for ratings: the labels of ``data`` are numbers.
-
-        Raises:
-            DataError: no labels, or one that is no number.
-            OptionError: this classifier's labels are no ratings.
-        """
-        table = with_ratings(data.labelled()) if data.numbers is None else data.labelled()
-        if not len(table):
-            raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
-        truth = np.array(table.numbers, np.float64)
-        probabilities = self.probabilities(table.texts, device=device)
-        return {part: score_ratings(self.expected(p), truth) for part, p in probabilities.items()}
+        found = self.probabilities(table.texts, device=device)
+        scorer = score if self.delimiter is None else score_tags
+        return {part: scorer(p, targets, self.classes) for part, p in found.items()}
 
     def targets(self, table: TextTable) -> npt.NDArray[np.int64]:
-        """Class numbers of a labelled table.
+        """Class numbers of a labelled table (``TextTable.class_numbers``).
 
         Raises:
             DataError: a label that the classifier does not know.
         """
-        index = {name: number for number, name in enumerate(self.classes)}
-        for row, label in zip(table.rows, table.targets(), strict=True):
-            if label not in index:
-                known = ", ".join(map(repr, self.classes[:20]))
-                raise DataError(f"{table.source}: row {row} has the label {label!r}; the classifier knows {known}")
-        return np.array([index[label] for label in table.targets()], np.int64)
+        if self.delimiter != table.delimiter and self.delimiter is not None:
+            table = table.split_labels(self.delimiter)
+        return table.class_numbers(self.classes)
 
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
         """Write this classifier to a folder, whole or not at all.
@@ -250,6 +259,7 @@ class TextClassifier:
         config = {
             "classes": self.classes, "pooling": self.pooling, "base": self.base, "has_baseline": bool(self.baseline),
             "blend": {"ulmfit": self.blend.ulmfit, "baseline": self.blend.baseline}, "values": self.values,
+            "label_delimiter": self.delimiter,
         }  # fmt: skip
         save_artifact(
             Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
@@ -273,8 +283,12 @@ class TextClassifier:
         """From a folder that is already read."""
         config, file = artifact.config, artifact.path / "config.json"
         classes, pooling, blend = config.get("classes"), config.get("pooling"), config.get("blend")
-        if not (isinstance(classes, list) and len(set(map(str, classes))) == len(classes) >= 2):
-            raise ArtifactError(f"{file}: classes {classes!r}: two or more different names are needed")
+        delimiter = config.get("label_delimiter")
+        if not (delimiter is None or (isinstance(delimiter, str) and delimiter.strip())):
+            raise ArtifactError(f"{file}: label_delimiter {delimiter!r}: a sign is needed")
+        fewest = 2 if delimiter is None else 1
+        if not (isinstance(classes, list) and len(set(map(str, classes))) == len(classes) >= fewest):
+            raise ArtifactError(f"{file}: classes {classes!r}: {fewest} or more different names are needed")
         if not all(isinstance(name, str) for name in classes):
             raise ArtifactError(f"{file}: the classes must be strings")
         if pooling not in POOLINGS:
@@ -298,7 +312,7 @@ class TextClassifier:
         terms: list[str] = []
         if config.get("has_baseline"):
             terms = _read_terms(artifact.path / BASELINE_TERMS)
-            rows = 1 if len(classes) == 2 else len(classes)
+            rows = 1 if len(classes) == 2 and delimiter is None else len(classes)
             expected |= {
                 "baseline.idf": (len(terms),), "baseline.coefficients": (rows, len(terms)),
                 "baseline.intercepts": (rows,),
@@ -310,9 +324,9 @@ class TextClassifier:
             classes, artifact.architecture, artifact.vocabulary, artifact.tokenizer,
             {way: {name: part[name] for name in shapes} for way, part in parts.items()},
             {way: artifact.part(f"{way}.head") for way in directions}, pooling,
-            TfidfBaseline(terms, **arrays) if config.get("has_baseline") else None,
+            TfidfBaseline(terms, **arrays, tags=delimiter is not None) if config.get("has_baseline") else None,
             Blend(float(blend["ulmfit"]), float(blend["baseline"])), artifact.training, config.get("base"),
-            None if values is None else tuple(map(float, values)),
+            None if values is None else tuple(map(float, values)), delimiter,
         )  # fmt: skip
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents
-from ulmfit_lib.evaluation.baseline import folds, logistic_regression
+from ulmfit_lib.data.tags import as_decisions
+from ulmfit_lib.evaluation.baseline import class_counts, folds, link, solve
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
@@ -145,7 +146,7 @@ def fit_head(
 
     A linear head is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
     """
-    n_classes = int(targets.max()) + 1
+    n_classes = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
     torch.manual_seed(seed)
     head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
     inputs = torch.from_numpy(features)
@@ -153,9 +154,10 @@ def fit_head(
     if recipe.head_hidden:
         return _fit_hidden_head(head, inputs, torch.from_numpy(targets), recipe, seed)
     standard = ((inputs - head.mean) / head.scale).numpy()
-    model = _solve(standard, targets, choose_strength(standard, targets, recipe, seed), recipe)
-    weight, bias = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
-    if len(weight) == 1:  # two classes: scikit-learn gives one score, for the second
+    strength = choose_strength(standard, targets, recipe, seed)
+    found = solve(standard, targets, strength=strength, class_weights=recipe.class_weights)
+    weight, bias = (torch.from_numpy(part).float() for part in found)
+    if len(weight) == 1 and targets.ndim == 1:  # two classes: scikit-learn gives one score, for the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     with torch.no_grad():
         head.output.weight.copy_(weight)
@@ -169,6 +171,7 @@ def choose_strength(
     """The C of least cross-validated log loss; the middle one where a class is too rare for two folds."""
     rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
     features, targets = features[rows], targets[rows]
+    tags = targets.ndim == 2
     splits = folds(targets, most=3, seed=seed)
     if not splits:
         return STRENGTHS[len(STRENGTHS) // 2]
@@ -176,8 +179,13 @@ def choose_strength(
     def loss(strength: float) -> float:
         total = 0.0
         for train, test in splits:
-            probabilities = _solve(features[train], targets[train], strength, recipe).predict_proba(features[test])
-            total -= float(np.log(np.clip(probabilities[np.arange(len(test)), targets[test]], 1e-12, 1)).sum())
+            weights, biases = solve(
+                features[train], targets[train], strength=strength, class_weights=recipe.class_weights
+            )  # fmt: skip
+            probabilities, truth = link(features[test] @ weights.T + biases, tags=tags), targets[test]
+            if tags:
+                probabilities, truth = as_decisions(probabilities), truth.reshape(-1)
+            total -= float(np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, 1)).sum())
         return total
 
     return min(STRENGTHS, key=loss)
@@ -228,12 +236,10 @@ def _fine_tune(
     torch.manual_seed(seed)
     net.mixed_precision = fast_bfloat16(device)
     n_groups = len(net.layer_groups())
-    counts = np.bincount(targets)
-    weights = torch.tensor(len(targets) / (len(counts) * counts), dtype=torch.float32, device=device)
+    balance = class_balance(targets).to(device) if recipe.class_weights == "balanced" else None
 
     def loss(logits: Tensor, truth: Tensor) -> Tensor:
-        chosen = weights if recipe.class_weights == "balanced" else None
-        return F.cross_entropy(logits, truth, weight=chosen, label_smoothing=recipe.label_smoothing)
+        return cross_entropy(logits, truth, balance, recipe.label_smoothing)
 
     def batches(part: tuple[Documents, npt.NDArray[np.int64]], order: int) -> ClassifierBatches:
         return ClassifierBatches(*part, recipe=recipe, pad_id=pad_id, seed=order)
@@ -274,8 +280,19 @@ def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]
     return [*(ClassifierPhase(n_groups - first, recipe.phase_epochs, **shape) for first in firsts), last]
 
 
-def _solve(features: Any, targets: Any, strength: float, recipe: ClassifierRecipe) -> Any:
-    return logistic_regression(strength=strength, class_weights=recipe.class_weights).fit(features, targets)
+def class_balance(targets: npt.NDArray[np.int64]) -> Tensor:
+    """Weights that make rare classes count as much as common ones; of tags, for where they are rather than are not."""
+    counts = np.maximum(class_counts(targets), 1)
+    weights = (len(targets) - counts) / counts if targets.ndim == 2 else len(targets) / (len(counts) * counts)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def cross_entropy(logits: Tensor, truth: Tensor, balance: Tensor | None, smoothing: float) -> Tensor:
+    """Mean nats of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1."""
+    if truth.ndim == 1:
+        return F.cross_entropy(logits, truth, weight=balance, label_smoothing=smoothing)
+    smooth = truth.float() * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)
 
 
 def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: ClassifierRecipe, seed: int) -> Head:
@@ -285,12 +302,11 @@ def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: Classi
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: recipe.lr * slanted_triangular(step / len(steps))
     )
-    loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     head.train()
     for _ in steps:
         rows = torch.randperm(len(inputs))[:size]
         optimizer.zero_grad()
-        loss(head(inputs[rows]), targets[rows]).backward()
+        cross_entropy(head(inputs[rows]), targets[rows], None, recipe.label_smoothing).backward()
         optimizer.step()
         scheduler.step()
     optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
