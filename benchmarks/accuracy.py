@@ -57,6 +57,8 @@ def main() -> None:
     if arguments.quick:
         train, whole = (part.select(range(min(QUICK_ROWS, len(part)))) for part in (train, whole))
         arguments.labels, arguments.seeds = [n for n in arguments.labels if n <= 200], 2
+    if min(arguments.labels) > len(train.labelled()):
+        parser.error(f"{arguments.train}: {len(train.labelled())} rows have a label, fewer than any of --labels")
     test_places = without_copies(whole, train)
     test, labelled = whole.select(test_places), train.labelled()
     lm, why = load_base(arguments.base, train.texts)

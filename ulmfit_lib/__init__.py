@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.pipeline import fit, fit_csv
     from ulmfit_lib.stages import fit_classifier, fit_lm, pretrain
+    from ulmfit_lib.training.checkpoints import Checkpoints
     from ulmfit_lib.training.classifying import ClassifierRecipe
     from ulmfit_lib.training.language_modelling import LanguageModelRecipe
     from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
@@ -39,6 +40,7 @@ _HOMES = {
     "models.language_model": ["LanguageModel"],
     "pipeline": ["fit", "fit_csv"],
     "stages": ["fit_classifier", "fit_lm", "pretrain"],
+    "training.checkpoints": ["Checkpoints"],
     "training.classifying": ["ClassifierRecipe"],
     "training.language_modelling": ["LanguageModelRecipe"],
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
@@ -46,7 +48,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Architecture", "ArtifactError", "ClassifierRecipe", "DataError", "Dropouts", "LabelBudget",
+    "Architecture", "ArtifactError", "Checkpoints", "ClassifierRecipe", "DataError", "Dropouts", "LabelBudget",
     "LanguageModel", "LanguageModelRecipe", "OptionError", "TextClassifier", "TextTable", "TrainingError",
     "UlmfitError", "discriminative_lrs", "fit", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing",
     "label_budget", "one_cycle", "pretrain", "read_csv", "slanted_triangular",
