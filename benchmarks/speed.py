@@ -26,7 +26,7 @@ from ulmfit_lib import TextTable, read_csv
 
 QUICK = Workload(tokenize_texts=3000, lm_texts=60, classifier_texts=64, predict_texts=96, growth=(500, 5000))
 FULL = Workload(
-    tokenize_texts=20_000, lm_texts=2000, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
+    tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
 )
 
 

@@ -10,6 +10,7 @@ from ulmfit_lib.evaluation.baseline import Floats
 
 RESAMPLES = 1000
 INTERVAL = (5, 95)  # percentiles
+TYPICAL, SPREAD = 0.2, 0.05  # of text classifiers' exponents: a few noisy points, steep at first, tell little of theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +35,19 @@ class LearningCurve:
     def fit(cls, sizes: Sequence[int], wrong: Sequence[npt.NDArray[np.bool_]], *, seed: int = 0) -> "LearningCurve":
         """From what was wrong: per draw of rows, (n_sizes, n_held_out).
 
-        The law is a line through the logarithms. For the resampled ones draws are drawn again, and within each its
-        held-out rows, the same for every size: that keeps what the sizes have in common.
+        The law is a line through the logarithms, its slope drawn toward a typical one as far as the points are noisy.
+        For the resampled ones draws are drawn again, and within each its held-out rows, the same for every size: that
+        keeps what the sizes have in common; and the typical slope varies, too.
         """
         logs = np.log(np.asarray(sizes))
         generator = np.random.default_rng(seed)
         laws = []
         for _ in range(RESAMPLES):
             draws = [wrong[i] for i in generator.integers(0, len(wrong), len(wrong))]
-            laws.append(_law(logs, [one[:, generator.integers(0, one.shape[1], one.shape[1])] for one in draws]))
+            rows = [one[:, generator.integers(0, one.shape[1], one.shape[1])] for one in draws]
+            laws.append(_law(logs, rows, generator.normal(TYPICAL, SPREAD)))
         errors = np.concatenate(wrong, axis=1).mean(axis=1)
-        return cls(np.asarray(sizes, np.int64), errors, *_law(logs, wrong), np.array(laws))
+        return cls(np.asarray(sizes, np.int64), errors, *_law(logs, wrong, TYPICAL), np.array(laws))
 
     def error(self, labels: int) -> float:
         """The share that will be wrong with so many labels."""
@@ -58,10 +61,11 @@ class LearningCurve:
         return self.error(labels) - self.error(labels + more), float(low), float(high)
 
 
-def _law(logs: Floats, wrong: Sequence[npt.NDArray[np.bool_]]) -> tuple[float, float]:
+def _law(logs: Floats, wrong: Sequence[npt.NDArray[np.bool_]], typical: float) -> tuple[float, float]:
     together = np.concatenate(wrong, axis=1)
     errors = (together.sum(axis=1) + 0.5) / (together.shape[1] + 1)  # none wrong is still not never
-    slope, height = np.polyfit(logs, np.log(errors), 1)
-    if slope > 0:
-        return float(errors.mean()), 0.0
-    return float(np.exp(height)), float(-slope)
+    fall, apart = -np.log(errors), logs - logs.mean()
+    noise = float(np.mean((1 - errors) / errors)) / together.shape[1]  # variance of a logarithm
+    weight = noise / SPREAD**2
+    exponent = max(0.0, float((apart @ (fall - fall.mean()) + weight * typical) / (apart @ apart + weight)))
+    return float(np.exp(exponent * logs.mean() - fall.mean())), exponent
