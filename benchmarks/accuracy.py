@@ -33,8 +33,8 @@ from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.budget import nested_order
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.evaluation.baseline import Floats
-from ulmfit_lib.models.classifier import Features
 from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.frozen import Features
 from ulmfit_lib.models.pretrained import load_base
 from ulmfit_lib.pair import PairFitter, predict_by_heads
 from ulmfit_lib.stages import CLASSIFY

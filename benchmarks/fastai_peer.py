@@ -21,8 +21,7 @@ from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.models.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
-from ulmfit_lib.models.classifier import head_weights
-from ulmfit_lib.models.pooling import Head
+from ulmfit_lib.models.pooling import Head, head_weights
 
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 

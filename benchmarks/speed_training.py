@@ -17,8 +17,7 @@ from torch import nn
 from ulmfit_lib import Dropouts, TextTable
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
-from ulmfit_lib.models.classifier import pool_documents
-from ulmfit_lib.models.frozen import FrozenEncoder
+from ulmfit_lib.models.frozen import FrozenEncoder, pool_documents
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN
 from ulmfit_lib.training.classifying import fine_tune, fit_head

@@ -180,16 +180,16 @@ def test_too_little_memory_halves_the_step(tiny_lm, fruit, monkeypatch, capfd):
 
 def test_too_little_memory_for_a_batch_is_enough_for_its_halves(tiny_classifier, fruit, monkeypatch):
     expected = tiny_classifier.predict_proba(fruit.texts)
-    from ulmfit_lib.models import classifier
+    from ulmfit_lib.models import frozen
 
-    pool = classifier.pool
+    pool = frozen.pool
 
     def hungry(encoder, pooling, ids, lengths):
         if len(ids) > 5:
             raise MemoryError
         return pool(encoder, pooling, ids, lengths)
 
-    monkeypatch.setattr(classifier, "pool", hungry)
+    monkeypatch.setattr(frozen, "pool", hungry)
     np.testing.assert_allclose(tiny_classifier.predict_proba(fruit.texts), expected, atol=1e-5)
 
 

@@ -10,9 +10,11 @@ import torch
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.tags import as_decisions
 from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, link
-from ulmfit_lib.models.classifier import Features, TextClassifier, build_head, head_weights
+from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.frozen import Features
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pooling import build_head, head_weights
 from ulmfit_lib.stages import fit_classifier, read_features
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head

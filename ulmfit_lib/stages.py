@@ -18,11 +18,11 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import DIRECTIONS, package_versions
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
-from ulmfit_lib.models.classifier import Features, TextClassifier, head_weights, pool_documents
+from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.frozen import FrozenEncoder
+from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.pooling import ClassifierNet
+from ulmfit_lib.models.pooling import ClassifierNet, head_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.data.batching import text_batches
-from ulmfit_lib.data.corpus import Documents, encode_texts
+from ulmfit_lib.data.corpus import encode_texts
 from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.tags import as_decisions
@@ -25,14 +24,11 @@ from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.cards import classifier_card
-from ulmfit_lib.models.devices import is_out_of_memory
-from ulmfit_lib.models.frozen import FrozenEncoder
-from ulmfit_lib.models.pooling import POOLINGS, Head, pool, pooled_width
-from ulmfit_lib.progress import bar
+from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
+from ulmfit_lib.models.pooling import POOLINGS, Head, build_head, head_tensors, pooled_width
 
 KIND = "classifier"
 BASELINE_TERMS = "baseline_terms.json"
-Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +304,7 @@ class TextClassifier:
             hidden = artifact.tensors.get(f"{way}.head.layers.1.bias", torch.zeros(0)).numel()
             with torch.device("meta"):  # shapes alone: a stranger's sizes take no memory
                 head = Head(width, len(classes), hidden=hidden)
-            expected |= {f"{way}.head.{name}": tuple(tensor.shape) for name, tensor in _tensors(head).items()}
+            expected |= {f"{way}.head.{name}": tuple(tensor.shape) for name, tensor in head_tensors(head).items()}
         terms: list[str] = []
         if config.get("has_baseline"):
             terms = _read_terms(artifact.path / BASELINE_TERMS)
@@ -328,50 +324,6 @@ class TextClassifier:
             Blend(float(blend["ulmfit"]), float(blend["baseline"])), artifact.training, config.get("base"),
             None if values is None else tuple(map(float, values)), delimiter,
         )  # fmt: skip
-
-
-def pool_documents(
-    encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int
-) -> npt.NDArray[np.float32]:
-    """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
-    documents = documents.backwards() if direction == "backward" else documents
-    result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
-    with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
-        for batch in text_batches(documents, pad_id=pad_id):
-            result[batch.indices] = _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
-            progress.update(len(batch.indices))
-    return result
-
-
-def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """``pooling.pool``, by halves of the batch where it does not fit into memory."""
-    try:
-        return pool(encoder, pooling, ids.to(encoder.device), lengths).cpu()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(ids) == 1:
-            raise DataError(f"a text of {ids.shape[1]:,} tokens does not fit into memory: shorten it") from error
-    half = len(ids) // 2
-    parts = [slice(0, half), slice(half, None)]
-    return torch.cat([_pool_within_memory(encoder, pooling, ids[part], lengths[part]) for part in parts])
-
-
-def build_head(weights: Weights) -> Head:
-    """A head, ready to predict, from its tensors."""
-    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
-    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
-    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
-    return head.eval()
-
-
-def head_weights(head: Head) -> Weights:
-    """A head's tensors by name, on the CPU."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in _tensors(head).items()}
-
-
-def _tensors(head: Head) -> Weights:
-    return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 def _is_weight(value: Any) -> bool:

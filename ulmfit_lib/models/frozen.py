@@ -1,12 +1,20 @@
-"""An encoder that only reads."""
+"""An encoder that only reads, and the vectors that it makes of texts."""
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.architecture import Architecture, State, Weights
-from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
+from ulmfit_lib.models.pooling import pool, pooled_width
+from ulmfit_lib.progress import bar
 
+Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -41,3 +49,30 @@ class FrozenEncoder:
             outputs.append(output)
             new_state.append((hidden, cell))
         return outputs, new_state
+
+
+def pool_documents(
+    encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int
+) -> npt.NDArray[np.float32]:
+    """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
+    documents = documents.backwards() if direction == "backward" else documents
+    result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
+    with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
+        for batch in text_batches(documents, pad_id=pad_id):
+            result[batch.indices] = _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
+            progress.update(len(batch.indices))
+    return result
+
+
+def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
+    """``pooling.pool``, by halves of the batch where it does not fit into memory."""
+    try:
+        return pool(encoder, pooling, ids.to(encoder.device), lengths).cpu()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(ids) == 1:
+            raise DataError(f"a text of {ids.shape[1]:,} tokens does not fit into memory: shorten it") from error
+    half = len(ids) // 2
+    parts = [slice(0, half), slice(half, None)]
+    return torch.cat([_pool_within_memory(encoder, pooling, ids[part], lengths[part]) for part in parts])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ulmfit_lib.models.architecture import Architecture, State
+from ulmfit_lib.models.architecture import Architecture, State, Weights
 
 if TYPE_CHECKING:
     from ulmfit_lib.models.awd_lstm import Encoder  # fastai's, which whoever only predicts need not load
@@ -99,6 +99,24 @@ class Head(nn.Module):
         """(batch, width) -> (batch, n_classes) logits."""
         logits: Tensor = self.output(self.layers((pooled - self.mean) / self.scale))
         return logits
+
+
+def build_head(weights: Weights) -> Head:
+    """A head, ready to predict, from its tensors."""
+    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
+    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
+    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
+    return head.eval()
+
+
+def head_weights(head: Head) -> Weights:
+    """A head's tensors by name, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in head_tensors(head).items()}
+
+
+def head_tensors(head: Head) -> Weights:
+    """The same, where they are and as they are."""
+    return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 class ClassifierNet(nn.Module):
