@@ -197,12 +197,16 @@ class WordTokenizer:
         inner = ends[ends < len(ids)]
         left = np.frombuffer(self._lefts, np.int16)[ids[inner - 1]]
         right = np.frombuffer(self._rights, np.int16)[ids[inner]]
-        found = []
+        reach, found = self._special_cases.reach, []
+        known: dict[tuple[bytes, int], bool] = {}
         for k in np.flatnonzero(self._special_cases.meet[left, right]).tolist():
-            end, reach = int(inner[k]), self._special_cases.reach
-            around = [self.types[i] for i in ids[max(0, end - reach) : end + reach]]
-            middle = min(end, reach)
-            if self._special_cases.join(around[:middle], around[middle:]):
+            end = int(inner[k])
+            around, middle = ids[max(0, end - reach) : end + reach], min(end, reach)
+            key = around.tobytes(), middle
+            if key not in known:
+                tokens = [self.types[i] for i in around]
+                known[key] = self._special_cases.join(tokens[:middle], tokens[middle:])
+            if known[key]:
                 found.append(k)
         return found
 
