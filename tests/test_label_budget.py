@@ -65,5 +65,5 @@ def test_too_few_rows_are_said(tiny_lm):
 
 
 def test_fine_tuning_for_every_point(tiny_lm, fruit):
-    budget = label_budget(fruit, base=tiny_lm, thorough=True, draws=1, device="cpu")
+    budget = label_budget(fruit, base=tiny_lm, thorough=True, folds=1, device="cpu")
     assert budget.labels == 48 and len(budget.curve.sizes) >= 2

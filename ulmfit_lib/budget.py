@@ -18,8 +18,7 @@ from ulmfit_lib.progress import bar, note
 from ulmfit_lib.stages import CLASSIFY
 
 FEWEST_ROWS = 40  # below, the curve would be noise
-DRAWS, SIZES = 5, 5
-HELD_OUT = 0.2
+FOLDS, SIZES = 5, 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def label_budget(
     base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
     thorough: bool = False,
-    draws: int = DRAWS,
+    folds: int = FOLDS,
     seed: int = 42,
     device: str = "auto",
 ) -> LabelBudget:
@@ -83,7 +82,7 @@ def label_budget(
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         thorough: fine-tune the encoder for every point, as ``--strategy fine-tune`` does, which takes hours; else it
             reads each text once and only heads are trained.
-        draws: how often rows are held out and parts drawn anew.
+        folds: how many fifths of the rows are held out, one after the other, and parts of the rest drawn anew.
         seed: of all that is random.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -91,6 +90,8 @@ def label_budget(
         DataError: labels that cannot be learnt from, or too few.
         ArtifactError: no such base.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     table = data.labelled()
     check_labels(table)
     if table.delimiter is not None or table.numbers is not None:
@@ -103,14 +104,16 @@ def label_budget(
         table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
         with_baseline=True, seed=seed, device=device,
     )  # fmt: skip
-    splits = [table.split(HELD_OUT, seed=seed + draw) for draw in range(draws)]
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)  # every row held out once tells the most
+    parts = splitter.split(table.groups, table.class_numbers(), table.groups)
+    splits = [(table.select(train), table.select(test)) for train, test in parts][:folds]
     most = min(len(train) for train, _ in splits)
     fewest = max(2 * len(table.classes), 10)
     sizes = np.unique(np.geomspace(max(fewest, most / 16), most, SIZES).astype(int)).tolist()
     wrong = []
-    with bar(total=draws * len(sizes), description="learning curve", unit="part") as progress:
-        for draw, (train, test) in enumerate(splits):
-            order = nested_order(train.targets(), seed + draw)
+    with bar(total=len(splits) * len(sizes), description="learning curve", unit="part") as progress:
+        for fold, (train, test) in enumerate(splits):
+            order = nested_order(train.targets(), seed + fold)
             found = []
             for size in sizes:
                 part = train.select(order[:size])

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import command_line, start
+from processes import command_line, conditions, start
 
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.models.artifacts import load_artifact
@@ -130,7 +130,7 @@ def main() -> None:
             counts.runs[name] += 1
             if others := [file for file, found in weights(out).items() if found != expected[name][file]]:
                 counts.different.append(f"{name}: {', '.join(others)}")
-    print(json.dumps(vars(counts)) if options.json else counts)
+    print(json.dumps(vars(counts) | conditions()) if options.json else counts)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1]))
+from conditions import conditions
+
 PER_PROCESS = 250  # cases
 MOST_SECONDS = 60  # for one case
 IMPORTED = [
@@ -109,4 +112,5 @@ def print_summary(
         "worst_megabytes": max(one.get("megabytes", 0) for one in results),
         "examples": results if len(results) < 5 else failed[:20],
     }  # fmt: skip
-    print(json.dumps(summary) if as_json else "\n".join(f"{name}: {value}" for name, value in summary.items()))
+    lines = [f"{name}: {value}" for name, value in summary.items()]
+    print(json.dumps(summary | conditions()) if as_json else "\n".join(lines))
