@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conditions import conditions
 
 PER_PROCESS = 250  # cases
-MOST_SECONDS = 60  # for one case
+MOST_SECONDS = 120  # for one case
 IMPORTED = [
     "ulmfit_lib.cli", "ulmfit_lib.pipeline", "ulmfit_lib.data.reading", "ulmfit_lib.data.writing",
     "ulmfit_lib.models.pretrained", "spacy.lang.en", "sklearn.linear_model", "sklearn.model_selection",
