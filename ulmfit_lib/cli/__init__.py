@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 
 from ulmfit_lib.cli import language_models, classifiers, catalogue  # isort: skip  (the order of --help)
 from ulmfit_lib.cli.shared import app
@@ -12,6 +13,7 @@ __all__ = ["app", "catalogue", "classifiers", "language_models", "main"]
 
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and exit code 2, Ctrl-C one and 130."""
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
