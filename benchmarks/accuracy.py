@@ -77,6 +77,7 @@ def main() -> None:
     fitter = PairFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
     truth = np.array([labelled.classes.index(label) for label in test.targets()])
+    others = {way: vectors[rows] for way, vectors in untouched.items()}
     cells = []
     for n in arguments.labels:
         if n > len(labelled):
@@ -85,7 +86,6 @@ def main() -> None:
             file = arguments.cache / f"{name.replace('/', '_')}-{n}-{seed}.json"
             if not file.is_file():
                 part = train_rows.select(nested_order(labelled.targets(), seed)[:n])
-                others = {way: vectors[rows] for way, vectors in untouched.items()}
                 file.write_text(json.dumps(score_all(fitter, part, test_rows, others, truth, seed)))
             cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
             print(json.dumps(cells[-1]), file=sys.stderr)

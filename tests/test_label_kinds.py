@@ -155,6 +155,12 @@ def test_a_table_of_several_labels():
         table.split_labels(" ")
 
 
+def test_a_label_seen_once_is_named_with_its_own_row():
+    table = TextTable.from_lists([f"text {i}" for i in range(5)], ["cat", "cat", "dog", "dog", "a"])
+    with pytest.raises(DataError, match="'a' occurs once, in row 5"):
+        table.split()
+
+
 def test_each_of_several_labels_has_a_regression_of_its_own():
     texts = [f"{'red' if i & 1 else 'blue'} {'big' if i & 2 else 'small'} thing {i}" for i in range(40)]
     targets = np.array([[i & 1, i >> 1 & 1, 1] for i in range(40)])

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.data.splitting import class_counts
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Floats, class_counts
+from ulmfit_lib.evaluation.baseline import Floats
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[int]:
@@ -18,3 +19,8 @@ def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[
         count = max(0, min(max(1, round(len(places) * fraction)), len(places) - 2))
         held_out += generator.permutation(places)[:count].tolist()
     return sorted(held_out)
+
+
+def class_counts(targets: npt.NDArray[np.int64], n_classes: int = 0) -> npt.NDArray[np.int64]:
+    """Rows of each class: of (n,) class numbers, or of (n, n_tags) of 0 and 1."""
+    return targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=n_classes)

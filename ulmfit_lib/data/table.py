@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.data.near_copies import near_copies
-from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.data.splitting import class_counts, stratified_split
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.tags import split_tags
 from ulmfit_lib.errors import DataError, OptionError
@@ -185,9 +185,7 @@ def check_labels(table: TextTable) -> None:
     labels = table.targets()
     if not labels:
         raise DataError(f"{table.source}: no row has a label")
-    numbers = table.labelled().class_numbers()
-    sums = numbers.sum(0) if numbers.ndim == 2 else np.bincount(numbers)
-    counts = dict(zip(table.classes, sums.tolist(), strict=True))
+    counts = dict(zip(table.classes, class_counts(table.labelled().class_numbers()).tolist(), strict=True))
     average = sum(map(len, labels)) / len(labels)
     many = len(counts) > MANY_CLASSES and len(counts) > len(labels) / 3
     if many or average > LONG_LABEL:
@@ -206,7 +204,7 @@ def check_labels(table: TextTable) -> None:
             f"{table.source}: all {len(labels)} labelled rows have the label {labels[0]!r}; a classifier needs two"
         )
     if once := [label for label, count in counts.items() if count == 1]:
-        row = next(row for row, label in zip(table.rows, table.labels, strict=True) if label and once[0] in label)
+        row = next(row for row, label in zip(table.rows, table.strata, strict=True) if label == once[0])
         more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
         raise DataError(
             f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}; "

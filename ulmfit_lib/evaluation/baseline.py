@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.data.splitting import class_counts
+
 SHARE_PRIOR = 20.0  # nats, times four, that a share of 0 or 1 must gain over a half
 WORD, NO_SPACE = r"(?u)\b\w\w+\b", r"\S+"  # scikit-learn's word; and what texts without one are cut into
 Floats = npt.NDArray[np.float64]
@@ -195,11 +197,6 @@ def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> li
 
     splitter = (KFold if targets.ndim == 2 else StratifiedKFold)(count, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(targets)), targets))
-
-
-def class_counts(targets: npt.NDArray[np.int64], n_classes: int = 0) -> npt.NDArray[np.int64]:
-    """Rows of each class: of (n,) class numbers, or of (n, n_tags) of 0 and 1."""
-    return targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=n_classes)
 
 
 def _log_odds(probabilities: Floats) -> Floats:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.data.splitting import class_counts
 from ulmfit_lib.data.tags import as_decisions
-from ulmfit_lib.evaluation.baseline import class_counts, folds, link, solve
+from ulmfit_lib.evaluation.baseline import folds, link, solve
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.pooling import ClassifierNet, Head
@@ -216,16 +217,14 @@ def fine_tune(
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
-    place = checkpoints.next_training() if checkpoints else None
 
-    def attempt(tokens: int) -> list[Row]:
-        kept = place if place is None or tokens == recipe.batch_tokens else place.within(f"{tokens} tokens")
+    def attempt(tokens: int, kept: Checkpoints | None) -> list[Row]:
         return _fine_tune(
             net, documents, targets, replace(recipe, batch_tokens=tokens), pad_id=pad_id, seed=seed, device=device,
             description=description, valid=valid, checkpoints=kept,
         )  # fmt: skip
 
-    return train_within_memory(net, attempt, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
+    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
 
 
 def _fine_tune(

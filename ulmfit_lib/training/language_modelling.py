@@ -101,16 +101,15 @@ def train_language_model(
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
-    place = checkpoints.next_training() if checkpoints else None
 
-    def attempt(rows: int) -> list[Row]:
-        kept = place if place is None or rows == recipe.batch_size else place.within(f"{rows} rows")
+    def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
         return _train(
             net, train, valid, replace(recipe, batch_size=rows), seed=seed, device=device, description=description,
             checkpoints=kept,
         )  # fmt: skip
 
-    return train_within_memory(net, attempt, most=recipe.batch_size, least=1, unit=f"rows of {recipe.window} tokens")
+    unit = f"rows of {recipe.window} tokens"
+    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)
 
 
 def _train(
@@ -125,7 +124,7 @@ def _train(
         Phase("all groups", 0, recipe.epochs),
     ]
     rows: list[Row] = []
-    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, train.fingerprint())
+    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, train.fingerprint()) if checkpoints else {}
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):
         if not phase.epochs:

@@ -9,16 +9,21 @@ from torch import nn
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.models.devices import is_out_of_memory
 from ulmfit_lib.progress import note
+from ulmfit_lib.training.checkpoints import Checkpoints
 
 Result = TypeVar("Result")
 
 
-def train_within_memory(net: nn.Module, train: Callable[[int], Result], *, most: int, least: int, unit: str) -> Result:
+def train_within_memory(
+    net: nn.Module, train: Callable[[int, Checkpoints | None], Result], checkpoints: Checkpoints | None, *,
+    most: int, least: int, unit: str,
+) -> Result:  # fmt: skip
     """Call ``train`` with ``most``; each time memory does not suffice, put ``net`` back and call it with half.
 
     Args:
         net: what is trained, in place.
-        train: a step's size -> what it returns.
+        train: a step's size, and where to keep the checkpoints of that -> what it returns.
+        checkpoints: of the run; smaller steps keep theirs apart.
         most: the size to try first.
         least: the smallest size that makes sense.
         unit: what the size counts.
@@ -27,10 +32,11 @@ def train_within_memory(net: nn.Module, train: Callable[[int], Result], *, most:
         TrainingError: even ``least`` does not fit.
     """
     before = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    place = checkpoints.next_training() if checkpoints else None
     size = most
     while True:
         try:
-            return train(size)
+            return train(size, place if place is None or size == most else place.within(f"{size} {unit}"))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
