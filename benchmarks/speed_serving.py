@@ -1,5 +1,6 @@
 """The rows of speed.py about tokens, predictions and starting up."""
 
+import math
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from fastai.text.core import tokenize_texts
 from measuring import Row, Workload, classifier_tables, in_turns, seconds
 
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable, fit_classifier
-from ulmfit_lib.data.corpus import tokenize_corpus
+from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
 from ulmfit_lib.data.tokenizing import WordTokenizer
 
 SHORT_TEXT_WORDS = 20
@@ -31,7 +32,7 @@ def tokenize_cold(table: TextTable, work: Workload) -> Row:
             started = time.perf_counter()
             corpus = tokenize_corpus(texts, WordTokenizer(), cache=Path(cache))
             spent = time.perf_counter() - started
-            found["ours"] = [[corpus.types[i] for i in ids] for ids in np.split(corpus.ids, corpus.offsets[1:-1])]
+            found["ours"] = [[corpus.types[i] for i in ids] for ids in np.split(corpus.ids[:], corpus.offsets[1:-1])]
         return len(corpus.ids) / spent
 
     def fastai() -> float:
@@ -57,7 +58,7 @@ def tokenize_cached(table: TextTable, work: Workload) -> Row:
 
         row = in_turns(work.rounds, ours, fastai, "tokens/s", better="higher")
         again = tokenize_corpus(texts, tokenizer, cache=Path(cache))
-        same = np.array_equal(first.ids, again.ids) and first.types == again.types
+        same = np.array_equal(first.ids[:], again.ids[:]) and first.types == again.types
     return {**row, "check": f"the same ids: {same}"}
 
 
@@ -69,7 +70,7 @@ def predict_bulk(table: TextTable, work: Workload) -> Row:
         work.rounds, lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
         lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)), "texts/s", better="higher",
     )  # fmt: skip
-    return {**row, "check": _agreement(table, work, texts)}
+    return {**row, **_products(classifier, texts, row["ours"]), "check": _agreement(table, work, texts)}
 
 
 def predict_one(table: TextTable, work: Workload) -> Row:
@@ -100,7 +101,8 @@ def predict_bulk_small(table: TextTable, work: Workload) -> Row:
         work.rounds, lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
         lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)), "texts/s", better="higher",
     )  # fmt: skip
-    return {**row, "check": "another model (wiki-en-small) beside fastai's default: benchmarks/accuracy.py compares"}
+    check = "another model (wiki-en-small, forward) beside fastai's default: benchmarks/accuracy.py compares"
+    return {**row, **_products(classifier, texts, row["ours"]), "check": check}
 
 
 def start_help(table: TextTable, work: Workload) -> Row:
@@ -126,7 +128,15 @@ def cold_predict(table: TextTable, work: Workload) -> Row:
 
 def _small_classifier(table: TextTable, work: Workload) -> TextClassifier:
     lm = LanguageModel.from_pretrained("wiki-en-small")
-    return fit_classifier(classifier_tables(table, work)[0], lm=lm, strategy="features")
+    return fit_classifier(classifier_tables(table, work)[0], lm=lm, direction="forward", strategy="features")
+
+
+def _products(classifier: TextClassifier, texts: list[str], rate: float) -> dict[str, float]:
+    """Multiplications and additions per second in the LSTM's matrix products, at ``rate`` texts/s."""
+    n_tokens = encode_texts(texts, classifier.tokenizer, classifier.vocabulary).n_tokens
+    shapes = classifier.architecture.weight_shapes(0)
+    n_weights = sum(math.prod(shape) for name, shape in shapes.items() if ".weight_" in name)
+    return {"products_per_second": 2.0 * n_weights * len(classifier.weights) * n_tokens / len(texts) * rate}
 
 
 def _within_fastais_limit(table: TextTable, count: int) -> list[str]:

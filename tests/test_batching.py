@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ulmfit_lib.data.batching import LanguageModelStream, text_batches
+from ulmfit_lib.data.batching import LanguageModelStream, group_by_length, pad_texts
 from ulmfit_lib.data.corpus import Documents
 
 
@@ -50,7 +50,9 @@ def test_a_corpus_shorter_than_a_window_still_gives_a_batch():
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.booleans())
 def test_every_text_comes_once_and_batches_stay_in_bounds(lengths, training):
     shuffle = np.random.default_rng(0) if training else None
-    batches = list(text_batches(documents(lengths), pad_id=1, max_texts=7, max_tokens=100, shuffle=shuffle))
+    texts = documents(lengths)
+    groups = group_by_length(texts.lengths, max_texts=7, max_tokens=100, shuffle=shuffle)
+    batches = [pad_texts(texts, places, 1) for places in groups]
     assert sorted(i for batch in batches for i in batch.indices) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch.indices) <= (8 if not training else 15)

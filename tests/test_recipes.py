@@ -7,7 +7,7 @@ from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import layer_lrs
-from ulmfit_lib.training.recipes import CPU, RECIPES, SCRIPTS, find_recipe, with_settings
+from ulmfit_lib.training.recipes import CPU, RECIPES, SCRIPTS, find_recipe, with_settings, with_stage_settings
 from ulmfit_lib.training.schedules import find_schedule, one_cycle
 
 
@@ -103,3 +103,17 @@ def test_a_recipe_from_the_command_line(ulmfit, tiny_lm, fruit, write_csv, tmp_p
     assert classified["strategy"] == "fine-tune" and classified["recipe"]["lr"] == 0.02
     code, _, err = ulmfit("fit", data, *options[:2], *labels, "--recipe", "magic", "--out", tmp_path / "no")
     assert code == 2 and "'magic'" in err
+
+
+def test_single_values_of_both_stages_are_changed_in_one_recipe():
+    changed = with_stage_settings(CPU, ["fit_lm.lr=0.002", "fit_classifier.lr=0.001", "fit_classifier.batch_size=8"])
+    assert changed.fit_lm == replace(CPU.fit_lm, lr=0.002) and changed.epochs_by_length
+    assert changed.fit_classifier == replace(CPU.fit_classifier, lr=0.001, batch_size=8)
+    own = with_stage_settings(CPU, ["fit_lm.epochs=7"])
+    assert own.fit_lm.epochs == 7 and not own.epochs_by_length
+
+
+@pytest.mark.parametrize("setting", ["lr=0.1", "fit.lr=0.1", "fit_lm.lr=fast", "fit_classifier.rate=1"])
+def test_a_setting_that_names_no_value_of_a_stage_is_refused(setting):
+    with pytest.raises(OptionError, match="--set"):
+        with_stage_settings(CPU, [setting])

@@ -125,7 +125,7 @@ def test_the_second_run_tokenises_nothing(tmp_path):
 
     first = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)
     second = tokenize_corpus(["one text", "another"], Counting(), cache=tmp_path)
-    assert Counting.texts == 2 and np.array_equal(first.ids, second.ids) and first.types == second.types
+    assert Counting.texts == 2 and np.array_equal(first.ids[:], second.ids[:]) and first.types == second.types
     tokenize_corpus(["one text", "another one"], Counting(), cache=tmp_path)
     assert Counting.texts == 4
 
@@ -137,7 +137,7 @@ def test_workers_give_the_same_corpus(tmp_path, monkeypatch):
     alone = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path / "a")
     monkeypatch.setattr(module, "PARALLEL_FROM", 0)
     together = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path / "b")
-    assert alone.types == together.types and np.array_equal(alone.ids, together.ids)
+    assert alone.types == together.types and np.array_equal(alone.ids[:], together.ids[:])
 
 
 def test_a_vocabulary_survives_a_round_trip(tmp_path):

@@ -24,7 +24,7 @@ from ulmfit_lib.report import majority_share, report_on, report_on_ratings
 from ulmfit_lib.stages import STRATEGIES, fit_lm, override
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import CPU, find_recipe
+from ulmfit_lib.training.recipes import Recipe, find_recipe
 
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
@@ -52,7 +52,7 @@ def fit(
     *,
     base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
-    recipe: str = "cpu",
+    recipe: str | Recipe = "cpu",
     strategy: str | None = None,
     test_fraction: float = 0.2,
     folds: int | None = None,
@@ -77,8 +77,8 @@ def fit(
         base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model that predicts a
             sample of the texts best.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
-        recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai`` or ``multifit``
-            (``training.recipes``).
+        recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
+            one of your own (``training.recipes``).
         strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower);
             default the recipe's.
         test_fraction: share of the labelled rows that is held out.
@@ -101,7 +101,7 @@ def fit(
         ArtifactError: no such base.
         OptionError: an option out of range.
     """
-    chosen = find_recipe(recipe)
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     strategy = strategy or chosen.strategy
     if strategy not in STRATEGIES:
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
@@ -114,7 +114,7 @@ def fit(
     texts = data.texts if transductive else train.texts
     n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
     passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
-    epochs = lm_epochs or (passes - chosen.fit_lm.frozen_epochs if chosen is CPU else chosen.fit_lm.epochs)
+    epochs = lm_epochs or (passes - chosen.fit_lm.frozen_epochs if chosen.epochs_by_length else chosen.fit_lm.epochs)
     times = 1 if not folds else 2 if strategy == "features" else folds + 1
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
     reads = replace(chosen.fit_lm, epochs=epochs)

@@ -53,7 +53,7 @@ def main() -> None:
         for number, places in enumerate(
             track(np.split(np.arange(len(documents)), bounds), total=n_shards, description=name, unit="shard")
         ):
-            ids = documents.select(places).stored.astype(np.uint16)
+            ids = documents.select(places).stored[:].astype(np.uint16)
             (arguments.out / f"{name}-{number:02}.xz").write_bytes(lzma.compress(ids.tobytes(), preset=6))
         words = sum(len(text.split()) for text in texts[name])
         manifest[name] = {"texts": len(texts[name]), "tokens": documents.n_tokens, "words": words}

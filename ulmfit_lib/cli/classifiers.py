@@ -29,6 +29,7 @@ from ulmfit_lib.cli.shared import (
     Restart,
     Seed,
     Settings,
+    StageSettings,
     Strategy,
     Text,
     app,
@@ -102,6 +103,7 @@ def fit_command(
     base: Base = "auto",
     direction: Direction = None,
     recipe: RecipeName = "cpu",
+    settings: StageSettings = [],  # noqa: B006 (typer needs a list here)
     strategy: Strategy = None,
     test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows that is held out.")] = 0.2,
     folds: Annotated[int | None, typer.Option(min=2, help="Hold out each of so many parts in turn instead.")] = None,
@@ -128,14 +130,16 @@ def fit_command(
         raise OptionError(f"--with-baseline {with_baseline!r}: say yes or no")
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.pipeline import fit
+    from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+        changed = with_stage_settings(find_recipe(recipe or "cpu"), settings)
         table = read_csv(
             data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
             label_delimiter=label_delimiter,
         )  # fmt: skip
         classifier = fit(
-            table, base=base, direction=direction, recipe=recipe or "cpu", strategy=strategy,
+            table, base=base, direction=direction, recipe=changed, strategy=strategy,
             test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
             with_baseline=with_baseline == "yes", transductive=transductive, seed=seed, device=device,
             checkpoints=checkpoints,

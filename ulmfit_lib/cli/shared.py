@@ -34,6 +34,7 @@ RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="Hyperparameters: cpu (ours), paper, scripts, fastai or multifit.")
 ]
 Settings = Annotated[list[str], typer.Option("--set", help="One value of the recipe, such as batch_size=32.")]
+StageSettings = Annotated[list[str], typer.Option("--set", help="One value of the recipe, such as fit_lm.lr=0.002.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the default.")]
 Rate = Annotated[float | None, typer.Option("--lr", min=1e-8, help="Learning rate, instead of the default.")]
 ClassWeights = Annotated[str | None, typer.Option(help="balanced: weigh each class by its rarity.")]

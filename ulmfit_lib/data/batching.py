@@ -88,39 +88,52 @@ class TextBatch:
     indices: npt.NDArray[np.int64]
 
 
-def text_batches(
-    documents: Documents,
+def text_batches(documents: Documents, *, pad_id: int) -> Iterator[TextBatch]:
+    """All texts, those of like length together, the longest first, so that memory peaks at once."""
+    for places in group_by_length(documents.lengths):
+        yield pad_texts(documents, places, pad_id)
+
+
+def group_by_length(
+    lengths: npt.NDArray[np.int64],
     *,
-    pad_id: int,
     max_texts: int = 128,
     max_tokens: int = 40_000,
     shuffle: np.random.Generator | None = None,
-) -> Iterator[TextBatch]:
-    """Batches of texts of like length, bounded in texts and in padded tokens.
+) -> list[npt.NDArray[np.int64]]:
+    """The places of texts of like length, group by group, bounded in texts and in padded tokens.
 
-    Without ``shuffle`` the longest come first, so that memory peaks at once. With it, lengths are jittered and the
-    batches come in random order, for training; no batch then holds a single text if there are several, since batch
-    normalisation cannot learn from one.
+    Without ``shuffle`` the longest come first. With it, lengths are jittered and the groups come in random order, for
+    training; none then holds a single text if there are several, since batch normalisation cannot learn from one.
     """
-    lengths = np.maximum(documents.lengths, 1)
+    lengths = np.maximum(lengths, 1)
     keys = -lengths.astype(np.float64)
     if shuffle is not None:
         keys *= shuffle.uniform(0.85, 1.15, len(keys))
-    order = np.argsort(keys, kind="stable")
-    groups: list[list[int]] = [[]]
+    groups: list[list[int]] = []
     longest = 0
-    for i in order:
+    for i in np.argsort(keys, kind="stable").tolist():
         longest = max(longest, int(lengths[i]))
-        if groups[-1] and (len(groups[-1]) == max_texts or longest * (len(groups[-1]) + 1) > max_tokens):
+        if not groups or len(groups[-1]) == max_texts or longest * (len(groups[-1]) + 1) > max_tokens:
             groups.append([])
             longest = int(lengths[i])
-        groups[-1].append(int(i))
-    groups = [group for group in groups if group]
+        groups[-1].append(i)
     if shuffle is not None:
         groups = _without_singles(groups)
         shuffle.shuffle(groups)
-    for group in groups:
-        yield _pad(documents, np.array(group, np.int64), pad_id)
+    return [np.array(group, np.int64) for group in groups]
+
+
+def pad_texts(documents: Documents, places: npt.NDArray[np.int64], pad_id: int) -> TextBatch:
+    """The texts at ``places`` as one batch."""
+    ends = documents.offsets[places + 1]
+    places = places[np.argsort(documents.offsets[places] - ends, kind="stable")]
+    texts = [documents[i] for i in places]
+    lengths = [max(1, len(text)) for text in texts]
+    ids = np.full((len(texts), max(lengths)), pad_id, np.int64)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = text
+    return TextBatch(torch.from_numpy(ids), torch.tensor(lengths), places)
 
 
 def _without_singles(groups: list[list[int]]) -> list[list[int]]:
@@ -131,13 +144,3 @@ def _without_singles(groups: list[list[int]]) -> list[list[int]]:
         else:
             merged.append(group)
     return merged
-
-
-def _pad(documents: Documents, indices: npt.NDArray[np.int64], pad_id: int) -> TextBatch:
-    indices = indices[np.argsort(-documents.lengths[indices], kind="stable")]
-    texts = [documents[i] for i in indices]
-    lengths = [max(1, len(text)) for text in texts]
-    ids = np.full((len(texts), max(lengths)), pad_id, np.int64)
-    for row, text in zip(ids, texts, strict=True):
-        row[: len(text)] = text
-    return TextBatch(torch.from_numpy(ids), torch.tensor(lengths), indices)

@@ -1,4 +1,4 @@
-"""A whole corpus as ids on disk: memory-mapped, and cached by the hash of what it was made from."""
+"""A whole corpus as ids on disk, cached by the hash of what it was made from."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.data.stored_ids import StoredIds
 from ulmfit_lib.data.token_ids import TokenIds
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
@@ -28,13 +29,13 @@ class Documents:
     """Texts as ids of a model's vocabulary, translated as they are read, so that a corpus can stay on disk.
 
     Attributes:
-        stored: (n_tokens,) integers, usually a corpus's memory-mapped ids.
+        stored: (n_tokens,) integers, usually a corpus's ids in their file.
         offsets: (n_texts + 1,); text i is ``stored[offsets[i]:offsets[i + 1]]``.
         table: (n_types,) the vocabulary's id for each stored one; None where these are the vocabulary's already.
         reverse: each text is read from its end, for a backward model.
     """
 
-    stored: npt.NDArray[np.integer]
+    stored: npt.NDArray[np.integer] | StoredIds
     offsets: npt.NDArray[np.int64]
     table: npt.NDArray[np.integer] | None = None
     reverse: bool = False
@@ -100,13 +101,13 @@ class Corpus:
     Attributes:
         types: the distinct tokens in order of first appearance.
         counts: (n_types,) how often each occurs.
-        ids: (n_tokens,) places in ``types``, usually memory-mapped.
+        ids: (n_tokens,) places in ``types``.
         offsets: (n_texts + 1,) where each text starts.
     """
 
     types: list[str]
     counts: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.integer]
+    ids: npt.NDArray[np.integer] | StoredIds
     offsets: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -136,7 +137,7 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
     return Corpus(
         types=json.loads((folder / "types.json").read_text(encoding="utf-8")),
         counts=np.load(folder / "counts.npy"),
-        ids=_memory_map(folder / "ids.bin"),
+        ids=StoredIds(folder / "ids.bin"),
         offsets=np.load(folder / "offsets.npy"),
     )
 
@@ -146,10 +147,6 @@ def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabul
     types, ids, lengths = tokenizer.index(texts)
     table = np.array(vocabulary.encode(types), np.int32)
     return Documents(table[ids], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
-
-
-def _memory_map(path: Path) -> npt.NDArray[np.integer]:
-    return np.memmap(path, dtype=np.int32, mode="r") if path.stat().st_size else np.zeros(0, np.int32)
 
 
 def _content_hash(texts: Sequence[str], tokenizer: Tokenizer) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ class TextClassifier:
         parts = []
         for direction, pooled in features.items():
             with torch.inference_mode():
-                logits = build_head(self.heads[direction])(torch.from_numpy(pooled))
+                logits = self._built_heads[direction](torch.from_numpy(pooled))
             parts.append(link(logits.double().numpy(), tags=self.delimiter is not None))
         return np.asarray(np.mean(parts, axis=0), np.float64)
 
@@ -183,6 +184,10 @@ class TextClassifier:
             way: pool_documents(self._encoder(way, str(device)), self.pooling, documents, way, pad_id)
             for way in self.weights
         }
+
+    @cached_property
+    def _built_heads(self) -> dict[str, Head]:
+        return {direction: build_head(weights) for direction, weights in self.heads.items()}
 
     def _encoder(self, direction: str, device: str) -> FrozenEncoder:
         """Made when first asked for, and kept."""

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.batching import group_by_length, pad_texts
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.data.splitting import class_counts
 from ulmfit_lib.data.tags import as_decisions
@@ -120,22 +119,21 @@ class ClassifierBatches:
         self.device = device
         return self
 
-    def _batches(self) -> list[Any]:
-        return list(
-            text_batches(
-                self.documents, pad_id=self.pad_id, max_texts=self.recipe.batch_size,
-                max_tokens=self.recipe.batch_tokens, shuffle=np.random.default_rng([self.seed, self.epoch]),
-            )
+    def _groups(self) -> list[npt.NDArray[np.int64]]:
+        return group_by_length(
+            self.documents.lengths, max_texts=self.recipe.batch_size, max_tokens=self.recipe.batch_tokens,
+            shuffle=np.random.default_rng([self.seed, self.epoch]),
         )  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self._batches()) if len(self.documents) else 0
+        return len(self._groups())
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        batches = self._batches() if len(self.documents) else []
+        groups = self._groups()
         first, self.start = self.start, 0
         self.epoch += 1
-        for self.position, batch in enumerate(batches[first:], start=first + 1):
+        for self.position, places in enumerate(groups[first:], start=first + 1):
+            batch = pad_texts(self.documents, places, self.pad_id)
             targets = self.targets[torch.from_numpy(batch.indices)]
             yield batch.ids.to(self.device), batch.lengths.to(self.device), targets.to(self.device)
 

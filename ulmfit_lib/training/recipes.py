@@ -20,11 +20,13 @@ class Recipe:
         fit_lm: of the language model on the user's texts.
         fit_classifier: of the classifier.
         strategy: ``features`` or ``fine-tune``.
+        epochs_by_length: ``fit`` chooses the language model's epochs by the length of the texts.
     """
 
     fit_lm: LanguageModelRecipe
     fit_classifier: ClassifierRecipe
     strategy: str = "fine-tune"
+    epochs_by_length: bool = False
 
 
 # Ours: one pass and more over few texts, and a linear head on all layers of a frozen encoder.
@@ -35,6 +37,7 @@ CPU = Recipe(
     ),
     ClassifierRecipe(),
     strategy="features",
+    epochs_by_length=True,
 )  # fmt: skip
 
 # Howard & Ruder 2018, section 4.1; epochs, which they tuned for each set, are ours.
@@ -101,6 +104,23 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise OptionError(f"recipe {name!r}; known are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def with_stage_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """The recipe with single values changed, each given as ``stage.name=value``, such as ``fit_lm.lr=0.002``.
+
+    Raises:
+        OptionError: no such stage, or what ``with_settings`` raises.
+    """
+    by_stage: dict[str, list[str]] = {"fit_lm": [], "fit_classifier": []}
+    for setting in settings:
+        stage, _, rest = setting.partition(".")
+        if stage not in by_stage:
+            raise OptionError(f"--set {setting}: name the stage: --set fit_lm.lr=0.002, fit_classifier.lr=0.001")
+        by_stage[stage].append(rest)
+    changed: dict[str, Any] = {name: with_settings(getattr(recipe, name), some) for name, some in by_stage.items()}
+    own_epochs = any(setting.startswith("epochs=") for setting in by_stage["fit_lm"])
+    return replace(recipe, **changed, epochs_by_length=recipe.epochs_by_length and not own_epochs)
 
 
 def with_settings(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
