@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fastai.text.models.awdlstm import WeightDropout
 
 from ulmfit_lib import Architecture, discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
 from ulmfit_lib.models.architecture import Dropouts
-from ulmfit_lib.models.awd_lstm import LanguageModelNet
+from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
 from ulmfit_lib.models.lstm import LSTM
+from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.training.losses import SampledSoftmax, _log_inclusion, _LogSumExp
 
 
@@ -100,6 +102,16 @@ def test_weight_dropout_at_any_probability_survives_training_and_evaluation(weig
         net.reset()
         net(ids).sum().backward()
     assert set(net.named_weights()) == set(Architecture(8, 12, 2).weight_shapes(30))
+
+
+def test_the_same_weights_are_left_out_in_all_windows_of_a_batch(monkeypatch):
+    drawn, draw = [], WeightDropout._setweights
+    monkeypatch.setattr(WeightDropout, "_setweights", lambda layer: drawn.append(draw(layer)))
+    net = ClassifierNet(Encoder(Architecture(8, 12, 2), 30, Dropouts(weight=0.5)), "layers", Head(28, 2)).train()
+    for _ in range(2):
+        net(torch.randint(30, (2, 200)), torch.tensor([200, 150])).square().sum().backward()
+    assert len(drawn) == 2 * 2
+    assert all(weight.grad.any() for weight in net.parameters())
 
 
 def test_a_stream_cut_in_two_gives_the_states_of_the_whole():

@@ -1,6 +1,8 @@
 """The architecture: fastai's AWD-LSTM with its state in the open, and the language model on top of it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,19 @@ class Encoder(AWD_LSTM):
             hidden_p=dropouts.hidden, input_p=dropouts.input, embed_p=dropouts.embedding, weight_p=dropouts.weight,
         )  # fmt: skip
         self.architecture, self.vocab_size = architecture, vocab_size
+        self._drawn = False
+
+    @contextmanager
+    def one_draw(self) -> Iterator[None]:
+        """Weight dropout leaves out the same weights in all that is read meanwhile; drawing them takes its time."""
+        for rnn in self.rnns:
+            if isinstance(rnn, WeightDropout):
+                rnn._setweights()
+        self._drawn = True
+        try:
+            yield
+        finally:
+            self._drawn = False
 
     def _one_rnn(self, n_in: int, n_out: int, bidir: bool, weight_p: float, layer: int) -> nn.Module:
         rnn = LSTM(n_in, n_out)
@@ -43,7 +58,8 @@ class Encoder(AWD_LSTM):
         outputs: list[Tensor] = [output]
         new_state: State = []
         for rnn, dropout, layer_state in zip(self.rnns, self.hidden_dps, state, strict=True):
-            output, last = rnn(output, layer_state)
+            layer = rnn.module if self._drawn and isinstance(rnn, WeightDropout) else rnn
+            output, last = layer(output, layer_state)
             new_state.append(last)
             if len(outputs) < self.n_layers:
                 output = dropout(output)

@@ -133,7 +133,8 @@ class ClassifierNet(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(batch, time) ids and (batch,) lengths -> (batch, n_classes) logits."""
-        with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+        mixed = torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
+        with mixed, self.encoder.one_draw():
             pooled = pool(self.encoder, self.pooling, ids, lengths)
         logits: Tensor = self.head(pooled)
         return logits
