@@ -20,7 +20,7 @@ from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
 from ulmfit_lib.models.frozen import FrozenEncoder, pool_documents
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN
-from ulmfit_lib.training.classifying import fine_tune, fit_head
+from ulmfit_lib.training.classifying import fine_tune, fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
 FASTAI_DROPOUTS = Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15)
@@ -148,7 +148,7 @@ def head_epochs(table: TextTable, work: Workload) -> Row:
     pooled = both.pool(both.documents)
 
     def ours() -> float:
-        spent = seconds(lambda: heads.append(fit_head(pooled, both.targets, both.recipe, seed=0)))
+        spent = seconds(lambda: heads.append(fit_hidden_head(pooled, both.targets, both.recipe, seed=0)))
         return len(both.train) * both.recipe.head_epochs / spent
 
     def fastai() -> float:

@@ -6,28 +6,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from ulmfit_lib.cross_validation import cross_validate
-from ulmfit_lib.data.corpus import tokenize_corpus
 from ulmfit_lib.data.reading import read_csv
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.devices import fast_bfloat16, find_device
+from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
 from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.planning import plan_fit
 from ulmfit_lib.progress import note
 from ulmfit_lib.report import majority_share, report_on, report_on_ratings
 from ulmfit_lib.stages import STRATEGIES, fit_lm, override
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import Recipe, find_recipe
-
-LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
-FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
+from ulmfit_lib.training.recipes import BY_SIZE, Recipe, find_recipe
 
 
 def fit_csv(
@@ -79,8 +72,8 @@ def fit(
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
             one of your own (``training.recipes``).
-        strategy: ``features`` (the head alone learns the labels) or ``fine-tune`` (then the encoder, too; slower);
-            default the recipe's.
+        strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (then the encoder, too; slower), or
+            ``auto``: the latter where the labelled texts are few enough; default the recipe's.
         test_fraction: share of the labelled rows that is held out.
         folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
             texts are read. The report holds every row's out-of-fold probabilities.
@@ -103,29 +96,29 @@ def fit(
     """
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     strategy = strategy or chosen.strategy
-    if strategy not in STRATEGIES:
-        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
+    if strategy not in (*STRATEGIES, BY_SIZE):
+        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
     started = time.monotonic()
     check_labels(data)  # before the base is read
     train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
-    ways = len(base.directions(direction))
     note(why)
     texts = data.texts if transductive else train.texts
-    n_tokens = len(tokenize_corpus(texts, base.tokenizer).ids)
-    passes = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
-    epochs = lm_epochs or (passes - chosen.fit_lm.frozen_epochs if chosen.epochs_by_length else chosen.fit_lm.epochs)
-    times = 1 if not folds else 2 if strategy == "features" else folds + 1
+    classify = override(chosen.fit_classifier, class_weights=class_weights)
+    plan = plan_fit(
+        train, texts, base=base, ways=len(base.directions(direction)), recipe=replace(chosen, fit_classifier=classify),
+        strategy=strategy, folds=folds, lm_epochs=lm_epochs,
+    )  # fmt: skip
+    strategy = plan.strategy
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
-    reads = replace(chosen.fit_lm, epochs=epochs)
-    note(_plan(data, train, held_out, n_tokens, reads, times * ways, base, find_device(device)))
+    note(plan.sentence(data, train, held_out, seconds=plan.seconds(base, find_device(device))))
     reading: dict[str, Any] = {
-        "base": base, "direction": direction, "recipe": reads, "seed": seed, "device": device, "source": data.source,
-        "checkpoints": checkpoints,
+        "base": base, "direction": direction, "recipe": plan.fit_lm, "seed": seed, "device": device,
+        "source": data.source, "checkpoints": checkpoints,
     }  # fmt: skip
     options: dict[str, Any] = {
-        "recipe": override(chosen.fit_classifier, class_weights=class_weights), "strategy": strategy,
-        "with_baseline": with_baseline, "seed": seed, "device": device, "checkpoints": checkpoints,
+        "recipe": classify, "strategy": strategy, "with_baseline": with_baseline, "seed": seed, "device": device,
+        "checkpoints": checkpoints, "n_folds": plan.n_folds,
     }  # fmt: skip
     report: dict[str, Any] = {
         "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],
@@ -165,36 +158,3 @@ def fit(
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
     return replace(final, training={**final.training, "report": report, "stages": stages})
-
-
-def _plan(
-    data: TextTable, train: TextTable, held_out: str, n_tokens: int, reads: LanguageModelRecipe, times: int,
-    base: LanguageModel, device: torch.device,
-) -> str:  # fmt: skip
-    """What will happen, and about how long it will take here."""
-    epochs = reads.frozen_epochs + reads.epochs
-    passes = times * (epochs + 0.5)  # half a pass for the classifier, which only reads
-    minutes = n_tokens * passes / _tokens_per_second(base, reads, device) / 60
-    shown = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{max(10, round(minutes * 6) * 10)} seconds"
-    unlabelled = len(train) - len(train.labelled())
-    skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
-    copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
-    return (
-        f"{data.source}: {len(train) - unlabelled} labelled rows to learn from, {unlabelled} unlabelled, "
-        f"{held_out}{skipped}{copies}; {n_tokens:,} tokens, {epochs} epochs of the language model: "
-        f"about {shown} on this machine."
-    )
-
-
-def _tokens_per_second(base: LanguageModel, recipe: LanguageModelRecipe, device: torch.device) -> float:
-    """Time a training step's matrix products on this machine."""
-    net = base.net(next(iter(base.weights))).to(device).train()
-    net.mixed_precision = fast_bfloat16(device)
-    ids = torch.randint(len(base.vocabulary), (recipe.batch_size, recipe.window), device=device)
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        net.reset()
-        net(ids).square().mean().backward()
-        seconds.append(time.monotonic() - started)
-    return 0.7 * ids.numel() / min(seconds)  # the rest goes to the softmax and the optimiser

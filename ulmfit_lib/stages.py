@@ -24,7 +24,7 @@ from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import ClassifierNet, head_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head
+from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head, fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.recipes import CPU
 
@@ -34,8 +34,6 @@ STRATEGIES = ("fine-tune", "features")
 Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
 FEWEST_ROWS = 4
-CLASSIFIER_STEPS_PER_EPOCH = 20  # likewise for labelled texts
-FEWEST_TEXTS = 8
 
 
 def pretrain(
@@ -210,9 +208,7 @@ def fit_classifier(
     table = data.labelled()
     check_labels(table)
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
-    recipe = override(recipe, epochs=epochs, lr=lr, **changes)
-    size = len(table) // CLASSIFIER_STEPS_PER_EPOCH
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_TEXTS, size)))
+    recipe = override(recipe.for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions = lm.directions(direction)
     untrained = TextClassifier(
         table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=recipe.pooling,
@@ -231,7 +227,8 @@ def fit_classifier(
     history: dict[str, Any] = {}
     for way in directions:
         weights[way] = {name: tensor for name, tensor in lm.weights[way].items() if name != "decoder.bias"}
-        head = fit_head(features[way], targets, recipe, seed=seed)
+        learn = fit_hidden_head if strategy == "fine-tune" and recipe.head_hidden else fit_head
+        head = learn(features[way], targets, recipe, seed=seed)
         if strategy == "fine-tune":
             documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
             encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)

@@ -85,7 +85,7 @@ def fit_classifier_command(
         say_skipped(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
-            strategy=strategy or (chosen.strategy if recipe else "fine-tune"), epochs=epochs, lr=lr,
+            strategy=strategy or "fine-tune", epochs=epochs, lr=lr,
             class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
             checkpoints=checkpoints,
         )  # fmt: skip

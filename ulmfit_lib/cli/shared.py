@@ -28,7 +28,7 @@ Base = Annotated[
 ]
 Direction = Annotated[str | None, typer.Option(help="forward, backward or both.")]
 Strategy = Annotated[
-    str | None, typer.Option(help="fine-tune, or features: only the head learns the labels; default the recipe's.")
+    str | None, typer.Option(help="fine-tune, features (only the head learns the labels), or, in fit, auto: by size.")
 ]
 RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="Hyperparameters: cpu (ours), paper, scripts, fastai or multifit.")

@@ -26,6 +26,9 @@ from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gra
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
 CHOOSING_ROWS = 5000  # rows that the choice of C looks at
 LEAST_TOKENS = 500  # per step, when memory is short
+STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
+FEWEST_TEXTS = 8  # in a batch
+FEWEST_EPOCHS = 2
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,13 @@ class ClassifierRecipe:
 
     Attributes:
         pooling: ``layers`` or ``concat`` (``models.pooling``).
-        head_hidden: width of the head's hidden layer; 0 for a linear head.
+        head_hidden: width of the fine-tuned head's hidden layer; 0 for a linear one. On a frozen encoder it is linear.
         head_dropout: before each linear layer of the head.
         head_epochs: epochs of a head with a hidden layer on the frozen encoder; a linear one is solved exactly.
         phase_epochs: epochs of each phase of gradual unfreezing, in which one more group joins.
         phases: of unfreezing, instead.
         epochs: epochs with all groups, at the end.
+        most_steps: of those epochs together: with many texts there are fewer, two at least; 0 sets no limit.
         last_share: the rate of those, as a share of ``lr``.
         schedule: of each phase: ``slanted-triangular`` or ``one-cycle``.
         cut_frac: share of the steps in which the slanted triangle rises.
@@ -82,6 +86,7 @@ class ClassifierRecipe:
     phase_epochs: int = 1
     phases: tuple[ClassifierPhase, ...] = ()
     epochs: int = 2
+    most_steps: int = 0
     last_share: float = 1.0
     schedule: str = "slanted-triangular"
     cut_frac: float = 0.1
@@ -96,6 +101,15 @@ class ClassifierRecipe:
     dropouts: Dropouts = field(default_factory=lambda: Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2))
     label_smoothing: float = 0.0
     class_weights: str | None = None
+
+
+    def for_texts(self, count: int) -> "ClassifierRecipe":
+        """The same for so many texts: few make smaller batches, many fewer epochs."""
+        size = min(self.batch_size, max(FEWEST_TEXTS, count // STEPS_PER_EPOCH))
+        epochs = self.epochs
+        if self.most_steps:
+            epochs = min(epochs, max(FEWEST_EPOCHS, self.most_steps * size // count))
+        return replace(self, batch_size=size, epochs=epochs)
 
 
 class ClassifierBatches:
@@ -141,17 +155,14 @@ class ClassifierBatches:
 def fit_head(
     features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
 ) -> Head:
-    """A head for pooled vectors of a frozen encoder, encoded once.
+    """A linear head for pooled vectors of a frozen encoder, encoded once.
 
-    A linear head is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
+    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
     """
-    n_classes = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
-    torch.manual_seed(seed)
-    head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
+    n_classes = _n_classes(targets)
+    head = Head(features.shape[1], n_classes, dropout=recipe.head_dropout)
     inputs = torch.from_numpy(features)
     head.standardize(inputs)
-    if recipe.head_hidden:
-        return _fit_hidden_head(head, inputs, torch.from_numpy(targets), recipe, seed)
     standard = ((inputs - head.mean) / head.scale).numpy()
     strength = choose_strength(standard, targets, recipe, seed)
     found = solve(standard, targets, strength=strength, class_weights=recipe.class_weights)
@@ -292,7 +303,14 @@ def cross_entropy(logits: Tensor, truth: Tensor, balance: Tensor | None, smoothi
     return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)
 
 
-def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: ClassifierRecipe, seed: int) -> Head:
+def fit_hidden_head(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
+) -> Head:
+    """A head with a hidden layer, for fine-tuning to go on from."""
+    torch.manual_seed(seed)
+    head = Head(features.shape[1], _n_classes(targets), hidden=recipe.head_hidden, dropout=recipe.head_dropout)
+    inputs, truth = torch.from_numpy(features), torch.from_numpy(targets)
+    head.standardize(inputs)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
     size = max(2, min(recipe.batch_size, len(inputs)))
     steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
@@ -303,8 +321,12 @@ def _fit_hidden_head(head: Head, inputs: Tensor, targets: Tensor, recipe: Classi
     for _ in steps:
         rows = torch.randperm(len(inputs))[:size]
         optimizer.zero_grad()
-        cross_entropy(head(inputs[rows]), targets[rows], None, recipe.label_smoothing).backward()
+        cross_entropy(head(inputs[rows]), truth[rows], None, recipe.label_smoothing).backward()
         optimizer.step()
         scheduler.step()
     optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
     return head.eval()
+
+
+def _n_classes(targets: npt.NDArray[np.int64]) -> int:
+    return targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1

@@ -1,0 +1,123 @@
+"""What ``fit`` will do with a table of some size, and about how long that takes here."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ulmfit_lib.data.corpus import tokenize_corpus
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.pooling import WINDOW
+from ulmfit_lib.training.classifying import unfreezing
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe
+from ulmfit_lib.training.recipes import BY_SIZE, Recipe
+
+LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
+FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
+FINE_TUNED_TOKENS = 3_000_000  # that classifiers may read, epochs and trials together, before a frozen encoder must do
+MOST_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much will be read, and how.
+
+    Attributes:
+        fit_lm: the language model's hyperparameters, with its epochs.
+        strategy: ``features`` or ``fine-tune``.
+        n_folds: folds on which fine-tuned classifiers are tried (``PairFitter``).
+        n_tokens: of the texts that the language model reads.
+        tokens_read: by language models, epochs and directions together.
+        tokens_fine_tuned: likewise by classifiers.
+        batch_size: texts in their batches.
+    """
+
+    fit_lm: LanguageModelRecipe
+    strategy: str
+    n_folds: int
+    n_tokens: int
+    tokens_read: float
+    tokens_fine_tuned: int
+    batch_size: int
+
+    def seconds(self, base: LanguageModel, device: torch.device) -> float:
+        """About how long it takes here, by the matrix products of a few steps."""
+        spent = self.tokens_read / _tokens_per_second(base, self.fit_lm.batch_size, device)
+        if self.tokens_fine_tuned:
+            spent += self.tokens_fine_tuned / _tokens_per_second(base, self.batch_size, device)
+        return spent
+
+    def sentence(self, data: TextTable, train: TextTable, held_out: str, *, seconds: float) -> str:
+        """For the user."""
+        n_labelled = len(train.labelled())
+        shown = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(10, round(seconds, -1)):.0f} seconds"
+        skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
+        copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
+        then = ", then fine-tuned classifiers" if self.tokens_fine_tuned else ""
+        return (
+            f"{data.source}: {n_labelled} labelled rows to learn from, {len(train) - n_labelled} unlabelled, "
+            f"{held_out}{skipped}{copies}; {self.n_tokens:,} tokens, {self.fit_lm.frozen_epochs + self.fit_lm.epochs} "
+            f"epochs of the language model{then}: about {shown} on this machine."
+        )
+
+
+def plan_fit(
+    train: TextTable,
+    texts: Sequence[str],
+    *,
+    base: LanguageModel,
+    ways: int,
+    recipe: Recipe,
+    strategy: str,
+    folds: int | None,
+    lm_epochs: int | None,
+) -> Plan:
+    """Epochs and strategy by the length of the texts, where the recipe and the caller leave them open.
+
+    Args:
+        train: the rows to learn from.
+        texts: what the language model reads.
+        base: the language model to go on from.
+        ways: the number of directions.
+        recipe: hyperparameters.
+        strategy: ``features``, ``fine-tune`` or ``auto``.
+        folds: of cross-validation; None without it.
+        lm_epochs: the language model's epochs; None leaves them open.
+    """
+    n_tokens, reads = len(tokenize_corpus(texts, base.tokenizer).ids), recipe.fit_lm
+    if lm_epochs or recipe.epochs_by_length:
+        chosen = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
+        reads = replace(reads, epochs=lm_epochs or chosen - reads.frozen_epochs)
+    labelled = train.labelled()
+    classify = recipe.fit_classifier.for_texts(len(labelled))
+    epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
+    per_fit = ways * epochs * len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
+    affordable = FINE_TUNED_TOKENS // per_fit - 2  # less the trial and what is delivered
+    if strategy == BY_SIZE:
+        strategy = "fine-tune" if affordable >= 1 and not folds else "features"
+    n_folds = int(np.clip(affordable, 1, MOST_FOLDS))
+    frozen = strategy == "features"
+    times = 1 if not folds else 2 if frozen else folds + 1
+    passes = reads.frozen_epochs + reads.epochs + 0.5  # half a pass for the frozen encoder
+    return Plan(
+        reads, strategy, n_folds, n_tokens, times * ways * passes * n_tokens,
+        0 if frozen else per_fit * (n_folds + 2) * (folds or 1), classify.batch_size,
+    )  # fmt: skip
+
+
+def _tokens_per_second(base: LanguageModel, batch_size: int, device: torch.device) -> float:
+    """Of a training step's matrix products on this machine."""
+    net = base.net(next(iter(base.weights))).to(device).train()
+    net.mixed_precision = fast_bfloat16(device)
+    ids = torch.randint(len(base.vocabulary), (batch_size, WINDOW), device=device)
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        net.reset()
+        net(ids).square().mean().backward()
+        seconds.append(time.monotonic() - started)
+    return 0.7 * ids.numel() / min(seconds)  # the rest goes to the softmax and the optimiser
