@@ -74,7 +74,8 @@ def test_predict_says_unsure_and_how_often(ulmfit, tiny_lm, reviews, write_csv, 
     tiny_lm.save(tmp_path / "lm")
     labelled = reviews.labelled()
     data, model = write_csv(zip(labelled.texts, labelled.labels, strict=True)), tmp_path / "model"
-    assert ulmfit("fit", data, *LABELS, "--base", tmp_path / "lm", "--lm-epochs", 1, "--strategy", "features", "--out", model)[0] == 0
+    quickly = ["--base", tmp_path / "lm", "--lm-epochs", 1, "--strategy", "features"]
+    assert ulmfit("fit", data, *LABELS, *quickly, "--out", model)[0] == 0
     classifier = TextClassifier.load(model)
     least, _ = classifier.certainty.threshold(0.6)
     sure = classifier.predict_proba(labelled.texts).max(1) >= least

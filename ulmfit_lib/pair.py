@@ -19,6 +19,8 @@ from ulmfit_lib.stages import fit_classifier, read_features
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
 
+FINE_TUNED_FOLDS = 2
+
 
 class Unseen(NamedTuple):
     """Probabilities, (n, n_classes) each, and class numbers, (n,), of rows that neither part had learnt from."""
@@ -47,7 +49,6 @@ class PairFitter:
         features: what the language model's frozen encoders make of the texts, read once.
         places: of each row in ``features``.
         checkpoints: of fine-tuning.
-        n_folds: how many of five folds ``out_of_fold`` holds out in turn when it fine-tunes.
     """
 
     lm: LanguageModel
@@ -59,15 +60,14 @@ class PairFitter:
     features: Features
     places: dict[int, int]
     checkpoints: Checkpoints | None = None
-    n_folds: int = 1
 
     @classmethod
     def read(
         cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
-        seed: int, device: str, checkpoints: Checkpoints | None = None, n_folds: int = 1,
+        seed: int, device: str, checkpoints: Checkpoints | None = None,
     ) -> "PairFitter":  # fmt: skip
         """One that knows the texts of ``table``."""
-        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints, n_folds)
+        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints)
         return new.knowing(table, new.read_features(table))
 
     def read_features(self, table: TextTable) -> Features:
@@ -96,14 +96,14 @@ class PairFitter:
     def out_of_fold(self, table: TextTable) -> Unseen | None:
         """Predictions for a table by cross-validation; None where a class is too rare for two folds.
 
-        With ``fine-tune`` some folds alone are held out: each costs as much as the whole classifier.
+        With ``fine-tune`` two folds of five alone are held out: each costs as much as the whole classifier.
         """
         targets = table.class_numbers()
         splits = folds(targets, seed=self.seed)
         if not splits:
             return None
         if self.strategy == "fine-tune":
-            splits = splits[: self.n_folds]
+            splits = splits[:FINE_TUNED_FOLDS]
         ulmfit = np.zeros((len(table), len(table.classes)))
         baseline = ulmfit.copy()
         for train, test in splits:

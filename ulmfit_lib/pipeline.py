@@ -118,7 +118,7 @@ def fit(
     }  # fmt: skip
     options: dict[str, Any] = {
         "recipe": classify, "strategy": strategy, "with_baseline": with_baseline, "seed": seed, "device": device,
-        "checkpoints": checkpoints, "n_folds": plan.n_folds,
+        "checkpoints": checkpoints,
     }  # fmt: skip
     report: dict[str, Any] = {
         "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],

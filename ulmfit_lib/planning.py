@@ -12,14 +12,16 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import WINDOW
+from ulmfit_lib.pair import FINE_TUNED_FOLDS
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import BY_SIZE, Recipe
 
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
-FINE_TUNED_TOKENS = 3_000_000  # that classifiers may read, epochs and trials together, before a frozen encoder must do
-MOST_FOLDS = 5
+FINE_TUNED_TOKENS = 3_000_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
+FITS = FINE_TUNED_FOLDS + 2  # the folds, the trial, and what is delivered
+TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,14 @@ class Plan:
     Attributes:
         fit_lm: the language model's hyperparameters, with its epochs.
         strategy: ``features`` or ``fine-tune``.
-        n_folds: folds on which fine-tuned classifiers are tried (``PairFitter``).
         n_tokens: of the texts that the language model reads.
         tokens_read: by language models, epochs and directions together.
-        tokens_fine_tuned: likewise by classifiers.
+        tokens_fine_tuned: likewise by classifiers, and what could be read while the optimiser takes its steps.
         batch_size: texts in their batches.
     """
 
     fit_lm: LanguageModelRecipe
     strategy: str
-    n_folds: int
     n_tokens: int
     tokens_read: float
     tokens_fine_tuned: int
@@ -95,17 +95,17 @@ def plan_fit(
     labelled = train.labelled()
     classify = recipe.fit_classifier.for_texts(len(labelled))
     epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
-    per_fit = ways * epochs * len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
-    affordable = FINE_TUNED_TOKENS // per_fit - 2  # less the trial and what is delivered
+    n_labelled = len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
+    steps = -(-len(labelled) // classify.batch_size)
+    fine_tuned = FITS * ways * epochs * (n_labelled + TOKENS_PER_STEP * steps)
     if strategy == BY_SIZE:
-        strategy = "fine-tune" if affordable >= 1 and not folds else "features"
-    n_folds = int(np.clip(affordable, 1, MOST_FOLDS))
+        strategy = "fine-tune" if fine_tuned <= FINE_TUNED_TOKENS and not folds else "features"
     frozen = strategy == "features"
     times = 1 if not folds else 2 if frozen else folds + 1
     passes = reads.frozen_epochs + reads.epochs + 0.5  # half a pass for the frozen encoder
     return Plan(
-        reads, strategy, n_folds, n_tokens, times * ways * passes * n_tokens,
-        0 if frozen else per_fit * (n_folds + 2) * (folds or 1), classify.batch_size,
+        reads, strategy, n_tokens, times * ways * passes * n_tokens,
+        0 if frozen else fine_tuned * (folds or 1), classify.batch_size,
     )  # fmt: skip
 
 

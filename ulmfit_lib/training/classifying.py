@@ -28,7 +28,7 @@ CHOOSING_ROWS = 5000  # rows that the choice of C looks at
 LEAST_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
 FEWEST_TEXTS = 8  # in a batch
-FEWEST_EPOCHS = 2
+FEWEST_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClassifierRecipe:
         phase_epochs: epochs of each phase of gradual unfreezing, in which one more group joins.
         phases: of unfreezing, instead.
         epochs: epochs with all groups, at the end.
-        most_steps: of those epochs together: with many texts there are fewer, two at least; 0 sets no limit.
+        most_steps: of those epochs together: with many texts there are fewer, four at least; 0 sets no limit.
         last_share: the rate of those, as a share of ``lr``.
         schedule: of each phase: ``slanted-triangular`` or ``one-cycle``.
         cut_frac: share of the steps in which the slanted triangle rises.
