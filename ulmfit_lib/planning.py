@@ -19,7 +19,7 @@ from ulmfit_lib.training.recipes import BY_SIZE, Recipe
 
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
-FINE_TUNED_TOKENS = 3_000_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
+FINE_TUNED_TOKENS = 1_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
 FITS = FINE_TUNED_FOLDS + 2  # the folds, the trial, and what is delivered
 TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
 
