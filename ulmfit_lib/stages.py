@@ -179,8 +179,8 @@ def fit_classifier(
 ) -> TextClassifier:
     """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
 
-    The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, one group of the
-    encoder after the other joins, at discriminative rates.
+    The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, the encoder joins at
+    discriminative rates: at once, or one group after the other, as the recipe says.
 
     Args:
         data: texts with labels; rows without one are left out.

@@ -216,7 +216,7 @@ def fine_tune(
 ) -> list[Row]:
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
 
-    One more group joins in each phase, from the top layer down, every phase with its own slanted triangle and
+    One more group joins in each of the recipe's phases, from the top layer down, every phase with its own schedule and
     discriminative rates; then all groups train together. With ``checkpoints``, a run that was stopped goes on from
     there.
 
