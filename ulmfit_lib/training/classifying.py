@@ -102,7 +102,6 @@ class ClassifierRecipe:
     label_smoothing: float = 0.0
     class_weights: str | None = None
 
-
     def for_texts(self, count: int) -> "ClassifierRecipe":
         """The same for so many texts: few make smaller batches, many fewer epochs."""
         size = min(self.batch_size, max(FEWEST_TEXTS, count // STEPS_PER_EPOCH))
