@@ -123,13 +123,15 @@ def with_stage_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         if stage not in by_stage:
             raise OptionError(f"--set {setting}: name the stage: --set fit_lm.lr=0.002, fit_classifier.lr=0.001")
         by_stage[stage].append(rest)
-    changed: dict[str, Any] = {name: with_settings(getattr(recipe, name), some) for name, some in by_stage.items()}
+    changed: dict[str, Any] = {
+        name: with_settings(getattr(recipe, name), some, stage=f"{name}.") for name, some in by_stage.items()
+    }
     own_epochs = any(setting.startswith("epochs=") for setting in by_stage["fit_lm"])
     return replace(recipe, **changed, epochs_by_length=recipe.epochs_by_length and not own_epochs)
 
 
-def with_settings(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
-    """The recipe with single values changed, each given as ``name=value``.
+def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = "") -> AnyRecipe:
+    """The recipe with single values changed, each given as ``name=value``; ``stage`` goes before it in an error.
 
     Raises:
         OptionError: not of that form, no such number, or no value of that kind.
@@ -140,12 +142,12 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in numbers:
-            raise OptionError(f"--set {setting}: give one of {', '.join(numbers)}, as in --set batch_size=32")
+            raise OptionError(f"--set {stage}{setting}: give one of {', '.join(numbers)}, as in {stage}batch_size=32")
         try:
             changes[name] = type(numbers[name])(value)
         except ValueError as error:
             kind = "a whole number" if isinstance(numbers[name], int) else "a number"
-            raise OptionError(f"--set {setting}: {value!r} is not {kind}") from error
+            raise OptionError(f"--set {stage}{setting}: {value!r} is not {kind}") from error
     if "epochs" in changes and "most_steps" in known:
         changes = {"most_steps": 0, **changes}
     return replace(recipe, **changes)
