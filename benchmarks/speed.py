@@ -24,7 +24,9 @@ from measuring import Row, Workload, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
 
-QUICK = Workload(tokenize_texts=3000, lm_texts=60, classifier_texts=64, predict_texts=96, growth=(500, 5000))
+QUICK = Workload(
+    tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2
+)  # fmt: skip
 FULL = Workload(
     tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
 )
