@@ -20,6 +20,7 @@ from conditions import conditions
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier, read_csv
 from ulmfit_lib.budget import nested_order
 from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.metrics import score
 from ulmfit_lib.training.recipes import RECIPES
 
 FEATURES = "features"
@@ -62,8 +63,12 @@ def main() -> None:
 def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipes: list[str]) -> dict[str, Any]:
     """Accuracy in per cent, log loss in nats and seconds of TF-IDF and of each recipe, learnt from ``part``."""
     truth = valid.class_numbers(part.classes)
+
+    def accuracy(probabilities: Any) -> float:
+        return round(100 * score(probabilities, truth, part.classes).accuracy, 2)
+
     tfidf = TfidfBaseline.fit(part.texts, part.class_numbers()).predict_proba(valid.texts)
-    found: dict[str, Any] = {"tfidf": {"accuracy": accuracy(tfidf, truth)}}
+    found: dict[str, Any] = {"tfidf": {"accuracy": accuracy(tfidf)}}
     for name in recipes:
         started = time.monotonic()
         strategy = "features" if name == FEATURES else "fine-tune"
@@ -72,16 +77,10 @@ def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipe
         spent = time.monotonic() - started
         said = classifier.predict_proba(valid.texts)
         found[name] = {
-            "accuracy": accuracy(said, truth),
-            "with_tfidf": accuracy(Blend.even(said, tfidf).apply(said, tfidf), truth),
-            "log_loss": round(float(-np.log(np.clip(said[np.arange(len(truth)), truth], 1e-12, 1)).mean()), 4),
-            "seconds": round(spent),
-        }
+            "accuracy": accuracy(said), "with_tfidf": accuracy(Blend.even(said, tfidf).apply(said, tfidf)),
+            "log_loss": round(score(said, truth, part.classes).log_loss, 4), "seconds": round(spent),
+        }  # fmt: skip
     return found
-
-
-def accuracy(probabilities: Any, truth: Any) -> float:
-    return round(100 * float((probabilities.argmax(1) == truth).mean()), 2)
 
 
 def means(cells: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -20,7 +20,8 @@ from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
 from ulmfit_lib.models.frozen import FrozenEncoder, pool_documents
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN
-from ulmfit_lib.training.classifying import fine_tune, fit_hidden_head
+from ulmfit_lib.training.classifying import fine_tune
+from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
 FASTAI_DROPOUTS = Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15)

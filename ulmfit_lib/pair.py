@@ -17,7 +17,8 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import build_head, head_weights
 from ulmfit_lib.stages import fit_classifier, read_features
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import ClassifierRecipe, fit_head
+from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.heads import fit_head
 
 FINE_TUNED_FOLDS = 2
 

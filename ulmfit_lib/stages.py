@@ -24,7 +24,8 @@ from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import ClassifierNet, head_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune, fit_head, fit_hidden_head
+from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
+from ulmfit_lib.training.heads import fit_head, fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.recipes import CPU
 

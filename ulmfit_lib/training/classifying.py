@@ -1,7 +1,7 @@
 """How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -13,18 +13,14 @@ from torch import Tensor
 from ulmfit_lib.data.batching import group_by_length, pad_texts
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.data.splitting import class_counts
-from ulmfit_lib.data.tags import as_decisions
-from ulmfit_lib.evaluation.baseline import folds, link, solve
 from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.models.pooling import ClassifierNet, Head
+from ulmfit_lib.models.pooling import ClassifierNet
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import History, Row, build_learner
 from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing, slanted_triangular
+from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
-CHOOSING_ROWS = 5000  # rows that the choice of C looks at
 LEAST_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
 FEWEST_TEXTS = 8  # in a batch
@@ -151,55 +147,6 @@ class ClassifierBatches:
             yield batch.ids.to(self.device), batch.lengths.to(self.device), targets.to(self.device)
 
 
-def fit_head(
-    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
-) -> Head:
-    """A linear head for pooled vectors of a frozen encoder, encoded once.
-
-    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
-    """
-    n_classes = _n_classes(targets)
-    head = Head(features.shape[1], n_classes, dropout=recipe.head_dropout)
-    inputs = torch.from_numpy(features)
-    head.standardize(inputs)
-    standard = ((inputs - head.mean) / head.scale).numpy()
-    strength = choose_strength(standard, targets, recipe, seed)
-    found = solve(standard, targets, strength=strength, class_weights=recipe.class_weights)
-    weight, bias = (torch.from_numpy(part).float() for part in found)
-    if len(weight) == 1 and targets.ndim == 1:  # two classes: scikit-learn gives one score, for the second
-        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-    with torch.no_grad():
-        head.output.weight.copy_(weight)
-        head.output.bias.copy_(bias)
-    return head.eval()
-
-
-def choose_strength(
-    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, seed: int
-) -> float:
-    """The C of least cross-validated log loss; the middle one where a class is too rare for two folds."""
-    rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
-    features, targets = features[rows], targets[rows]
-    tags = targets.ndim == 2
-    splits = folds(targets, most=3, seed=seed)
-    if not splits:
-        return STRENGTHS[len(STRENGTHS) // 2]
-
-    def loss(strength: float) -> float:
-        total = 0.0
-        for train, test in splits:
-            weights, biases = solve(
-                features[train], targets[train], strength=strength, class_weights=recipe.class_weights
-            )  # fmt: skip
-            probabilities, truth = link(features[test] @ weights.T + biases, tags=tags), targets[test]
-            if tags:
-                probabilities, truth = as_decisions(probabilities), truth.reshape(-1)
-            total -= float(np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, 1)).sum())
-        return total
-
-    return min(STRENGTHS, key=loss)
-
-
 def fine_tune(
     net: ClassifierNet,
     documents: Documents,
@@ -300,32 +247,3 @@ def cross_entropy(logits: Tensor, truth: Tensor, balance: Tensor | None, smoothi
         return F.cross_entropy(logits, truth, weight=balance, label_smoothing=smoothing)
     smooth = truth.float() * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)
-
-
-def fit_hidden_head(
-    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
-) -> Head:
-    """A head with a hidden layer, for fine-tuning to go on from."""
-    torch.manual_seed(seed)
-    head = Head(features.shape[1], _n_classes(targets), hidden=recipe.head_hidden, dropout=recipe.head_dropout)
-    inputs, truth = torch.from_numpy(features), torch.from_numpy(targets)
-    head.standardize(inputs)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
-    size = max(2, min(recipe.batch_size, len(inputs)))
-    steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: recipe.lr * slanted_triangular(step / len(steps))
-    )
-    head.train()
-    for _ in steps:
-        rows = torch.randperm(len(inputs))[:size]
-        optimizer.zero_grad()
-        cross_entropy(head(inputs[rows]), truth[rows], None, recipe.label_smoothing).backward()
-        optimizer.step()
-        scheduler.step()
-    optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
-    return head.eval()
-
-
-def _n_classes(targets: npt.NDArray[np.int64]) -> int:
-    return targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1

@@ -1,0 +1,94 @@
+"""Heads that learn on a frozen encoder, which has read each text once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ulmfit_lib.data.tags import as_decisions
+from ulmfit_lib.evaluation.baseline import folds, link, solve
+from ulmfit_lib.models.pooling import Head
+from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
+from ulmfit_lib.training.schedules import slanted_triangular
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
+CHOOSING_ROWS = 5000  # rows that the choice of C looks at
+
+
+def fit_head(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
+) -> Head:
+    """A linear head for pooled vectors of a frozen encoder, encoded once.
+
+    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
+    """
+    n_classes = _n_classes(targets)
+    head = Head(features.shape[1], n_classes, dropout=recipe.head_dropout)
+    inputs = torch.from_numpy(features)
+    head.standardize(inputs)
+    standard = ((inputs - head.mean) / head.scale).numpy()
+    strength = choose_strength(standard, targets, recipe, seed)
+    found = solve(standard, targets, strength=strength, class_weights=recipe.class_weights)
+    weight, bias = (torch.from_numpy(part).float() for part in found)
+    if len(weight) == 1 and targets.ndim == 1:  # two classes: scikit-learn gives one score, for the second
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    with torch.no_grad():
+        head.output.weight.copy_(weight)
+        head.output.bias.copy_(bias)
+    return head.eval()
+
+
+def choose_strength(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, seed: int
+) -> float:
+    """The C of least cross-validated log loss; the middle one where a class is too rare for two folds."""
+    rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
+    features, targets = features[rows], targets[rows]
+    tags = targets.ndim == 2
+    splits = folds(targets, most=3, seed=seed)
+    if not splits:
+        return STRENGTHS[len(STRENGTHS) // 2]
+
+    def loss(strength: float) -> float:
+        total = 0.0
+        for train, test in splits:
+            weights, biases = solve(
+                features[train], targets[train], strength=strength, class_weights=recipe.class_weights
+            )  # fmt: skip
+            probabilities, truth = link(features[test] @ weights.T + biases, tags=tags), targets[test]
+            if tags:
+                probabilities, truth = as_decisions(probabilities), truth.reshape(-1)
+            total -= float(np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, 1)).sum())
+        return total
+
+    return min(STRENGTHS, key=loss)
+
+
+def fit_hidden_head(
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, seed: int
+) -> Head:
+    """A head with a hidden layer, for fine-tuning to go on from."""
+    torch.manual_seed(seed)
+    head = Head(features.shape[1], _n_classes(targets), hidden=recipe.head_hidden, dropout=recipe.head_dropout)
+    inputs, truth = torch.from_numpy(features), torch.from_numpy(targets)
+    head.standardize(inputs)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    size = max(2, min(recipe.batch_size, len(inputs)))
+    steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: recipe.lr * slanted_triangular(step / len(steps))
+    )
+    head.train()
+    for _ in steps:
+        rows = torch.randperm(len(inputs))[:size]
+        optimizer.zero_grad()
+        cross_entropy(head(inputs[rows]), truth[rows], None, recipe.label_smoothing).backward()
+        optimizer.step()
+        scheduler.step()
+    optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
+    return head.eval()
+
+
+def _n_classes(targets: npt.NDArray[np.int64]) -> int:
+    return targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
