@@ -17,7 +17,7 @@ from torch import nn
 from ulmfit_lib import Dropouts, TextTable
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
-from ulmfit_lib.models.frozen import FrozenEncoder, pool_documents
+from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.pooling import ClassifierNet, Head
 from ulmfit_lib.stages import CLASSIFY, PRETRAIN
 from ulmfit_lib.training.classifying import fine_tune
@@ -117,7 +117,7 @@ class Classifiers:
         self.net = ClassifierNet(encoder, "concat", Head(3 * FULL_SIZE.embedding, len(classes), hidden=50, dropout=0.1))
 
     def pool(self, documents: Documents) -> npt.NDArray[np.float32]:
-        frozen = FrozenEncoder(FULL_SIZE, read_weights(self.net.encoder), self.device)
+        frozen = freeze(FULL_SIZE, read_weights(self.net.encoder), self.device)
         return pool_documents(frozen, "concat", documents, "forward", 1)
 
     def accuracy(self, head: Head) -> float:

@@ -20,7 +20,7 @@ from ulmfit_lib.models.artifacts import DIRECTIONS, package_versions
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
+from ulmfit_lib.models.frozen import Features, freeze, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import ClassifierNet, head_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -258,7 +258,7 @@ def read_features(
 ) -> Features:
     """Texts, read once by a language model's frozen encoders, as vectors: (n_texts, width) per direction."""
     documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary)
-    encoders = {way: FrozenEncoder(lm.architecture, lm.weights[way], device) for way in lm.directions(direction)}
+    encoders = {way: freeze(lm.architecture, lm.weights[way], device) for way in lm.directions(direction)}
     return {way: pool_documents(one, pooling, documents, way, lm.vocabulary.pad_id) for way, one in encoders.items()}
 
 

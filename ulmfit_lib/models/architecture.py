@@ -8,6 +8,7 @@ from torch import Tensor
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
 Weights = dict[str, Tensor]
+LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.cards import classifier_card
-from ulmfit_lib.models.frozen import Features, FrozenEncoder, pool_documents
+from ulmfit_lib.models.frozen import Features, FrozenEncoder, freeze, pool_documents
 from ulmfit_lib.models.pooling import POOLINGS, Head, build_head, head_tensors, pooled_width
 
 KIND = "classifier"
@@ -192,7 +192,7 @@ class TextClassifier:
     def _encoder(self, direction: str, device: str) -> FrozenEncoder:
         """Made when first asked for, and kept."""
         if (direction, device) not in self._encoders:
-            self._encoders[direction, device] = FrozenEncoder(self.architecture, self.weights[direction], device)
+            self._encoders[direction, device] = freeze(self.architecture, self.weights[direction], device)
         return self._encoders[direction, device]
 
     def evaluate(

@@ -1,5 +1,7 @@
 """An encoder that only reads, and the vectors that it makes of texts."""
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,16 +11,33 @@ from torch import Tensor
 from ulmfit_lib.data.batching import text_batches
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.models.architecture import Architecture, State, Weights
+from ulmfit_lib.models.architecture import LAYER_WEIGHTS, Architecture, State, Weights
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
+from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
 from ulmfit_lib.models.pooling import pool, pooled_width
 from ulmfit_lib.progress import bar
 
 Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
-LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class FrozenEncoder:
+class FrozenEncoder(Protocol):
+    """An encoder in evaluation, without gradients."""
+
+    architecture: Architecture
+    device: torch.device
+
+    def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
+        """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
+
+
+def freeze(architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> FrozenEncoder:
+    """The fastest encoder there for a language model's tensors, by name."""
+    if torch.device(device).type == "cpu" and has_int8_products():
+        return Int8Encoder(architecture, weights)
+    return FloatEncoder(architecture, weights, device)
+
+
+class FloatEncoder:
     """What ``awd_lstm.Encoder`` gives in evaluation, without fastai, gradients or dropout.
 
     Args:

@@ -53,11 +53,12 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
             outputs, state = encoder(window, state)
         state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
         top = outputs[-1].float()
-        output = top if pooling == "concat" else torch.cat([o.float() for o in outputs], dim=2)
+        averaged = [top] if pooling == "concat" else [output.float() for output in outputs]
         time = torch.arange(left, left + window.shape[1], device=ids.device)
         real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, window, 1)
         ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
-        total = total + F.pad(output.masked_fill(~real, 0).sum(1), ended)
+        sums = [output.masked_fill(~real, 0).sum(1) for output in averaged]
+        total = total + F.pad(torch.cat(sums, dim=1), ended)
         if pooling == "concat":
             highest = F.pad(top.masked_fill(~real, -torch.inf).amax(1), ended, value=-torch.inf)
             maximum = torch.maximum(maximum, highest) if left else highest

@@ -1,0 +1,66 @@
+"""Encoders that only read: what they give beside the network that learns."""
+
+import pytest
+import torch
+
+from ulmfit_lib.models import frozen
+from ulmfit_lib.models.architecture import Architecture
+from ulmfit_lib.models.awd_lstm import Encoder, read_weights
+from ulmfit_lib.models.frozen import FloatEncoder, freeze
+from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
+from ulmfit_lib.models.pooling import POOLINGS, WINDOW, pool
+
+ARCHITECTURE = Architecture(24, 40, 2)
+LENGTHS = torch.tensor([2 * WINDOW + 9, WINDOW, 5, 1])
+bytes_here = pytest.mark.skipif(not has_int8_products(), reason="this CPU does not multiply bytes")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    encoder = Encoder(ARCHITECTURE, 100).eval()
+    with torch.no_grad():
+        for name, weight in encoder.named_weights().items():
+            weight.normal_(std=1.0 if name == "encoder.weight" else 0.3)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def ids():
+    drawn = torch.randint(2, 100, (len(LENGTHS), int(LENGTHS[0])), generator=torch.Generator().manual_seed(1))
+    return drawn.masked_fill(torch.arange(drawn.shape[1]) >= LENGTHS[:, None], 1)
+
+
+@pytest.fixture(params=[FloatEncoder, pytest.param(Int8Encoder, marks=bytes_here)])
+def reader(request, encoder):
+    return request.param(ARCHITECTURE, read_weights(encoder))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_texts_are_pooled_as_by_the_network_that_learns(encoder, reader, ids, pooling):
+    with torch.inference_mode():
+        expected, found = pool(encoder, pooling, ids, LENGTHS), pool(reader, pooling, ids, LENGTHS)
+    assert float((found - expected).norm() / expected.norm()) < 0.02
+    assert float((found - expected).abs().max()) < 0.1
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_text_is_the_same_alone_and_among_others(reader, ids, pooling):
+    with torch.inference_mode():
+        together = pool(reader, pooling, ids, LENGTHS)
+        for text, length, expected in zip(ids, LENGTHS, together, strict=True):
+            torch.testing.assert_close(pool(reader, pooling, text[None, :length], length[None])[0], expected)
+
+
+@bytes_here
+def test_bytes_are_multiplied_without_rounding(encoder, ids):
+    reader = Int8Encoder(ARCHITECTURE, read_weights(encoder))
+    with torch.inference_mode():
+        together, _ = reader(ids)
+        for text, expected in zip(ids, together[-1], strict=True):
+            assert torch.equal(reader(text[None])[0][-1][0], expected)
+
+
+def test_without_such_products_floats_are_read(encoder, monkeypatch):
+    monkeypatch.setattr(frozen, "has_int8_products", lambda: False)
+    assert isinstance(freeze(ARCHITECTURE, read_weights(encoder)), FloatEncoder)
