@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ulmfit_lib import TextTable
+from ulmfit_lib import TextTable, planning
 from ulmfit_lib.planning import FEWEST_PASSES, LM_TOKENS, MOST_PASSES, plan_fit
 from ulmfit_lib.training.recipes import CPU, PAPER
 
@@ -11,7 +11,7 @@ from ulmfit_lib.training.recipes import CPU, PAPER
 def plan(lm, texts, **options):
     table = TextTable.from_lists(texts, ["a", "b"] * (len(texts) // 2))
     chosen = {"recipe": CPU, "strategy": CPU.strategy, "folds": None, "lm_epochs": None, **options}
-    return plan_fit(table, table.texts, base=lm, ways=2, **chosen)
+    return plan_fit(table, table.texts, base=lm, ways=2, **{"device": torch.device("cpu"), **chosen})
 
 
 FEW, MANY = ["a short text"] * 40, ["a long text " * 200] * 400
@@ -31,6 +31,20 @@ def test_the_language_models_epochs_follow_the_length_of_the_texts(tiny_lm):
     assert FEWEST_PASSES < passes < MOST_PASSES and passes == round(LM_TOKENS / (2 * long.n_tokens))
     assert plan(tiny_lm, MANY, lm_epochs=7).fit_lm.epochs == 7
     assert plan(tiny_lm, MANY, recipe=PAPER, strategy=PAPER.strategy).fit_lm == PAPER.fit_lm
+
+
+def test_of_very_many_texts_a_random_part_is_read(tiny_lm, monkeypatch):
+    all_tokens = plan(tiny_lm, MANY).n_tokens
+    assert plan(tiny_lm, MANY).part(MANY, seed=0) is MANY
+    monkeypatch.setattr(planning, "MOST_LM_TOKENS", all_tokens)
+    found = plan(tiny_lm, MANY)
+    assert found.share == 1 / (2 * FEWEST_PASSES) and found.n_tokens == round(all_tokens / 4)
+    numbers = [str(number) for number in range(400)]
+    part = list(found.part(numbers, seed=0))
+    assert len(set(part)) == 100 and part == sorted(part, key=int) != list(found.part(numbers, seed=1))
+    table = TextTable.from_lists(MANY, ["a", "b"] * 200)
+    assert "in a random 25% of the texts" in found.sentence(table, table, "8 held out", seconds=3)
+    assert plan(tiny_lm, MANY, lm_epochs=7).share == plan(tiny_lm, MANY, device=torch.device("cuda")).share == 1
 
 
 def test_more_texts_come_in_larger_batches_and_fewer_epochs():

@@ -77,7 +77,8 @@ def fit(
         test_fraction: share of the labelled rows that is held out.
         folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
             texts are read. The report holds every row's out-of-fold probabilities.
-        lm_epochs: epochs of the language model; default by the length of the texts, or the recipe's if it is not ours.
+        lm_epochs: epochs of the language model over all texts; default by their length, where there are very many on a
+            random part of them, or the recipe's if it is not ours.
         class_weights: ``balanced`` or None.
         with_baseline: off, ULMFiT alone is scored and delivered.
         transductive: the language model reads the held-out texts, too (never their labels), and the report says so:
@@ -106,8 +107,8 @@ def fit(
     texts = data.texts if transductive else train.texts
     classify = override(chosen.fit_classifier, class_weights=class_weights)
     plan = plan_fit(
-        train, texts, base=base, ways=len(base.directions(direction)), recipe=replace(chosen, fit_classifier=classify),
-        strategy=strategy, folds=folds, lm_epochs=lm_epochs,
+        train, texts, base=base, ways=len(base.directions(direction)), device=find_device(device),
+        recipe=replace(chosen, fit_classifier=classify), strategy=strategy, folds=folds, lm_epochs=lm_epochs,
     )  # fmt: skip
     strategy = plan.strategy
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
@@ -126,15 +127,15 @@ def fit(
     }  # fmt: skip
     if folds:
         found = cross_validate(
-            data, folds=folds, base=base.only(direction), read=lambda table: fit_lm(table.texts, **reading),
-            options=options,
+            data, folds=folds, base=base.only(direction), options=options,
+            read=lambda table: fit_lm(plan.part(table.texts, seed=seed), **reading),
         )  # fmt: skip
         majority = majority_share(found.targets, found.targets)
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
         if data.numbers is not None:
             report |= report_on_ratings(found.probabilities, learnt=data.labelled(), test=data.labelled())
-    lm = fit_lm(texts, **reading)
+    lm = fit_lm(plan.part(texts, seed=seed), **reading)
     fitter = PairFitter.read(train.labelled(), lm=lm, **options)
     unseen = fitter.out_of_fold(train.labelled())
     blend = fitter.weigh(unseen)

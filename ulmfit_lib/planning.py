@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.data.corpus import tokenize_corpus
+from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
@@ -19,6 +20,7 @@ from ulmfit_lib.training.recipes import BY_SIZE, Recipe
 
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
+MOST_LM_TOKENS = 12_000_000  # that so few passes may come to, before they go over a random part of the texts
 FINE_TUNED_TOKENS = 1_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
 FITS = FINE_TUNED_FOLDS + 2  # the folds, the trial, and what is delivered
 TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
@@ -31,7 +33,8 @@ class Plan:
     Attributes:
         fit_lm: the language model's hyperparameters, with its epochs.
         strategy: ``features`` or ``fine-tune``.
-        n_tokens: of the texts that the language model reads.
+        share: of the texts that the language model reads, drawn at random.
+        n_tokens: of that share.
         tokens_read: by language models, epochs and directions together.
         tokens_fine_tuned: likewise by classifiers, and what could be read while the optimiser takes its steps.
         batch_size: texts in their batches.
@@ -39,10 +42,18 @@ class Plan:
 
     fit_lm: LanguageModelRecipe
     strategy: str
+    share: float
     n_tokens: int
     tokens_read: float
     tokens_fine_tuned: int
     batch_size: int
+
+    def part(self, texts: Sequence[str], *, seed: int) -> Sequence[str]:
+        """Those of the texts that the language model reads, in order."""
+        if self.share == 1:
+            return texts
+        drawn = np.random.default_rng(seed).permutation(len(texts))
+        return Selection(texts, np.sort(drawn[: round(self.share * len(texts))]))
 
     def seconds(self, base: LanguageModel, device: torch.device) -> float:
         """About how long it takes here, by the matrix products of a few steps."""
@@ -57,11 +68,13 @@ class Plan:
         shown = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(10, round(seconds, -1)):.0f} seconds"
         skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
         copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
+        part = "" if self.share == 1 else f" in a random {self.share:.0%} of the texts"
         then = ", then fine-tuned classifiers" if self.tokens_fine_tuned else ""
+        epochs = self.fit_lm.frozen_epochs + self.fit_lm.epochs
         return (
             f"{data.source}: {n_labelled} labelled rows to learn from, {len(train) - n_labelled} unlabelled, "
-            f"{held_out}{skipped}{copies}; {self.n_tokens:,} tokens, {self.fit_lm.frozen_epochs + self.fit_lm.epochs} "
-            f"epochs of the language model{then}: about {shown} on this machine."
+            f"{held_out}{skipped}{copies}; {self.n_tokens:,} tokens{part}, {epochs} epochs of the "
+            f"language model{then}: about {shown} on this machine."
         )
 
 
@@ -71,6 +84,7 @@ def plan_fit(
     *,
     base: LanguageModel,
     ways: int,
+    device: torch.device,
     recipe: Recipe,
     strategy: str,
     folds: int | None,
@@ -83,15 +97,20 @@ def plan_fit(
         texts: what the language model reads.
         base: the language model to go on from.
         ways: the number of directions.
+        device: where to compute; a GPU reads all texts.
         recipe: hyperparameters.
         strategy: ``features``, ``fine-tune`` or ``auto``.
         folds: of cross-validation; None without it.
         lm_epochs: the language model's epochs; None leaves them open.
     """
-    n_tokens, reads = len(tokenize_corpus(texts, base.tokenizer).ids), recipe.fit_lm
-    if lm_epochs or recipe.epochs_by_length:
+    n_tokens, reads, share = len(tokenize_corpus(texts, base.tokenizer).ids), recipe.fit_lm, 1.0
+    if lm_epochs:
+        reads = replace(reads, epochs=lm_epochs)
+    elif recipe.epochs_by_length:
         chosen = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
-        reads = replace(reads, epochs=lm_epochs or chosen - reads.frozen_epochs)
+        reads = replace(reads, epochs=chosen - reads.frozen_epochs)
+        if device.type == "cpu":
+            share = min(1.0, MOST_LM_TOKENS / (FEWEST_PASSES * n_tokens * ways))
     labelled = train.labelled()
     classify = recipe.fit_classifier.for_texts(len(labelled))
     epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
@@ -102,9 +121,9 @@ def plan_fit(
         strategy = "fine-tune" if fine_tuned <= FINE_TUNED_TOKENS and not folds else "features"
     frozen = strategy == "features"
     times = 1 if not folds else 2 if frozen else folds + 1
-    passes = reads.frozen_epochs + reads.epochs + 0.5  # half a pass for the frozen encoder
+    passes = share * (reads.frozen_epochs + reads.epochs) + 0.5  # half a pass for the frozen encoder
     return Plan(
-        reads, strategy, n_tokens, times * ways * passes * n_tokens,
+        reads, strategy, share, round(share * n_tokens), times * ways * passes * n_tokens,
         0 if frozen else fine_tuned * (folds or 1), classify.batch_size,
     )  # fmt: skip
 
