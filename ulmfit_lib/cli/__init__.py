@@ -4,11 +4,11 @@ import signal
 import sys
 import warnings
 
-from ulmfit_lib.cli import language_models, classifiers, catalogue  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, fitting, judging, catalogue  # isort: skip  (the order of --help)
 from ulmfit_lib.cli.shared import app
 from ulmfit_lib.errors import UlmfitError
 
-__all__ = ["app", "catalogue", "classifiers", "language_models", "main"]
+__all__ = ["app", "catalogue", "fitting", "judging", "language_models", "main"]
 
 
 def main() -> None:
