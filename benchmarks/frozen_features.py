@@ -46,7 +46,7 @@ def frozen_features(
         lm = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
         if lm_epochs:
             lm = fit_lm(train.texts, base=lm, direction=way, epochs=lm_epochs)
-        options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.pooling, "device": find_device()}
+        options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.frozen_pooling, "device": find_device()}
         pooled = [read_features(lm, part.texts, **options)[way] for part in (train.labelled(), test)]
         perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
         file.parent.mkdir(parents=True, exist_ok=True)

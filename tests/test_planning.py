@@ -24,6 +24,16 @@ def test_few_labelled_tokens_are_fine_tuned_and_many_are_not(tiny_lm):
     assert plan(tiny_lm, MANY, strategy="fine-tune").tokens_fine_tuned > 0 == plan(tiny_lm, MANY).tokens_fine_tuned
 
 
+def test_the_pair_is_weighed_on_as_many_folds_as_there_is_time_for(tiny_lm, monkeypatch):
+    few, many = plan(tiny_lm, FEW), plan(tiny_lm, MANY, strategy="fine-tune")
+    assert few.scored_folds == plan(tiny_lm, MANY).scored_folds == 5 and many.scored_folds == 2
+    one_fit = few.tokens_fine_tuned // 7
+    monkeypatch.setattr(planning, "FINE_TUNED_TOKENS", 5 * one_fit)
+    assert plan(tiny_lm, FEW).scored_folds == 3 and plan(tiny_lm, FEW).tokens_fine_tuned == 5 * one_fit
+    monkeypatch.setattr(planning, "FINE_TUNED_TOKENS", 3 * one_fit)
+    assert plan(tiny_lm, FEW).strategy == "features"
+
+
 def test_the_language_models_epochs_follow_the_length_of_the_texts(tiny_lm):
     short, long = plan(tiny_lm, FEW), plan(tiny_lm, MANY)
     assert short.fit_lm.frozen_epochs + short.fit_lm.epochs == MOST_PASSES

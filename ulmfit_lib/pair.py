@@ -20,7 +20,7 @@ from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.heads import fit_head
 
-FINE_TUNED_FOLDS = 2
+MOST_FOLDS = 5
 
 
 class Unseen(NamedTuple):
@@ -50,6 +50,7 @@ class PairFitter:
         features: what the language model's frozen encoders make of the texts, read once.
         places: of each row in ``features``.
         checkpoints: of fine-tuning.
+        scored_folds: of five, those that ``out_of_fold`` holds out; each costs as much as the whole classifier.
     """
 
     lm: LanguageModel
@@ -61,19 +62,20 @@ class PairFitter:
     features: Features
     places: dict[int, int]
     checkpoints: Checkpoints | None = None
+    scored_folds: int = MOST_FOLDS
 
     @classmethod
     def read(
         cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
-        seed: int, device: str, checkpoints: Checkpoints | None = None,
+        seed: int, device: str, checkpoints: Checkpoints | None = None, scored_folds: int = MOST_FOLDS,
     ) -> "PairFitter":  # fmt: skip
         """One that knows the texts of ``table``."""
-        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints)
+        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints, scored_folds)
         return new.knowing(table, new.read_features(table))
 
     def read_features(self, table: TextTable) -> Features:
         """What the language model's frozen encoders make of a table's texts."""
-        pooling = self.recipe.pooling
+        pooling = self.recipe.pooling_for(self.strategy)
         return read_features(self.lm, table.texts, direction=None, pooling=pooling, device=self.device)
 
     def knowing(self, table: TextTable, features: Features) -> "PairFitter":
@@ -95,16 +97,11 @@ class PairFitter:
         return Blend(0.5, 0.5) if self.with_baseline else Blend()
 
     def out_of_fold(self, table: TextTable) -> Unseen | None:
-        """Predictions for a table by cross-validation; None where a class is too rare for two folds.
-
-        With ``fine-tune`` two folds of five alone are held out: each costs as much as the whole classifier.
-        """
+        """Predictions for a table by cross-validation; None where a class is too rare for two folds."""
         targets = table.class_numbers()
-        splits = folds(targets, seed=self.seed)
+        splits = folds(targets, most=MOST_FOLDS, seed=self.seed)[: self.scored_folds]
         if not splits:
             return None
-        if self.strategy == "fine-tune":
-            splits = splits[:FINE_TUNED_FOLDS]
         ulmfit = np.zeros((len(table), len(table.classes)))
         baseline = ulmfit.copy()
         for train, test in splits:

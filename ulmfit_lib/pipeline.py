@@ -118,8 +118,8 @@ def fit(
         "source": data.source, "checkpoints": checkpoints,
     }  # fmt: skip
     options: dict[str, Any] = {
-        "recipe": classify, "strategy": strategy, "with_baseline": with_baseline, "seed": seed, "device": device,
-        "checkpoints": checkpoints,
+        "recipe": classify, "strategy": strategy, "scored_folds": plan.scored_folds, "with_baseline": with_baseline,
+        "seed": seed, "device": device, "checkpoints": checkpoints,
     }  # fmt: skip
     report: dict[str, Any] = {
         "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],

@@ -13,7 +13,7 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import WINDOW
-from ulmfit_lib.pair import FINE_TUNED_FOLDS
+from ulmfit_lib.pair import MOST_FOLDS
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import BY_SIZE, Recipe
@@ -21,8 +21,8 @@ from ulmfit_lib.training.recipes import BY_SIZE, Recipe
 LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 MOST_LM_TOKENS = 12_000_000  # that so few passes may come to, before they go over a random part of the texts
-FINE_TUNED_TOKENS = 1_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
-FITS = FINE_TUNED_FOLDS + 2  # the folds, the trial, and what is delivered
+FINE_TUNED_TOKENS = 4_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
+FEWEST_FOLDS = 2  # that tell how much a fine-tuned classifier counts beside the baseline
 TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
 
 
@@ -33,6 +33,7 @@ class Plan:
     Attributes:
         fit_lm: the language model's hyperparameters, with its epochs.
         strategy: ``features`` or ``fine-tune``.
+        scored_folds: of the labelled rows, that the weights of the pair are learnt from.
         share: of the texts that the language model reads, drawn at random.
         n_tokens: of that share.
         tokens_read: by language models, epochs and directions together.
@@ -42,6 +43,7 @@ class Plan:
 
     fit_lm: LanguageModelRecipe
     strategy: str
+    scored_folds: int
     share: float
     n_tokens: int
     tokens_read: float
@@ -116,15 +118,17 @@ def plan_fit(
     epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
     n_labelled = len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
     steps = -(-len(labelled) // classify.batch_size)
-    fine_tuned = FITS * ways * epochs * (n_labelled + TOKENS_PER_STEP * steps)
+    one_fit = ways * epochs * (n_labelled + TOKENS_PER_STEP * steps)
+    affordable = FINE_TUNED_TOKENS // (one_fit * (folds or 1)) - 2  # beside the trial and what is delivered
     if strategy == BY_SIZE:
-        strategy = "fine-tune" if fine_tuned <= FINE_TUNED_TOKENS and not folds else "features"
+        strategy = "fine-tune" if affordable >= FEWEST_FOLDS and not folds else "features"
+    scored = MOST_FOLDS if strategy == "features" else int(np.clip(affordable, FEWEST_FOLDS, MOST_FOLDS))
     frozen = strategy == "features"
     times = 1 if not folds else 2 if frozen else folds + 1
     passes = share * (reads.frozen_epochs + reads.epochs) + 0.5  # half a pass for the frozen encoder
     return Plan(
-        reads, strategy, share, round(share * n_tokens), times * ways * passes * n_tokens,
-        0 if frozen else fine_tuned * (folds or 1), classify.batch_size,
+        reads, strategy, scored, share, round(share * n_tokens), times * ways * passes * n_tokens,
+        0 if frozen else (scored + 2) * one_fit * (folds or 1), classify.batch_size,
     )  # fmt: skip
 
 

@@ -210,14 +210,14 @@ def fit_classifier(
     check_labels(table)
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
     recipe = override(recipe.for_texts(len(table)), epochs=epochs, lr=lr, **changes)
-    directions = lm.directions(direction)
+    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy)
     untrained = TextClassifier(
-        table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=recipe.pooling,
+        table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=pooling,
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()}, delimiter=table.delimiter,
     )  # fmt: skip
     targets = untrained.targets(table)
     features = features or read_features(
-        lm, table.texts, direction=direction, pooling=recipe.pooling, device=chosen_device
+        lm, table.texts, direction=direction, pooling=pooling, device=chosen_device
     )
     held_out = None
     if valid is not None:
@@ -234,7 +234,7 @@ def fit_classifier(
             documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
             encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
             copy_weights(encoder, weights[way])
-            net = ClassifierNet(encoder, recipe.pooling, head)
+            net = ClassifierNet(encoder, pooling, head)
             turned = (lambda part: part.backwards()) if way == "backward" else (lambda part: part)
             history[way] = fine_tune(
                 net, turned(documents), targets, recipe, pad_id=lm.vocabulary.pad_id,

@@ -51,7 +51,8 @@ class ClassifierRecipe:
     """Hyperparameters of the classifier.
 
     Attributes:
-        pooling: ``layers`` or ``concat`` (``models.pooling``).
+        pooling: ``layers`` or ``concat`` (``models.pooling``), where the encoder learns.
+        frozen_pooling: where it stays frozen.
         head_hidden: width of the fine-tuned head's hidden layer; 0 for a linear one. On a frozen encoder it is linear.
         head_dropout: before each linear layer of the head.
         head_epochs: epochs of a head with a hidden layer on the frozen encoder; a linear one is solved exactly.
@@ -76,6 +77,7 @@ class ClassifierRecipe:
     """
 
     pooling: str = "layers"
+    frozen_pooling: str = "layers"
     head_hidden: int = 0
     head_dropout: float = 0.1
     head_epochs: int = 30
@@ -97,6 +99,10 @@ class ClassifierRecipe:
     dropouts: Dropouts = field(default_factory=lambda: Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2))
     label_smoothing: float = 0.0
     class_weights: str | None = None
+
+    def pooling_for(self, strategy: str) -> str:
+        """By whether the encoder learns (``fine-tune``) or stays frozen (``features``)."""
+        return self.frozen_pooling if strategy == "features" else self.pooling
 
     def for_texts(self, count: int) -> "ClassifierRecipe":
         """The same for so many texts: few make smaller batches, many fewer epochs."""
