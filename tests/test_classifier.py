@@ -27,7 +27,7 @@ TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great 
 
 
 @pytest.mark.parametrize("strategy", ["features", "fine-tune"])
-@pytest.mark.parametrize("recipe", [CLASSIFY, replace(CLASSIFY, pooling="concat", head_hidden=50)])
+@pytest.mark.parametrize("recipe", [CLASSIFY, replace(CLASSIFY, pooling="layers", head_hidden=0)])
 def test_a_classifier_learns(tiny_lm, fruit, strategy, recipe):
     lm = fit_lm(fruit.texts, base=tiny_lm, epochs=2, device="cpu", lr=1e-2)
     recipe = replace(recipe, lr=5e-3, epochs=5, dropouts=Dropouts(), head_dropout=0.0)  # of 16 units, none to spare
