@@ -20,7 +20,7 @@ ZERO = 128  # the byte that stands for zero
 @cache
 def has_int8_products() -> bool:
     """Whether oneDNN multiplies bytes here, in hardware and without overflow: by trying."""
-    if not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
+    if not any(getattr(torch.cpu, name, bool)() for name in ("_is_vnni_supported", "_is_cpu_support_vnni")):
         return False
     try:
         found = Int8Matrix(torch.ones(64, 256))(torch.full((3, 256), 255, dtype=torch.uint8))
