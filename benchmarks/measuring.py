@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib import TextTable
+from ulmfit_lib.models.int8_encoder import Int8Matrix, has_int8_products
 
 Row = dict[str, Any]
 
@@ -50,6 +51,9 @@ def machine_limits() -> dict[str, int]:
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         a = torch.ones(2048, 2048, dtype=dtype)
         found[f"{name}_gflops"] = round(2 * 2048**3 / fastest(partial(torch.mm, a, a)) / 1e9)
+    if has_int8_products():
+        matrix, rows = Int8Matrix(torch.ones(2048, 2048)), torch.ones(2048, 2048, dtype=torch.uint8)
+        found["int8_gflops"] = round(2 * 2048**3 / fastest(partial(matrix, rows)) / 1e9)
     block = torch.ones(1 << 26)
     copy = torch.empty_like(block)
     found["copied_gigabytes_per_second"] = round(2 * block.nbytes / fastest(partial(copy.copy_, block)) / 1e9)

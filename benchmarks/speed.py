@@ -53,7 +53,9 @@ def main() -> None:
     for name in arguments.rows:
         result[name] = ROWS[name](table, work)
         if "products_per_second" in result[name]:
-            share = result[name]["products_per_second"] / 1e9 / limits["bfloat16_gflops"]
+            reads = name.startswith("predict") and "int8_gflops" in limits
+            limit = limits["int8_gflops" if reads else "bfloat16_gflops"]
+            share = result[name]["products_per_second"] / 1e9 / limit
             result[name]["share_of_limit"] = round(share, 2)
         print(name, json.dumps(result[name]), file=sys.stderr)
     if arguments.json:
@@ -77,6 +79,7 @@ ROWS: dict[str, Callable[[TextTable, Workload], Row]] = {
     "predict_bulk": speed_serving.predict_bulk,
     "predict_one": speed_serving.predict_one,
     "predict_bulk_small": speed_serving.predict_bulk_small,
+    "predict_any_length": speed_serving.predict_any_length,
     "help": speed_serving.start_help,
     "cold_predict": speed_serving.cold_predict,
     "growth": lambda _, work: speed_growth.growth(list(work.growth)),

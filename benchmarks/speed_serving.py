@@ -105,6 +105,25 @@ def predict_bulk_small(table: TextTable, work: Workload) -> Row:
     return {**row, **_products(classifier, texts, row["ours"]), "check": check}
 
 
+def predict_any_length(table: TextTable, work: Workload) -> Row:
+    """Tokens per second in texts of 3 to 3,000 words, beside texts that all have as many."""
+    words = " ".join(table.texts[: work.predict_texts]).split()
+    lengths = np.geomspace(3, 3000, work.predict_texts // 4).astype(int)
+    mean = int(lengths.mean())
+    starts = np.random.default_rng(0).integers(0, len(words) - 3000, len(lengths))
+    mixed = [" ".join(words[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
+    even = [" ".join(words[start : start + mean]) for start in starts]
+    classifier = _small_classifier(table, work)
+
+    def rate(texts: list[str]) -> float:
+        n_tokens = encode_texts(texts, classifier.tokenizer, classifier.vocabulary).n_tokens
+        return n_tokens / seconds(lambda: classifier.predict_proba(texts, device=work.device))
+
+    row = in_turns(work.rounds, lambda: rate(mixed), lambda: rate(even), "tokens/s", better="higher")
+    check = f"wiki-en-small, forward; {len(lengths)} texts of 3 to 3,000 words beside as many of {mean}"
+    return {**{"even" if key == "fastai" else key: value for key, value in row.items()}, "check": check}
+
+
 def start_help(table: TextTable, work: Workload) -> Row:
     spent = [_process("-m", "ulmfit_lib.cli", "--help") for _ in range(5)]
     spread = [round(min(spent), 3), round(max(spent), 3)]

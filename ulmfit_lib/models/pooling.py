@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
 WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
-POOLINGS = ("concat", "layers")
+POOLINGS = ("concat", "layers", "all")
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
 
 
 def pooled_width(architecture: Architecture, pooling: str) -> int:
     """Numbers per text that ``pool`` makes."""
-    if pooling == "concat":
-        return 3 * architecture.embedding
-    return architecture.embedding + sum(architecture.widths)
+    means, extremes = architecture.embedding + sum(architecture.widths), 2 * architecture.embedding
+    return {"concat": architecture.embedding + extremes, "layers": means, "all": means + extremes}[pooling]
 
 
 def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -34,7 +33,8 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
     Args:
         encoder: what reads them.
         pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
-            the mean of the embeddings and of every layer, which tells more about a text when labels are few.
+            the mean of the embeddings and of every layer, which tells a frozen encoder's head more when labels are few;
+            ``all`` is both.
         ids: (batch, time), the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
 
@@ -59,12 +59,12 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
         ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
         sums = [output.masked_fill(~real, 0).sum(1) for output in averaged]
         total = total + F.pad(torch.cat(sums, dim=1), ended)
-        if pooling == "concat":
+        if pooling != "layers":
             highest = F.pad(top.masked_fill(~real, -torch.inf).amax(1), ended, value=-torch.inf)
             maximum = torch.maximum(maximum, highest) if left else highest
             last = last + F.pad((top * (time == lengths[:n_left, None] - 1)[:, :, None]).sum(1), ended)
     mean = total / lengths[:, None]
-    return torch.cat([mean, maximum, last], dim=1) if pooling == "concat" else mean
+    return mean if pooling == "layers" else torch.cat([mean, maximum, last], dim=1)
 
 
 class Head(nn.Module):

@@ -51,7 +51,7 @@ class ClassifierRecipe:
     """Hyperparameters of the classifier.
 
     Attributes:
-        pooling: ``layers`` or ``concat`` (``models.pooling``), where the encoder learns.
+        pooling: ``layers``, ``concat`` or ``all`` (``models.pooling``), where the encoder learns.
         frozen_pooling: where it stays frozen.
         head_hidden: width of the fine-tuned head's hidden layer; 0 for a linear one. On a frozen encoder it is linear.
         head_dropout: before each linear layer of the head.

@@ -39,7 +39,7 @@ CPU = Recipe(
         betas=(0.8, 0.99), dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1), patience=2,
     ),
     ClassifierRecipe(
-        pooling="concat", head_hidden=50, head_epochs=1, phase_epochs=0, epochs=8, most_steps=300, lr=5e-3,
+        pooling="all", head_hidden=50, head_epochs=1, phase_epochs=0, epochs=8, most_steps=300, lr=5e-3,
         schedule="one-cycle", betas=(0.8, 0.99), label_smoothing=0.1, dropouts=Dropouts(), clip=0.0,
     ),
     strategy=BY_SIZE,
