@@ -54,7 +54,12 @@ def test_of_very_many_texts_a_random_part_is_read(tiny_lm, monkeypatch):
     assert len(set(part)) == 100 and part == sorted(part, key=int) != list(found.part(numbers, seed=1))
     table = TextTable.from_lists(MANY, ["a", "b"] * 200)
     assert "in a random 25% of the texts" in found.sentence(table, table, "8 held out", seconds=3)
-    assert plan(tiny_lm, MANY, lm_epochs=7).share == plan(tiny_lm, MANY, device=torch.device("cuda")).share == 1
+    assert plan(tiny_lm, MANY, lm_epochs=7).share == 1
+
+
+def test_a_gpu_reads_more_in_the_same_time(tiny_lm):
+    there, here = plan(tiny_lm, MANY, device=torch.device("cuda")), plan(tiny_lm, MANY)
+    assert (there.strategy, here.strategy) == ("fine-tune", "features") and there.fit_lm.epochs > here.fit_lm.epochs
 
 
 def test_more_texts_come_in_larger_batches_and_fewer_epochs():

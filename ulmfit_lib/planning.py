@@ -22,6 +22,7 @@ LM_TOKENS = 4_500_000  # that the language models read by default, epoch after e
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
 MOST_LM_TOKENS = 12_000_000  # that so few passes may come to, before they go over a random part of the texts
 FINE_TUNED_TOKENS = 4_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
+GPU_TIMES = 100  # as much is read on a GPU
 FEWEST_FOLDS = 2  # that tell how much a fine-tuned classifier counts beside the baseline
 TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
 
@@ -99,35 +100,35 @@ def plan_fit(
         texts: what the language model reads.
         base: the language model to go on from.
         ways: the number of directions.
-        device: where to compute; a GPU reads all texts.
+        device: where to compute.
         recipe: hyperparameters.
         strategy: ``features``, ``fine-tune`` or ``auto``.
         folds: of cross-validation; None without it.
         lm_epochs: the language model's epochs; None leaves them open.
     """
     n_tokens, reads, share = len(tokenize_corpus(texts, base.tokenizer).ids), recipe.fit_lm, 1.0
+    times = 1 if device.type == "cpu" else GPU_TIMES
     if lm_epochs:
         reads = replace(reads, epochs=lm_epochs)
     elif recipe.epochs_by_length:
-        chosen = int(np.clip(round(LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
+        chosen = int(np.clip(round(times * LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
         reads = replace(reads, epochs=chosen - reads.frozen_epochs)
-        if device.type == "cpu":
-            share = min(1.0, MOST_LM_TOKENS / (FEWEST_PASSES * n_tokens * ways))
+        share = min(1.0, times * MOST_LM_TOKENS / (FEWEST_PASSES * n_tokens * ways))
     labelled = train.labelled()
     classify = recipe.fit_classifier.for_texts(len(labelled))
     epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
     n_labelled = len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
     steps = -(-len(labelled) // classify.batch_size)
     one_fit = ways * epochs * (n_labelled + TOKENS_PER_STEP * steps)
-    affordable = FINE_TUNED_TOKENS // (one_fit * (folds or 1)) - 2  # beside the trial and what is delivered
+    affordable = times * FINE_TUNED_TOKENS // (one_fit * (folds or 1)) - 2  # beside the trial and what is delivered
     if strategy == BY_SIZE:
         strategy = "fine-tune" if affordable >= FEWEST_FOLDS and not folds else "features"
     scored = MOST_FOLDS if strategy == "features" else int(np.clip(affordable, FEWEST_FOLDS, MOST_FOLDS))
     frozen = strategy == "features"
-    times = 1 if not folds else 2 if frozen else folds + 1
+    rounds = 1 if not folds else 2 if frozen else folds + 1
     passes = share * (reads.frozen_epochs + reads.epochs) + 0.5  # half a pass for the frozen encoder
     return Plan(
-        reads, strategy, scored, share, round(share * n_tokens), times * ways * passes * n_tokens,
+        reads, strategy, scored, share, round(share * n_tokens), rounds * ways * passes * n_tokens,
         0 if frozen else (scored + 2) * one_fit * (folds or 1), classify.batch_size,
     )  # fmt: skip
 
