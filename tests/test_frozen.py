@@ -1,12 +1,14 @@
 """Encoders that only read: what they give beside the network that learns."""
 
+import numpy as np
 import pytest
 import torch
 
+from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.models import frozen
 from ulmfit_lib.models.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, read_weights
-from ulmfit_lib.models.frozen import FloatEncoder, freeze
+from ulmfit_lib.models.frozen import FloatEncoder, freeze, pool_documents
 from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
 from ulmfit_lib.models.pooling import POOLINGS, WINDOW, pool
 
@@ -64,3 +66,17 @@ def test_bytes_are_multiplied_without_rounding(encoder, ids):
 def test_without_such_products_floats_are_read(encoder, monkeypatch):
     monkeypatch.setattr(frozen, "has_int8_products", lambda: False)
     assert isinstance(freeze(ARCHITECTURE, read_weights(encoder)), FloatEncoder)
+
+
+def test_on_several_cores_texts_are_read_side_by_side(encoder, monkeypatch):
+    monkeypatch.setattr(frozen, "TEXTS", 2)
+    reader, cores = freeze(ARCHITECTURE, read_weights(encoder)), torch.get_num_threads()
+    documents = Documents(np.arange(600) % 97 + 2, np.arange(0, 601, 30))
+    try:
+        torch.set_num_threads(1)
+        one_by_one = pool_documents(reader, "all", documents, "backward", 1)
+        torch.set_num_threads(2)
+        np.testing.assert_array_equal(pool_documents(reader, "all", documents, "backward", 1), one_by_one)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(cores)

@@ -1,6 +1,10 @@
 """An encoder that only reads, and the vectors that it makes of texts."""
 
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.data.batching import text_batches
+from ulmfit_lib.data.batching import group_by_length, pad_texts
 from ulmfit_lib.data.corpus import Documents
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.architecture import LAYER_WEIGHTS, Architecture, State, Weights
@@ -18,6 +22,7 @@ from ulmfit_lib.models.pooling import pool, pooled_width
 from ulmfit_lib.progress import bar
 
 Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
+TEXTS = 64  # read together, at most
 
 
 class FrozenEncoder(Protocol):
@@ -76,11 +81,40 @@ def pool_documents(
     """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
     documents = documents.backwards() if direction == "backward" else documents
     result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
-    with bar(total=len(documents), description=f"reading {direction}", unit="text") as progress, torch.inference_mode():
-        for batch in text_batches(documents, pad_id=pad_id):
-            result[batch.indices] = _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
-            progress.update(len(batch.indices))
+    groups, one_reader = group_by_length(documents.lengths, max_texts=TEXTS), Lock()
+
+    def read(places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        with one_reader:  # documents may lie in a file, which has one position
+            batch = pad_texts(documents, places, pad_id)
+        with torch.inference_mode():
+            return batch.indices, _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
+
+    with (
+        bar(total=len(documents), description=f"reading {direction}", unit="text") as progress,
+        _side_by_side(encoder.device, len(groups)) as each,
+    ):
+        for places, vectors in each(read, groups):
+            result[places] = vectors
+            progress.update(len(places))
     return result
+
+
+@contextmanager
+def _side_by_side(device: torch.device, calls: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """``map``, but on a CPU a call on each core: the steps of a recurrence are too small to be parted well.
+
+    Few calls differ too much in length for that.
+    """
+    cores = torch.get_num_threads()
+    if device.type != "cpu" or cores < 2 or calls < 2 * cores:
+        yield map
+        return
+    workers = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield workers.map
+    finally:
+        workers.shutdown(cancel_futures=True)
+        torch.set_num_threads(cores)  # what threads of the future start with
 
 
 def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
