@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ulmfit_lib.data.splitting import class_counts
 
-SHARE_PRIOR = 20.0  # nats, times four, that a share of 0 or 1 must gain over a half
+USUAL_SHARE = 0.65  # of ULMFiT in the pair; found with 50 to 500 labels of four kinds of texts
+SHARE_PRIOR = 20.0  # nats, times the squared distance, that a share must gain over the usual one
 WORD, NO_SPACE = r"(?u)\b\w\w+\b", r"\S+"  # scikit-learn's word; and what texts without one are cut into
 Floats = npt.NDArray[np.float64]
 
@@ -150,7 +151,7 @@ class Blend:
 
         Each part's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it is
         sure. Then come the share of each part and how sure the whole may be, by least log loss. Few rows say little
-        about shares, so that these stay near a half unless many rows object.
+        about shares, so that these stay near the usual ones unless many rows object.
 
         Args:
             ulmfit: (n, n_classes) probabilities.
@@ -165,7 +166,7 @@ class Blend:
         def loss(share: float, sureness: float) -> float:
             probabilities = softmax(sureness * (share * same[0] + (1 - share) * same[1]))
             nats = -np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).sum()
-            return float(nats) + SHARE_PRIOR * (share - 0.5) ** 2
+            return float(nats) + SHARE_PRIOR * (share - USUAL_SHARE) ** 2
 
         grid = itertools.product([1.0] if alone else np.linspace(0, 1, 21), np.geomspace(0.1, 10, 25))
         share, sureness = min(grid, key=lambda point: loss(*point))
@@ -173,10 +174,10 @@ class Blend:
         return cls(*(round(float(weight), 4) for weight in weights))
 
     @classmethod
-    def even(cls, ulmfit: Floats, baseline: Floats) -> "Blend":
-        """Both brought to the same spread and counted the same: what ``fit`` stays near with few rows."""
+    def of_shares(cls, ulmfit: Floats, baseline: Floats, share: float = USUAL_SHARE) -> "Blend":
+        """Both brought to the same spread, and ULMFiT's share: what ``fit`` stays near with few rows."""
         spreads = [max(float(_log_odds(part).std()), 1e-6) for part in (ulmfit, baseline)]
-        return cls(0.5 / spreads[0], 0.5 / spreads[1])
+        return cls(share / spreads[0], (1 - share) / spreads[1])
 
     def apply(self, ulmfit: Floats, baseline: Floats | None) -> Floats:
         """(n, n_classes) blended probabilities."""
