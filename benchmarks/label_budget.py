@@ -42,7 +42,7 @@ def main() -> None:
         part = train.select(nested_order(train.targets(), seed)[: arguments.target])
         budget = label_budget(part.select(range(arguments.known)), base=lm, seed=seed)
         ulmfit, baseline = fitter.predict_ulmfit(part, test), fitter.predict_baseline(part, test)
-        guessed = Blend.of_shares(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
+        guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
         right = np.array(part.classes)[guessed] == truth
         found, foreseen = float(right.mean()), 1 - budget.curve.error(arguments.target)
         rows.append({"seed": seed, "foreseen": foreseen, "found": found, "off_by": abs(foreseen - found)})

@@ -118,7 +118,7 @@ def label_budget(
             for size in sizes:
                 part = train.select(order[:size])
                 ulmfit, baseline = fitter.predict_ulmfit(part, test), fitter.predict_baseline(part, test)
-                guessed = Blend.of_shares(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
+                guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
                 found.append(np.array(part.classes)[guessed] != np.array(test.targets()))
                 progress.update(1)
             wrong.append(np.array(found))

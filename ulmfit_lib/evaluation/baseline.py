@@ -174,10 +174,10 @@ class Blend:
         return cls(*(round(float(weight), 4) for weight in weights))
 
     @classmethod
-    def of_shares(cls, ulmfit: Floats, baseline: Floats, share: float = USUAL_SHARE) -> "Blend":
-        """Both brought to the same spread, and ULMFiT's share: what ``fit`` stays near with few rows."""
+    def even(cls, ulmfit: Floats, baseline: Floats) -> "Blend":
+        """Both brought to the same spread and counted the same."""
         spreads = [max(float(_log_odds(part).std()), 1e-6) for part in (ulmfit, baseline)]
-        return cls(share / spreads[0], (1 - share) / spreads[1])
+        return cls(0.5 / spreads[0], 0.5 / spreads[1])
 
     def apply(self, ulmfit: Floats, baseline: Floats | None) -> Floats:
         """(n, n_classes) blended probabilities."""
