@@ -124,7 +124,7 @@ def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write
                      for a, b in zip(found["prediction"], found["topics"], strict=True)])  # fmt: skip
     assert exact == pytest.approx(scores["exact"])
     classifier = TextClassifier.load(out)
-    assert classifier.predict(["the cheap cheap and the waiter waiter"]) == ["price;staff"]
+    assert classifier.predict(["number 7 : we spoke of the cheap cheap and the waiter waiter"]) == ["price;staff"]
     config = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps({**config, "label_delimiter": 7}))
     with pytest.raises(ArtifactError, match="label_delimiter 7"):
