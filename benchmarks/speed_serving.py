@@ -108,7 +108,7 @@ def predict_bulk_small(table: TextTable, work: Workload) -> Row:
 def predict_any_length(table: TextTable, work: Workload) -> Row:
     """Tokens per second in texts of 3 to 3,000 words, beside texts that all have as many."""
     words = " ".join(table.texts[: work.predict_texts]).split()
-    lengths = np.geomspace(3, 3000, work.predict_texts // 4).astype(int)
+    lengths = np.geomspace(3, 3000, work.predict_texts).astype(int)
     mean = int(lengths.mean())
     starts = np.random.default_rng(0).integers(0, len(words) - 3000, len(lengths))
     mixed = [" ".join(words[start : start + n]) for start, n in zip(starts, lengths, strict=True)]

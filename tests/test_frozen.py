@@ -63,8 +63,14 @@ def test_bytes_are_multiplied_without_rounding(encoder, ids):
             assert torch.equal(reader(text[None])[0][-1][0], expected)
 
 
-def test_without_such_products_floats_are_read(encoder, monkeypatch):
+def test_bytes_are_for_wide_layers_where_the_cpu_multiplies_them(encoder, monkeypatch):
+    monkeypatch.setattr(frozen, "WIDE", 40)
     monkeypatch.setattr(frozen, "has_int8_products", lambda: False)
+    assert isinstance(freeze(ARCHITECTURE, read_weights(encoder)), FloatEncoder)
+    monkeypatch.setattr(frozen, "has_int8_products", lambda: True)
+    monkeypatch.setattr(frozen, "Int8Encoder", lambda *_: "bytes")
+    assert freeze(ARCHITECTURE, read_weights(encoder)) == "bytes"
+    monkeypatch.setattr(frozen, "WIDE", 41)
     assert isinstance(freeze(ARCHITECTURE, read_weights(encoder)), FloatEncoder)
 
 

@@ -23,6 +23,7 @@ from ulmfit_lib.progress import bar
 
 Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
 TEXTS = 64  # read together, at most
+WIDE = 256  # in narrower layers what surrounds a product takes longer than it
 
 
 class FrozenEncoder(Protocol):
@@ -37,7 +38,7 @@ class FrozenEncoder(Protocol):
 
 def freeze(architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> FrozenEncoder:
     """The fastest encoder there for a language model's tensors, by name."""
-    if torch.device(device).type == "cpu" and has_int8_products():
+    if torch.device(device).type == "cpu" and architecture.hidden >= WIDE and has_int8_products():
         return Int8Encoder(architecture, weights)
     return FloatEncoder(architecture, weights, device)
 
