@@ -32,7 +32,7 @@ from ulmfit_lib.cli.shared import (
     Strategy,
     Text,
     app,
-    say_skipped,
+    read_table,
     start,
     training,
 )
@@ -69,7 +69,6 @@ def fit_classifier_command(
     quiet: Quiet = False,
 ) -> None:
     """Stage 3: put a classifier head on a language model and let both learn your labels."""
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages import fit_classifier
     from ulmfit_lib.training.recipes import find_recipe, with_settings
@@ -77,11 +76,10 @@ def fit_classifier_command(
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
         chosen = find_recipe(recipe or "cpu")
         changed = with_settings(chosen.fit_classifier, settings)
-        table = read_csv(
+        table = read_table(
             data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
             label_delimiter=label_delimiter,
         )  # fmt: skip
-        say_skipped(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
             strategy=strategy or "fine-tune", epochs=epochs, lr=lr,

@@ -20,7 +20,7 @@ from ulmfit_lib.cli.shared import (
     Seed,
     Text,
     app,
-    say_skipped,
+    read_table,
     start,
 )
 from ulmfit_lib.errors import OptionError
@@ -85,15 +85,13 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen."""
     start(quiet)
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_reliability, save_plot
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
 
     if plot:
         check_plot_name(plot)
-    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
-    say_skipped(table)
+    table = read_table(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     classifier = TextClassifier.load(model)
     if plot and (classifier.values is not None or classifier.delimiter is not None):
         raise OptionError("--plot: only one class a text has a reliability to draw; leave it out")
@@ -131,13 +129,11 @@ def label_budget_command(
     """How many points more labels would bring, with an interval, from the labels that you have."""
     start(quiet)
     from ulmfit_lib.budget import label_budget
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
 
     if plot:
         check_plot_name(plot)
-    table = read_csv(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
-    say_skipped(table)
+    table = read_table(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     budget = label_budget(table, base=base, direction=direction, thorough=thorough, seed=seed, device=device)
     if plot:
         save_plot(plot_learning_curve(budget.curve, budget.labels), plot)

@@ -28,7 +28,7 @@ from ulmfit_lib.cli.shared import (
     Settings,
     Text,
     app,
-    say_skipped,
+    read_table,
     start,
     training,
 )
@@ -118,7 +118,6 @@ def fit_lm_command(
     quiet: Quiet = False,
 ) -> None:
     """Stage 2: let a language model read your texts, with or without labels."""
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.pretrained import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages import fit_lm
@@ -126,8 +125,7 @@ def fit_lm_command(
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
         changed = with_settings(find_recipe(recipe or "cpu").fit_lm, settings)
-        table = read_csv(data, text=text, encoding=encoding, delimiter=delimiter)
-        say_skipped(table)
+        table = read_table(data, text=text, encoding=encoding, delimiter=delimiter)
         chosen, why = load_base(base, table.texts, direction=direction, seed=seed)
         note(why)
         model = fit_lm(

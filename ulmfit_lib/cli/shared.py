@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -79,9 +79,12 @@ def training(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def say_skipped(table: "TextTable") -> None:
-    """Rows that training does without are mentioned."""
+def read_table(data: Path, **options: Any) -> "TextTable":
+    """``read_csv``, and rows that training does without are mentioned."""
+    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.progress import note
 
+    table = read_csv(data, **options)
     if table.skipped:
         note(f"{table.source}: {table.skipped} rows without a text skipped")
+    return table
