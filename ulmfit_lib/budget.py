@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
@@ -94,6 +94,8 @@ def label_budget(
 
     table = data.labelled()
     check_labels(table)
+    if warning := check_single_labels(table):
+        note(warning)
     if table.delimiter is not None or table.numbers is not None:
         raise OptionError("a label budget is for one class a text, not for ratings or several labels")
     if len(table) < FEWEST_ROWS:

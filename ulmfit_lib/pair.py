@@ -97,7 +97,7 @@ class PairFitter:
         return Blend(0.5, 0.5) if self.with_baseline else Blend()
 
     def out_of_fold(self, table: TextTable) -> Unseen | None:
-        """Predictions for a table by cross-validation; None where a class is too rare for two folds."""
+        """Predictions for a table by cross-validation, of the rows that can be held out; None where none can."""
         targets = table.class_numbers()
         splits = folds(targets, most=MOST_FOLDS, seed=self.seed)[: self.scored_folds]
         if not splits:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ulmfit_lib.cross_validation import cross_validate
 from ulmfit_lib.data.reading import read_csv
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
@@ -101,6 +101,8 @@ def fit(
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
     started = time.monotonic()
     check_labels(data)  # before the base is read
+    if warning := check_single_labels(data):
+        note(warning)
     train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
     base, why = load_base(base, train.texts, direction=direction, seed=seed)
     note(why)
@@ -142,7 +144,7 @@ def fit(
     if not folds:
         trial = fitter.fit(train.labelled(), blend)
         features = trial.features(test.texts, device=find_device(device))
-        targets, learnt = trial.targets(test), trial.targets(train.labelled())
+        targets, learnt = (part.labelled().class_numbers(trial.classes) for part in (test, train))
         said = trial.probabilities(test.texts, features=features)
         report |= report_on(
             said, targets, trial.classes,

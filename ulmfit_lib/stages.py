@@ -215,14 +215,14 @@ def fit_classifier(
         table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights={}, heads={}, pooling=pooling,
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()}, delimiter=table.delimiter,
     )  # fmt: skip
-    targets = untrained.targets(table)
+    targets = table.class_numbers()
     features = features or read_features(
         lm, table.texts, direction=direction, pooling=pooling, device=chosen_device
     )
     held_out = None
     if valid is not None:
         valid_documents = tokenize_corpus(valid.labelled().texts, lm.tokenizer).numericalize(lm.vocabulary)
-        held_out = (valid_documents, untrained.targets(valid.labelled()))
+        held_out = (valid_documents, valid.labelled().class_numbers(table.classes))
     weights: dict[str, Weights] = {}
     heads: dict[str, Weights] = {}
     history: dict[str, Any] = {}

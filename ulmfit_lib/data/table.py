@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.data.near_copies import near_copies
-from ulmfit_lib.data.splitting import class_counts, stratified_split
+from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.tags import split_tags
 from ulmfit_lib.errors import DataError, OptionError
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
+FEWEST_WITH_SINGLE = 50  # labelled rows among which a label seen once may be a rare class
 FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such rows are held out
 
 
@@ -152,11 +153,12 @@ class TextTable:
 
         Raises:
             OptionError: a fraction outside (0, 1).
-            DataError: what ``check_labels`` raises, or too few different texts.
+            DataError: what ``check_labels`` and ``check_single_labels`` raise, or too few different texts.
         """
         if not 0 < test_fraction < 1:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
         check_labels(self)
+        check_single_labels(self)
         places = [i for i, label in enumerate(self.labels) if label is not None]
         groups = self.groups
         alike = np.bincount(groups)[groups] > 1
@@ -180,14 +182,14 @@ def check_labels(table: TextTable) -> None:
     """Say what makes the labels impossible to learn from, before hours of training do.
 
     Raises:
-        DataError: no label, one class, a label seen once, labels that look like free text, swapped columns.
+        DataError: no label, one class, labels that look like free text, swapped columns.
     """
     labels = table.targets()
     if not labels:
         raise DataError(f"{table.source}: no row has a label")
-    counts = dict(zip(table.classes, class_counts(table.labelled().class_numbers()).tolist(), strict=True))
+    classes = table.classes
     average = sum(map(len, labels)) / len(labels)
-    many = len(counts) > MANY_CLASSES and len(counts) > len(labels) / 3
+    many = len(classes) > MANY_CLASSES and len(classes) > len(labels) / 3
     if many or average > LONG_LABEL:
         texts = [text for text, label in zip(table.texts, table.labels, strict=True) if label is not None]
         if len(set(texts)) <= max(2, len(texts) / 3) and sum(map(len, texts)) / len(texts) < average:
@@ -196,17 +198,28 @@ def check_labels(table: TextTable) -> None:
                 f"(for example {texts[0][:40]!r}): swap --text and --label"
             )
         raise DataError(
-            f"{table.source}: the label column looks like free text: {len(counts)} different values in "
+            f"{table.source}: the label column looks like free text: {len(classes)} different values in "
             f"{len(labels)} rows (for example {labels[0][:60]!r}); name the column of the classes with --label"
         )
     if len(set(labels)) == 1:
         raise DataError(
             f"{table.source}: all {len(labels)} labelled rows have the label {labels[0]!r}; a classifier needs two"
         )
-    if once := [label for label, count in counts.items() if count == 1]:
-        row = next(row for row, label in zip(table.rows, table.strata, strict=True) if label == once[0])
-        more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
-        raise DataError(
-            f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}; "
-            f"correct it, drop the row, or add at least one more example"
-        )
+
+
+def check_single_labels(table: TextTable) -> str:
+    """Labels seen once: an error where rows are few, as it may be a slip; else a sentence about them, "" without any.
+
+    Raises:
+        DataError: names the first of them and its row.
+    """
+    counts = Counter(one for label in table.targets() for one in table._parts(label))
+    once = sorted(label for label, count in counts.items() if count == 1)
+    if not once:
+        return ""
+    row = next(row for row, label in zip(table.rows, table.strata, strict=True) if label == once[0])
+    more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
+    said = f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}"
+    if len(table.targets()) < FEWEST_WITH_SINGLE:
+        raise DataError(f"{said}; correct it, drop the row, or add at least one more example")
+    return f"{said}; it is learnt, but no row is left to test it on: correct it if it is a slip"

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -187,17 +188,25 @@ class Blend:
 
 
 def folds(targets: npt.NDArray[np.int64], *, most: int = 5, seed: int = 0) -> list[tuple[Any, Any]]:
-    """Stratified train and test places, as many folds as the rarest class allows, ``most`` at most; [] below two.
+    """Stratified train and test places, ``most`` folds or what the commonest class allows; [] where two cannot be made.
 
-    Where a text has several labels, (n, n_tags), the rows are parted at random.
+    Every class is among those to learn from, so that its only row is never tested on. Where a text has several labels,
+    (n, n_tags), the rows are parted at random.
     """
-    count = min(most, int(class_counts(targets).min()))
-    if count < 2:
-        return []
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    splitter = (KFold if targets.ndim == 2 else StratifiedKFold)(count, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(targets)), targets))
+    tags, counts = targets.ndim == 2, class_counts(targets)
+    only = targets[:, counts == 1].any(1) if tags else counts[targets] == 1
+    rows = np.flatnonzero(~only)
+    count = min(most, len(rows) if tags else int(counts.max()))
+    if count < 2:
+        return []
+    splitter = (KFold if tags else StratifiedKFold)(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # its rows lie in different folds
+        tests = [rows[test] for _, test in splitter.split(rows, targets[rows])]
+    splits = [(np.setdiff1d(np.arange(len(targets)), test), test) for test in tests]
+    return [split for split in splits if class_counts(targets[split[0]], len(counts))[counts > 0].all()]
 
 
 def _log_odds(probabilities: Floats) -> Floats:

@@ -27,6 +27,7 @@ from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.cards import classifier_card
 from ulmfit_lib.models.frozen import Features, FrozenEncoder, freeze, pool_documents
 from ulmfit_lib.models.pooling import POOLINGS, Head, build_head, head_tensors, pooled_width
+from ulmfit_lib.progress import note
 
 KIND = "classifier"
 BASELINE_TERMS = "baseline_terms.json"
@@ -209,7 +210,7 @@ class TextClassifier:
             ``Scores``; ``RatingScores`` where labels are ratings; ``TagScores`` where a text has several.
 
         Raises:
-            DataError: no labels, or one that the classifier does not know.
+            DataError: no labels, or none that the classifier knows; a row with one that it does not is wrong.
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
         return self.evaluate_parts(table, device=device)["delivered"]
@@ -223,20 +224,17 @@ class TextClassifier:
             numbers = np.array((table if table.numbers else with_ratings(table)).numbers, np.float64)
             found = self.probabilities(table.texts, device=device)
             return {part: score_ratings(self.expected(p), numbers) for part, p in found.items()}
-        targets = self.targets(table)
-        found = self.probabilities(table.texts, device=device)
-        scorer = score if self.delimiter is None else score_tags
-        return {part: scorer(p, targets, self.classes) for part, p in found.items()}
-
-    def targets(self, table: TextTable) -> npt.NDArray[np.int64]:
-        """Class numbers of a labelled table (``TextTable.class_numbers``).
-
-        Raises:
-            DataError: a label that the classifier does not know.
-        """
         if self.delimiter != table.delimiter and self.delimiter is not None:
             table = table.split_labels(self.delimiter)
-        return table.class_numbers(self.classes)
+        classes, new = self.classes, sorted(set(table.classes) - set(self.classes))
+        if new and len(new) < len(table.classes):  # else they are other labels altogether, and class_numbers says so
+            note(f"{table.source}: the classifier has not learnt {', '.join(map(repr, new[:20]))}: wrong in those rows")
+            classes = [*classes, *new]
+        targets = table.class_numbers(classes)
+        nothing = np.zeros((len(table), len(classes) - len(self.classes)))
+        found = self.probabilities(table.texts, device=device)
+        scorer = score if self.delimiter is None else score_tags
+        return {part: scorer(np.hstack([p, nothing]), targets, classes) for part, p in found.items()}
 
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
         """Write this classifier to a folder, whole or not at all.

@@ -42,10 +42,12 @@ def fit_head(
 def choose_strength(
     features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, seed: int
 ) -> float:
-    """The C of least cross-validated log loss; the middle one where a class is too rare for two folds."""
+    """The C of least cross-validated log loss; the middle one where two folds cannot be made."""
     rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
     features, targets = features[rows], targets[rows]
     tags = targets.ndim == 2
+    if not tags:
+        targets = np.unique(targets, return_inverse=True)[1]  # a rare class may have no row among these
     splits = folds(targets, most=3, seed=seed)
     if not splits:
         return STRENGTHS[len(STRENGTHS) // 2]
