@@ -73,9 +73,8 @@ def test_a_label_seen_once_is_mentioned_and_learnt_and_unknown_ones_are_wrong(
 ):
     rows = [*with_oddities(fruit, 1), ("number 50 : great , great", "positive"), ("terrible indeed", "negative")]
     out = tmp_path / "model"
-    code, _, stderr = ulmfit(
-        "fit", write_csv(rows), *ARGUMENTS, "--base", lm_folder, "--lm-epochs", 1, "--direction", "forward", "--out", out
-    )
+    options = ["--base", lm_folder, "--lm-epochs", 1, "--direction", "forward", "--out", out]
+    code, _, stderr = ulmfit("fit", write_csv(rows), *ARGUMENTS, *options)
     assert code == 0 and "the label 'odd' occurs once, in row 49; it is learnt" in stderr
     test = write_csv([*with_oddities(fruit, 2), ("what is this", "new")], "test.csv")
     code, stdout, stderr = ulmfit("evaluate", out, test, *ARGUMENTS, "--json")

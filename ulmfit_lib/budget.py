@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Blend
@@ -90,8 +91,6 @@ def label_budget(
         DataError: labels that cannot be learnt from, or too few.
         ArtifactError: no such base.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     table = data.labelled()
     check_labels(table)
     if warning := check_single_labels(table):
@@ -106,9 +105,8 @@ def label_budget(
         table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
         with_baseline=True, seed=seed, device=device,
     )  # fmt: skip
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)  # every row held out once tells the most
-    parts = splitter.split(table.groups, table.class_numbers(), table.groups)
-    splits = [(table.select(train), table.select(test)) for train, test in parts][:folds]
+    parts = grouped_folds(table.groups, table.class_numbers(), count=FOLDS, seed=seed)
+    splits = [(table.select(train), table.select(test)) for train, test in parts[:folds]]  # all tell the most
     most = min(len(train) for train, _ in splits)
     fewest = max(2 * len(table.classes), 10)
     sizes = np.unique(np.geomspace(max(fewest, most / 16), most, SIZES).astype(int)).tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.data.splitting import class_counts
+from ulmfit_lib.data.splitting import class_counts, grouped_folds
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.baseline import Floats
@@ -62,8 +62,6 @@ def cross_validate(
         OptionError: fewer than two folds.
         DataError: a label with fewer rows than folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     table = data.labelled()
     targets, classes = table.class_numbers(), table.classes
     if folds < 2:
@@ -76,14 +74,13 @@ def cross_validate(
     labelled = np.array([label is not None for label in data.labels])
     own = data.groups[labelled]
     free = np.flatnonzero(np.isin(data.groups, own, invert=True)).tolist()  # like no text with a label
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=options["seed"])
     fitter = None
     frozen = options["strategy"] == "features"
     if frozen:
         lm = read(data.select(free)) if len(free) >= FEWEST_TEXTS else base
         fitter = PairFitter.read(table, lm=lm, **options)
     found: dict[str, Floats] = {}
-    for fold, (train, test) in enumerate(splitter.split(own, strata, own), start=1):
+    for fold, (train, test) in enumerate(grouped_folds(own, strata, count=folds, seed=options["seed"]), start=1):
         note(f"fold {fold} of {folds}")
         part, rest = table.select(train), table.select(test)
         if class_counts(targets[train], len(classes)).min() < 2:
