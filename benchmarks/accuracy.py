@@ -12,7 +12,8 @@ embeddings  the sentence-transformers model --embeddings + logistic regression, 
 untouched   heads on the base's frozen encoders, which have not read these texts
 forward     heads on the frozen forward encoder, which has
 both        the same in both directions, averaged
-delivered   ``both`` and ``tfidf`` weighed together by cross-validation, as ``fit`` does
+topics      logistic regression on topics of all texts of train.csv, where most of them have no label
+delivered   ``both``, ``tfidf`` and ``topics`` weighed together by cross-validation, as ``fit`` does
 """
 
 import hashlib
@@ -20,6 +21,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ from frozen_features import directions_of, frozen_features
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.budget import nested_order
 from ulmfit_lib.data.near_copies import near_copies
-from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.evaluation.regression import Floats
+from ulmfit_lib.evaluation.topics import Topics
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import Features
 from ulmfit_lib.models.pretrained import load_base
@@ -75,6 +78,7 @@ def main() -> None:
     places = {row: place for place, row in enumerate(both.rows)}
     features = {way: vectors[rows] for way, vectors in known.items()}
     fitter = PairFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
+    rich = replace(fitter, topics=Topics.learn(train.texts, seed=0))
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
     truth = np.array([labelled.classes.index(label) for label in test.targets()])
     others = {way: vectors[rows] for way, vectors in untouched.items()}
@@ -86,7 +90,8 @@ def main() -> None:
             file = arguments.cache / f"{name.replace('/', '_')}-{n}-{seed}.json"
             if not file.is_file():
                 part = train_rows.select(nested_order(labelled.targets(), seed)[:n])
-                file.write_text(json.dumps(score_all(fitter, part, test_rows, others, truth, seed)))
+                chosen = rich if len(train) > 2 * n else fitter
+                file.write_text(json.dumps(score_all(chosen, part, test_rows, others, truth, seed)))
             cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
             print(json.dumps(cells[-1]), file=sys.stderr)
     result = {
@@ -142,11 +147,14 @@ def score_all(
         "forward": {way: one for way, one in fitter.features.items() if way == "forward"},
         "both": fitter.features,
     }
-    baseline = timed("tfidf", lambda: fitter.predict_baseline(part, test))
+    parts = {"baseline": timed("tfidf", lambda: fitter.predict_baseline(part, test))}
     for method, vectors in groups.items():
         if vectors:
             timed(method, lambda vectors=vectors: heads(vectors))
-    timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(found["both"], baseline))
+    parts["ulmfit"] = found["both"]
+    if fitter.topics:
+        parts["topics"] = timed("topics", lambda: fitter.predict_topics(part, test))
+    timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(parts))
     return {
         method: {
             "accuracy": float((one.argmax(1) == truth).mean()),

@@ -19,7 +19,8 @@ from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier, read_csv
 from ulmfit_lib.budget import nested_order
-from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.metrics import score
 from ulmfit_lib.training.recipes import RECIPES
 
@@ -76,8 +77,9 @@ def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipe
         classifier = fit_classifier(part, lm=base, direction="forward", strategy=strategy, recipe=recipe)
         spent = time.monotonic() - started
         said = classifier.predict_proba(valid.texts)
+        both = {"ulmfit": said, "baseline": tfidf}
         found[name] = {
-            "accuracy": accuracy(said), "with_tfidf": accuracy(Blend.even(said, tfidf).apply(said, tfidf)),
+            "accuracy": accuracy(said), "with_tfidf": accuracy(Blend.even(both).apply(both)),
             "log_loss": round(score(said, truth, part.classes).log_loss, 4), "seconds": round(spent),
         }  # fmt: skip
     return found

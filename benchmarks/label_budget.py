@@ -15,7 +15,7 @@ from conditions import conditions
 
 from ulmfit_lib import TextTable, label_budget, read_csv
 from ulmfit_lib.budget import nested_order
-from ulmfit_lib.evaluation.baseline import Blend
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.models.pretrained import load_base
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.stages import CLASSIFY
@@ -41,8 +41,8 @@ def main() -> None:
     for seed in range(arguments.seeds):
         part = train.select(nested_order(train.targets(), seed)[: arguments.target])
         budget = label_budget(part.select(range(arguments.known)), base=lm, seed=seed)
-        ulmfit, baseline = fitter.predict_ulmfit(part, test), fitter.predict_baseline(part, test)
-        guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
+        said = fitter.predict_parts(part, test)
+        guessed = Blend.even(said).apply(said).argmax(1)
         right = np.array(part.classes)[guessed] == truth
         found, foreseen = float(right.mean()), 1 - budget.curve.error(arguments.target)
         rows.append({"seed": seed, "foreseen": foreseen, "found": found, "off_by": abs(foreseen - found)})

@@ -4,7 +4,8 @@ import shutil
 import pytest
 
 from ulmfit_lib import ArtifactError, LanguageModel, TextClassifier
-from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.files import new_folder
 from ulmfit_lib.models.pretrained import EMBEDDED, embedded_models
 
@@ -15,7 +16,7 @@ def saved(tiny_classifier, fruit, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("artifacts") / "model"
     baseline = TfidfBaseline.fit(fruit.texts, fruit.targets())
-    replace(tiny_classifier, baseline=baseline, blend=Blend(1.0, 1.0)).save(path)
+    replace(tiny_classifier, baseline=baseline, topics=baseline, blend=Blend(1.0, 1.0, 1.0)).save(path)
     return path
 
 
@@ -33,12 +34,13 @@ def test_an_artifact_is_json_and_safetensors_only(saved):
     names = {file.name for file in saved.iterdir()}
     assert names == {
         "config.json", "vocab.json", "model.safetensors", "training.json", "README.md", "baseline_terms.json",
+        "topics_terms.json",
     }  # fmt: skip
     for name in names - {"model.safetensors", "README.md"}:
         json.loads((saved / name).read_text())
 
 
-FILES = ["config.json", "vocab.json", "model.safetensors", "training.json", "baseline_terms.json"]
+FILES = ["config.json", "vocab.json", "model.safetensors", "training.json", "baseline_terms.json", "topics_terms.json"]
 
 
 @pytest.mark.parametrize("name", FILES)

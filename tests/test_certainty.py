@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import OptionError, TextClassifier
-from ulmfit_lib.evaluation.baseline import Blend
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import calibration_error
 
@@ -63,8 +63,8 @@ def test_temperature_scaling_calibrates_what_is_too_sure():
     honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     targets = np.array([draw.choice(3, p=row) for row in honest])
     boastful = honest**3 / (honest**3).sum(1, keepdims=True)
-    blend = Blend.fit(boastful, None, targets)
-    scaled = blend.apply(boastful, None)
+    blend = Blend.fit({"ulmfit": boastful}, targets)
+    scaled = blend.apply({"ulmfit": boastful})
     gaps = [calibration_error(p.max(1), p.argmax(1) == targets) for p in (boastful, scaled)]
     assert blend.baseline == 0 and gaps[1] < 0.03 < 0.15 < gaps[0]
     assert (scaled.argmax(1) == boastful.argmax(1)).all()

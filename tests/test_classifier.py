@@ -18,7 +18,8 @@ from ulmfit_lib import (
     fit_classifier,
     fit_lm,
 )
-from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
 from ulmfit_lib.stages import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -96,7 +97,7 @@ def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
     with pytest.raises(DataError, match="text 1"):
         tiny_classifier.predict(["good", None])
     with pytest.raises(DataError, match="'odd'"):
-        tiny_classifier.evaluate(["a", "b"], ["positive", "odd"])
+        tiny_classifier.evaluate(["a", "b"], ["odd", "odd"])
     with pytest.raises(DataError, match="no row has a label"):
         tiny_classifier.evaluate(TextTable.from_lists(["a"]))
     with pytest.raises(OptionError, match="'magic'"):
@@ -138,10 +139,10 @@ def test_the_blend_prefers_the_part_that_is_right():
     targets = np.array([0, 1] * 50)
     right = np.where(np.eye(2)[targets] > 0, 0.8, 0.2)
     noise = np.random.default_rng(0).dirichlet([1, 1], 100)
-    blend = Blend.fit(right, noise, targets)
+    blend = Blend.fit({"ulmfit": right, "baseline": noise}, targets)
     spread = np.log(noise).std() / np.log(right).std()
     assert blend.ulmfit > 3 * blend.baseline * spread
-    np.testing.assert_allclose(blend.apply(right, noise).sum(1), 1)
+    np.testing.assert_allclose(blend.apply({"ulmfit": right, "baseline": noise}).sum(1), 1)
 
 
 def test_scores_are_what_their_names_say():

@@ -8,8 +8,9 @@ import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
 from ulmfit_lib.data.ratings import class_means, with_ratings
-from ulmfit_lib.evaluation.baseline import TfidfBaseline, solve
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
+from ulmfit_lib.evaluation.regression import solve
 
 LABELS = ["--text", "review", "--label", "stars"]
 WORDS = {1: "terrible", 2: "dull", 3: "fine", 4: "good", 5: "great"}

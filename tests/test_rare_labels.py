@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import ClassifierRecipe, DataError, TextTable, fit
-from ulmfit_lib.evaluation.baseline import folds
-from ulmfit_lib.training import heads
+from ulmfit_lib import DataError, TextTable, fit
+from ulmfit_lib.evaluation import regression
+from ulmfit_lib.evaluation.regression import folds
 
 ARGUMENTS = ["--text", "review", "--label", "sentiment"]
 
@@ -48,12 +48,13 @@ def test_there_are_no_folds_of_single_rows():
 
 
 def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypatch):
-    monkeypatch.setattr(heads, "CHOOSING_ROWS", 30)
+    monkeypatch.setattr(regression, "CHOOSING_ROWS", 30)
     generator = np.random.default_rng(0)
     targets = np.repeat([0, 1, 2], [2, 100, 100])
     features = (generator.normal(size=(202, 4)) + targets[:, None]).astype(np.float32)
     for seed in range(5):
-        assert heads.choose_strength(features, targets, ClassifierRecipe(), seed) in heads.STRENGTHS
+        losses = regression.cross_validated_loss(features, targets, [0.1, 1.0], class_weights=None, seed=seed)
+        assert list(losses) == [0.1, 1.0] and max(losses.values()) < 1
 
 
 @pytest.mark.parametrize(("count", "strategy"), [(2, "fine-tune"), (3, "fine-tune"), (2, "features")])

@@ -10,7 +10,7 @@ import numpy as np
 from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Blend
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
@@ -117,8 +117,8 @@ def label_budget(
             found = []
             for size in sizes:
                 part = train.select(order[:size])
-                ulmfit, baseline = fitter.predict_ulmfit(part, test), fitter.predict_baseline(part, test)
-                guessed = Blend.even(ulmfit, baseline).apply(ulmfit, baseline).argmax(1)
+                said = fitter.predict_parts(part, test)
+                guessed = Blend.even(said).apply(said).argmax(1)
                 found.append(np.array(part.classes)[guessed] != np.array(test.targets()))
                 progress.update(1)
             wrong.append(np.array(found))

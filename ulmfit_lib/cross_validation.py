@@ -1,6 +1,6 @@
 """Every labelled row scored once, by classifiers and language models that have not read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ulmfit_lib.data.splitting import class_counts, grouped_folds
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Floats
+from ulmfit_lib.evaluation.regression import Floats
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pair import PairFitter
 from ulmfit_lib.progress import note
@@ -43,7 +43,8 @@ def cross_validate(
     *,
     folds: int,
     base: LanguageModel,
-    read: Callable[[TextTable], LanguageModel],
+    part: Callable[[TextTable], Sequence[str]],
+    read: Callable[[Sequence[str]], LanguageModel],
     options: dict[str, Any],
 ) -> OutOfFold:
     """Hold out one fold of the labelled rows after the other; texts that are alike share a fold.
@@ -55,7 +56,8 @@ def cross_validate(
         data: texts, some or all with labels.
         folds: how many.
         base: the language model to go on from.
-        read: a table -> the base after it has read the table's texts.
+        part: a table -> those of its texts that are to be read.
+        read: texts -> the base after it has read them.
         options: of ``PairFitter.read``, but for the language model.
 
     Raises:
@@ -77,12 +79,12 @@ def cross_validate(
     fitter = None
     frozen = options["strategy"] == "features"
     if frozen:
-        lm = read(data.select(free)) if len(free) >= FEWEST_TEXTS else base
-        fitter = PairFitter.read(table, lm=lm, **options)
+        texts = part(data.select(free)) if len(free) >= FEWEST_TEXTS else []
+        fitter = PairFitter.read(table, lm=read(texts) if texts else base, texts=texts, **options)
     found: dict[str, Floats] = {}
     for fold, (train, test) in enumerate(grouped_folds(own, strata, count=folds, seed=options["seed"]), start=1):
         note(f"fold {fold} of {folds}")
-        part, rest = table.select(train), table.select(test)
+        learnt, rest = table.select(train), table.select(test)
         if class_counts(targets[train], len(classes)).min() < 2:
             raise DataError(
                 f"{data.source}: too many texts of one label are copies of each other for {folds} folds; take fewer"
@@ -90,9 +92,9 @@ def cross_validate(
         one = fitter
         if one is None:
             kept = np.isin(data.groups, own[test], invert=True)
-            lm = read(data.select(np.flatnonzero(kept).tolist()))
-            one = PairFitter.read(part, lm=lm, **options)
-        trial = one.fit(part, one.weigh(one.out_of_fold(part)))
+            texts = part(data.select(np.flatnonzero(kept).tolist()))
+            one = PairFitter.read(learnt, lm=read(texts), texts=texts, **options)
+        trial = one.fit(learnt, one.weigh(one.out_of_fold(learnt)))
         features = one.known(rest) if frozen else None
         for name, p in trial.probabilities(rest.texts, features=features, device=str(one.device)).items():
             found.setdefault(name, np.zeros((len(table), p.shape[1])))[test] = p

@@ -1,5 +1,6 @@
-"""ULMFiT and TF-IDF + logistic regression, fitted together and weighed together."""
+"""ULMFiT, TF-IDF + logistic regression, and topics of unlabelled texts: fitted together and weighed together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -9,7 +10,10 @@ import torch
 
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.tags import as_decisions
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, folds, link
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
+from ulmfit_lib.evaluation.regression import Floats, folds, link
+from ulmfit_lib.evaluation.topics import Topics, learn_topics
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import Features
@@ -24,21 +28,19 @@ MOST_FOLDS = 5
 
 
 class Unseen(NamedTuple):
-    """Probabilities, (n, n_classes) each, and class numbers, (n,), of rows that neither part had learnt from."""
+    """Each part's probabilities, (n, n_classes), and class numbers, (n,), of rows that no part had learnt from."""
 
-    ulmfit: Floats
-    baseline: Floats | None
+    parts: dict[str, Floats]
     targets: npt.NDArray[np.int64]
 
     def as_decisions(self) -> "Unseen":
         """The same of tags: a decision per row and tag, between no and yes."""
-        baseline = None if self.baseline is None else as_decisions(self.baseline)
-        return Unseen(as_decisions(self.ulmfit), baseline, self.targets.reshape(-1))
+        return Unseen({name: as_decisions(one) for name, one in self.parts.items()}, self.targets.reshape(-1))
 
 
 @dataclass(frozen=True)
 class PairFitter:
-    """Fits both to any labelled table out of those whose texts it knows.
+    """Fits all parts to any labelled table out of those whose texts it knows.
 
     Attributes:
         lm: the language model under ULMFiT.
@@ -49,6 +51,7 @@ class PairFitter:
         device: where to compute.
         features: what the language model's frozen encoders make of the texts, read once.
         places: of each row in ``features``.
+        topics: of the texts that the language model has read, where most of these have no label.
         checkpoints: of fine-tuning.
         scored_folds: of five, those that ``out_of_fold`` holds out; each costs as much as the whole classifier.
     """
@@ -61,16 +64,21 @@ class PairFitter:
     device: torch.device
     features: Features
     places: dict[int, int]
+    topics: Topics | None = None
     checkpoints: Checkpoints | None = None
     scored_folds: int = MOST_FOLDS
 
     @classmethod
     def read(
         cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
-        seed: int, device: str, checkpoints: Checkpoints | None = None, scored_folds: int = MOST_FOLDS,
+        seed: int, device: str, texts: Sequence[str] = (), checkpoints: Checkpoints | None = None,
+        scored_folds: int = MOST_FOLDS,
     ) -> "PairFitter":  # fmt: skip
-        """One that knows the texts of ``table``."""
-        new = cls(lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, checkpoints, scored_folds)
+        """One that knows the texts of ``table``; ``texts`` are those that the language model has read."""
+        topics = learn_topics(texts, labelled=len(table), seed=seed) if with_baseline else None
+        new = cls(
+            lm, recipe, strategy, with_baseline, seed, find_device(device), {}, {}, topics, checkpoints, scored_folds
+        )  # fmt: skip
         return new.knowing(table, new.read_features(table))
 
     def read_features(self, table: TextTable) -> Features:
@@ -86,15 +94,15 @@ class PairFitter:
         return replace(self, features=joined, places=self.places | places)
 
     def fit(self, table: TextTable, blend: Blend) -> TextClassifier:
-        """Both, weighed by ``blend``."""
+        """All parts, weighed by ``blend``."""
         baseline = self._baseline(table) if self.with_baseline else None
-        return replace(self._ulmfit(table), baseline=baseline, blend=blend)
+        return replace(self._ulmfit(table), baseline=baseline, topics=self._topics(table), blend=blend)
 
     def weigh(self, unseen: Unseen | None) -> Blend:
         """By what each part said of unseen rows; evenly where there are none."""
         if unseen:
             return Blend.fit(*unseen)
-        return Blend(0.5, 0.5) if self.with_baseline else Blend()
+        return Blend(ulmfit=0.5, baseline=0.5) if self.with_baseline else Blend()
 
     def out_of_fold(self, table: TextTable) -> Unseen | None:
         """Predictions for a table by cross-validation, of the rows that can be held out; None where none can."""
@@ -102,16 +110,19 @@ class PairFitter:
         splits = folds(targets, most=MOST_FOLDS, seed=self.seed)[: self.scored_folds]
         if not splits:
             return None
-        ulmfit = np.zeros((len(table), len(table.classes)))
-        baseline = ulmfit.copy()
-        for train, test in splits:
-            part, rest = table.select(train), table.select(test)
-            if self.with_baseline:
-                baseline[test] = self.predict_baseline(part, rest)
-            ulmfit[test] = self.predict_ulmfit(part, rest)
+        said = [self.predict_parts(table.select(train), table.select(test)) for train, test in splits]
         places = np.concatenate([test for _, test in splits])
-        found = Unseen(ulmfit[places], baseline[places] if self.with_baseline else None, targets[places])
+        found = Unseen({name: np.concatenate([one[name] for one in said]) for name in said[0]}, targets[places])
         return found.as_decisions() if targets.ndim == 2 else found
+
+    def predict_parts(self, train: TextTable, test: TextTable) -> dict[str, Floats]:
+        """Probabilities for ``test``, (n_texts, n_classes), from each part that has learnt from ``train``."""
+        parts = {"ulmfit": self.predict_ulmfit(train, test)}
+        if self.with_baseline:
+            parts["baseline"] = self.predict_baseline(train, test)
+        if self.topics:
+            parts["topics"] = self.predict_topics(train, test)
+        return parts
 
     def predict_ulmfit(self, train: TextTable, test: TextTable) -> Floats:
         """Probabilities for ``test``, (n_texts, n_classes), from ULMFiT alone that has learnt from ``train``."""
@@ -124,6 +135,12 @@ class PairFitter:
         """The same from TF-IDF + logistic regression alone."""
         return self._baseline(train).predict_proba(test.texts)
 
+    def predict_topics(self, train: TextTable, test: TextTable) -> Floats:
+        """The same from topics alone, where there are some."""
+        topics = self._topics(train)
+        assert topics is not None
+        return topics.predict_proba(test.texts)
+
     def known(self, table: TextTable) -> Features:
         """The features of a table's texts."""
         places = [self.places[row] for row in table.rows]
@@ -134,6 +151,12 @@ class PairFitter:
             table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=self.known(table), seed=self.seed,
             device=str(self.device), checkpoints=self.checkpoints,
         )  # fmt: skip
+
+    def _topics(self, table: TextTable) -> TfidfBaseline | None:
+        if self.topics is None:
+            return None
+        weights = self.recipe.class_weights
+        return self.topics.classifier(table.texts, table.class_numbers(), class_weights=weights, seed=self.seed)
 
     def _baseline(self, table: TextTable) -> TfidfBaseline:
         return TfidfBaseline.fit(table.texts, table.class_numbers(), class_weights=self.recipe.class_weights)

@@ -130,15 +130,16 @@ def fit(
     if folds:
         found = cross_validate(
             data, folds=folds, base=base.only(direction), options=options,
-            read=lambda table: fit_lm(plan.part(table.texts, seed=seed), **reading),
+            part=lambda table: plan.part(table.texts, seed=seed), read=lambda texts: fit_lm(texts, **reading),
         )  # fmt: skip
         majority = majority_share(found.targets, found.targets)
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
         if data.numbers is not None:
             report |= report_on_ratings(found.probabilities, learnt=data.labelled(), test=data.labelled())
-    lm = fit_lm(plan.part(texts, seed=seed), **reading)
-    fitter = PairFitter.read(train.labelled(), lm=lm, **options)
+    read = plan.part(texts, seed=seed)
+    lm = fit_lm(read, **reading)
+    fitter = PairFitter.read(train.labelled(), lm=lm, texts=read, **options)
     unseen = fitter.out_of_fold(train.labelled())
     blend = fitter.weigh(unseen)
     if not folds:
@@ -149,7 +150,7 @@ def fit(
         report |= report_on(
             said, targets, trial.classes,
             majority=majority_share(learnt, targets),
-            also_unseen=(blend.apply(unseen.ulmfit, unseen.baseline), unseen.targets) if unseen else None,
+            also_unseen=(blend.apply(unseen.parts), unseen.targets) if unseen else None,
         )  # fmt: skip
         if test.numbers is not None:
             report |= report_on_ratings(said, learnt=train.labelled(), test=test)

@@ -10,11 +10,11 @@ from scipy.stats import binomtest
 from ulmfit_lib.data.ratings import class_means
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.tags import as_decisions
-from ulmfit_lib.evaluation.baseline import Floats
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import Scores, TagScores, score, score_ratings, score_tags
+from ulmfit_lib.evaluation.regression import Floats
 
-BASELINE_NAME = "TF-IDF + logistic regression"
+NAMES = {"ulmfit": "ULMFiT", "baseline": "TF-IDF + logistic regression", "topics": "topics of the unlabelled texts"}
 
 
 def report_on(
@@ -74,7 +74,8 @@ def report_on_ratings(probabilities: dict[str, Floats], *, learnt: TextTable, te
     median = float(np.median(np.array(learnt.numbers, np.float64)))
     always = float(np.abs(truth - median).mean())
     off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
-    parts = f" (ULMFiT alone {off['ulmfit']}, {BASELINE_NAME} alone {off['baseline']})" if "baseline" in scores else ""
+    alone = ", ".join(f"{NAMES[part]} alone {one}" for part, one in off.items() if part != "delivered")
+    parts = f" ({alone})" if "baseline" in scores else ""
     sentence = (
         f"On {len(truth)} held-out rows, ratings are off by {off['delivered']} on average{parts}, "
         f"always the median, {median:g}, would be by {always:.3g}; "
@@ -86,8 +87,8 @@ def report_on_ratings(probabilities: dict[str, Floats], *, learnt: TextTable, te
 
 
 def _tags_sentence(scores: dict[str, TagScores]) -> str:
-    delivered, names = scores["delivered"], {"ulmfit": "ULMFiT", "baseline": BASELINE_NAME}
-    parts = ", ".join(f"{names[part]} alone {s.micro_f1:.3f}" for part, s in scores.items() if part != "delivered")
+    delivered = scores["delivered"]
+    parts = ", ".join(f"{NAMES[part]} alone {s.micro_f1:.3f}" for part, s in scores.items() if part != "delivered")
     return (
         f"On {delivered.n} held-out rows, each with any of {len(delivered.f1)} labels, the micro F1 score is "
         f"{delivered.micro_f1:.3f} ({parts}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
@@ -104,14 +105,17 @@ def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_
     if "baseline" not in scores:
         doubt = " That is not clearly worse." if ulmfit.low <= majority else ""
         return f"{start}; always the commonest label would be right for {100 * majority:.1f} %.{doubt}"
-    start += f", {BASELINE_NAME} for {shown('baseline')}, both weighed together for {shown('delivered')}"
+    both = "both" if "topics" not in scores else "all"
+    start += "".join(f", {NAMES[part]} for {shown(part)}" for part in ("baseline", "topics") if part in scores)
+    start += f", {both} weighed together for {shown('delivered')}"
     start += f", always the commonest label for {100 * majority:.1f} %. "
     ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
     behind = int((~correct["delivered"] & correct["baseline"]).sum())
     if ahead == behind:
-        verdict = "What is delivered (both) ties with the baseline alone, which is the simpler choice"
+        verdict = f"What is delivered ({both}) ties with the baseline alone, which is the simpler choice"
     else:
-        better, worse = ("Both together win", "the baseline") if ahead > behind else ("The baseline wins", "both")
+        won = ahead > behind
+        better, worse = (f"{both.title()} together win", "the baseline") if won else ("The baseline wins", both)
         chance = binomtest(min(ahead, behind), ahead + behind).pvalue
         doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
         verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"

@@ -22,7 +22,8 @@ from processes import parse_cases, peak_megabytes, print_summary, reset_peak, ru
 
 from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
 from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.evaluation.baseline import Blend, TfidfBaseline
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
 TEXTS = ["The hotel was clean and the staff were very kind .", "It broke after a week , a waste of money !", "ok"]
@@ -39,7 +40,7 @@ def make_models(folder: Path) -> list[str]:
         )  # fmt: skip
         classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
         baseline = TfidfBaseline.fit(few.texts, few.targets())
-        pair = replace(classifier, baseline=baseline, blend=Blend(0.5, 0.5))
+        pair = replace(classifier, baseline=baseline, topics=baseline, blend=Blend(0.5, 0.3, 0.2))
         lm.save(folder / f"lm-{tokens}")
         lm.save(folder / f"lm-{tokens}-int8", precision="int8")
         classifier.save(folder / f"classifier-{tokens}-int8", precision="int8")

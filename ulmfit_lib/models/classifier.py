@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from ulmfit_lib.data.tags import as_decisions
 from ulmfit_lib.data.tokenizing import Tokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
-from ulmfit_lib.evaluation.baseline import Blend, Floats, TfidfBaseline, link
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
 from ulmfit_lib.evaluation.metrics import score, score_ratings, score_tags
+from ulmfit_lib.evaluation.regression import Floats, link
 from ulmfit_lib.files import read_json
 from ulmfit_lib.models.architecture import Architecture, Weights
 from ulmfit_lib.models.artifacts import Artifact, load_artifact, save_artifact
@@ -30,12 +32,12 @@ from ulmfit_lib.models.pooling import POOLINGS, Head, build_head, head_tensors, 
 from ulmfit_lib.progress import note
 
 KIND = "classifier"
-BASELINE_TERMS = "baseline_terms.json"
+TFIDF_PARTS = ("baseline", "topics")
 
 
 @dataclass(frozen=True, eq=False)
 class TextClassifier:
-    """A fine-tuned encoder and head per direction, and the TF-IDF baseline beside them if ``fit`` made one.
+    """A fine-tuned encoder and head per direction, and the TF-IDF classifiers beside them if ``fit`` made some.
 
     Attributes:
         classes: the labels, in the order of every column of probabilities.
@@ -46,6 +48,7 @@ class TextClassifier:
         heads: per direction, the head's tensors by name.
         pooling: how an encoder's outputs become one vector (``pooling.pool``).
         baseline: TF-IDF + logistic regression on the same labels.
+        topics: the same on topics of texts without a label (``evaluation.topics``), where there were many.
         blend: how much each part counts in predictions.
         training: JSON-ready record of how it came to be.
         base: name and sha256 of the language model under it.
@@ -61,12 +64,18 @@ class TextClassifier:
     heads: dict[str, Weights]
     pooling: str
     baseline: TfidfBaseline | None = None
+    topics: TfidfBaseline | None = None
     blend: Blend = field(default_factory=Blend)
     training: dict[str, Any] = field(default_factory=dict)
     base: dict[str, str] | None = None
     values: tuple[float, ...] | None = None
     delimiter: str | None = None
     _encoders: dict[tuple[str, str], FrozenEncoder] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def tfidf(self) -> dict[str, TfidfBaseline]:
+        """The parts beside ULMFiT, by name."""
+        return {name: part for name in TFIDF_PARTS if (part := getattr(self, name)) is not None}
 
     @property
     def direction(self) -> str:
@@ -150,24 +159,19 @@ class TextClassifier:
     def probabilities(
         self, texts: Sequence[str], *, features: Features | None = None, device: str = "cpu"
     ) -> dict[str, Floats]:
-        """What is ``delivered``, and the parts that it is made of: ``ulmfit`` and, if there is one, ``baseline``.
+        """What is ``delivered``, and what it is made of: ``ulmfit`` and, if there are, ``baseline`` and ``topics``.
 
         Args:
             texts: the texts.
             features: what ``features`` gives for them, where that is known.
             device: where to compute.
         """
-        ulmfit = self.ulmfit_proba(features or self.features(texts, device=device))
-        if self.baseline is None:
-            return {"delivered": self._weigh(ulmfit, None), "ulmfit": ulmfit}
-        parts = {"ulmfit": ulmfit, "baseline": self.baseline.predict_proba(texts)}
-        return {"delivered": self._weigh(**parts), **parts}
-
-    def _weigh(self, ulmfit: Floats, baseline: Floats | None) -> Floats:
+        parts = {"ulmfit": self.ulmfit_proba(features or self.features(texts, device=device))}
+        parts |= {name: part.predict_proba(texts) for name, part in self.tfidf.items()}
         if self.delimiter is None:
-            return self.blend.apply(ulmfit, baseline)
-        decisions = None if baseline is None else as_decisions(baseline)
-        return self.blend.apply(as_decisions(ulmfit), decisions)[:, 1].reshape(ulmfit.shape)
+            return {"delivered": self.blend.apply(parts), **parts}
+        decided = self.blend.apply({name: as_decisions(part) for name, part in parts.items()})
+        return {"delivered": decided[:, 1].reshape(parts["ulmfit"].shape), **parts}
 
     def ulmfit_proba(self, features: Features) -> Floats:
         """From the neural part alone, for texts by their ``features``: the directions' probabilities, averaged."""
@@ -216,7 +220,7 @@ class TextClassifier:
         return self.evaluate_parts(table, device=device)["delivered"]
 
     def evaluate_parts(self, data: TextTable, *, device: str = "cpu") -> dict[str, Any]:
-        """The scores of what is ``delivered``, of ``ulmfit`` and of the ``baseline``, on a table's labelled rows."""
+        """The scores of what is ``delivered`` and of its parts, on a table's labelled rows."""
         table = data.labelled()
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
@@ -253,18 +257,18 @@ class TextClassifier:
             for direction, group in groups.items()
             for name, tensor in group.items()
         }
-        if self.baseline:
-            tensors |= {f"baseline.{name}": torch.from_numpy(a) for name, a in self.baseline.numbers().items()}
+        for part, tfidf in self.tfidf.items():
+            tensors |= {f"{part}.{name}": torch.from_numpy(array) for name, array in tfidf.numbers().items()}
         config = {
-            "classes": self.classes, "pooling": self.pooling, "base": self.base, "has_baseline": bool(self.baseline),
-            "blend": {"ulmfit": self.blend.ulmfit, "baseline": self.blend.baseline}, "values": self.values,
+            "classes": self.classes, "pooling": self.pooling, "base": self.base, "blend": asdict(self.blend),
+            **{f"has_{part}": part in self.tfidf for part in TFIDF_PARTS}, "values": self.values,
             "label_delimiter": self.delimiter,
         }  # fmt: skip
         save_artifact(
             Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
             vocabulary=self.vocabulary, tokenizer=self.tokenizer, tensors=tensors, training=self.training,
             card=classifier_card(self.training, self.direction, self.classes), config=config,
-            files={BASELINE_TERMS: self.baseline.terms_json()} if self.baseline else None,
+            files={_terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
             precision=precision, overwrite=overwrite,
         )  # fmt: skip
 
@@ -292,8 +296,9 @@ class TextClassifier:
             raise ArtifactError(f"{file}: the classes must be strings")
         if pooling not in POOLINGS:
             raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
-        if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in ("ulmfit", "baseline"))):
-            raise ArtifactError(f"{file}: blend {blend!r}: two weights, not negative, are needed")
+        parts = ("ulmfit", *(part for part in TFIDF_PARTS if config.get(f"has_{part}")))
+        if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in parts)):
+            raise ArtifactError(f"{file}: blend {blend!r}: a weight, not negative, is needed for {', '.join(parts)}")
         values = config.get("values")
         numbers = isinstance(values, list) and len(values) == len(classes) and all(map(_is_number, values))
         if values is not None and not numbers:
@@ -308,23 +313,26 @@ class TextClassifier:
             with torch.device("meta"):  # shapes alone: a stranger's sizes take no memory
                 head = Head(width, len(classes), hidden=hidden)
             expected |= {f"{way}.head.{name}": tuple(tensor.shape) for name, tensor in head_tensors(head).items()}
-        terms: list[str] = []
-        if config.get("has_baseline"):
-            terms = _read_terms(artifact.path / BASELINE_TERMS)
-            rows = 1 if len(classes) == 2 and delimiter is None else len(classes)
+        terms = {part: _read_terms(artifact.path / _terms_file(part)) for part in parts[1:]}
+        rows = 1 if len(classes) == 2 and delimiter is None else len(classes)
+        for part, some in terms.items():
             expected |= {
-                "baseline.idf": (len(terms),), "baseline.coefficients": (rows, len(terms)),
-                "baseline.intercepts": (rows,),
+                f"{part}.idf": (len(some),), f"{part}.coefficients": (rows, len(some)), f"{part}.intercepts": (rows,),
             }  # fmt: skip
         artifact.check(expected)
-        arrays = {name: tensor.double().numpy() for name, tensor in artifact.part("baseline").items()}
-        parts = {way: artifact.part(way) for way in directions}
+        tfidf = {
+            part: TfidfBaseline(
+                some, **{name: tensor.double().numpy() for name, tensor in artifact.part(part).items()},
+                tags=delimiter is not None,
+            )
+            for part, some in terms.items()
+        }  # fmt: skip
         return cls(
             classes, artifact.architecture, artifact.vocabulary, artifact.tokenizer,
-            {way: {name: part[name] for name in shapes} for way, part in parts.items()},
+            {way: {name: artifact.part(way)[name] for name in shapes} for way in directions},
             {way: artifact.part(f"{way}.head") for way in directions}, pooling,
-            TfidfBaseline(terms, **arrays, tags=delimiter is not None) if config.get("has_baseline") else None,
-            Blend(float(blend["ulmfit"]), float(blend["baseline"])), artifact.training, config.get("base"),
+            tfidf.get("baseline"), tfidf.get("topics"), Blend(**{part: float(blend[part]) for part in parts}),
+            artifact.training, config.get("base"),
             None if values is None else tuple(map(float, values)), delimiter,
         )  # fmt: skip
 
@@ -335,6 +343,10 @@ def _is_weight(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and -math.inf < value < math.inf
+
+
+def _terms_file(part: str) -> str:
+    return f"{part}_terms.json"
 
 
 def _read_terms(path: Path) -> list[str]:

@@ -6,14 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.data.tags import as_decisions
-from ulmfit_lib.evaluation.baseline import folds, link, solve
+from ulmfit_lib.evaluation.regression import cross_validated_loss, solve
 from ulmfit_lib.models.pooling import Head
 from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
 from ulmfit_lib.training.schedules import slanted_triangular
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
-CHOOSING_ROWS = 5000  # rows that the choice of C looks at
 
 
 def fit_head(
@@ -21,14 +19,16 @@ def fit_head(
 ) -> Head:
     """A linear head for pooled vectors of a frozen encoder, encoded once.
 
-    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss.
+    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss, or the middle one
+    where two folds cannot be made.
     """
     n_classes = _n_classes(targets)
     head = Head(features.shape[1], n_classes, dropout=recipe.head_dropout)
     inputs = torch.from_numpy(features)
     head.standardize(inputs)
     standard = ((inputs - head.mean) / head.scale).numpy()
-    strength = choose_strength(standard, targets, recipe, seed)
+    losses = cross_validated_loss(standard, targets, STRENGTHS, class_weights=recipe.class_weights, seed=seed)
+    strength = min(losses, key=losses.__getitem__, default=STRENGTHS[len(STRENGTHS) // 2])
     found = solve(standard, targets, strength=strength, class_weights=recipe.class_weights)
     weight, bias = (torch.from_numpy(part).float() for part in found)
     if len(weight) == 1 and targets.ndim == 1:  # two classes: scikit-learn gives one score, for the second
@@ -37,34 +37,6 @@ def fit_head(
         head.output.weight.copy_(weight)
         head.output.bias.copy_(bias)
     return head.eval()
-
-
-def choose_strength(
-    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, seed: int
-) -> float:
-    """The C of least cross-validated log loss; the middle one where two folds cannot be made."""
-    rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
-    features, targets = features[rows], targets[rows]
-    tags = targets.ndim == 2
-    if not tags:
-        targets = np.unique(targets, return_inverse=True)[1]  # a rare class may have no row among these
-    splits = folds(targets, most=3, seed=seed)
-    if not splits:
-        return STRENGTHS[len(STRENGTHS) // 2]
-
-    def loss(strength: float) -> float:
-        total = 0.0
-        for train, test in splits:
-            weights, biases = solve(
-                features[train], targets[train], strength=strength, class_weights=recipe.class_weights
-            )  # fmt: skip
-            probabilities, truth = link(features[test] @ weights.T + biases, tags=tags), targets[test]
-            if tags:
-                probabilities, truth = as_decisions(probabilities), truth.reshape(-1)
-            total -= float(np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, 1)).sum())
-        return total
-
-    return min(STRENGTHS, key=loss)
 
 
 def fit_hidden_head(

@@ -1,0 +1,106 @@
+"""Topics of texts without a label."""
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import TextClassifier, TextTable, fit
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
+from ulmfit_lib.evaluation.topics import Topics, learn_topics
+
+WORDS = {"sea": [f"sea{i}" for i in range(80)], "sky": [f"sky{i}" for i in range(80)]}
+
+
+def made_up(n, *, seed=0, kinds=("sea", "sky")):
+    """Texts of eight of their kind's 80 words, which few labelled ones show, and their kinds."""
+    generator = np.random.default_rng(seed)
+    labels = [kinds[i % len(kinds)] for i in range(n)]
+    noise = [f"word{i}" for i in range(40)]
+    texts = [" ".join([*generator.choice(WORDS[kind], 8), *generator.choice(noise, 8)]) for kind in labels]
+    return texts, labels
+
+
+@pytest.fixture(scope="module")
+def topics():
+    return Topics.learn(made_up(1200)[0], seed=0)
+
+
+def test_they_tell_from_few_labels_what_tfidf_cannot(topics):
+    texts, labels = made_up(12, seed=1)
+    unseen, truth = made_up(400, seed=2)
+    targets = np.array([label == "sky" for label in labels]).astype(int)
+    by_topics = topics.classifier(texts, targets, class_weights=None, seed=0)
+    right = [
+        ((one.predict_proba(unseen)[:, 1] > 0.5) == (np.array(truth) == "sky")).mean()
+        for one in (by_topics, TfidfBaseline.fit(texts, targets))
+    ]
+    assert right[0] > 0.97 > right[1]
+
+
+def test_scores_are_standard_over_the_texts_they_come_from(topics):
+    scores = topics.axes.scores(made_up(1200)[0])
+    np.testing.assert_allclose(scores.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(scores.std(0), 1, atol=1e-6)
+
+
+def test_a_classifier_of_topics_is_one_of_terms(topics):
+    texts, labels = made_up(30, seed=3)
+    targets = np.array([label == "sky" for label in labels]).astype(int)
+    found = topics.classifier(texts, targets, class_weights=None, seed=0)
+    scores, given = topics.axes.scores(texts), found.scores(texts)[:, 0]
+    design = np.hstack([scores, np.ones((30, 1))])
+    weights = np.linalg.lstsq(np.vstack([design, 1e-9 * np.eye(51)]), np.append(given, np.zeros(51)), rcond=None)[0]
+    np.testing.assert_allclose(design @ weights, given, atol=1e-6)
+
+
+def test_several_labels_have_a_classifier_each(topics):
+    texts, labels = made_up(60, seed=4)
+    targets = np.array([[label == "sky", label == "sea", True] for label in labels]).astype(int)
+    found = topics.classifier(texts, targets, class_weights=None, seed=0)
+    assert ((found.predict_proba(texts) > 0.5) == targets).mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    "texts", [made_up(900)[0], [f"only{i} mine{i}" for i in range(1500)], ["the same few words"] * 1500, [""] * 1500]
+)
+def test_few_texts_or_no_words_in_common_have_none(texts):
+    assert Topics.learn(texts, seed=0) is None
+
+
+def test_there_are_none_where_most_texts_have_a_label():
+    texts = made_up(1200)[0]
+    assert learn_topics(texts, labelled=600, seed=0) is None
+    assert learn_topics(texts, labelled=599, seed=0) is not None
+
+
+def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path, monkeypatch):
+    read = []
+    learn = Topics.learn
+    monkeypatch.setattr(Topics, "learn", lambda texts, seed: read.append(list(texts)) or learn(texts, seed=seed))
+    labelled, free = made_up(40, seed=5), made_up(1200, seed=6)[0]
+    table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
+    classifier = fit(table, base=tiny_lm, direction="forward", strategy="features", lm_epochs=1, device="cpu")
+    report = classifier.training["report"]
+    assert set(free) < set(read[0]) and len(set(labelled[0]) - set(read[0])) == report["held_out_rows"] == 8
+    assert report["topics"]["accuracy"] == 1 and "topics of the unlabelled texts for 100.0 %" in report["sentence"]
+    assert report["blend"]["topics"] > 0 and "all weighed together" in report["sentence"]
+    unseen, truth = made_up(100, seed=7)
+    assert classifier.evaluate(unseen, truth).accuracy > 0.9
+    classifier.save(tmp_path / "model")
+    loaded = TextClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict_proba(unseen), classifier.predict_proba(unseen), atol=1e-5)
+    assert set(loaded.evaluate_parts(TextTable.from_lists(unseen, truth))) == {
+        "delivered", "ulmfit", "baseline", "topics",
+    }  # fmt: skip
+
+
+def test_folds_learn_topics_from_texts_without_a_label(tiny_lm, monkeypatch):
+    read = []
+    learn = Topics.learn
+    monkeypatch.setattr(Topics, "learn", lambda texts, seed: read.append(set(texts)) or learn(texts, seed=seed))
+    labelled, free = made_up(40, seed=8), made_up(1200, seed=9)[0]
+    table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
+    classifier = fit(
+        table, base=tiny_lm, direction="forward", strategy="features", lm_epochs=1, folds=2, device="cpu"
+    )  # fmt: skip
+    assert read[0] == set(free) and read[1] == set(table.texts)
+    assert classifier.training["report"]["topics"]["accuracy"] > 0.9
