@@ -39,7 +39,7 @@ from ulmfit_lib.evaluation.topics import Topics
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import Features
 from ulmfit_lib.models.pretrained import load_base
-from ulmfit_lib.pair import PairFitter, predict_by_heads
+from ulmfit_lib.parts import PartsFitter, predict_by_heads
 from ulmfit_lib.stages import CLASSIFY
 
 QUICK_ROWS = 400
@@ -77,7 +77,7 @@ def main() -> None:
     both = TextTable.from_lists([*labelled.texts, *whole.texts], [*labelled.targets(), *whole.targets()]).select(rows)
     places = {row: place for place, row in enumerate(both.rows)}
     features = {way: vectors[rows] for way, vectors in known.items()}
-    fitter = PairFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
+    fitter = PartsFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
     rich = replace(fitter, topics=Topics.learn(train.texts, seed=0))
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
     truth = np.array([labelled.classes.index(label) for label in test.targets()])
@@ -123,7 +123,7 @@ def read_all(
 
 
 def score_all(
-    fitter: PairFitter, part: TextTable, test: TextTable, untouched: Features, truth: npt.NDArray[np.int64], seed: int
+    fitter: PartsFitter, part: TextTable, test: TextTable, untouched: Features, truth: npt.NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     """Accuracy, log loss and seconds of each method that learns from ``part``."""
     learnt, tested = ([fitter.places[row] for row in table.rows] for table in (part, test))

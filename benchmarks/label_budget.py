@@ -17,7 +17,7 @@ from ulmfit_lib import TextTable, label_budget, read_csv
 from ulmfit_lib.budget import nested_order
 from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.models.pretrained import load_base
-from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.parts import PartsFitter
 from ulmfit_lib.stages import CLASSIFY
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     lm, _ = load_base(arguments.base, train.texts)
     whole = TextTable.from_lists([*train.texts, *test.texts], [*train.targets(), *test.targets()])
     train, test = whole.select(range(len(train))), whole.select(range(len(train), len(whole)))
-    fitter = PairFitter.read(
+    fitter = PartsFitter.read(
         whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device="auto"
     )
     truth = np.array(test.targets())

@@ -23,7 +23,7 @@ from frozen_features import NONE, Pair, directions_of, frozen_features
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.pair import predict_by_heads
+from ulmfit_lib.parts import predict_by_heads
 from ulmfit_lib.stages import CLASSIFY
 
 

@@ -14,7 +14,7 @@ from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
-from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.parts import PartsFitter
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.stages import CLASSIFY
 
@@ -101,7 +101,7 @@ def label_budget(
         raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
     lm, why = load_base(base, table.texts, direction=direction, seed=seed)
     note(why)
-    fitter = PairFitter.read(
+    fitter = PartsFitter.read(
         table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
         with_baseline=True, seed=seed, device=device,
     )  # fmt: skip

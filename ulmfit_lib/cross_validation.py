@@ -12,7 +12,7 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.regression import Floats
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.parts import PartsFitter
 from ulmfit_lib.progress import note
 
 FEWEST_TEXTS = 20  # without a label, for the language model to read them before the folds
@@ -58,7 +58,7 @@ def cross_validate(
         base: the language model to go on from.
         part: a table -> those of its texts that are to be read.
         read: texts -> the base after it has read them.
-        options: of ``PairFitter.read``, but for the language model.
+        options: of ``PartsFitter.read``, but for the language model.
 
     Raises:
         OptionError: fewer than two folds.
@@ -80,7 +80,7 @@ def cross_validate(
     frozen = options["strategy"] == "features"
     if frozen:
         texts = part(data.select(free)) if len(free) >= FEWEST_TEXTS else []
-        fitter = PairFitter.read(table, lm=read(texts) if texts else base, texts=texts, **options)
+        fitter = PartsFitter.read(table, lm=read(texts) if texts else base, texts=texts, **options)
     found: dict[str, Floats] = {}
     for fold, (train, test) in enumerate(grouped_folds(own, strata, count=folds, seed=options["seed"]), start=1):
         note(f"fold {fold} of {folds}")
@@ -93,7 +93,7 @@ def cross_validate(
         if one is None:
             kept = np.isin(data.groups, own[test], invert=True)
             texts = part(data.select(np.flatnonzero(kept).tolist()))
-            one = PairFitter.read(learnt, lm=read(texts), texts=texts, **options)
+            one = PartsFitter.read(learnt, lm=read(texts), texts=texts, **options)
         trial = one.fit(learnt, one.weigh(one.out_of_fold(learnt)))
         features = one.known(rest) if frozen else None
         for name, p in trial.probabilities(rest.texts, features=features, device=str(one.device)).items():

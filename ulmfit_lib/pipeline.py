@@ -14,7 +14,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pretrained import AUTO, load_base
-from ulmfit_lib.pair import PairFitter
+from ulmfit_lib.parts import PartsFitter
 from ulmfit_lib.planning import plan_fit
 from ulmfit_lib.progress import note
 from ulmfit_lib.report import majority_share, report_on, report_on_ratings
@@ -61,9 +61,10 @@ def fit(
 
     1. A fifth of the labelled rows is held out; no model reads them before they are scored.
     2. The base goes on reading all other texts, labelled or not (``fit_lm``).
-    3. Classifiers learn the other rows' labels: ULMFiT, TF-IDF + logistic regression, and both weighed together by
-       log loss on rows of theirs that they had not learnt from. All are scored on the held-out rows.
-    4. What is delivered is the weighed pair, its classifiers now fitted to all labelled rows.
+    3. Classifiers learn the other rows' labels: ULMFiT, TF-IDF + logistic regression, the same on topics where most
+       texts have no label; and all weighed together by log loss on rows that they had not learnt from. All are scored
+       on the held-out rows.
+    4. What is delivered is what they say together, all of them now fitted to all labelled rows.
 
     Args:
         data: texts; a row without a label feeds the language model only.
@@ -139,7 +140,7 @@ def fit(
             report |= report_on_ratings(found.probabilities, learnt=data.labelled(), test=data.labelled())
     read = plan.part(texts, seed=seed)
     lm = fit_lm(read, **reading)
-    fitter = PairFitter.read(train.labelled(), lm=lm, texts=read, **options)
+    fitter = PartsFitter.read(train.labelled(), lm=lm, texts=read, **options)
     unseen = fitter.out_of_fold(train.labelled())
     blend = fitter.weigh(unseen)
     if not folds:

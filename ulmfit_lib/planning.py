@@ -13,7 +13,7 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import WINDOW
-from ulmfit_lib.pair import MOST_FOLDS
+from ulmfit_lib.parts import MOST_FOLDS
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import BY_SIZE, Recipe
@@ -34,7 +34,7 @@ class Plan:
     Attributes:
         fit_lm: the language model's hyperparameters, with its epochs.
         strategy: ``features`` or ``fine-tune``.
-        scored_folds: of the labelled rows, that the weights of the pair are learnt from.
+        scored_folds: of the labelled rows, that the weights of the parts are learnt from.
         share: of the texts that the language model reads, drawn at random.
         n_tokens: of that share.
         tokens_read: by language models, epochs and directions together.

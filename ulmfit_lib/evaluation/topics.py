@@ -9,8 +9,10 @@ import numpy.typing as npt
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.regression import cross_validated_loss, solve
+from ulmfit_lib.progress import track
 
 FEWEST_TEXTS, MOST_TEXTS = 1000, 20_000  # that topics are learnt from
+MOST_CHARACTERS = 40_000_000  # that these hold together
 FEWEST_TERMS, MOST_TERMS = 100, 30_000
 RARE, COMMON = 5, 0.5  # terms in fewer texts, or in a larger share of them, say little
 COUNTS = (5, 10, 20, 50)  # of topics, the strongest first, to choose from
@@ -35,14 +37,17 @@ class Topics:
 
         if len(texts) < FEWEST_TEXTS:
             return None
-        if len(texts) > MOST_TEXTS:
-            drawn = np.random.default_rng(seed).choice(len(texts), MOST_TEXTS, replace=False)
-            texts = Selection(texts, np.sort(drawn))
+        drawn = np.random.default_rng(seed).permutation(len(texts))[:MOST_TEXTS]
+        average = np.mean([len(texts[place]) for place in drawn[:200]])
+        drawn = drawn[: max(FEWEST_TEXTS, int(MOST_CHARACTERS / (average + 1)))]
+        read = track(
+            Selection(texts, np.sort(drawn)), total=len(drawn), description="learning topics", unit="text"
+        )  # fmt: skip
         vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, min_df=RARE, max_df=COMMON, max_features=MOST_TERMS
         )
         try:
-            matrix = vectorizer.fit_transform(texts)
+            matrix = vectorizer.fit_transform(read)
         except ValueError:  # no term is left
             return None
         if matrix.shape[1] < FEWEST_TERMS:

@@ -39,7 +39,7 @@ class Unseen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PairFitter:
+class PartsFitter:
     """Fits all parts to any labelled table out of those whose texts it knows.
 
     Attributes:
@@ -73,7 +73,7 @@ class PairFitter:
         cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
         seed: int, device: str, texts: Sequence[str] = (), checkpoints: Checkpoints | None = None,
         scored_folds: int = MOST_FOLDS,
-    ) -> "PairFitter":  # fmt: skip
+    ) -> "PartsFitter":  # fmt: skip
         """One that knows the texts of ``table``; ``texts`` are those that the language model has read."""
         topics = learn_topics(texts, labelled=len(table), seed=seed) if with_baseline else None
         new = cls(
@@ -86,7 +86,7 @@ class PairFitter:
         pooling = self.recipe.pooling_for(self.strategy)
         return read_features(self.lm, table.texts, direction=None, pooling=pooling, device=self.device)
 
-    def knowing(self, table: TextTable, features: Features) -> "PairFitter":
+    def knowing(self, table: TextTable, features: Features) -> "PartsFitter":
         """One that knows another table's texts, too."""
         known = self.features
         joined = {way: np.concatenate([known[way], new]) if known else new for way, new in features.items()}
