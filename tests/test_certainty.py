@@ -96,3 +96,11 @@ def test_evaluate_draws_reliability(ulmfit, tiny_classifier, fruit, write_csv, t
     bins = json.loads(out)["reliability"]
     assert code == 0 and sum(one["rows"] for one in bins) == 48 and "<svg" in (tmp_path / "r.svg").read_text()
     assert ulmfit("predict", tmp_path / "model", data, "--text", "review", "--min-precision", 0.9)[0] == 2
+
+
+def test_a_few_rows_that_are_all_right_do_not_make_it_sure_without_bounds():
+    targets = np.array([0, 1] * 5)
+    right = np.where(np.eye(2)[targets] > 0, 0.9, 0.1)
+    for parts in ({"ulmfit": right}, {"ulmfit": right, "baseline": right}):
+        said = Blend.fit(parts, targets).apply(parts).max(1)
+        assert 0.8 < said.min() and said.max() < 0.97

@@ -15,6 +15,7 @@ USUAL_SHARES = {
     3: {"ulmfit": 0.6, "baseline": 0.1, "topics": 0.3},
 }
 SHARE_PRIOR = 20.0  # nats, times the squared distance, that shares must gain over the usual ones
+GUESSES = 2  # rows of any class, in thought: else few rows that are all right would make it sure without bounds
 STEPS = 20  # of a share, from 0 to 1
 
 
@@ -52,10 +53,10 @@ class Blend:
             mixed = sum(share / spreads[name] * odds[name] for name, share in shares.items())
             prior = SHARE_PRIOR * sum((share - usual[name]) ** 2 for name, share in shares.items()) / 2
             for sureness in np.geomspace(0.1, 10, 25):
-                probabilities = softmax(np.asarray(sureness * mixed))
-                nats = -np.log(np.clip(probabilities[np.arange(len(targets)), targets], 1e-12, 1)).sum()
-                if nats + prior < least:
-                    least = float(nats + prior)
+                nats = -np.log(np.clip(softmax(np.asarray(sureness * mixed)), 1e-12, 1))
+                loss = float(nats[np.arange(len(targets)), targets].sum() + GUESSES * nats.mean() + prior)
+                if loss < least:
+                    least = loss
                     weights = {name: sureness * share / spreads[name] for name, share in shares.items()}
                     best = cls(**{"ulmfit": 0.0} | {name: round(float(one), 4) for name, one in weights.items()})
         return best
