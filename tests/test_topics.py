@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import TextClassifier, TextTable, fit
+from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.topics import Topics, learn_topics
 
@@ -91,6 +92,19 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     assert set(loaded.evaluate_parts(TextTable.from_lists(unseen, truth))) == {
         "delivered", "ulmfit", "baseline", "topics",
     }  # fmt: skip
+
+
+def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
+    labelled, free = made_up(40, seed=10), made_up(1200, seed=11)[0]
+    options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
+    stars = ["2" if label == "sky" else "5" for label in labelled[1]]
+    rated = with_ratings(TextTable.from_lists([*labelled[0], *free], [*stars, *[None] * len(free)]))
+    report = fit(rated, **options).training["report"]
+    assert report["ratings"]["topics"]["mean_absolute_error"] < 0.5 and "topics of the unlabelled" in report["sentence"]
+    both = [f"{label};wet" if label == "sea" else label for label in labelled[1]]
+    tagged = TextTable.from_lists([*labelled[0], *free], [*both, *[None] * len(free)]).split_labels(";")
+    report = fit(tagged, **options).training["report"]
+    assert report["tags"]["topics"]["micro_f1"] > 0.95 and "topics of the unlabelled" in report["sentence"]
 
 
 def test_folds_learn_topics_from_texts_without_a_label(tiny_lm, monkeypatch):
