@@ -31,8 +31,7 @@ class Recipe:
 
 
 # Ours: one pass and more over few texts; then MultiFiT's way with the labels, in fewer epochs where there are many.
-# Chosen on IMDb's training rows, on single sentences of theirs, and on sentences from Wikipedia
-# (benchmarks/few_labels.py).
+# Chosen on IMDb's training rows and on stand-ins for other texts (benchmarks/few_labels.py, stand_ins.py).
 CPU = Recipe(
     LanguageModelRecipe(
         frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular",
