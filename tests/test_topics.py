@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ulmfit_lib import TextClassifier, TextTable, fit
+from ulmfit_lib import TextClassifier, TextTable, fit, label_budget
 from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.topics import Topics, learn_topics
@@ -118,3 +118,15 @@ def test_folds_learn_topics_from_texts_without_a_label(tiny_lm, monkeypatch):
     )  # fmt: skip
     assert read[0] == set(free) and read[1] == set(table.texts)
     assert classifier.training["report"]["topics"]["accuracy"] > 0.9
+
+
+def test_a_label_budget_learns_topics_from_texts_without_a_label(tiny_lm, monkeypatch):
+    read = []
+    learn = Topics.learn
+    monkeypatch.setattr(Topics, "learn", lambda texts, seed: read.append(list(texts)) or learn(texts, seed=seed))
+    labelled, free = made_up(60, seed=12), made_up(1200, seed=13)[0]
+    table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
+    budget = label_budget(table, base=tiny_lm, direction="forward", device="cpu")
+    assert read == [free] and budget.labels == 60
+    alone = label_budget(table.labelled(), base=tiny_lm, direction="forward", device="cpu")
+    assert budget.curve.error(60) < alone.curve.error(60)

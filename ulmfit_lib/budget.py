@@ -74,11 +74,11 @@ def label_budget(
 ) -> LabelBudget:
     """Learn from nested, stratified parts of the labels and see how the error on held-out rows falls.
 
-    ULMFiT and TF-IDF + logistic regression are weighed evenly, near what ``fit`` delivers. The language model is taken
-    as it is: for a curve of your own one, give the folder that ``fit-lm`` made.
+    ULMFiT, TF-IDF + logistic regression and topics are weighed evenly, near what ``fit`` delivers. The language model
+    is taken as it is: for a curve of your own one, give the folder that ``fit-lm`` made.
 
     Args:
-        data: texts; rows without a label are left out.
+        data: texts; of those without a label, where they are many, topics are learnt.
         base: a language model, its name or folder; or ``auto``, as in ``fit``.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         thorough: fine-tune the encoder for every point, as ``--strategy fine-tune`` does, which takes hours; else it
@@ -104,6 +104,7 @@ def label_budget(
     fitter = PartsFitter.read(
         table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
         with_baseline=True, seed=seed, device=device,
+        texts=data.select([i for i, label in enumerate(data.labels) if label is None]).texts,
     )  # fmt: skip
     parts = grouped_folds(table.groups, table.class_numbers(), count=FOLDS, seed=seed)
     splits = [(table.select(train), table.select(test)) for train, test in parts[:folds]]  # all tell the most
