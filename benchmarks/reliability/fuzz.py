@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["ulmfit_lib"]):
     from ulmfit_lib import TextClassifier
     from ulmfit_lib.errors import UlmfitError
 
-FILES = ("config.json", "vocab.json", "training.json", "model.safetensors", "baseline_terms.json")
+FILES = ("config.json", "vocab.json", "training.json", "model.safetensors", "baseline_terms.json", "topics_terms.json")
 
 
 def main() -> None:

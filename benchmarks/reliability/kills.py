@@ -63,7 +63,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 def weights(model: Path) -> dict[str, str]:
     """Hashes of all that decides what a model says."""
-    files = ("model.safetensors", "vocab.json", "baseline_terms.json")
+    files = ("model.safetensors", "vocab.json", "baseline_terms.json", "topics_terms.json")
     hashes = {name: hash_file(model / name) for name in files if (model / name).exists()}
     return hashes | {"blend": str(json.loads((model / "config.json").read_text()).get("blend"))}
 
