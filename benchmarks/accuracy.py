@@ -22,6 +22,7 @@ import resource
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ from frozen_features import directions_of, frozen_features
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.budget import nested_order
 from ulmfit_lib.data.near_copies import near_copies
+from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.regression import Floats
-from ulmfit_lib.evaluation.topics import Topics
+from ulmfit_lib.evaluation.topics import Topics, mostly_unlabelled
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import Features
 from ulmfit_lib.models.pretrained import load_base
@@ -90,7 +92,7 @@ def main() -> None:
             file = arguments.cache / f"{name.replace('/', '_')}-{n}-{seed}.json"
             if not file.is_file():
                 part = train_rows.select(nested_order(labelled.targets(), seed)[:n])
-                chosen = rich if len(train) > 2 * n else fitter
+                chosen = rich if mostly_unlabelled(train.texts, n) else fitter
                 file.write_text(json.dumps(score_all(chosen, part, test_rows, others, truth, seed)))
             cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
             print(json.dumps(cells[-1]), file=sys.stderr)
@@ -147,13 +149,14 @@ def score_all(
         "forward": {way: one for way, one in fitter.features.items() if way == "forward"},
         "both": fitter.features,
     }
-    parts = {"baseline": timed("tfidf", lambda: fitter.predict_baseline(part, test))}
+    parts = {"baseline": timed("tfidf", lambda: TfidfBaseline.fit(part.texts, targets).predict_proba(test.texts))}
     for method, vectors in groups.items():
         if vectors:
             timed(method, lambda vectors=vectors: heads(vectors))
     parts["ulmfit"] = found["both"]
-    if fitter.topics:
-        parts["topics"] = timed("topics", lambda: fitter.predict_topics(part, test))
+    if topics := fitter.topics:
+        learn = partial(topics.classifier, part.texts, targets, class_weights=None, seed=fitter.seed)
+        parts["topics"] = timed("topics", lambda: learn().predict_proba(test.texts))
     timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(parts))
     return {
         method: {

@@ -52,10 +52,10 @@ def main() -> None:
     articles = [article for file in arguments.articles for article in read_articles(file)]
     reviews = pd.read_parquet(arguments.reviews).query("split == 'train' and label in ('neg', 'pos')")
     sources = list(zip(reviews.text, reviews.rating.astype(int), strict=True))
-    films = [text for kind, text in articles if kind == "film"]
+    films = [(text, 0) for kind, text in articles if kind == "film"]
     write(arguments.out, "questions", [question(text, rng) for _, text in articles[:8000]], rng)
     write(arguments.out, "sentences", [last_sentence(*review) for review in sources], rng)
-    write(arguments.out, "tweets", [tweets(text, rating, rng) for text, rating in [*sources, *as_neutral(films)]], rng)
+    write(arguments.out, "tweets", [tweets(text, rating, rng) for text, rating in [*sources, *films]], rng)
     write(arguments.out, "products", [opening(*review) for review in sources], rng)
     write(arguments.out, "news", [middle(*article) for article in articles], rng)
 
@@ -101,10 +101,6 @@ def tweets(text: str, rating: int, rng: random.Random) -> list[Row]:
     sentences = of_length(text, range(5, 25))
     chosen = rng.sample(sentences, min(len(sentences), 1 if rating else 10)) if label else []
     return [(roughened(sentence, rng), label) for sentence in chosen]
-
-
-def as_neutral(texts: list[str]) -> list[tuple[str, int]]:
-    return [(text, 0) for text in texts]
 
 
 def roughened(sentence: str, rng: random.Random) -> str:

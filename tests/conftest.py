@@ -46,6 +46,13 @@ def tiny_lm(reviews, tiny_recipe):
 
 
 @pytest.fixture(scope="session")
+def lm_folder(tiny_lm, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lm") / "lm"
+    tiny_lm.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def fruit():
     """Texts whose label one word gives away, so that anything that learns gets it right."""
     from ulmfit_lib import TextTable

@@ -16,13 +16,6 @@ LABELS = ["--text", "review", "--label", "stars"]
 WORDS = {1: "terrible", 2: "dull", 3: "fine", 4: "good", 5: "great"}
 
 
-@pytest.fixture(scope="module")
-def lm_folder(tiny_lm, tmp_path_factory):
-    path = tmp_path_factory.mktemp("lm") / "lm"
-    tiny_lm.save(path)
-    return path
-
-
 def starred(n, start=0):
     stars = [(i, i % 5 + 1) for i in range(start, start + n)]
     return [(f"number {i} : {WORDS[k]} , really {WORDS[k]}", k) for i, k in stars]

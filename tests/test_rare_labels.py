@@ -12,13 +12,6 @@ from ulmfit_lib.evaluation.regression import folds
 ARGUMENTS = ["--text", "review", "--label", "sentiment"]
 
 
-@pytest.fixture(scope="module")
-def lm_folder(tiny_lm, tmp_path_factory):
-    path = tmp_path_factory.mktemp("lm") / "lm"
-    tiny_lm.save(path)
-    return path
-
-
 def with_oddities(fruit, count):
     return [*zip(fruit.texts, fruit.labels, strict=True), *((f"an oddity of kind {i}", "odd") for i in range(count))]
 

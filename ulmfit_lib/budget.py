@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.data.splitting import grouped_folds
-from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
+from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
@@ -93,8 +93,7 @@ def label_budget(
     """
     table = data.labelled()
     check_labels(table)
-    if warning := check_single_labels(table):
-        note(warning)
+    mention_single_labels(table)
     if table.delimiter is not None or table.numbers is not None:
         raise OptionError("a label budget is for one class a text, not for ratings or several labels")
     if len(table) < FEWEST_ROWS:

@@ -11,7 +11,6 @@ from ulmfit_lib.data.splitting import class_counts, grouped_folds
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.regression import Floats
-from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.parts import PartsFitter
 from ulmfit_lib.progress import note
 
@@ -42,10 +41,9 @@ def cross_validate(
     data: TextTable,
     *,
     folds: int,
-    base: LanguageModel,
-    part: Callable[[TextTable], Sequence[str]],
-    read: Callable[[Sequence[str]], LanguageModel],
-    options: dict[str, Any],
+    prepare: Callable[[TextTable, Sequence[str]], PartsFitter],
+    frozen: bool,
+    seed: int,
 ) -> OutOfFold:
     """Hold out one fold of the labelled rows after the other; texts that are alike share a fold.
 
@@ -55,10 +53,9 @@ def cross_validate(
     Args:
         data: texts, some or all with labels.
         folds: how many.
-        base: the language model to go on from.
-        part: a table -> those of its texts that are to be read.
-        read: texts -> the base after it has read them.
-        options: of ``PartsFitter.read``, but for the language model.
+        prepare: labelled rows to know, and texts for a language model to read (none: the base as it is) -> a fitter.
+        frozen: no encoder learns the labels.
+        seed: of the folds.
 
     Raises:
         OptionError: fewer than two folds.
@@ -77,12 +74,10 @@ def cross_validate(
     own = data.groups[labelled]
     free = np.flatnonzero(np.isin(data.groups, own, invert=True)).tolist()  # like no text with a label
     fitter = None
-    frozen = options["strategy"] == "features"
     if frozen:
-        texts = part(data.select(free)) if len(free) >= FEWEST_TEXTS else []
-        fitter = PartsFitter.read(table, lm=read(texts) if texts else base, texts=texts, **options)
+        fitter = prepare(table, data.select(free).texts if len(free) >= FEWEST_TEXTS else [])
     found: dict[str, Floats] = {}
-    for fold, (train, test) in enumerate(grouped_folds(own, strata, count=folds, seed=options["seed"]), start=1):
+    for fold, (train, test) in enumerate(grouped_folds(own, strata, count=folds, seed=seed), start=1):
         note(f"fold {fold} of {folds}")
         learnt, rest = table.select(train), table.select(test)
         if class_counts(targets[train], len(classes)).min() < 2:
@@ -92,8 +87,7 @@ def cross_validate(
         one = fitter
         if one is None:
             kept = np.isin(data.groups, own[test], invert=True)
-            texts = part(data.select(np.flatnonzero(kept).tolist()))
-            one = PartsFitter.read(learnt, lm=read(texts), texts=texts, **options)
+            one = prepare(learnt, data.select(np.flatnonzero(kept).tolist()).texts)
         trial = one.fit(learnt, one.weigh(one.out_of_fold(learnt)))
         features = one.known(rest) if frozen else None
         for name, p in trial.probabilities(rest.texts, features=features, device=str(one.device)).items():

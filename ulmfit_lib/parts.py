@@ -95,8 +95,8 @@ class PartsFitter:
 
     def fit(self, table: TextTable, blend: Blend) -> TextClassifier:
         """All parts, weighed by ``blend``."""
-        baseline = self._baseline(table) if self.with_baseline else None
-        return replace(self._ulmfit(table), baseline=baseline, topics=self._topics(table), blend=blend)
+        tfidf = self._tfidf(table)
+        return replace(self._ulmfit(table), baseline=tfidf.get("baseline"), topics=tfidf.get("topics"), blend=blend)
 
     def weigh(self, unseen: Unseen | None) -> Blend:
         """By what each part said of unseen rows; evenly where there are none."""
@@ -117,29 +117,8 @@ class PartsFitter:
 
     def predict_parts(self, train: TextTable, test: TextTable) -> dict[str, Floats]:
         """Probabilities for ``test``, (n_texts, n_classes), from each part that has learnt from ``train``."""
-        parts = {"ulmfit": self.predict_ulmfit(train, test)}
-        if self.with_baseline:
-            parts["baseline"] = self.predict_baseline(train, test)
-        if self.topics:
-            parts["topics"] = self.predict_topics(train, test)
-        return parts
-
-    def predict_ulmfit(self, train: TextTable, test: TextTable) -> Floats:
-        """Probabilities for ``test``, (n_texts, n_classes), from ULMFiT alone that has learnt from ``train``."""
-        if self.strategy == "fine-tune":
-            trial = self._ulmfit(train)
-            return trial.ulmfit_proba(trial.features(test.texts, device=self.device))
-        return predict_by_heads(self.known(train), train.class_numbers(), self.known(test), self.recipe, self.seed)
-
-    def predict_baseline(self, train: TextTable, test: TextTable) -> Floats:
-        """The same from TF-IDF + logistic regression alone."""
-        return self._baseline(train).predict_proba(test.texts)
-
-    def predict_topics(self, train: TextTable, test: TextTable) -> Floats:
-        """The same from topics alone, where there are some."""
-        topics = self._topics(train)
-        assert topics is not None
-        return topics.predict_proba(test.texts)
+        others = {name: part.predict_proba(test.texts) for name, part in self._tfidf(train).items()}
+        return {"ulmfit": self._predict_ulmfit(train, test), **others}
 
     def known(self, table: TextTable) -> Features:
         """The features of a table's texts."""
@@ -152,14 +131,21 @@ class PartsFitter:
             device=str(self.device), checkpoints=self.checkpoints,
         )  # fmt: skip
 
-    def _topics(self, table: TextTable) -> TfidfBaseline | None:
-        if self.topics is None:
-            return None
-        weights = self.recipe.class_weights
-        return self.topics.classifier(table.texts, table.class_numbers(), class_weights=weights, seed=self.seed)
+    def _predict_ulmfit(self, train: TextTable, test: TextTable) -> Floats:
+        if self.strategy == "fine-tune":
+            trial = self._ulmfit(train)
+            return trial.ulmfit_proba(trial.features(test.texts, device=self.device))
+        return predict_by_heads(self.known(train), train.class_numbers(), self.known(test), self.recipe, self.seed)
 
-    def _baseline(self, table: TextTable) -> TfidfBaseline:
-        return TfidfBaseline.fit(table.texts, table.class_numbers(), class_weights=self.recipe.class_weights)
+    def _tfidf(self, table: TextTable) -> dict[str, TfidfBaseline]:
+        """The parts beside ULMFiT, by name."""
+        learnt, weights = (table.texts, table.class_numbers()), self.recipe.class_weights
+        found = {}
+        if self.with_baseline:
+            found["baseline"] = TfidfBaseline.fit(*learnt, class_weights=weights)
+        if self.topics:
+            found["topics"] = self.topics.classifier(*learnt, class_weights=weights, seed=self.seed)
+        return found
 
 
 def predict_by_heads(

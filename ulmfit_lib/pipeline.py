@@ -8,7 +8,7 @@ from typing import Any
 
 from ulmfit_lib.cross_validation import cross_validate
 from ulmfit_lib.data.reading import read_csv
-from ulmfit_lib.data.table import TextTable, check_labels, check_single_labels
+from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
@@ -102,45 +102,44 @@ def fit(
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
     started = time.monotonic()
     check_labels(data)  # before the base is read
-    if warning := check_single_labels(data):
-        note(warning)
+    mention_single_labels(data)
     train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
-    base, why = load_base(base, train.texts, direction=direction, seed=seed)
+    pretrained, why = load_base(base, train.texts, direction=direction, seed=seed)
     note(why)
     texts = data.texts if transductive else train.texts
     classify = override(chosen.fit_classifier, class_weights=class_weights)
     plan = plan_fit(
-        train, texts, base=base, ways=len(base.directions(direction)), device=find_device(device),
+        train, texts, base=pretrained, ways=len(pretrained.directions(direction)), device=find_device(device),
         recipe=replace(chosen, fit_classifier=classify), strategy=strategy, folds=folds, lm_epochs=lm_epochs,
     )  # fmt: skip
     strategy = plan.strategy
     held_out = f"{folds} folds" if folds else f"{len(test)} held out"
-    note(plan.sentence(data, train, held_out, seconds=plan.seconds(base, find_device(device))))
-    reading: dict[str, Any] = {
-        "base": base, "direction": direction, "recipe": plan.fit_lm, "seed": seed, "device": device,
-        "source": data.source, "checkpoints": checkpoints,
-    }  # fmt: skip
-    options: dict[str, Any] = {
-        "recipe": classify, "strategy": strategy, "scored_folds": plan.scored_folds, "with_baseline": with_baseline,
-        "seed": seed, "device": device, "checkpoints": checkpoints,
-    }  # fmt: skip
+    note(plan.sentence(data, train, held_out, seconds=plan.seconds(pretrained, find_device(device))))
+
+    def prepare(learnt: TextTable, texts: Sequence[str]) -> PartsFitter:
+        read, lm = plan.part(texts, seed=seed), pretrained.only(direction)
+        if len(read):
+            lm = fit_lm(
+                read, base=pretrained, direction=direction, recipe=plan.fit_lm, seed=seed, device=device,
+                source=data.source, checkpoints=checkpoints,
+            )  # fmt: skip
+        return PartsFitter.read(
+            learnt, lm=lm, texts=read, recipe=classify, strategy=strategy, scored_folds=plan.scored_folds,
+            with_baseline=with_baseline, seed=seed, device=device, checkpoints=checkpoints,
+        )  # fmt: skip
+
     report: dict[str, Any] = {
-        "base": why, "base_has_read": [stage.get("source", "") for stage in base.training.get("stages", [])],
+        "base": why, "base_has_read": [stage.get("source", "") for stage in pretrained.training.get("stages", [])],
         "copies": train.copies, "transductive": transductive,
     }  # fmt: skip
     if folds:
-        found = cross_validate(
-            data, folds=folds, base=base.only(direction), options=options,
-            part=lambda table: plan.part(table.texts, seed=seed), read=lambda texts: fit_lm(texts, **reading),
-        )  # fmt: skip
+        found = cross_validate(data, folds=folds, prepare=prepare, frozen=strategy == "features", seed=seed)
         majority = majority_share(found.targets, found.targets)
         report |= report_on(found.probabilities, found.targets, data.classes, majority=majority)
         report |= {"folds": folds, "out_of_fold": found.as_dict()}
         if data.numbers is not None:
             report |= report_on_ratings(found.probabilities, learnt=data.labelled(), test=data.labelled())
-    read = plan.part(texts, seed=seed)
-    lm = fit_lm(read, **reading)
-    fitter = PartsFitter.read(train.labelled(), lm=lm, texts=read, **options)
+    fitter = prepare(train.labelled(), texts)
     unseen = fitter.out_of_fold(train.labelled())
     blend = fitter.weigh(unseen)
     if not folds:

@@ -69,9 +69,8 @@ def fit_classifier_command(
     quiet: Quiet = False,
 ) -> None:
     """Stage 3: put a classifier head on a language model and let both learn your labels."""
-    from ulmfit_lib.data.table import check_single_labels
+    from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.progress import note
     from ulmfit_lib.stages import fit_classifier
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
@@ -82,8 +81,7 @@ def fit_classifier_command(
             data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
             label_delimiter=label_delimiter,
         )  # fmt: skip
-        if warning := check_single_labels(table):
-            note(warning)
+        mention_single_labels(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
             strategy=strategy or "fine-tune", epochs=epochs, lr=lr,

@@ -15,6 +15,7 @@ from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.data.tags import split_tags
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.progress import note
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
@@ -125,9 +126,14 @@ class TextTable:
         return found
 
     @property
+    def label_counts(self) -> Counter[str]:
+        """Rows by label; a row with several counts for each."""
+        return Counter(one for label in self.targets() for one in self._parts(label))
+
+    @property
     def strata(self) -> list[str | None]:
         """Each row's label, or the rarest of several: what every part should have in the same proportion."""
-        counts = Counter(one for label in self.targets() for one in self._parts(label))
+        counts = self.label_counts
         return [
             None if label is None else min(self._parts(label), key=lambda one: (counts[one], one), default="")
             for label in self.labels
@@ -213,8 +219,7 @@ def check_single_labels(table: TextTable) -> str:
     Raises:
         DataError: names the first of them and its row.
     """
-    counts = Counter(one for label in table.targets() for one in table._parts(label))
-    once = sorted(label for label, count in counts.items() if count == 1)
+    once = sorted(label for label, count in table.label_counts.items() if count == 1)
     if not once:
         return ""
     row = next(row for row, label in zip(table.rows, table.strata, strict=True) if label == once[0])
@@ -223,3 +228,9 @@ def check_single_labels(table: TextTable) -> str:
     if len(table.targets()) < FEWEST_WITH_SINGLE:
         raise DataError(f"{said}; correct it, drop the row, or add at least one more example")
     return f"{said}; it is learnt, but no row is left to test it on: correct it if it is a slip"
+
+
+def mention_single_labels(table: TextTable) -> None:
+    """Say ``check_single_labels``' sentence, if there is one, to the user."""
+    if said := check_single_labels(table):
+        note(said)

@@ -1,7 +1,7 @@
 """How much each part of what is delivered counts."""
 
 import itertools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ class Blend:
                 if loss < least:
                     least = loss
                     weights = {name: sureness * share / spreads[name] for name, share in shares.items()}
-                    best = cls(**{"ulmfit": 0.0} | {name: round(float(one), 4) for name, one in weights.items()})
+                    best = cls(**{name: round(float(one), 4) for name, one in weights.items()})
         return best
 
     @classmethod
@@ -68,10 +68,9 @@ class Blend:
 
     def apply(self, parts: dict[str, Floats]) -> Floats:
         """(n, n_classes) blended probabilities."""
-        weights = {name: weight for name, weight in asdict(self).items() if name in parts}
         if list(parts) == ["ulmfit"] and self.ulmfit == 1:
             return parts["ulmfit"]
-        return softmax(np.asarray(sum(weight * _log_odds(parts[name]) for name, weight in weights.items())))
+        return softmax(np.asarray(sum(getattr(self, name) * _log_odds(part) for name, part in parts.items())))
 
 
 def _log_odds(probabilities: Floats) -> Floats:

@@ -14,13 +14,6 @@ CHOOSING_ROWS = 5000  # rows that the choice of a strength looks at
 Floats = npt.NDArray[np.float64]
 
 
-def logistic_regression(*, strength: float, class_weights: str | None = None) -> Any:
-    """scikit-learn's logistic regression; ``strength`` is its C."""
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights)
-
-
 def solve(
     features: Any, targets: npt.NDArray[Any], *, strength: float, class_weights: str | None = None
 ) -> tuple[Floats, Floats]:
@@ -29,9 +22,11 @@ def solve(
     Args:
         features: (n, width), dense or sparse.
         targets: (n,) classes; or (n, n_tags) of 0 and 1, for a regression per tag.
-        strength: its C.
+        strength: scikit-learn's C.
         class_weights: ``balanced`` or None.
     """
+    from sklearn.linear_model import LogisticRegression
+
     columns = targets.T if targets.ndim == 2 else [targets]
     parts = []
     for column in columns:
@@ -39,7 +34,7 @@ def solve(
             odds = (column.sum() + 0.5) / (len(column) - column.sum() + 0.5)
             parts.append((np.zeros((1, features.shape[1])), np.log([odds])))
         else:
-            model = logistic_regression(strength=strength, class_weights=class_weights).fit(features, column)
+            model = LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights).fit(features, column)
             parts.append((model.coef_, model.intercept_))
     return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 

@@ -90,4 +90,9 @@ class Topics:
 
 def learn_topics(texts: Sequence[str], *, labelled: int, seed: int) -> Topics | None:
     """Topics of texts of which most have no label: where most have one, TF-IDF learns what matters from these."""
-    return Topics.learn(texts, seed=seed) if len(texts) > 2 * labelled else None
+    return Topics.learn(texts, seed=seed) if mostly_unlabelled(texts, labelled) else None
+
+
+def mostly_unlabelled(texts: Sequence[str], labelled: int) -> bool:
+    """Whether ``labelled`` are less than half of the texts."""
+    return len(texts) > 2 * labelled
