@@ -33,16 +33,15 @@ from conditions import conditions
 from frozen_features import directions_of, frozen_features
 
 from ulmfit_lib import TextTable, read_csv
-from ulmfit_lib.budget import nested_order
+from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.data.near_copies import near_copies
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.regression import Floats
-from ulmfit_lib.evaluation.topics import Topics, mostly_unlabelled
+from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.frozen import Features
-from ulmfit_lib.models.pretrained import load_base
-from ulmfit_lib.parts import PartsFitter, predict_by_heads
-from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.pipeline.parts import PartsFitter, predict_by_heads
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.tfidf import fit_tfidf
+from ulmfit_lib.training.topics import Topics, mostly_unlabelled
 
 QUICK_ROWS = 400
 
@@ -141,7 +140,7 @@ def score_all(
     def heads(vectors: Features) -> Floats:
         pairs = ({way: one[rows] for way, one in vectors.items()} for rows in (learnt, tested))
         pool, rest = pairs
-        return predict_by_heads(pool, targets, rest, fitter.recipe, seed)
+        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed)
 
     groups = {
         "embeddings": {way: one for way, one in untouched.items() if way == "embeddings"},
@@ -149,13 +148,13 @@ def score_all(
         "forward": {way: one for way, one in fitter.features.items() if way == "forward"},
         "both": fitter.features,
     }
-    parts = {"baseline": timed("tfidf", lambda: TfidfBaseline.fit(part.texts, targets).predict_proba(test.texts))}
+    parts = {"baseline": timed("tfidf", lambda: fit_tfidf(part.texts, targets).predict_proba(test.texts))}
     for method, vectors in groups.items():
         if vectors:
             timed(method, lambda vectors=vectors: heads(vectors))
     parts["ulmfit"] = found["both"]
     if topics := fitter.topics:
-        learn = partial(topics.classifier, part.texts, targets, class_weights=None, seed=fitter.seed)
+        learn = partial(topics.classifier, part.texts, targets, kind=part.kind, class_weights=None, seed=fitter.seed)
         parts["topics"] = timed("topics", lambda: learn().predict_proba(test.texts))
     timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(parts))
     return {

@@ -16,12 +16,12 @@ from fastai.text.learner import language_model_learner, text_classifier_learner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
 
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable
-from ulmfit_lib.data.corpus import Documents
-from ulmfit_lib.data.tokenizing import WordTokenizer
-from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.models.architecture import Architecture
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
-from ulmfit_lib.models.pooling import Head, head_weights
+from ulmfit_lib.models.head import Head, head_weights
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 

@@ -18,11 +18,11 @@ import numpy as np
 from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier, read_csv
-from ulmfit_lib.budget import nested_order
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.metrics import score
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.training.recipes import RECIPES
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 FEATURES = "features"
 
@@ -68,7 +68,7 @@ def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipe
     def accuracy(probabilities: Any) -> float:
         return round(100 * score(probabilities, truth, part.classes).accuracy, 2)
 
-    tfidf = TfidfBaseline.fit(part.texts, part.class_numbers()).predict_proba(valid.texts)
+    tfidf = fit_tfidf(part.texts, part.class_numbers()).predict_proba(valid.texts)
     found: dict[str, Any] = {"tfidf": {"accuracy": accuracy(tfidf)}}
     for name in recipes:
         started = time.monotonic()

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.stages import CLASSIFY, PRETRAIN, read_features
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.stages.pretrain import PRETRAIN
 
 NONE = "none"
 Pair = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -47,7 +48,7 @@ def frozen_features(
         if lm_epochs:
             lm = fit_lm(train.texts, base=lm, direction=way, epochs=lm_epochs)
         options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.frozen_pooling, "device": find_device()}
-        pooled = [read_features(lm, part.texts, **options)[way] for part in (train.labelled(), test)]
+        pooled = [lm.features(part.texts, **options)[way] for part in (train.labelled(), test)]
         perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, train=pooled[0], test=pooled[1], seconds=time.monotonic() - started, perplexity=perplexity)

@@ -14,11 +14,11 @@ import two_files
 from conditions import conditions
 
 from ulmfit_lib import TextTable, label_budget, read_csv
-from ulmfit_lib.budget import nested_order
-from ulmfit_lib.evaluation.blending import Blend
-from ulmfit_lib.models.pretrained import load_base
-from ulmfit_lib.parts import PartsFitter
-from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 
 def main() -> None:

@@ -71,9 +71,9 @@ def _measure(job: Callable[[Path], dict[str, Any]], folder: Path) -> None:
 
 
 def _pretrain(folder: Path) -> dict[str, Any]:
+    from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.data.wikipedia import store_dumps
-    from ulmfit_lib.models.architecture import Architecture
-    from ulmfit_lib.stages import PRETRAIN, pretrain
+    from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
 
     started = time.monotonic()
     texts = store_dumps([folder / "dump.xml.bz2"])
@@ -86,8 +86,8 @@ def _pretrain(folder: Path) -> dict[str, Any]:
 
 def _tokenize(folder: Path) -> dict[str, Any]:
     from ulmfit_lib import read_csv
-    from ulmfit_lib.data.corpus import tokenize_corpus
-    from ulmfit_lib.data.tokenizing import WordTokenizer
+    from ulmfit_lib.tokens.corpus import tokenize_corpus
+    from ulmfit_lib.tokens.words import WordTokenizer
 
     texts = read_csv(folder / "reviews.csv", text="review").texts
     return {"texts": len(texts), "tokens": len(tokenize_corpus(texts, WordTokenizer()).ids)}
@@ -95,8 +95,9 @@ def _tokenize(folder: Path) -> dict[str, Any]:
 
 def _fit_lm(folder: Path) -> dict[str, Any]:
     from ulmfit_lib import fit_lm, pretrain, read_csv
-    from ulmfit_lib.models.architecture import Architecture
-    from ulmfit_lib.stages import FINE_TUNE, PRETRAIN
+    from ulmfit_lib.artifact.architecture import Architecture
+    from ulmfit_lib.stages.fit_lm import FINE_TUNE
+    from ulmfit_lib.stages.pretrain import PRETRAIN
 
     texts = read_csv(folder / "reviews.csv", text="review").texts
     short = replace(PRETRAIN, epochs=0)

@@ -22,9 +22,10 @@ from frozen_features import NONE, Pair, directions_of, frozen_features
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.data.splitting import stratified_split
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.parts import predict_by_heads
-from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.pipeline.parts import predict_by_heads
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def main() -> None:
                 chosen = _draw(targets, n, seed)
                 learnt, tested = ({str(way): pair[i] for way, pair in enumerate(features)} for i in (0, 1))
                 learnt = {way: pool[chosen] for way, pool in learnt.items()}
-                found = predict_by_heads(learnt, targets[chosen], tested, CLASSIFY, seed)
+                found = predict_by_heads(learnt, targets[chosen], tested, CLASSIFY, kind=Classes(), seed=seed)
                 scores.append(float((found.argmax(1) == truth).mean()))
             rows.append({"base": base, "labels": n, **facts, **_summary(scores)})
             print(json.dumps(rows[-1]), file=sys.stderr)
@@ -56,7 +57,7 @@ def main() -> None:
         scores = []
         for seed in range(arguments.seeds):
             part = labelled.select(_draw(targets, n, seed).tolist())
-            probabilities = TfidfBaseline.fit(part.texts, part.targets()).predict_proba(test.texts)
+            probabilities = fit_tfidf(part.texts, part.targets()).predict_proba(test.texts)
             scores.append(float((probabilities.argmax(1) == truth).mean()))
         rows.append({"base": "TF-IDF + logistic regression", "labels": n, **_summary(scores)})
     if arguments.json:

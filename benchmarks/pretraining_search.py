@@ -22,12 +22,12 @@ import torch
 from conditions import conditions
 
 from ulmfit_lib import LanguageModel, read_csv
-from ulmfit_lib.data.corpus import tokenize_corpus
-from ulmfit_lib.data.tokenizing import WordTokenizer
-from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.models.architecture import Architecture
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, read_weights
-from ulmfit_lib.stages import PRETRAIN
+from ulmfit_lib.stages.pretrain import PRETRAIN
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.language_modelling import train_language_model
 
 BEST = "320/640/2@0.005"
@@ -56,7 +56,7 @@ def main() -> None:
     def train(candidate: str, tokens: float) -> tuple[LanguageModel, float]:
         """The model, and the tokens that it read in a second; ``tokens`` are read in all passes together."""
         architecture, settings = _parse(candidate)
-        vocabulary = Vocabulary.from_corpus(corpus, max_size=settings["words"])
+        vocabulary = Vocabulary.from_counts(corpus.types, corpus.counts, max_size=settings["words"])
         documents = corpus.numericalize(vocabulary)
         recipe = replace(
             PRETRAIN, lr=settings["rate"], batch_size=settings["rows"], samples=settings["samples"],

@@ -12,10 +12,11 @@ from made_up_texts import reviews
 from measuring import Row, seconds
 
 from ulmfit_lib import TextTable, fit_classifier, fit_lm, pretrain
-from ulmfit_lib.data.corpus import tokenize_corpus
-from ulmfit_lib.data.tokenizing import WordTokenizer
-from ulmfit_lib.models.architecture import Architecture
-from ulmfit_lib.stages import FINE_TUNE, PRETRAIN
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.stages.fit_lm import FINE_TUNE
+from ulmfit_lib.stages.pretrain import PRETRAIN
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.words import WordTokenizer
 
 TINY = Architecture(8, 8, 1)  # so that the figures are the library's own, not the network's
 WORDS = 50  # in a text, on average

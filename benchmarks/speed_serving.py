@@ -16,8 +16,9 @@ from fastai.text.core import tokenize_texts
 from measuring import Row, Workload, classifier_tables, in_turns, seconds
 
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable, fit_classifier
-from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
-from ulmfit_lib.data.tokenizing import WordTokenizer
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import encode_texts
+from ulmfit_lib.tokens.words import WordTokenizer
 
 SHORT_TEXT_WORDS = 20
 CHECKED_TEXTS = 32

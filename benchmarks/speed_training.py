@@ -15,11 +15,14 @@ from measuring import Row, Workload, classifier_tables, in_turns, seconds
 from torch import nn
 
 from ulmfit_lib import Dropouts, TextTable
-from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
+from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.frozen import freeze, pool_documents
-from ulmfit_lib.models.pooling import ClassifierNet, Head
-from ulmfit_lib.stages import CLASSIFY, PRETRAIN
+from ulmfit_lib.models.head import Head
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.stages.pretrain import PRETRAIN
+from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.classifying import fine_tune
 from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
@@ -149,7 +152,10 @@ def head_epochs(table: TextTable, work: Workload) -> Row:
     pooled = both.pool(both.documents)
 
     def ours() -> float:
-        spent = seconds(lambda: heads.append(fit_hidden_head(pooled, both.targets, both.recipe, seed=0)))
+        def learn() -> None:
+            heads.append(fit_hidden_head(pooled, both.targets, both.recipe, kind=Classes(), seed=0))
+
+        spent = seconds(learn)
         return len(both.train) * both.recipe.head_epochs / spent
 
     def fastai() -> float:

@@ -16,8 +16,8 @@ from fastai.text.core import TokenizeWithRules
 from fastai.text.core import WordTokenizer as FastaiWordTokenizer
 
 from ulmfit_lib.data.reading import read_csv
-from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.progress import bar
+from ulmfit_lib.tokens.words import WordTokenizer
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "reviews.csv"
 CHUNK = 1000

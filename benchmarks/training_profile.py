@@ -23,7 +23,7 @@ from speed_training import FASTAI_DROPOUTS, LM_RATE, Classifiers
 from ulmfit_lib import read_csv
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.lstm import _Layer
-from ulmfit_lib.stages import PRETRAIN
+from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.training.classifying import fine_tune
 from ulmfit_lib.training.language_modelling import train_language_model
 from ulmfit_lib.training.losses import _LogSumExp

@@ -4,10 +4,10 @@ import shutil
 import pytest
 
 from ulmfit_lib import ArtifactError, LanguageModel, TextClassifier
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.blending import Blend
+from ulmfit_lib.artifact.catalogue import EMBEDDED, embedded_models
 from ulmfit_lib.files import new_folder
-from ulmfit_lib.models.pretrained import EMBEDDED, embedded_models
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def saved(tiny_classifier, fruit, tmp_path_factory):
     from dataclasses import replace
 
     path = tmp_path_factory.mktemp("artifacts") / "model"
-    baseline = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    baseline = fit_tfidf(fruit.texts, fruit.targets())
     replace(tiny_classifier, baseline=baseline, topics=baseline, blend=Blend(1.0, 1.0, 1.0)).save(path)
     return path
 

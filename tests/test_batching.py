@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ulmfit_lib.data.batching import LanguageModelStream, group_by_length, pad_texts
-from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.tokens.batches import group_by_length, pad_texts
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def documents(lengths):
@@ -57,7 +58,7 @@ def test_every_text_comes_once_and_batches_stay_in_bounds(lengths, training):
     for batch in batches:
         assert len(batch.indices) <= (8 if not training else 15)
         if not training:
-            assert batch.ids.numel() <= 100
+            assert batch.ids.size <= 100
         if training and len(lengths) > 1:
             assert len(batch.indices) > 1
         for row, i, length in zip(batch.ids, batch.indices, batch.lengths, strict=True):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import OptionError, TextClassifier
-from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import calibration_error
+from ulmfit_lib.linear.blend import Blend
 
 LABELS = ["--text", "review", "--label", "sentiment"]
 

@@ -18,11 +18,11 @@ from ulmfit_lib import (
     fit_classifier,
     fit_lm,
 )
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.blending import Blend
 from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
-from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great " * 90, "x", "the film was terrible"]
 
@@ -53,7 +53,7 @@ def test_order_is_kept(tiny_classifier, fruit):
 
 
 def test_a_fresh_process_predicts_the_same(tiny_classifier, fruit, tmp_path):
-    baseline = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    baseline = fit_tfidf(fruit.texts, fruit.targets())
     classifier = replace(tiny_classifier, baseline=baseline, blend=Blend(0.7, 0.4))
     classifier.save(tmp_path / "model")
     code = (
@@ -112,9 +112,9 @@ def test_the_rebuilt_baseline_is_scikit_learns(fruit):
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     theirs = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=2000)).fit(fruit.texts, fruit.labels)
-    ours = TfidfBaseline.fit(fruit.texts, fruit.targets())
+    ours = fit_tfidf(fruit.texts, fruit.targets())
     np.testing.assert_allclose(ours.predict_proba(TEXTS), theirs.predict_proba(TEXTS), atol=1e-8)
-    assert TfidfBaseline.fit(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(
+    assert fit_tfidf(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(
         1
     ).tolist() == [0, 1]
 
@@ -168,7 +168,7 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
         assert b"sentinel" in kept and not [word for word in secret if f'"{word}"'.encode() in kept]
         return score(*arguments)
 
-    monkeypatch.setattr("ulmfit_lib.report.score", score_unseen)
+    monkeypatch.setattr("ulmfit_lib.pipeline.report.score", score_unseen)
     classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
@@ -195,5 +195,5 @@ def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit,
 
 def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):
     classifier = fit(fruit, base=tiny_lm, lm_epochs=1, with_baseline=False, device="cpu", direction="backward")
-    assert classifier.baseline is None and "baseline" not in classifier.training["report"]
+    assert not classifier.tfidf and "baseline" not in classifier.training["report"]
     assert classifier.direction == "backward"

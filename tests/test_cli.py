@@ -42,7 +42,8 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
 
 def test_ctrl_c_says_how_to_go_on(ulmfit, models, write_csv, fruit, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr("ulmfit_lib.stages._train", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    stop = "ulmfit_lib.stages.fit_lm.train_directions"
+    monkeypatch.setattr(stop, lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
     data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "lm"
     code, _, stderr = ulmfit("fit-lm", data, *REVIEW, "--base", models / "lm", "--out", out)
     assert code == 130 and "Stopped." in stderr and "Traceback" not in stderr and not out.exists()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, OptionError, TextTable, fit
-from ulmfit_lib.stages import fit_lm
+from ulmfit_lib.stages.fit_lm import fit_lm
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def read(monkeypatch):
         found.append(set(texts))
         return fit_lm(texts, **options)
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.fit_lm", remember)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", remember)
     return found
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.artifact.architecture import POOLINGS, Architecture
 from ulmfit_lib.models import frozen
-from ulmfit_lib.models.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, read_weights
 from ulmfit_lib.models.frozen import FloatEncoder, freeze, pool_documents
 from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
-from ulmfit_lib.models.pooling import POOLINGS, WINDOW, pool
+from ulmfit_lib.models.pooling import BPTT_WINDOW, pool
+from ulmfit_lib.tokens.documents import Documents
 
 ARCHITECTURE = Architecture(24, 40, 2)
-LENGTHS = torch.tensor([2 * WINDOW + 9, WINDOW, 5, 1])
+LENGTHS = torch.tensor([2 * BPTT_WINDOW + 9, BPTT_WINDOW, 5, 1])
 bytes_here = pytest.mark.skipif(not has_int8_products(), reason="this CPU does not multiply bytes")
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, TextTable, label_budget
-from ulmfit_lib.budget import nested_order
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
+from ulmfit_lib.pipeline.label_budget import nested_order
 
 
 def answers(law, sizes, *, draws=5, rows=400, seed=0):

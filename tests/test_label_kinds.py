@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
-from ulmfit_lib.data.ratings import class_means, with_ratings
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
-from ulmfit_lib.evaluation.regression import solve
+from ulmfit_lib.labels.ratings import Ratings
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.training.regression import solve
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 LABELS = ["--text", "review", "--label", "stars"]
 WORDS = {1: "terrible", 2: "dull", 3: "fine", 4: "good", 5: "great"}
@@ -52,26 +53,27 @@ def test_ratings_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_p
     arguments = [train, *LABELS, "--ratings", "--lm", lm_folder, "--epochs", 1, "--direction", "forward"]
     assert ulmfit("fit-classifier", *arguments, "--out", tmp_path / "tuned")[0] == 0
     classifier = TextClassifier.load(tmp_path / "tuned")
-    assert classifier.values == (1, 2, 3, 4, 5)
+    assert classifier.kind.values == (1, 2, 3, 4, 5)
     assert classifier.predict_ratings(["great , really great"]) > classifier.predict_ratings(["terrible , terrible"])
     assert float(classifier.predict(["great"])[0]) == pytest.approx(classifier.predict_ratings(["great"])[0], rel=1e-3)
 
 
 def test_many_different_numbers_become_ranges():
     numbers = np.random.default_rng(0).gamma(2, 10, 200).round(2)
-    table = with_ratings(TextTable.from_lists([f"t{i}" for i in range(200)], [str(number) for number in numbers]))
+    table = TextTable.from_lists([f"t{i}" for i in range(200)], [str(number) for number in numbers])
+    table = table.with_kind(Ratings())
     sizes = np.unique(table.labels, return_counts=True)[1]
     assert len(sizes) == 10 and sizes.min() >= 15
-    means = class_means(table)
+    means = Ratings().learnt_from(table).values
     assert min(means) > numbers.min() and max(means) < numbers.max()
-    few = with_ratings(TextTable.from_lists(list("abcdef"), ["1.5", "2", "2", None, "7", "9"]))
+    few = TextTable.from_lists(list("abcdef"), ["1.5", "2", "2", None, "7", "9"]).with_kind(Ratings())
     assert few.numbers == [1.5, 2, 2, None, 7, 9] and few.labels[3] is None
 
 
 @pytest.mark.parametrize("label", ["good", "nan", "1e999", "٣ of 5"])
 def test_a_label_that_is_no_number_is_named(label):
     with pytest.raises(DataError, match="row 2 has the label"):
-        with_ratings(TextTable.from_lists(["a", "b"], ["3", label]))
+        TextTable.from_lists(["a", "b"], ["3", label]).with_kind(Ratings())
 
 
 def test_a_classifier_of_classes_gives_no_ratings(tiny_classifier):
@@ -139,14 +141,14 @@ def test_several_labels_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv
 
 
 def test_a_table_of_several_labels():
-    table = TextTable.from_lists(["t1", "t2", "t3", "t4"], [" b;a;;b", "a", ";", None]).split_labels(";")
+    table = TextTable.from_lists(["t1", "t2", "t3", "t4"], [" b;a;;b", "a", ";", None]).with_kind(Tags(";"))
     assert table.labels == ["a;b", "a", "", None] and table.classes == ["a", "b"]
     assert table.labelled().class_numbers().tolist() == [[1, 1], [1, 0], [0, 0]]
     assert table.strata == ["b", "a", "", None]
     with pytest.raises(DataError, match="row 1 has the label 'b'; the classifier knows 'a'"):
         table.labelled().class_numbers(["a"])
     with pytest.raises(OptionError, match="delimiter"):
-        table.split_labels(" ")
+        table.with_kind(Tags(" "))
 
 
 def test_a_label_seen_once_is_named_with_its_own_row():
@@ -158,10 +160,10 @@ def test_a_label_seen_once_is_named_with_its_own_row():
 def test_each_of_several_labels_has_a_regression_of_its_own():
     texts = [f"{'red' if i & 1 else 'blue'} {'big' if i & 2 else 'small'} thing {i}" for i in range(40)]
     targets = np.array([[i & 1, i >> 1 & 1, 1] for i in range(40)])
-    baseline = TfidfBaseline.fit(texts, targets)
+    baseline = fit_tfidf(texts, targets, kind=Tags(";"))
     found = baseline.predict_proba(["red big", "blue small"])
     assert (found[:, :2] > 0.5).tolist() == [[True, True], [False, False]] and found[:, 2].min() > 0.95
-    alone = TfidfBaseline.fit(texts, targets[:, 0]).predict_proba(["red big", "blue small"])
+    alone = fit_tfidf(texts, targets[:, 0]).predict_proba(["red big", "blue small"])
     np.testing.assert_allclose(found[:, 0], alone[:, 1])
     weights, _ = solve(np.ones((4, 3)), np.array([[0], [0], [0], [0]]), strength=1)
     assert not weights.any()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
-from ulmfit_lib.stages import FINE_TUNE, transfer_weights
+from ulmfit_lib.stages.fit_lm import FINE_TUNE
+from ulmfit_lib.stages.language_models import transfer_weights
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History
 

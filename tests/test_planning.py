@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ulmfit_lib import TextTable, planning
-from ulmfit_lib.planning import FEWEST_PASSES, LM_TOKENS, MOST_PASSES, plan_fit
+from ulmfit_lib import TextTable
+from ulmfit_lib.pipeline import plan as planning
+from ulmfit_lib.pipeline.plan import FEWEST_PASSES, LM_TOKENS, MOST_PASSES, plan_fit
 from ulmfit_lib.training.recipes import CPU, PAPER
 
 

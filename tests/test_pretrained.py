@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError
-from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
+from ulmfit_lib.artifact.catalogue import Download, add_model, own_models
 from ulmfit_lib.models import downloading
-from ulmfit_lib.models.fastai_import import import_fastai, read_vocabulary
-from ulmfit_lib.models.pretrained import Download, add_model, download_wt103, load_base, own_models
+from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.models.fastai_files import read_vocabulary
+from ulmfit_lib.models.fastai_import import import_fastai
+from ulmfit_lib.models.wt103 import download_wt103
+from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 
 TOKENS = [*SPECIAL_TOKENS, "the", "film", "\n", "xxfake", "xxfake"]
 

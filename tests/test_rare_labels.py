@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, TextTable, fit
-from ulmfit_lib.evaluation import regression
-from ulmfit_lib.evaluation.regression import folds
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.training import regression
+from ulmfit_lib.training.regression import folds
 
 ARGUMENTS = ["--text", "review", "--label", "sentiment"]
 
@@ -19,7 +21,7 @@ def with_oddities(fruit, count):
 @pytest.mark.parametrize("counts", [(1, 30), (2, 30), (3, 4, 50), (1, 1, 2, 9), (2, 2)])
 def test_every_class_is_always_learnt_from_and_an_only_row_never_tested_on(counts):
     targets = np.repeat(np.arange(len(counts)), counts)
-    splits = folds(targets, seed=3)
+    splits = folds(targets, kind=Classes(), seed=3)
     assert len(splits) == min(5, max(counts))
     assert all(set(targets[train]) == set(range(len(counts))) for train, _ in splits)
     assert all(not set(train) & set(test) for train, test in splits)
@@ -31,13 +33,13 @@ def test_every_one_of_several_labels_is_always_learnt_from():
     targets = np.zeros((40, 3), np.int64)
     targets[:20, 0], targets[5, 1], targets[[7, 30], 2] = 1, 1, 1
     for seed in range(20):
-        splits = folds(targets, seed=seed)
+        splits = folds(targets, kind=Tags(";"), seed=seed)
         assert splits and all(targets[train].any(0).all() for train, _ in splits)
         assert all(5 in train and 5 not in test for train, test in splits)
 
 
 def test_there_are_no_folds_of_single_rows():
-    assert folds(np.arange(4)) == []
+    assert folds(np.arange(4), kind=Classes()) == []
 
 
 def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypatch):
@@ -46,7 +48,9 @@ def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypa
     targets = np.repeat([0, 1, 2], [2, 100, 100])
     features = (generator.normal(size=(202, 4)) + targets[:, None]).astype(np.float32)
     for seed in range(5):
-        losses = regression.cross_validated_loss(features, targets, [0.1, 1.0], class_weights=None, seed=seed)
+        losses = regression.cross_validated_loss(
+            features, targets, [0.1, 1.0], kind=Classes(), class_weights=None, seed=seed
+        )
         assert list(losses) == [0.1, 1.0] and max(losses.values()) < 1
 
 

@@ -11,8 +11,8 @@ from ulmfit_lib import DataError, OptionError, TextTable, read_csv
 from ulmfit_lib.data import stored_texts
 from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.data.splitting import stratified_split
-from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.writing import table_writer
+from ulmfit_lib.tokens.words import WordTokenizer
 
 ROWS = [("A fine film.", "pos"), ('He said "no", twice;\nthen left.', "neg"), ("No label here", "")]
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ulmfit_lib import LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
 from ulmfit_lib.errors import ArtifactError, UlmfitError
 from ulmfit_lib.files import new_folder, only_process
-from ulmfit_lib.stages import CLASSIFY
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 RELIABILITY = Path(__file__).parent.parent / "benchmarks" / "reliability"
 

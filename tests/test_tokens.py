@@ -4,10 +4,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ulmfit_lib import ArtifactError, OptionError
-from ulmfit_lib.data.corpus import encode_texts, tokenize_corpus
-from ulmfit_lib.data.text_rules import RULES, SPECIAL_TOKENS
-from ulmfit_lib.data.tokenizing import SubwordTokenizer, WordTokenizer, detokenize, load_tokenizer
-from ulmfit_lib.data.vocabulary import Vocabulary
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import encode_texts
+from ulmfit_lib.tokens.rules import RULES, SPECIAL_TOKENS
+from ulmfit_lib.tokens.subwords import SubwordTokenizer
+from ulmfit_lib.tokens.tokenizer import detokenize, load_tokenizer
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 
 ODD = [
     "", " ", "\t\n", "a", "soooooo goooood!!!!!", "very very very very bad", "ALL CAPS HERE", "I AM. Not SHOUTING",
@@ -105,7 +108,7 @@ def test_a_corpus_counts_and_numericalizes(tmp_path):
     texts = ["good good film", "bad film", ""]
     corpus = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path)
     assert len(corpus) == 3 and dict(zip(corpus.types, corpus.counts, strict=True))["film"] == 2
-    vocabulary = Vocabulary.from_corpus(corpus, min_count=2)
+    vocabulary = Vocabulary.from_counts(corpus.types, corpus.counts, min_count=2)
     assert vocabulary.tokens[:9] == SPECIAL_TOKENS and "bad" not in vocabulary.index
     documents = corpus.numericalize(vocabulary)
     assert vocabulary.decode(documents[1]) == ["xxbos", "xxunk", "film"]
@@ -131,7 +134,7 @@ def test_the_second_run_tokenises_nothing(tmp_path):
 
 
 def test_workers_give_the_same_corpus(tmp_path, monkeypatch):
-    from ulmfit_lib.data import corpus as module
+    from ulmfit_lib.tokens import corpus as module
 
     texts = [f"text number {i} of some, with words like w{i % 50}!" for i in range(700)]
     alone = tokenize_corpus(texts, WordTokenizer(), cache=tmp_path / "a")

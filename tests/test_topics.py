@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import TextClassifier, TextTable, fit, label_budget
-from ulmfit_lib.data.ratings import with_ratings
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.topics import Topics, learn_topics
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.ratings import Ratings
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.training.tfidf import fit_tfidf
+from ulmfit_lib.training.topics import Topics, learn_topics
 
 WORDS = {"sea": [f"sea{i}" for i in range(80)], "sky": [f"sky{i}" for i in range(80)]}
 
@@ -37,10 +39,10 @@ def test_they_tell_from_few_labels_what_tfidf_cannot(topics):
     texts, labels = made_up(12, seed=1)
     unseen, truth = made_up(400, seed=2)
     targets = np.array([label == "sky" for label in labels]).astype(int)
-    by_topics = topics.classifier(texts, targets, class_weights=None, seed=0)
+    by_topics = topics.classifier(texts, targets, kind=Classes(), class_weights=None, seed=0)
     right = [
         ((one.predict_proba(unseen)[:, 1] > 0.5) == (np.array(truth) == "sky")).mean()
-        for one in (by_topics, TfidfBaseline.fit(texts, targets))
+        for one in (by_topics, fit_tfidf(texts, targets))
     ]
     assert right[0] > 0.97 > right[1]
 
@@ -54,7 +56,7 @@ def test_scores_are_standard_over_the_texts_they_come_from(topics):
 def test_a_classifier_of_topics_is_one_of_terms(topics):
     texts, labels = made_up(30, seed=3)
     targets = np.array([label == "sky" for label in labels]).astype(int)
-    found = topics.classifier(texts, targets, class_weights=None, seed=0)
+    found = topics.classifier(texts, targets, kind=Classes(), class_weights=None, seed=0)
     scores, given = topics.axes.scores(texts), found.scores(texts)[:, 0]
     design = np.hstack([scores, np.ones((30, 1))])
     weights = np.linalg.lstsq(np.vstack([design, 1e-9 * np.eye(51)]), np.append(given, np.zeros(51)), rcond=None)[0]
@@ -64,7 +66,7 @@ def test_a_classifier_of_topics_is_one_of_terms(topics):
 def test_several_labels_have_a_classifier_each(topics):
     texts, labels = made_up(60, seed=4)
     targets = np.array([[label == "sky", label == "sea", True] for label in labels]).astype(int)
-    found = topics.classifier(texts, targets, class_weights=None, seed=0)
+    found = topics.classifier(texts, targets, kind=Tags(";"), class_weights=None, seed=0)
     assert ((found.predict_proba(texts) > 0.5) == targets).mean() > 0.97
 
 
@@ -103,11 +105,11 @@ def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
     labelled, free = made_up(40, seed=10), made_up(1200, seed=11)[0]
     options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
     stars = ["2" if label == "sky" else "5" for label in labelled[1]]
-    rated = with_ratings(TextTable.from_lists([*labelled[0], *free], [*stars, *[None] * len(free)]))
+    rated = TextTable.from_lists([*labelled[0], *free], [*stars, *[None] * len(free)]).with_kind(Ratings())
     report = fit(rated, **options).training["report"]
     assert report["ratings"]["topics"]["mean_absolute_error"] < 0.5 and "topics of the unlabelled" in report["sentence"]
     both = [f"{label};wet" if label == "sea" else label for label in labelled[1]]
-    tagged = TextTable.from_lists([*labelled[0], *free], [*both, *[None] * len(free)]).split_labels(";")
+    tagged = TextTable.from_lists([*labelled[0], *free], [*both, *[None] * len(free)]).with_kind(Tags(";"))
     report = fit(tagged, **options).training["report"]
     assert report["tags"]["topics"]["micro_f1"] > 0.95 and "topics of the unlabelled" in report["sentence"]
 

@@ -13,33 +13,45 @@ Names load on first use, so that importing the package is instant.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ulmfit_lib.version import __version__
+
 if TYPE_CHECKING:
-    from ulmfit_lib.budget import LabelBudget, label_budget
-    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.artifact.architecture import Architecture
+    from ulmfit_lib.data.reading import read_csv, read_table
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
-    from ulmfit_lib.models.architecture import Architecture, Dropouts
+    from ulmfit_lib.labels.classes import Classes
+    from ulmfit_lib.labels.ratings import Ratings
+    from ulmfit_lib.labels.tags import Tags
     from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.dropouts import Dropouts
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.pipeline import fit, fit_csv
-    from ulmfit_lib.stages import fit_classifier, fit_lm, pretrain
+    from ulmfit_lib.pipeline.fit import fit, fit_csv
+    from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
+    from ulmfit_lib.stages.fit_classifier import fit_classifier
+    from ulmfit_lib.stages.fit_lm import fit_lm
+    from ulmfit_lib.stages.pretrain import pretrain
     from ulmfit_lib.training.checkpoints import Checkpoints
     from ulmfit_lib.training.classifying import ClassifierRecipe
     from ulmfit_lib.training.language_modelling import LanguageModelRecipe
     from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "budget": ["LabelBudget", "label_budget"],
-    "data.reading": ["read_csv"],
+    "artifact.architecture": ["Architecture"],
+    "data.reading": ["read_csv", "read_table"],
     "data.table": ["TextTable"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
-    "models.awd_lstm": ["Architecture", "Dropouts"],
+    "labels.classes": ["Classes"],
+    "labels.ratings": ["Ratings"],
+    "labels.tags": ["Tags"],
     "models.classifier": ["TextClassifier"],
+    "models.dropouts": ["Dropouts"],
     "models.language_model": ["LanguageModel"],
-    "pipeline": ["fit", "fit_csv"],
-    "stages": ["fit_classifier", "fit_lm", "pretrain"],
+    "pipeline.fit": ["fit", "fit_csv"],
+    "pipeline.label_budget": ["LabelBudget", "label_budget"],
+    "stages.fit_classifier": ["fit_classifier"],
+    "stages.fit_lm": ["fit_lm"],
+    "stages.pretrain": ["pretrain"],
     "training.checkpoints": ["Checkpoints"],
     "training.classifying": ["ClassifierRecipe"],
     "training.language_modelling": ["LanguageModelRecipe"],
@@ -48,10 +60,11 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Architecture", "ArtifactError", "Checkpoints", "ClassifierRecipe", "DataError", "Dropouts", "LabelBudget",
-    "LanguageModel", "LanguageModelRecipe", "OptionError", "TextClassifier", "TextTable", "TrainingError",
-    "UlmfitError", "discriminative_lrs", "fit", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing",
-    "label_budget", "one_cycle", "pretrain", "read_csv", "slanted_triangular",
+    "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
+    "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TextClassifier",
+    "TextTable", "TrainingError", "UlmfitError", "__version__", "discriminative_lrs", "fit", "fit_classifier",
+    "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table",
+    "slanted_triangular",
 ]  # fmt: skip
 
 

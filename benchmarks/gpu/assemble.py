@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
-from ulmfit_lib.data.tokenizing import WordTokenizer
-from ulmfit_lib.data.vocabulary import Vocabulary
-from ulmfit_lib.models.architecture import Architecture, Weights
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 
 SOURCES = {
     "wiki": "English Wikipedia articles of at least 1,000 characters (CC BY-SA)",

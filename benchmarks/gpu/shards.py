@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib import read_csv
-from ulmfit_lib.data.corpus import Corpus, tokenize_corpus
-from ulmfit_lib.data.tokenizing import WordTokenizer
-from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.progress import track
+from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 
 HELD_OUT_REVIEWS = 250
 
@@ -66,8 +66,7 @@ def _shared_vocabulary(wiki: Corpus, reviews: Corpus, size: int) -> Vocabulary:
     for token, count in zip(reviews.types, reviews.counts, strict=True):
         counts[token] = counts.get(token, 0) + count
     types = list(counts)
-    joined = Corpus(types, np.array([counts[token] for token in types]), wiki.ids[:0], wiki.offsets[:1])
-    return Vocabulary.from_corpus(joined, max_size=size)
+    return Vocabulary.from_counts(types, np.array([counts[token] for token in types]), max_size=size)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from processes import parse_cases, peak_megabytes, print_summary, reset_peak, ru
 
 from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
 from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.evaluation.baseline import TfidfBaseline
-from ulmfit_lib.evaluation.blending import Blend
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.training.tfidf import fit_tfidf
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
 TEXTS = ["The hotel was clean and the staff were very kind .", "It broke after a week , a waste of money !", "ok"]
@@ -39,8 +39,8 @@ def make_models(folder: Path) -> list[str]:
             direction="both", device="cpu",
         )  # fmt: skip
         classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
-        baseline = TfidfBaseline.fit(few.texts, few.targets())
-        pair = replace(classifier, baseline=baseline, topics=baseline, blend=Blend(0.5, 0.3, 0.2))
+        baseline = fit_tfidf(few.texts, few.targets())
+        pair = replace(classifier, tfidf={"baseline": baseline, "topics": baseline}, blend=Blend(0.5, 0.3, 0.2))
         lm.save(folder / f"lm-{tokens}")
         lm.save(folder / f"lm-{tokens}-int8", precision="int8")
         classifier.save(folder / f"classifier-{tokens}-int8", precision="int8")

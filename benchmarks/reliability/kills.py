@@ -20,9 +20,9 @@ from pathlib import Path
 
 from processes import command_line, conditions, start
 
+from ulmfit_lib.artifact.format import load_artifact
+from ulmfit_lib.artifact.seal import check_seal, hash_file
 from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.models.artifacts import load_artifact
-from ulmfit_lib.models.seals import check_seal, hash_file
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
 ROWS = 100

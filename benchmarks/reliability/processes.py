@@ -18,8 +18,8 @@ from conditions import conditions
 PER_PROCESS = 250  # cases
 MOST_SECONDS = 120  # for one case
 IMPORTED = [
-    "ulmfit_lib.cli", "ulmfit_lib.pipeline", "ulmfit_lib.data.reading", "ulmfit_lib.data.writing",
-    "ulmfit_lib.models.pretrained", "spacy.lang.en", "sklearn.linear_model", "sklearn.model_selection",
+    "ulmfit_lib.cli", "ulmfit_lib.pipeline.fit", "ulmfit_lib.data.reading", "ulmfit_lib.data.writing",
+    "ulmfit_lib.models.bases", "spacy.lang.en", "sklearn.linear_model", "sklearn.model_selection",
     "pyarrow.parquet", "torch._dynamo",
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the language models that are here or can be downloaded; add one of your own."""
     if context.invoked_subcommand:
         return
-    from ulmfit_lib.models.pretrained import describe_models
+    from ulmfit_lib.artifact.catalogue import describe_models
 
     rows = describe_models()
     if as_json:
@@ -38,7 +38,7 @@ def add_model_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a language model of yours to where its name finds it."""
-    from ulmfit_lib.models.pretrained import add_model
+    from ulmfit_lib.artifact.catalogue import add_model
 
     path = add_model(folder, name=name, overwrite=overwrite)
     print(f"{path.name}: added; use it as --base {path.name}")
@@ -57,7 +57,8 @@ def download_command(
 ) -> None:
     """Fetch fastai's WikiText-103 models, or take them from files, and keep them in our own safe format."""
     start(quiet)
-    from ulmfit_lib.models.pretrained import WT103, download_wt103
+    from ulmfit_lib.artifact.catalogue import WT103
+    from ulmfit_lib.models.wt103 import download_wt103
 
     if name != WT103:
         raise OptionError(f"{name!r}: what can be downloaded is {WT103}")
@@ -87,7 +88,8 @@ def info(
     model: Annotated[str, typer.Argument(help="Folder of a model, or a name (see `models`).")], as_json: AsJson = False
 ) -> None:
     """Say what a saved model is and how it came to be."""
-    from ulmfit_lib.models.pretrained import describe_model, find_pretrained
+    from ulmfit_lib.artifact.catalogue import describe_model
+    from ulmfit_lib.models.wt103 import find_pretrained
 
     path = find_pretrained(model)
     description = describe_model(path)

@@ -71,7 +71,7 @@ def fit_classifier_command(
     """Stage 3: put a classifier head on a language model and let both learn your labels."""
     from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.stages import fit_classifier
+    from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
@@ -128,7 +128,7 @@ def fit_command(
     if with_baseline not in ("yes", "no"):
         raise OptionError(f"--with-baseline {with_baseline!r}: say yes or no")
     from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.pipeline import fit
+    from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
@@ -156,9 +156,9 @@ def demo(
 ) -> None:
     """Run all three stages on 400 made-up reviews; takes a few minutes on a CPU."""
     start(quiet, out, overwrite=True)
+    from ulmfit_lib.artifact.catalogue import EMBEDDED
     from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.models.pretrained import EMBEDDED
-    from ulmfit_lib.pipeline import fit
+    from ulmfit_lib.pipeline.fit import fit
 
     table = read_csv(EMBEDDED / "reviews.csv", text="review", label="sentiment")
     classifier = fit(table, seed=seed, device=device)

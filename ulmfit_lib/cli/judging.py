@@ -62,7 +62,7 @@ def predict(
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = classifier.predict_proba(table.texts, device=chosen_device)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
-            said = classifier.say(probabilities, least), classifier.confidence(probabilities)
+            said = classifier.decode(probabilities, least), classifier.kind.confidence(probabilities)
             write(with_predictions(frame, table, classifier.classes, probabilities, *said))
     if min_precision is not None:
         note(f"{unsure:,} of {rows:,} rows ({100 * unsure / max(rows, 1):.1f} %) are unsure")
@@ -93,7 +93,7 @@ def evaluate(
         check_plot_name(plot)
     table = read_table(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
     classifier = TextClassifier.load(model)
-    if plot and (classifier.values is not None or classifier.delimiter is not None):
+    if plot and not classifier.kind.one_class_per_text:
         raise OptionError("--plot: only one class a text has a reliability to draw; leave it out")
     parts = classifier.evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
@@ -128,8 +128,8 @@ def label_budget_command(
 ) -> None:
     """How many points more labels would bring, with an interval, from the labels that you have."""
     start(quiet)
-    from ulmfit_lib.budget import label_budget
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
+    from ulmfit_lib.pipeline.label_budget import label_budget
 
     if plot:
         check_plot_name(plot)

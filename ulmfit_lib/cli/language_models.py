@@ -69,11 +69,12 @@ def pretrain_command(
     quiet: Quiet = False,
 ) -> None:
     """Stage 1: make a language model from texts, such as Wikipedia's articles."""
+    from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
-    from ulmfit_lib.models.architecture import Architecture
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.stages import PRETRAIN, override, pretrain
+    from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
+    from ulmfit_lib.training.recipes import override
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
         fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
@@ -118,9 +119,9 @@ def fit_lm_command(
     quiet: Quiet = False,
 ) -> None:
     """Stage 2: let a language model read your texts, with or without labels."""
-    from ulmfit_lib.models.pretrained import load_base
+    from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
-    from ulmfit_lib.stages import fit_lm
+    from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
     with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:

@@ -1,1 +1,1 @@
-"""Texts in, batches out; knows nothing of models."""
+"""Files -> tables of texts and labels, and tables of predictions -> files; what knows pandas."""

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 import pandas as pd
 import zstandard
 
-from ulmfit_lib.data.text_rules import well_formed
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.progress import bar
+from ulmfit_lib.tokens.rules import well_formed
 
 DELIMITED = {".csv": ",", ".tsv": "\t"}
 COMPRESSED = (".gz", ".xz", ".zst")

@@ -9,16 +9,17 @@ from typing import Any
 import pandas as pd
 
 from ulmfit_lib.data.frames import read_frames, read_text
-from ulmfit_lib.data.ratings import with_ratings
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.data.text_rules import FIELD
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.ratings import Ratings
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.tokens.rules import FIELD
 
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
 
 
-def read_csv(
+def read_table(
     path: str | Path,
     *,
     text: str | Sequence[str],
@@ -29,7 +30,7 @@ def read_csv(
     ratings: bool = False,
     label_delimiter: str | None = None,
 ) -> TextTable:
-    """Read texts, and labels if there are any, from a CSV file; TSV, JSONL, Parquet and folders work likewise.
+    """Read texts and labels from a CSV, TSV, JSONL or Parquet file or a folder; ``read_csv`` is another name for this.
 
     Files may be larger than memory: many texts go to a temporary file in the cache folder.
 
@@ -43,11 +44,14 @@ def read_csv(
         keep_blank: keep rows without a text, as "": for prediction, where no row may be lost. Otherwise they are left
             out and counted in ``skipped``.
         ratings: labels are numbers, such as one to five stars, and what is asked for is a number, too.
-        label_delimiter: a label is several, such as "cheap;slow", parted by this; a cell of delimiters alone has none.
+        label_delimiter: a label is several tags, such as "cheap;slow", separated by this; a cell of delimiters alone
+            has none.
 
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
     """
+    if ratings and label_delimiter is not None:
+        raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
     path = Path(path)
     labels: list[str | None] = []
     names: dict[str, str] = {}
@@ -70,10 +74,11 @@ def read_csv(
     places = rows.tolist() if isinstance(texts, list) else rows
     table = TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
     if label_delimiter is not None:
-        if ratings:
-            raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
-        table = table.split_labels(label_delimiter)
-    return with_ratings(table) if ratings else table
+        return table.with_kind(Tags(label_delimiter))
+    return table.with_kind(Ratings()) if ratings else table
+
+
+read_csv = read_table
 
 
 def read_parts(

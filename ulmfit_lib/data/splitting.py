@@ -1,4 +1,4 @@
-"""Rows for training and rows for testing, each label in its proportion."""
+"""What is learnt from, and what is held out to measure on."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ulmfit_lib.data.stored_texts import Selection
+from ulmfit_lib.errors import DataError
 
 
 def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[int]:
@@ -33,6 +36,18 @@ def grouped_folds(
         return list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(groups, strata, groups))
 
 
-def class_counts(targets: npt.NDArray[np.int64], n_classes: int = 0) -> npt.NDArray[np.int64]:
-    """Rows of each class: of (n,) class numbers, or of (n, n_tags) of 0 and 1."""
-    return targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=n_classes)
+def hold_out(
+    texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 250
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most.
+
+    Raises:
+        DataError: fewer than 2 texts.
+    """
+    if len(texts) < 2:
+        raise DataError(f"a language model needs at least 2 texts to read, and got {len(texts)}")
+    if valid_texts is not None:
+        return texts, valid_texts
+    count = min(most, max(1, round(len(texts) * fraction)))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(texts), count, replace=False))
+    return Selection(texts, np.setdiff1d(np.arange(len(texts)), chosen)), Selection(texts, chosen)

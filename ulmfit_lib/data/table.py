@@ -4,17 +4,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
-from ulmfit_lib.data.tags import split_tags
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.progress import note
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
@@ -34,8 +35,8 @@ class TextTable:
         source: the file's name.
         skipped: rows left out because their text was blank.
         copies: rows found, when it was split, to be copies or near copies of other rows.
-        numbers: where labels are ratings (``data.ratings``), each text's; None where it has none.
-        delimiter: where a text has several labels, what parts them.
+        kind: what a label is: one class a text, a rating, or several tags.
+        numbers: where labels are ratings, each text's; None where it has none. Empty for other kinds.
     """
 
     texts: Sequence[str]
@@ -44,8 +45,8 @@ class TextTable:
     source: str = "the data"
     skipped: int = 0
     copies: int = 0
-    numbers: Sequence[float | None] | None = None
-    delimiter: str | None = None
+    kind: LabelKind = field(default_factory=Classes)
+    numbers: Sequence[float | None] = ()
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
@@ -63,23 +64,18 @@ class TextTable:
 
     @property
     def classes(self) -> list[str]:
-        """The distinct labels, sorted; with a delimiter, the distinct ones in them."""
+        """The distinct classes that the labels name, sorted."""
         labels = {label for label in self.labels if label is not None}
-        return sorted({one for label in labels for one in self._parts(label)})
+        return sorted({one for label in labels for one in self.kind.names(label)})
 
-    def _parts(self, label: str) -> list[str]:
-        return [label] if self.delimiter is None else split_tags(label, self.delimiter)
-
-    def split_labels(self, delimiter: str) -> "TextTable":
-        """The same rows with several labels each: what ``delimiter`` parts; a label of delimiters alone has none.
+    def with_kind(self, kind: LabelKind) -> "TextTable":
+        """The same rows, their labels read as labels of another kind: ``Ratings()``, ``Tags(";")``, ``Classes()``.
 
         Raises:
-            OptionError: a blank delimiter.
+            DataError: names the row whose label cannot be one of that kind.
         """
-        if not delimiter.strip():
-            raise OptionError(f"label delimiter {delimiter!r}: it must be a sign, such as ';'")
-        labels = [None if one is None else delimiter.join(split_tags(one, delimiter)) for one in self.labels]
-        return replace(self, labels=labels, delimiter=delimiter)
+        labels, numbers = kind.read(self.labels, self.numbers, rows=self.rows, source=self.source)
+        return replace(self, labels=labels, numbers=numbers, kind=kind)
 
     def select(self, indices: Sequence[int]) -> "TextTable":
         """The rows at ``indices``, in that order."""
@@ -88,7 +84,7 @@ class TextTable:
             texts=[self.texts[i] for i in indices] if isinstance(self.texts, list) else Selection(self.texts, indices),
             labels=[self.labels[i] for i in indices],
             rows=[self.rows[i] for i in indices],
-            numbers=None if self.numbers is None else [self.numbers[i] for i in indices],
+            numbers=[self.numbers[i] for i in indices] if self.numbers else (),
         )
 
     def labelled(self) -> "TextTable":
@@ -99,10 +95,10 @@ class TextTable:
         """The labels of a table in which every row has one."""
         return [label for label in self.labels if label is not None]
 
-    def class_numbers(self, classes: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
-        """The places in ``classes`` of the labels of a table in which every row has one, (n_rows,).
+    def class_numbers(self, classes: Sequence[str] | None = None) -> Ints:
+        """The targets of a table in which every row has a label: places in ``classes``, (n_rows,).
 
-        With a delimiter, (n_rows, n_classes): 1 where a row has the label, else 0.
+        Of tags, (n_rows, n_classes): 1 where a row has the tag, else 0.
 
         Args:
             classes: in whose order; default this table's.
@@ -114,28 +110,24 @@ class TextTable:
         number = {label: place for place, label in enumerate(classes)}
         places = []
         for row, label in zip(self.rows, self.targets(), strict=True):
-            if unknown := [one for one in self._parts(label) if one not in number]:
+            names = self.kind.names(label)
+            if unknown := [one for one in names if one not in number]:
                 known = ", ".join(map(repr, classes[:20]))
                 raise DataError(f"{self.source}: row {row} has the label {unknown[0]!r}; the classifier knows {known}")
-            places.append([number[one] for one in self._parts(label)])
-        if self.delimiter is None:
-            return np.array([place for place, in places], np.int64)
-        found = np.zeros((len(places), len(classes)), np.int64)
-        for line, some in zip(found, places, strict=True):
-            line[some] = 1
-        return found
+            places.append([number[one] for one in names])
+        return self.kind.targets(places, len(classes))
 
     @property
     def label_counts(self) -> Counter[str]:
         """Rows by label; a row with several counts for each."""
-        return Counter(one for label in self.targets() for one in self._parts(label))
+        return Counter(one for label in self.targets() for one in self.kind.names(label))
 
     @property
     def strata(self) -> list[str | None]:
         """Each row's label, or the rarest of several: what every part should have in the same proportion."""
         counts = self.label_counts
         return [
-            None if label is None else min(self._parts(label), key=lambda one: (counts[one], one), default="")
+            None if label is None else min(self.kind.names(label), key=lambda one: (counts[one], one), default="")
             for label in self.labels
         ]
 
@@ -147,7 +139,7 @@ class TextTable:
         return digest.hexdigest()
 
     @cached_property
-    def groups(self) -> npt.NDArray[np.int64]:
+    def groups(self) -> Ints:
         """A number per text, (n_rows,), the same for those that are alike (``data.near_copies``)."""
         return near_copies(self.texts, [i for i, label in enumerate(self.labels) if label is not None])
 

@@ -14,10 +14,10 @@ from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag,
 from mwparserfromhell.wikicode import Wikicode
 
 from ulmfit_lib.data.stored_texts import StoredTexts
-from ulmfit_lib.data.workers import worker_count, worker_pool
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import cache_folder
 from ulmfit_lib.progress import bar
+from ulmfit_lib.tokens.workers import worker_count, worker_pool
 
 ARTICLES = "0"  # the namespace of articles; others hold talk, users, templates
 WITHOUT_TEXT = frozenset([

@@ -1,1 +1,1 @@
-"""How good, how sure: scores, the baseline, plots; knows nothing of torch."""
+"""How good and how sure: scores, certainty, learning curves, plots; knows nothing of models."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.evaluation.regression import Floats
+from ulmfit_lib.arrays import Floats
 
 RESAMPLES = 1000
 INTERVAL = (5, 95)  # percentiles

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Floats, Ints
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -50,24 +52,22 @@ class Scores:
         )
 
 
-def score(probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]) -> Scores:
+def score(probabilities: Floats, targets: Ints, classes: list[str]) -> Scores:
     """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1."""
-    from sklearn.metrics import confusion_matrix, f1_score
-
     n, predicted = len(targets), probabilities.argmax(1)
     correct = predicted == targets
     low, high = wilson_interval(int(correct.sum()), n)
     true_probability = np.clip(probabilities[np.arange(n), targets], 1e-12, 1)
-    numbers = np.arange(len(classes))
+    confusion = confusion_matrix(targets, predicted, len(classes))
     return Scores(
         n=n,
         accuracy=float(correct.mean()),
         low=low,
         high=high,
-        macro_f1=float(f1_score(targets, predicted, average="macro", labels=np.unique(targets), zero_division=0)),
+        macro_f1=float(f1_scores(confusion)[np.unique(targets)].mean()),
         log_loss=float(-np.log(true_probability).mean()),
         calibration_error=calibration_error(probabilities.max(1), correct),
-        confusion=confusion_matrix(targets, predicted, labels=numbers).tolist(),
+        confusion=confusion.tolist(),
         classes=classes,
         reliability=reliability(probabilities.max(1), correct),
     )
@@ -100,14 +100,16 @@ class TagScores:
 
 
 def score_tags(
-    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], classes: list[str]
+    probabilities: Floats, targets: Ints, classes: list[str]
 ) -> TagScores:  # fmt: skip
     """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1."""
-    from sklearn.metrics import f1_score
+    predicted = (probabilities >= 0.5).astype(np.int64)
 
-    predicted = (probabilities >= 0.5).astype(int)
-    each = [float(f1_score(*pair, zero_division=0)) for pair in zip(targets.T, predicted.T, strict=True)]
-    micro = float(f1_score(targets.reshape(-1), predicted.reshape(-1), zero_division=0))
+    def f1(truth: Ints, found: Ints) -> float:
+        return float(f1_scores(confusion_matrix(truth, found, 2))[1])
+
+    each = [f1(*pair) for pair in zip(targets.T, predicted.T, strict=True)]
+    micro = f1(targets.reshape(-1), predicted.reshape(-1))
     exact = float((predicted == targets).all(1).mean())
     return TagScores(len(targets), micro, float(np.mean(each)), exact, dict(zip(classes, each, strict=True)))
 
@@ -134,13 +136,28 @@ class RatingScores:
         return f"off by {self.mean_absolute_error:.4g} on average, rank correlation {self.spearman:.4f}"
 
 
-def score_ratings(predicted: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> RatingScores:
+def score_ratings(predicted: Floats, truth: Floats) -> RatingScores:
     """Score (n,) predicted ratings; n must be at least 1."""
     from scipy.stats import spearmanr
 
     varied = np.ptp(predicted) > 0 and np.ptp(truth) > 0
     correlation = float(spearmanr(predicted, truth).statistic) if varied else 0.0
     return RatingScores(len(truth), float(np.abs(predicted - truth).mean()), correlation)
+
+
+def confusion_matrix(targets: Ints, predicted: Ints, n_classes: int) -> Ints:
+    """(n_classes, n_classes) rows by true class, then by predicted class, from (n,) class numbers each."""
+    return np.bincount(targets * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def f1_scores(confusion: Ints) -> Floats:
+    """(n_classes,) the F1 score of each class; 0 for one that is neither there nor predicted.
+
+    >>> f1_scores(np.array([[2, 0], [1, 1]])).round(2).tolist()
+    [0.8, 0.67]
+    """
+    found, there = confusion.sum(0), confusion.sum(1)
+    return np.asarray(2 * confusion.diagonal() / np.maximum(found + there, 1))
 
 
 def wilson_interval(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
@@ -152,7 +169,7 @@ def wilson_interval(successes: int, n: int, *, z: float = 1.96) -> tuple[float, 
 
 
 def calibration_error(
-    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 10
+    confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10
 ) -> float:
     """Expected calibration error: |confidence - accuracy| per bin of equal width, weighted by rows."""
     gaps = [one["rows"] * abs(one["confidence"] - one["right"]) for one in reliability(confidence, correct, bins=bins)]
@@ -160,7 +177,7 @@ def calibration_error(
 
 
 def reliability(
-    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 10
+    confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10
 ) -> list[dict[str, float]]:
     """Per bin of confidence that has rows: their number, mean confidence and the share that was right."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -1,1 +1,1 @@
-"""What is trained, stored and loaded."""
+"""The networks, and the two values that a user holds: a language model and a text classifier."""

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from fastai.text.models.awdlstm import AWD_LSTM, RNNDropout, WeightDropout
 from torch import Tensor, nn
 
-from ulmfit_lib.models.architecture import PAD_ID, Architecture, Dropouts, State, Weights
+from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
+from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.lstm import LSTM
+from ulmfit_lib.models.tensors import State, Weights
 
 
 class Encoder(AWD_LSTM):

@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.data.batching import group_by_length, pad_texts
-from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.models.architecture import LAYER_WEIGHTS, Architecture, State, Weights
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
 from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
-from ulmfit_lib.models.pooling import pool, pooled_width
+from ulmfit_lib.models.pooling import pool
+from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
+from ulmfit_lib.tokens.batches import group_by_length, pad_texts
+from ulmfit_lib.tokens.documents import Documents
 
-Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
 TEXTS = 64  # read together, at most
 WIDE = 256  # in narrower layers what surrounds a product takes longer than it
 
@@ -81,14 +81,15 @@ def pool_documents(
 ) -> npt.NDArray[np.float32]:
     """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
     documents = documents.backwards() if direction == "backward" else documents
-    result = np.zeros((len(documents), pooled_width(encoder.architecture, pooling)), np.float32)
+    result = np.zeros((len(documents), encoder.architecture.pooled_width(pooling)), np.float32)
     groups, one_reader = group_by_length(documents.lengths, max_texts=TEXTS), Lock()
 
     def read(places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         with one_reader:  # documents may lie in a file, which has one position
             batch = pad_texts(documents, places, pad_id)
         with torch.inference_mode():
-            return batch.indices, _pool_within_memory(encoder, pooling, batch.ids, batch.lengths).numpy()
+            ids, lengths = torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)
+            return batch.indices, _pool_within_memory(encoder, pooling, ids, lengths).numpy()
 
     with (
         bar(total=len(documents), description=f"reading {direction}", unit="text") as progress,

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.models.architecture import LAYER_WEIGHTS, Architecture, State, Weights
+from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
+from ulmfit_lib.models.tensors import State, Weights
 
 STEPS = 127  # of a byte on either side of zero
 ZERO = 128  # the byte that stands for zero

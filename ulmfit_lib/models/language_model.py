@@ -9,24 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ulmfit_lib.data.batching import text_batches
-from ulmfit_lib.data.corpus import Documents, encode_texts
-from ulmfit_lib.data.tokenizing import Tokenizer, detokenize
-from ulmfit_lib.data.vocabulary import START, UNKNOWN, Vocabulary
+from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.cards import language_model_card
+from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
-from ulmfit_lib.models.architecture import Architecture, Dropouts, Weights
-from ulmfit_lib.models.artifacts import DIRECTIONS, Artifact, load_artifact, save_artifact
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
-from ulmfit_lib.models.cards import language_model_card
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
+from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.progress import track
+from ulmfit_lib.tokens.batches import text_batches
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import Documents, encode_texts
+from ulmfit_lib.tokens.rules import START, UNKNOWN
+from ulmfit_lib.tokens.tokenizer import Tokenizer, detokenize
+from ulmfit_lib.tokens.vocabulary import Vocabulary
 
-KIND = "language-model"
-WINDOW = 128  # tokens read at a time when scoring
-Floats = npt.NDArray[np.float64]
+SCORED_TOGETHER = 128  # tokens read at a time when scoring
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,25 @@ class LanguageModel:
         copy_weights(net, self.weights[direction])
         return net.eval()
 
+    def features(
+        self, texts: Sequence[str], *, pooling: str, direction: str | None = None, device: str | torch.device = "cpu"
+    ) -> Features:
+        """Texts, each read once by the frozen encoders, as vectors: (n_texts, width) by direction.
+
+        Args:
+            texts: the texts.
+            pooling: how outputs become one vector (``pooling.pool``).
+            direction: ``forward``, ``backward`` or ``both``; default all that this model has.
+            device: where to compute.
+
+        Raises:
+            OptionError: a direction that this model lacks.
+        """
+        directions, pad_id = self.directions(direction), self.vocabulary.pad_id
+        documents = tokenize_corpus(texts, self.tokenizer).numericalize(self.vocabulary)
+        encoders = {way: freeze(self.architecture, self.weights[way], device) for way in directions}
+        return {way: pool_documents(one, pooling, documents, way, pad_id) for way, one in encoders.items()}
+
     def sha256(self) -> str:
         """A hash of weights and vocabulary, to name this exact model as a base."""
         digest = hashlib.sha256(json.dumps(self.vocabulary.tokens).encode())
@@ -149,11 +172,11 @@ class LanguageModel:
             turned = documents.backwards() if direction == "backward" else documents
             batches = list(text_batches(turned, pad_id=self.vocabulary.pad_id))
             for batch in track(batches, total=len(batches), description=f"scoring {direction}", unit="batch"):
-                ids, lengths = batch.ids.to(device), batch.lengths.to(device)
+                ids, lengths = (torch.from_numpy(one).to(device) for one in (batch.ids, batch.lengths))
                 net.reset()
-                for left in range(0, ids.shape[1] - 1, WINDOW):
-                    inputs, targets = ids[:, left : left + WINDOW], ids[:, left + 1 : left + WINDOW + 1]
-                    vectors = net(inputs)[:, : targets.shape[1]]
+                for left in range(0, ids.shape[1] - 1, SCORED_TOGETHER):
+                    targets = ids[:, left + 1 : left + SCORED_TOGETHER + 1]
+                    vectors = net(ids[:, left : left + SCORED_TOGETHER])[:, : targets.shape[1]]
                     real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
                     losses = vectors.new_zeros(targets.shape, dtype=torch.float64)  # (batch, window)
                     losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
@@ -217,9 +240,9 @@ class LanguageModel:
             ArtifactError: the place is taken or cannot be written.
         """
         save_artifact(
-            Path(path), kind=KIND, architecture=self.architecture, direction=self.direction,
+            Path(path), kind=LANGUAGE_MODEL, architecture=self.architecture, direction=self.direction,
             vocabulary=self.vocabulary, tokenizer=self.tokenizer, training=self.training,
-            tensors={f"{way}.{name}": tensor for way, part in self.weights.items() for name, tensor in part.items()},
+            tensors=as_arrays(self.weights),
             card=language_model_card(self.training, self.direction, len(self.vocabulary)),
             config={"base": self.base}, precision=precision, overwrite=overwrite,
         )  # fmt: skip
@@ -231,32 +254,26 @@ class LanguageModel:
         Raises:
             ArtifactError: names the file at fault.
         """
-        return cls.from_artifact(load_artifact(Path(path), kind=KIND))
-
-    @classmethod
-    def from_artifact(cls, artifact: Artifact) -> "LanguageModel":
-        """From a folder that is already read."""
-        directions = artifact.directions()
-        shapes = artifact.architecture.weight_shapes(len(artifact.vocabulary))
-        artifact.check({f"{way}.{name}": shape for way in directions for name, shape in shapes.items()})
+        artifact = load_artifact(Path(path), kind=LANGUAGE_MODEL)
+        weights = {way: as_tensors(arrays) for way, arrays in artifact.language_model_weights().items()}
         base = artifact.config.get("base")
         if base is not None and not isinstance(base, dict):
             raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} is no name and sha256")
-        return cls(
-            artifact.architecture, artifact.vocabulary, artifact.tokenizer,
-            {way: artifact.part(way) for way in directions}, artifact.training, base,
-        )  # fmt: skip
+        return cls(artifact.architecture, artifact.vocabulary, artifact.tokenizer, weights, artifact.training, base)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path) -> "LanguageModel":
         """A model by name (``wiki-en-small`` comes with the library) or from a folder of yours.
 
+        What it is called is remembered in ``training["name"]``.
+
         Raises:
             ArtifactError: no such name or folder; the message lists the names.
         """
-        from ulmfit_lib.models.pretrained import load_pretrained
-
-        return load_pretrained(name_or_folder)
+        path = find_pretrained(name_or_folder)
+        model = cls.load(path)
+        model.training.setdefault("name", path.name)
+        return model
 
 
 def _draw(logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:

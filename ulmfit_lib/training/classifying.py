@@ -1,25 +1,23 @@
 """How a classifier is trained: the head on a frozen encoder first, then more groups of the encoder, one at a time."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.data.batching import group_by_length, pad_texts
-from ulmfit_lib.data.corpus import Documents
-from ulmfit_lib.data.splitting import class_counts
-from ulmfit_lib.models.architecture import Dropouts
-from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.models.pooling import ClassifierNet
+from ulmfit_lib.arrays import Ints
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.models.classifier_net import ClassifierNet
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
-from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.memory import train_within_memory
+from ulmfit_lib.training.phases import Phase, train_phases
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing
+from ulmfit_lib.training.streams import ClassifierBatches
 
 LEAST_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
@@ -113,57 +111,18 @@ class ClassifierRecipe:
         return replace(self, batch_size=size, epochs=epochs)
 
 
-class ClassifierBatches:
-    """Length-sorted batches of texts with their targets, in a new order each epoch.
-
-    Iterating yields ``(ids, lengths, targets)``: (batch, time), (batch,), (batch,), all int64. The order depends on
-    ``seed`` and ``epoch`` alone, ``start`` skips batches, ``position`` counts those of this epoch so far: a resumed run
-    sees what an undisturbed one would.
-    """
-
-    def __init__(
-        self, documents: Documents, targets: npt.NDArray[np.int64], *, recipe: ClassifierRecipe, pad_id: int, seed: int
-    ) -> None:
-        self.documents, self.targets, self.recipe = documents, torch.from_numpy(targets), recipe
-        self.pad_id, self.seed = pad_id, seed
-        self.epoch = self.start = self.position = 0
-        self.device = torch.device("cpu")
-
-    def to(self, device: torch.device) -> "ClassifierBatches":
-        """Yield batches on ``device``."""
-        self.device = device
-        return self
-
-    def _groups(self) -> list[npt.NDArray[np.int64]]:
-        return group_by_length(
-            self.documents.lengths, max_texts=self.recipe.batch_size, max_tokens=self.recipe.batch_tokens,
-            shuffle=np.random.default_rng([self.seed, self.epoch]),
-        )  # fmt: skip
-
-    def __len__(self) -> int:
-        return len(self._groups())
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        groups = self._groups()
-        first, self.start = self.start, 0
-        self.epoch += 1
-        for self.position, places in enumerate(groups[first:], start=first + 1):
-            batch = pad_texts(self.documents, places, self.pad_id)
-            targets = self.targets[torch.from_numpy(batch.indices)]
-            yield batch.ids.to(self.device), batch.lengths.to(self.device), targets.to(self.device)
-
-
 def fine_tune(
     net: ClassifierNet,
     documents: Documents,
-    targets: npt.NDArray[np.int64],
+    targets: Ints,
     recipe: ClassifierRecipe,
     *,
+    kind: LabelKind,
     pad_id: int,
     seed: int,
     device: torch.device,
     description: str,
-    valid: tuple[Documents, npt.NDArray[np.int64]] | None = None,
+    valid: tuple[Documents, Ints] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> list[Row]:
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
@@ -178,56 +137,38 @@ def fine_tune(
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
+    balance = torch.from_numpy(kind.balance(targets)).float().to(device) if recipe.class_weights == "balanced" else None
+    nothing = documents.select([]), targets[:0]
+    phases = classifier_phases(recipe, len(net.layer_groups()))
 
     def attempt(tokens: int, kept: Checkpoints | None) -> list[Row]:
-        return _fine_tune(
-            net, documents, targets, replace(recipe, batch_tokens=tokens), pad_id=pad_id, seed=seed, device=device,
-            description=description, valid=valid, checkpoints=kept,
+        def batches(part: tuple[Documents, Ints], order: int) -> ClassifierBatches:
+            return ClassifierBatches(
+                *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order
+            )  # fmt: skip
+
+        torch.manual_seed(seed)
+        data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
+        return train_phases(
+            net, phases, lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
+            loss=lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
+            settings=recipe, device=device, description=description, keep_best=False, checkpoints=kept,
+            run=run_facts(net, {**asdict(recipe), "batch_tokens": tokens, "seed": seed}, data),
         )  # fmt: skip
 
     return train_within_memory(net, attempt, checkpoints, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
 
 
-def _fine_tune(
-    net: ClassifierNet, documents: Documents, targets: npt.NDArray[np.int64], recipe: ClassifierRecipe, *, pad_id: int,
-    seed: int, device: torch.device, description: str, valid: tuple[Documents, npt.NDArray[np.int64]] | None,
-    checkpoints: Checkpoints | None,
-) -> list[Row]:  # fmt: skip
-    torch.manual_seed(seed)
-    net.mixed_precision = fast_bfloat16(device)
-    n_groups = len(net.layer_groups())
-    balance = class_balance(targets).to(device) if recipe.class_weights == "balanced" else None
-
-    def loss(logits: Tensor, truth: Tensor) -> Tensor:
-        return cross_entropy(logits, truth, balance, recipe.label_smoothing)
-
-    def batches(part: tuple[Documents, npt.NDArray[np.int64]], order: int) -> ClassifierBatches:
-        return ClassifierBatches(*part, recipe=recipe, pad_id=pad_id, seed=order)
-
-    nothing = documents.select([]), targets[:0]
-    rows: list[Row] = []
-    data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
-    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, data)
-    for number, phase in enumerate(unfreezing(recipe, n_groups)):
-        if not phase.epochs:
-            continue
-        first_group = n_groups - phase.groups
-        history = History(f"{description}, {n_groups - first_group} of {n_groups} groups", keep_best=False)
-        keeper = checkpoints.callbacks(f"phase-{number}", made_of) if checkpoints else []
-        learner = build_learner(
-            net, batches((documents, targets), seed + number), batches(valid or nothing, 0), loss=loss,
-            groups=ClassifierNet.layer_groups,
-            lrs=discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
-            schedule=find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
-            device=device, betas=recipe.betas, weight_decay=recipe.weight_decay,
-            clip=recipe.clip, callbacks=[history, *keeper],
-        )  # fmt: skip
-        learner.create_opt()
-        learner.freeze_to(first_group)
-        learner.fit(phase.epochs)
-        rows += [{**row, "epoch": len(rows) + 1 + i} for i, row in enumerate(history.rows)]
-    net.mixed_precision = False
-    return rows
+def classifier_phases(recipe: ClassifierRecipe, n_groups: int) -> list[Phase]:
+    """What ``unfreezing`` says, with rates and schedules."""
+    return [
+        Phase(
+            f"{phase.groups} of {n_groups} groups", n_groups - phase.groups, phase.epochs,
+            discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
+            find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
+        )
+        for phase in unfreezing(recipe, n_groups)
+    ]  # fmt: skip
 
 
 def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]:
@@ -240,16 +181,19 @@ def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]
     return [*(ClassifierPhase(n_groups - first, recipe.phase_epochs, **shape) for first in firsts), last]
 
 
-def class_balance(targets: npt.NDArray[np.int64]) -> Tensor:
-    """Weights that make rare classes count as much as common ones; of tags, for where they are rather than are not."""
-    counts = np.maximum(class_counts(targets), 1)
-    weights = (len(targets) - counts) / counts if targets.ndim == 2 else len(targets) / (len(counts) * counts)
-    return torch.tensor(weights, dtype=torch.float32)
+def cross_entropy(
+    logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tensor | None, smoothing: float
+) -> Tensor:  # fmt: skip
+    """Mean nats of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1.
 
-
-def cross_entropy(logits: Tensor, truth: Tensor, balance: Tensor | None, smoothing: float) -> Tensor:
-    """Mean nats of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1."""
-    if truth.ndim == 1:
+    Args:
+        logits: (batch, n_classes).
+        truth: targets of that kind of label.
+        kind: of label.
+        balance: (n_classes,) weights, as ``kind.balance`` gives them; None counts all the same.
+        smoothing: share of a label's probability that is spread over all choices.
+    """
+    if kind.exclusive:
         return F.cross_entropy(logits, truth, weight=balance, label_smoothing=smoothing)
     smooth = truth.float() * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)

@@ -1,21 +1,20 @@
-"""How a language model is trained: streams, loss, phases of unfreezing, checkpoints."""
+"""How a language model is trained: the tied embedding and decoder first, then all groups."""
 
-import time
-from dataclasses import asdict, dataclass, field, replace
+import math
+from dataclasses import asdict, dataclass, field
 
-import numpy as np
 import torch
 
-from ulmfit_lib.data.batching import LanguageModelStream
-from ulmfit_lib.data.corpus import Documents
-from ulmfit_lib.models.architecture import Dropouts
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
-from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
-from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
+from ulmfit_lib.training.phases import Phase, train_phases
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
+from ulmfit_lib.training.streams import LanguageModelStream
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,6 @@ class LanguageModelRecipe:
     patience: int = 0
 
 
-@dataclass(frozen=True)
-class Phase:
-    """One call of ``fit``: which groups train, and how long."""
-
-    name: str
-    frozen_groups: int
-    epochs: int
-
-
 def train_language_model(
     net: LanguageModelNet,
     train: Documents,
@@ -102,59 +92,32 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
+    last = len(net.layer_groups()) - 1
+    lrs = [*layer_lrs(recipe, last), recipe.lr * recipe.tied_share]
+    schedule = find_schedule(recipe.schedule, cut_frac=recipe.cut_frac, ratio=recipe.ratio)
+    phases = [
+        Phase("last group", last, recipe.frozen_epochs, lrs, schedule),
+        Phase("all groups", 0, recipe.epochs, lrs, schedule),
+    ]
+    loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
+
     def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
-        return _train(
-            net, train, valid, replace(recipe, batch_size=rows), seed=seed, device=device, description=description,
-            checkpoints=kept,
+        def batches(number: int) -> tuple[LanguageModelStream, LanguageModelStream]:
+            return (
+                LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=seed + number),
+                LanguageModelStream(valid, batch_size=rows, window=recipe.window, shuffle=False),
+            )
+
+        torch.manual_seed(seed)
+        facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
+        return train_phases(
+            net, phases, batches, loss=loss, settings=recipe, device=device, description=description, keep_best=True,
+            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, train.fingerprint()) if kept else {},
         )  # fmt: skip
 
     unit = f"rows of {recipe.window} tokens"
-    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)
-
-
-def _train(
-    net: LanguageModelNet, train: Documents, valid: Documents, recipe: LanguageModelRecipe, *, seed: int,
-    device: torch.device, description: str, checkpoints: Checkpoints | None,
-) -> list[Row]:  # fmt: skip
-    torch.manual_seed(seed)
-    counts = train.counts(len(net.bias))
-    last = len(net.layer_groups()) - 1
-    phases = [
-        Phase("last group", last, recipe.frozen_epochs),
-        Phase("all groups", 0, recipe.epochs),
-    ]
-    rows: list[Row] = []
-    made_of = run_facts(net, {**asdict(recipe), "seed": seed}, train.fingerprint()) if checkpoints else {}
-    net.mixed_precision = fast_bfloat16(device)
-    for number, phase in enumerate(phases):
-        if not phase.epochs:
-            continue
-        history = History(f"{description}, {phase.name}", patience=recipe.patience)
-        keeper = checkpoints.callbacks(f"phase-{number}", made_of) if checkpoints else []
-        learner = build_learner(
-            net,
-            LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window, seed=seed + number),
-            LanguageModelStream(valid, batch_size=recipe.batch_size, window=recipe.window, shuffle=False),
-            loss=SampledSoftmax(net, counts, samples=recipe.samples),
-            groups=LanguageModelNet.layer_groups,
-            lrs=[*layer_lrs(recipe, last), recipe.lr * recipe.tied_share],
-            schedule=find_schedule(recipe.schedule, cut_frac=recipe.cut_frac, ratio=recipe.ratio),
-            device=device,
-            betas=recipe.betas,
-            weight_decay=recipe.weight_decay,
-            clip=recipe.clip,
-            callbacks=[history, *keeper],
-        )
-        learner.create_opt()
-        learner.freeze_to(phase.frozen_groups)
-        started = time.monotonic()
-        learner.fit(phase.epochs)
-        for row in history.rows:
-            rows.append({**row, "epoch": len(rows) + 1, "perplexity": float(np.exp(min(row["valid_loss"], 50)))})
-        rows[-1]["phase_seconds"] = time.monotonic() - started
-    net.mixed_precision = False
-    net.reset()
-    return rows
+    found = train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)
+    return [{**row, "perplexity": math.exp(min(row["valid_loss"], 50))} for row in found]
 
 
 def layer_lrs(recipe: LanguageModelRecipe, n_layers: int) -> list[float]:

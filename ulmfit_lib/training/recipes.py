@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.models.architecture import Dropouts
+from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.training.classifying import ClassifierPhase, ClassifierRecipe
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
-BY_SIZE = "auto"
+STRATEGIES = ("fine-tune", "features")
+BY_SIZE = "auto"  # one of them, by the length of the labelled texts
 AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, ClassifierRecipe)
+Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 
 
 @dataclass(frozen=True)
@@ -151,3 +154,12 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = ""
     if "epochs" in changes and "most_steps" in known:
         changes = {"most_steps": 0, **changes}
     return replace(recipe, **changes)
+
+
+def override(settings: Settings, **values: Any) -> Settings:
+    """The same settings with those values that are not None.
+
+    >>> override(LanguageModelRecipe(), epochs=3, lr=None).epochs
+    3
+    """
+    return replace(settings, **{name: value for name, value in values.items() if value is not None})

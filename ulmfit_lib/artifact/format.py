@@ -1,0 +1,227 @@
+"""One folder format for every model: JSON and safetensors, no pickle; safe to load from strangers."""
+
+import json
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
+from ulmfit_lib.artifact.seal import check_seal, seal
+from ulmfit_lib.artifact.tensors import Tensors, read_tensors, write_tensors
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.files import new_folder, read_json
+from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.version import __version__
+
+FORMAT, FORMAT_VERSION = "ulmfit", 2
+DIRECTIONS = ("forward", "backward")
+WEIGHTS = "model.safetensors"
+LANGUAGE_MODEL, CLASSIFIER = "language-model", "classifier"  # kinds
+PACKAGES = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """What an artifact's folder holds, checked as far as it can be without knowing the kind.
+
+    Attributes:
+        path: the folder it was read from.
+        config: ``config.json``.
+        architecture: sizes of the encoder.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        tensors: float32, by name, the direction first: ``forward.encoder.weight``.
+        training: ``training.json``: arguments, history, scores.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    architecture: Architecture
+    vocabulary: Vocabulary
+    tokenizer: Tokenizer
+    tensors: Tensors
+    training: dict[str, Any]
+
+    def part(self, prefix: str) -> Tensors:
+        """The tensors whose name starts with ``prefix.``, without it."""
+        start = prefix + "."
+        return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+
+    def directions(self) -> tuple[str, ...]:
+        """The directions that it holds, forward first.
+
+        Raises:
+            ArtifactError: ``config.json`` names none that is known.
+        """
+        direction = self.config.get("direction")
+        if direction == "both":
+            return DIRECTIONS
+        if direction in DIRECTIONS:
+            return (direction,)
+        raise ArtifactError(f"{self.path / 'config.json'}: direction {direction!r}; known are forward, backward, both")
+
+    def language_model_weights(self) -> dict[str, Tensors]:
+        """Each direction's tensors, if this is a language model as it was written.
+
+        Raises:
+            ArtifactError: what ``check`` raises.
+        """
+        shapes = self.architecture.weight_shapes(len(self.vocabulary))
+        self.check({f"{way}.{name}": shape for way in self.directions() for name, shape in shapes.items()})
+        return {way: self.part(way) for way in self.directions()}
+
+    def check(self, expected: dict[str, tuple[int, ...]]) -> None:
+        """Compare the tensors' names and shapes, and all files with their hashes.
+
+        Raises:
+            ArtifactError: a tensor is missing, unexpected, of another shape, or not finite; or a file was changed.
+        """
+        file = self.path / WEIGHTS
+        if missing := sorted(expected.keys() - self.tensors.keys()):
+            raise ArtifactError(f"{file}: tensor {missing[0]} is missing")
+        if extra := sorted(self.tensors.keys() - expected.keys()):
+            raise ArtifactError(f"{file}: tensor {extra[0]} is not part of this kind of model")
+        for name, shape in expected.items():
+            if self.tensors[name].shape != shape:
+                raise ArtifactError(f"{file}: tensor {name} has shape {self.tensors[name].shape}, not {shape}")
+            if not np.isfinite(self.tensors[name]).all():
+                raise ArtifactError(f"{file}: tensor {name} holds values that are no numbers")
+        check_seal(self.config, self.path)
+
+
+def save_artifact(
+    path: Path,
+    *,
+    kind: str,
+    architecture: Architecture,
+    direction: str,
+    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
+    tensors: Tensors,
+    training: dict[str, Any],
+    card: str,
+    config: dict[str, Any] | None = None,
+    files: dict[str, bytes] | None = None,
+    precision: str = "float32",
+    overwrite: bool = False,
+) -> None:
+    """Write a model's folder whole or not at all.
+
+    Args:
+        path: the folder to make.
+        kind: ``language-model`` or ``classifier``.
+        architecture: sizes of the encoder.
+        direction: ``forward``, ``backward`` or ``both``.
+        vocabulary: tokens by id.
+        tokenizer: what splits texts for it.
+        tensors: by name, float32.
+        training: JSON-ready record of how it came to be.
+        card: the model card, Markdown.
+        config: more entries of ``config.json``.
+        files: more files, by name.
+        precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
+        overwrite: replace a model that is there.
+
+    Raises:
+        ArtifactError: the place is taken or cannot be written.
+    """
+    whole_config = {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind, "architecture": architecture.config(),
+        "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": package_versions(),
+    }  # fmt: skip
+    with new_folder(path, overwrite=overwrite) as folder:
+        _write_json(folder / "training.json", training)
+        vocabulary.save(folder / "vocab.json")
+        tokenizer.save(folder)
+        write_tensors(folder / WEIGHTS, tensors, precision)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+        _write_json(folder / "config.json", seal(whole_config, folder))
+
+
+def package_versions() -> dict[str, str]:
+    """Of all that a result can depend on and that is installed."""
+    found = {"ulmfit_lib": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
+    """Read a model's folder, trusting nothing in it.
+
+    Raises:
+        ArtifactError: names the file at fault: missing, damaged, of another kind, from a newer version.
+    """
+    config = read_config(path)
+    if kind and config["kind"] != kind:
+        raise ArtifactError(f"{path}: this is a {config['kind']}, and a {kind} is needed here")
+    sizes = config.get("architecture")
+    names = ("embedding", "hidden", "layers")
+    if not isinstance(sizes, dict) or sizes.get("name") != "awd-lstm":
+        raise ArtifactError(f"{path / 'config.json'}: architecture {sizes!r} is not an awd-lstm")
+    if not all(type(sizes.get(name)) is int and 0 < sizes[name] < 2**16 for name in names) or sizes["layers"] > 64:
+        raise ArtifactError(f"{path / 'config.json'}: the architecture's sizes {sizes} are out of range")
+    if not isinstance(config.get("tokenizer"), dict):
+        raise ArtifactError(f"{path / 'config.json'}: it describes no tokenizer")
+    vocabulary = Vocabulary.load(path / "vocab.json")
+    if vocabulary.pad_id != PAD_ID:
+        raise ArtifactError(f"{path / 'vocab.json'}: xxpad is at {vocabulary.pad_id} and must be at {PAD_ID}")
+    tensors = read_tensors(path / WEIGHTS)
+    return Artifact(
+        path=path,
+        config=config,
+        architecture=Architecture(**{name: sizes[name] for name in names}),
+        vocabulary=vocabulary,
+        tokenizer=load_tokenizer(config["tokenizer"], path),
+        tensors=tensors,
+        training=read_object(path / "training.json"),
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model folder's ``config.json``, checked for format, version and kind.
+
+    Raises:
+        ArtifactError: no model there, or one from a newer version.
+    """
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
+    if not (path / "config.json").is_file():
+        raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
+    if odd := [file.name for file in path.iterdir() if not file.is_file()]:
+        raise ArtifactError(f"{path / sorted(odd)[0]}: no plain file, and a saved model has nothing else")
+    config = read_object(path / "config.json")
+    if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
+        raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")
+    found = config.get("format_version")
+    if type(found) is not int or not 1 <= found <= FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path / 'config.json'}: format version {found!r}; this ulmfit_lib reads up to {FORMAT_VERSION}, "
+            f"so install a newer one: pip install -U ulmfit-lib"
+        )
+    return config
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path}: a JSON object is needed")
+    return value

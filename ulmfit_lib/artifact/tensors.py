@@ -1,0 +1,58 @@
+"""Tensors in a safetensors file: as floats, or rounded to bytes with a scale a row."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from ulmfit_lib.errors import ArtifactError
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+PRECISIONS = ("float32", "float16", "int8")
+_SCALE = ".row_scale"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], precision: str) -> None:
+    """Write float32 tensors by name; ``int8`` rounds matrices alone, and stores the rest as float16.
+
+    Raises:
+        ArtifactError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise ArtifactError(f"precision {precision!r}; known are {', '.join(PRECISIONS)}")
+    stored: dict[str, npt.NDArray[Any]] = {}
+    for name, tensor in tensors.items():
+        if precision == "int8" and tensor.ndim == 2:
+            scale = np.maximum(np.abs(tensor).max(1), np.float32(1e-12)) / np.float32(127)
+            stored[name] = (tensor / scale[:, None]).round().astype(np.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = np.ascontiguousarray(tensor, np.float32 if precision == "float32" else np.float16)
+    path.write_bytes(save(stored))
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The float32 tensors that ``write_tensors`` wrote, by name.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        stored = load_file(path)
+        return {name: _restored(name, stored) for name in stored if not name.endswith(_SCALE)}
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ArtifactError(f"{path}: damaged or missing ({error})") from error
+
+
+def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    tensor = stored[name].astype(np.float32)
+    if stored[name].dtype == np.int8:
+        scale = stored.get(name + _SCALE)
+        if scale is None or scale.shape != tensor.shape[:1]:
+            raise ValueError(f"tensor {name} lacks one scale per row")
+        tensor *= scale.astype(np.float32)[:, None]
+    return tensor

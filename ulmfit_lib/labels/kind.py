@@ -1,0 +1,184 @@
+"""What every kind of label can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.errors import OptionError
+
+
+class LabelledRows(Protocol):
+    """What a kind of label needs to know of a table in which every row has a label (``data.table.TextTable``)."""
+
+    @property
+    def source(self) -> str:
+        """The file's name."""
+
+    @property
+    def numbers(self) -> Sequence[float | None]:
+        """Where labels are ratings, each row's."""
+
+    @property
+    def classes(self) -> list[str]:
+        """The distinct classes, sorted."""
+
+    def class_numbers(self, classes: Sequence[str] | None = None) -> Ints:
+        """The rows' targets, by the order of ``classes``."""
+
+
+class PartScores(Protocol):
+    """Scores of one part of a classifier, whatever the kind of label."""
+
+    n: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+
+
+class LabelKind(ABC):
+    """How labels become targets, how scores become probabilities, and how probabilities become labels and are scored.
+
+    Targets are class numbers, (n,), where exactly one class is right for a text, and (n, n_classes) of 0 and 1 where
+    any number of them may be. Probabilities are (n, n_classes).
+
+    Attributes:
+        exclusive: exactly one class is right for a text.
+        one_class_per_text: the answer is the name of a class, so that a text can be called unsure.
+        fewest_classes: that a classifier needs.
+    """
+
+    exclusive: ClassVar[bool]
+    one_class_per_text: ClassVar[bool]
+    fewest_classes: ClassVar[int] = 2
+
+    # Labels -> targets
+
+    def read(
+        self, labels: Sequence[str | None], numbers: Sequence[float | None], *, rows: Sequence[int], source: str
+    ) -> tuple[Sequence[str | None], Sequence[float | None]]:
+        """A table's labels in the form that this kind works with, and the numbers they stand for, if any.
+
+        Args:
+            labels: as a file holds them; None where a row has none.
+            numbers: what they were found to stand for before; empty if they were not looked at.
+            rows: each label's row in the file.
+            source: the file.
+
+        Raises:
+            DataError: names the row whose label cannot be one of this kind.
+        """
+        return labels, ()
+
+    def names(self, label: str) -> list[str]:
+        """The classes that one label names."""
+        return [label]
+
+    @abstractmethod
+    def targets(self, places: Sequence[Sequence[int]], n_classes: int) -> Ints:
+        """Targets of rows, by the numbers of the classes that each row's label names."""
+
+    def learnt_from(self, rows: LabelledRows) -> "LabelKind":
+        """The same kind with what it must remember of the rows that a classifier learns from."""
+        return self
+
+    # Targets
+
+    @abstractmethod
+    def count_rows(self, targets: Ints, n_classes: int = 0) -> Ints:
+        """Rows of each class, (n_classes,); without ``n_classes``, of as many classes as the targets show."""
+
+    @abstractmethod
+    def rows_with(self, targets: Ints, chosen: np.ndarray) -> np.ndarray:
+        """(n,) whether a row's target holds one of the classes that are ``chosen``, (n_classes,)."""
+
+    @abstractmethod
+    def without_gaps(self, targets: Ints) -> Ints:
+        """The same targets where some classes may have no row, numbered so that none is left out."""
+
+    @abstractmethod
+    def balance(self, targets: Ints) -> Floats:
+        """(n_classes,) weights that make rare classes count as much as common ones."""
+
+    @abstractmethod
+    def majority_share(self, learnt: Ints, targets: Ints) -> float:
+        """How often the commonest answer among ``learnt`` targets is right for other ``targets``, in [0, 1]."""
+
+    # Scores -> probabilities -> decisions
+
+    @abstractmethod
+    def link(self, scores: Floats) -> Floats:
+        """Scores -> (n, n_classes) probabilities; two exclusive classes may have one column of scores."""
+
+    @abstractmethod
+    def score_columns(self, n_classes: int) -> int:
+        """Columns of scores that a linear model has for so many classes."""
+
+    @abstractmethod
+    def decisions(self, probabilities: Floats) -> Floats:
+        """Probabilities as (n_decisions, n_choices), each row a decision between choices of which one is right."""
+
+    @abstractmethod
+    def decided(self, targets: Ints) -> Ints:
+        """Targets as (n_decisions,) numbers of the right choices."""
+
+    @abstractmethod
+    def from_decisions(self, decisions: Floats, n_classes: int) -> Floats:
+        """What ``decisions`` gave -> (n, n_classes) probabilities again."""
+
+    @abstractmethod
+    def choices(self, classes: Sequence[str]) -> list[str]:
+        """Names of the choices of a decision."""
+
+    # Probabilities -> labels, and how good they are
+
+    @abstractmethod
+    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+        """Labels of rows, as a file would hold them; "unsure" where the likeliest class has less than ``least``."""
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """(n,) how sure the answer for each row is, in [0, 1]."""
+        return np.asarray(probabilities.max(1), np.float64)
+
+    def expected(self, probabilities: Floats) -> Floats:
+        """(n,) ratings.
+
+        Raises:
+            OptionError: the labels are not ratings.
+        """
+        raise OptionError("this classifier's labels are classes; one of ratings is made with `fit --ratings`")
+
+    @abstractmethod
+    def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
+        """What ``score`` compares predictions of these rows with, and ``classes`` with those that only the rows have.
+
+        Raises:
+            DataError: no label that the classifier knows.
+        """
+
+    @abstractmethod
+    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> Any:
+        """Scores of (n, at most n_classes) probabilities against what ``truth`` gave."""
+
+    def report_entries(
+        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        part_names: Mapping[str, str],
+    ) -> dict[str, Any]:  # fmt: skip
+        """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
+
+        Args:
+            probabilities: of held-out rows, by part of the classifier; what is ``delivered`` among them.
+            truth: what ``truth`` gave for those rows.
+            classes: the classifier's classes.
+            learnt: the rows that were learnt from.
+            part_names: what a sentence calls the parts.
+        """
+        return {}
+
+    # How a classifier's folder records it
+
+    def config(self) -> dict[str, Any]:
+        """The entries of ``config.json`` by which ``labels.stored.kind_from_config`` finds this kind again."""
+        return {"values": None, "label_delimiter": None}

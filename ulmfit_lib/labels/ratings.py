@@ -1,0 +1,140 @@
+"""Labels that are numbers, sorted into classes: a text's rating is the classes' mean by probability."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.evaluation.metrics import RatingScores, score_ratings
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.kind import LabelledRows
+
+MOST_CLASSES = 10
+FEWEST_ROWS = 5  # of each class, where there are more different numbers than that
+
+
+@dataclass(frozen=True)
+class Ratings(Classes):
+    """A number a text, such as one to five stars.
+
+    Attributes:
+        values: the number that each class stands for; empty until rows were learnt from.
+    """
+
+    values: tuple[float, ...] = ()
+
+    one_class_per_text = False
+
+    def read(
+        self, labels: Sequence[str | None], numbers: Sequence[float | None], *, rows: Sequence[int], source: str
+    ) -> tuple[Sequence[str | None], Sequence[float | None]]:
+        """Labels as numbers, and the class of each: the number itself, or the range of numbers that it lies in.
+
+        Raises:
+            DataError: a label that is no number.
+        """
+        if numbers:
+            return labels, numbers
+        found = [None if label is None else read_rating(label) for label in labels]
+        for row, label, number in zip(rows, labels, found, strict=True):
+            if number is None and label is not None:
+                raise DataError(f"{source}: row {row} has the label {label!r}, and a rating is a number")
+        names = iter(rating_classes([number for number in found if number is not None]))
+        return [None if number is None else next(names) for number in found], found
+
+    def learnt_from(self, rows: LabelledRows) -> "Ratings":
+        """Each class stands for the mean of its rows' numbers."""
+        numbers, targets = np.array(rows.numbers, np.float64), rows.class_numbers()
+        return Ratings(tuple(float(numbers[targets == number].mean()) for number in range(len(rows.classes))))
+
+    def expected(self, probabilities: Floats) -> Floats:
+        """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
+        return np.asarray(probabilities @ np.array(self.values), np.float64)
+
+    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+        """The expected rating of each row."""
+        return [f"{rating:.4g}" for rating in self.expected(probabilities)]
+
+    def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
+        """(n,) the true ratings."""
+        return np.array(rows.numbers, np.float64), list(classes)
+
+    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> RatingScores:
+        """Mean absolute error and rank correlation."""
+        return score_ratings(self.expected(probabilities), truth)
+
+    def report_entries(
+        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        part_names: Mapping[str, str],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Each part's error, beside that of always answering the median."""
+        known = self.learnt_from(learnt)
+        scores = {name: known.score(p, truth, classes) for name, p in probabilities.items()}
+        median = float(np.median(np.array(learnt.numbers, np.float64)))
+        always = float(np.abs(truth - median).mean())
+        off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
+        alone = ", ".join(f"{part_names[part]} alone {one}" for part, one in off.items() if part in part_names)
+        sentence = (
+            f"On {len(truth)} held-out rows, ratings are off by {off['delivered']} on average"
+            f"{f' ({alone})' if 'baseline' in scores else ''}, "
+            f"always the median, {median:g}, would be by {always:.3g}; "
+            f"their rank correlation with the true ones is {scores['delivered'].spearman:.2f}."
+        )
+        if scores["delivered"].mean_absolute_error >= always:
+            sentence += " That is no better than the median."
+        found = {name: s.as_dict() for name, s in scores.items()}
+        return {"ratings": found, "median_off_by": always, "sentence": sentence}
+
+    def config(self) -> dict[str, Any]:
+        """What the classes stand for."""
+        return {**super().config(), "values": self.values}
+
+
+def read_rating(label: str) -> float | None:
+    """A label as a number; None where it is none.
+
+    >>> read_rating("4.5"), read_rating("good")
+    (4.5, None)
+    """
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def rating_classes(numbers: Sequence[float]) -> list[str]:
+    """The class of each number: itself, or, where there are many different ones, the range of numbers it lies in.
+
+    >>> rating_classes([1, 5, 5, 1])
+    ['1', '5', '5', '1']
+    """
+    known = np.array(numbers, np.float64)
+    if not len(known):
+        return []
+    distinct, counts = np.unique(known, return_counts=True)
+    edges = distinct[1:]
+    if len(distinct) > MOST_CLASSES or counts.min() < 2:
+        edges = _even_edges(known)
+    places = np.searchsorted(edges, known, side="right")
+    names = {int(place): _name(known[places == place]) for place in np.unique(places)}
+    return [names[place] for place in places.tolist()]
+
+
+def _even_edges(numbers: Floats) -> Floats:
+    """Between ranges of about as many rows each, as many ranges as still have two rows each."""
+    for count in range(min(MOST_CLASSES, len(numbers) // FEWEST_ROWS), 1, -1):
+        edges = np.unique(np.quantile(numbers, np.linspace(0, 1, count + 1)[1:-1], method="higher"))
+        sizes = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1)
+        if sizes[sizes > 0].min() > 1:
+            return edges
+    return np.zeros(0)
+
+
+def _name(numbers: Floats) -> str:
+    low, high = float(numbers.min()), float(numbers.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,43 @@
+"""A classifier's ``config.json`` -> its kind of label."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.labels.ratings import Ratings
+from ulmfit_lib.labels.tags import Tags
+
+
+def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:
+    """The kind of label and the names of the classes that a classifier was saved with.
+
+    Args:
+        config: what ``config.json`` holds.
+        file: where it is, for the errors.
+
+    Raises:
+        ArtifactError: names the entry that does not fit.
+    """
+    delimiter, values, classes = (config.get(name) for name in ("label_delimiter", "values", "classes"))
+    if not (delimiter is None or (isinstance(delimiter, str) and delimiter.strip())):
+        raise ArtifactError(f"{file}: label_delimiter {delimiter!r}: a sign is needed")
+    kind: LabelKind = Classes() if delimiter is None else Tags(delimiter)
+    fewest = kind.fewest_classes
+    if not (isinstance(classes, list) and len(set(map(str, classes))) == len(classes) >= fewest):
+        raise ArtifactError(f"{file}: classes {classes!r}: {fewest} or more different names are needed")
+    if not all(isinstance(name, str) for name in classes):
+        raise ArtifactError(f"{file}: the classes must be strings")
+    if values is None:
+        return kind, classes
+    if not (isinstance(values, list) and len(values) == len(classes) and all(map(is_number, values))):
+        raise ArtifactError(f"{file}: values {values!r}: one number per class is needed")
+    return Ratings(tuple(map(float, values))), classes
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from JSON is a finite number."""
+    return type(value) in (int, float) and -math.inf < value < math.inf

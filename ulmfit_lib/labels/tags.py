@@ -1,0 +1,140 @@
+"""Labels of which a text has several, or none: tags."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.metrics import TagScores, score_tags
+from ulmfit_lib.labels.classes import padded, with_unknown
+from ulmfit_lib.labels.kind import LabelKind, LabelledRows
+from ulmfit_lib.labels.links import sigmoid
+
+THRESHOLD = 0.5  # a tag is given from this probability on
+
+
+@dataclass(frozen=True)
+class Tags(LabelKind):
+    """Any number of tags a text, such as ``cheap;slow``.
+
+    Attributes:
+        delimiter: what separates the tags of a label.
+
+    Raises:
+        OptionError: a delimiter of blanks alone.
+    """
+
+    delimiter: str
+
+    exclusive, one_class_per_text, fewest_classes = False, False, 1
+
+    def __post_init__(self) -> None:
+        if not self.delimiter.strip():
+            raise OptionError(f"label delimiter {self.delimiter!r}: it must be a sign, such as ';'")
+
+    def names(self, label: str) -> list[str]:
+        """The distinct tags of a label, sorted; a label of delimiters alone has none.
+
+        >>> Tags(";").names(" slow; cheap;;slow")
+        ['cheap', 'slow']
+        """
+        return sorted({tag.strip() for tag in label.split(self.delimiter)} - {""})
+
+    def read(
+        self, labels: Sequence[str | None], numbers: Sequence[float | None], *, rows: Sequence[int], source: str
+    ) -> tuple[Sequence[str | None], Sequence[float | None]]:
+        """Each label with its tags sorted and none of them twice."""
+        return [None if label is None else self.delimiter.join(self.names(label)) for label in labels], ()
+
+    def targets(self, places: Sequence[Sequence[int]], n_classes: int) -> Ints:
+        """(n, n_tags): 1 where a row has the tag, else 0."""
+        found = np.zeros((len(places), n_classes), np.int64)
+        for row, some in zip(found, places, strict=True):
+            row[list(some)] = 1
+        return found
+
+    def count_rows(self, targets: Ints, n_classes: int = 0) -> Ints:
+        """Rows of each tag, (n_tags,)."""
+        return np.asarray(targets.sum(0))
+
+    def rows_with(self, targets: Ints, chosen: np.ndarray) -> np.ndarray:
+        """(n,) whether a row has one of the tags that are ``chosen``, (n_tags,)."""
+        return np.asarray(targets[:, chosen].any(1))
+
+    def without_gaps(self, targets: Ints) -> Ints:
+        """The same: each tag is a question of its own."""
+        return targets
+
+    def balance(self, targets: Ints) -> Floats:
+        """(n_tags,) rows without a tag over rows with it: the weight of having it."""
+        counts = np.maximum(self.count_rows(targets), 1)
+        return np.asarray((len(targets) - counts) / counts)
+
+    def majority_share(self, learnt: Ints, targets: Ints) -> float:
+        """How many decisions are right if each tag is always given, or never, as most of ``learnt`` have it."""
+        return float((targets == (2 * learnt.sum(0) > len(learnt))).mean())
+
+    def link(self, scores: Floats) -> Floats:
+        """Each tag's score -> its probability."""
+        return sigmoid(scores)
+
+    def score_columns(self, n_classes: int) -> int:
+        """One a tag."""
+        return n_classes
+
+    def decisions(self, probabilities: Floats) -> Floats:
+        """(n, n_tags) -> (n * n_tags, 2): a decision between no and yes for each row and tag."""
+        yes = probabilities.reshape(-1)
+        return np.stack([1 - yes, yes], axis=1)
+
+    def decided(self, targets: Ints) -> Ints:
+        """(n * n_tags,) of 0 and 1."""
+        return targets.reshape(-1)
+
+    def from_decisions(self, decisions: Floats, n_classes: int) -> Floats:
+        """(n * n_tags, 2) -> (n, n_tags): the probability of yes."""
+        return decisions[:, 1].reshape(-1, n_classes)
+
+    def choices(self, classes: Sequence[str]) -> list[str]:
+        """No and yes."""
+        return ["no", "yes"]
+
+    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+        """The tags of each row, joined by the delimiter."""
+        chosen = [np.flatnonzero(row >= THRESHOLD).tolist() for row in probabilities]
+        return [self.delimiter.join(classes[place] for place in places) for places in chosen]
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """(n,) how sure the least certain of a row's decisions is."""
+        return np.asarray(np.maximum(probabilities, 1 - probabilities).min(1), np.float64)
+
+    def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
+        """(n, n_tags) of 0 and 1; tags that were never learnt come last."""
+        known = with_unknown(rows, classes)
+        return rows.class_numbers(known), known
+
+    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> TagScores:
+        """F1 scores, and how often all tags of a row are right."""
+        return score_tags(padded(probabilities, len(classes)), truth, list(classes))
+
+    def report_entries(
+        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        part_names: Mapping[str, str],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Each part's scores by tag."""
+        scores = {name: self.score(p, truth, classes) for name, p in probabilities.items()}
+        delivered = scores["delivered"]
+        parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
+        alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())
+        sentence = (
+            f"On {delivered.n} held-out rows, each with any of {len(delivered.f1)} labels, the micro F1 score is "
+            f"{delivered.micro_f1:.3f} ({alone}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
+        )
+        return {"tags": {name: s.as_dict() for name, s in scores.items()}, "sentence": sentence}
+
+    def config(self) -> dict[str, Any]:
+        """The delimiter."""
+        return {**super().config(), "label_delimiter": self.delimiter}

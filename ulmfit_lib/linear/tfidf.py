@@ -1,0 +1,90 @@
+"""TF-IDF of words and word pairs, weighed linearly: what logistic regression on it predicts, with numpy alone."""
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.kind import LabelKind
+
+WORD, NO_SPACE = r"(?u)\b\w\w+\b", r"\S+"  # scikit-learn's word; and what texts without one are cut into
+
+
+@dataclass(frozen=True, eq=False)
+class TermScorer:
+    """Scores that are weighted sums of the TF-IDF of a text's terms (1- and 2-grams, sublinear counts).
+
+    Attributes:
+        terms: the vocabulary, by column.
+        idf: (n_terms,) inverse document frequencies.
+        coefficients: (n_scores, n_terms).
+        intercepts: (n_scores,).
+    """
+
+    terms: list[str]
+    idf: Floats
+    coefficients: Floats
+    intercepts: Floats
+
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """(n_texts, n_scores)."""
+        rows, columns, values = self._tfidf(texts)
+        products = (values * line[columns] for line in self.coefficients)
+        return np.stack([np.bincount(rows, product, len(texts)) for product in products], axis=1) + self.intercepts
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {term: column for column, term in enumerate(self.terms)}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(WORD if any(map(re.compile(WORD).search, self.terms)) else NO_SPACE)
+
+    def _tfidf(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+        """Row, column and value of what is not zero in ``TfidfVectorizer``'s matrix; its import would take a second."""
+        rows: list[int] = []
+        columns: list[int] = []
+        counts: list[int] = []
+        for row, text in enumerate(texts):
+            words = self._pattern.findall(text.lower())
+            terms = itertools.chain(words, map(" ".join, itertools.pairwise(words)))
+            found = Counter(self._columns[term] for term in terms if term in self._columns)
+            rows += [row] * len(found)
+            columns += found.keys()
+            counts += found.values()
+        place = np.array(rows, np.int64)
+        values = (1 + np.log(counts)) * self.idf[columns] if counts else np.zeros(0)
+        norms = np.sqrt(np.bincount(place, values**2, len(texts)))
+        return place, np.array(columns, np.int64), values / norms[place]
+
+    def numbers(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The arrays to save, by name."""
+        arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercepts": self.intercepts}
+        return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+    def terms_json(self) -> bytes:
+        """The terms to save."""
+        return json.dumps(self.terms).encode()
+
+
+@dataclass(frozen=True, eq=False)
+class TfidfClassifier(TermScorer):
+    """A linear classifier of TF-IDF terms.
+
+    Attributes:
+        kind: what turns its scores into probabilities.
+    """
+
+    kind: LabelKind = field(default_factory=Classes)
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """(n_texts, n_classes) probabilities."""
+        return self.kind.link(self.scores(texts))

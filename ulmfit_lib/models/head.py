@@ -1,0 +1,59 @@
+"""What turns a pooled text into class scores."""
+
+import torch
+from torch import Tensor, nn
+
+from ulmfit_lib.models.tensors import Weights
+
+
+class Head(nn.Module):
+    """Pooled vectors -> class scores.
+
+    Args:
+        width: numbers per text.
+        n_classes: scores per text.
+        hidden: width of the hidden layer (ULMFiT: 50, with batch norm, ReLU and dropout); 0 for a linear head.
+        dropout: probability, before each linear layer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int, n_classes: int, *, hidden: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        if hidden:
+            layers += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers)
+        self.output = nn.Linear(hidden or width, n_classes)
+
+    def standardize(self, features: Tensor) -> None:
+        """Remember mean and spread of (n, width) pooled vectors, so that every number weighs about the same."""
+        spread = features.std(0).nan_to_num(1.0)
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(spread.clamp_min(0.1 * float(spread.mean()) + 1e-6))  # nearly constant ones must not explode
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(batch, width) -> (batch, n_classes) logits."""
+        logits: Tensor = self.output(self.layers((pooled - self.mean) / self.scale))
+        return logits
+
+
+def build_head(weights: Weights) -> Head:
+    """A head, ready to predict, from its tensors."""
+    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
+    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
+    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
+    return head.eval()
+
+
+def head_weights(head: Head) -> Weights:
+    """A head's tensors by name, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in head_tensors(head).items()}
+
+
+def head_tensors(head: Head) -> Weights:
+    """The same, where they are and as they are."""
+    return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -1,0 +1,21 @@
+"""A network's tensors by name, and as the arrays that an artifact holds."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
+
+
+def as_arrays(weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Tensors by group and name -> float32 arrays by ``group.name``, which share their memory."""
+    return {f"{group}.{name}": tensor.numpy() for group, some in weights.items() for name, tensor in some.items()}
+
+
+def as_tensors(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Weights:
+    """Arrays by name -> tensors that share their memory."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,0 +1,92 @@
+"""fastai's WikiText-103 models: downloaded or taken from files, checked, and kept in our own format."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.artifact.cards import language_model_card
+from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
+from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, save_artifact
+from ulmfit_lib.errors import ArtifactError, OptionError
+from ulmfit_lib.models.downloading import download
+from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, in_order_of, read_archive
+from ulmfit_lib.models.tensors import as_arrays
+from ulmfit_lib.progress import note
+from ulmfit_lib.tokens.words import WordTokenizer
+
+
+def find_pretrained(name_or_folder: str | Path) -> Path:
+    """The folder of a model given by name or by folder; ``wt103`` is downloaded when it is first asked for.
+
+    Raises:
+        ArtifactError: neither a name nor a folder, or a download that fails.
+    """
+    return find_model(name_or_folder) or download_wt103()
+
+
+def download_wt103(
+    *, files: Sequence[Path] = (), sha256: Sequence[str] = (), downloads: dict[str, Download] = DOWNLOADS
+) -> Path:
+    """fastai's WikiText-103 models, both directions, converted into the cache; nothing is kept after a failure.
+
+    Args:
+        files: archives that are here already (``wt103-fwd.tgz`` and/or ``wt103-bwd.tgz``), instead of a download.
+        sha256: hashes that the downloads must have, forward first; fastai publishes none.
+        downloads: where they are.
+
+    Raises:
+        ArtifactError: no connection, a wrong or hostile file, or a cache that cannot be written.
+    """
+    folder = own_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as temporary:
+            archives = {_direction_of(file): file for file in files}
+            pinned = dict(zip(DIRECTIONS, sha256, strict=False))
+            notes = []
+            for way, source in downloads.items() if not files else ():
+                archives[way] = Path(temporary) / source.url.rsplit("/", 1)[-1]
+                note(f"{WT103} {way}: {source.url}")
+                found = download(
+                    source.url, archives[way], size=source.size, sha256=pinned.get(way, source.sha256)
+                )  # fmt: skip
+                notes.append(f"{source.url} (sha256 {found})")
+            found_models = {
+                way: read_archive(archives[way], folder=Path(temporary), direction=way) for way in DIRECTIONS
+                if way in archives
+            }  # fmt: skip
+            training = {
+                "name": WT103, "stages": [imported_stage(f"{way}.pth") for way in found_models],
+                "licence": "weights by fast.ai; text of WikiText-103, CC BY-SA",
+                "source": ", ".join(notes) or ", ".join(file.name for file in files),
+            }  # fmt: skip
+            _save(folder / WT103, found_models, training)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    return folder / WT103
+
+
+def _save(path: Path, found: dict[str, FastaiModel], training: dict[str, Any]) -> None:
+    """One artifact of all directions; a backward model's weights are put in the order of the forward vocabulary.
+
+    Raises:
+        ArtifactError: the directions differ in size.
+    """
+    first, *others = found.values()
+    if any(other.architecture != first.architecture for other in others):
+        raise ArtifactError("the forward and the backward model differ in size")
+    weights = {way: in_order_of(first.vocabulary, model) for way, model in found.items()}
+    direction = "both" if others else next(iter(found))
+    save_artifact(
+        path, kind=LANGUAGE_MODEL, architecture=first.architecture, direction=direction, vocabulary=first.vocabulary,
+        tokenizer=WordTokenizer(), tensors=as_arrays(weights), training=training,
+        card=language_model_card(training, direction, len(first.vocabulary)), config={"base": None}, overwrite=True,
+    )  # fmt: skip
+
+
+def _direction_of(archive: Path) -> str:
+    for sign, direction in (("fwd", "forward"), ("bwd", "backward")):
+        if sign in archive.name:
+            return direction
+    raise OptionError(f"{archive}: its name says neither fwd nor bwd; fastai's are wt103-fwd.tgz and wt103-bwd.tgz")

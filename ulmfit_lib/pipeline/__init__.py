@@ -1,0 +1,1 @@
+"""All stages from one table: plan, parts and their weights, folds, the report, the label budget."""

@@ -1,0 +1,1 @@
+"""A trained folder put to work, without torch."""

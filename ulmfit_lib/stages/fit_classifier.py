@@ -1,0 +1,113 @@
+"""Stage 3: a language model and labelled texts -> a classifier."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from ulmfit_lib.arrays import Features
+from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.classifier_net import ClassifierNet
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.head import head_weights
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
+from ulmfit_lib.training.heads import fit_head, fit_hidden_head
+from ulmfit_lib.training.recipes import CPU, STRATEGIES, override
+
+CLASSIFY = CPU.fit_classifier
+
+
+def fit_classifier(
+    data: TextTable,
+    *,
+    lm: LanguageModel,
+    direction: str | None = None,
+    strategy: str = "fine-tune",
+    recipe: ClassifierRecipe = CLASSIFY,
+    epochs: int | None = None,
+    lr: float | None = None,
+    class_weights: str | None = None,
+    label_smoothing: float | None = None,
+    valid: TextTable | None = None,
+    features: Features | None = None,
+    seed: int = 42,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+) -> TextClassifier:
+    """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
+
+    The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, the encoder joins at
+    discriminative rates: at once, or one group after the other, as the recipe says.
+
+    Args:
+        data: texts with labels; rows without one are left out.
+        lm: the language model under it; it stays as it is.
+        direction: ``forward``, ``backward``, or ``both`` (averaged); default all that the language model has.
+        strategy: ``fine-tune``, or ``features`` for the head alone: seconds instead of minutes.
+        recipe: hyperparameters.
+        epochs: epochs with all groups, instead of the recipe's.
+        lr: the highest rate, instead of the recipe's.
+        class_weights: ``balanced``, or None, instead of the recipe's.
+        label_smoothing: of fine-tuning, instead of the recipe's.
+        valid: rows whose loss each epoch reports; they are not learnt from.
+        features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
+        seed: of order, dropout and folds.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
+
+    Raises:
+        DataError: labels that cannot be learnt from.
+        OptionError: an unknown strategy, direction or device.
+    """
+    if strategy not in STRATEGIES:
+        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
+    started, chosen_device = time.monotonic(), find_device(device)
+    table = data.labelled()
+    check_labels(table)
+    changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
+    recipe = override(recipe.for_texts(len(table)), epochs=epochs, lr=lr, **changes)
+    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy)
+    targets = table.class_numbers()
+    features = features or lm.features(table.texts, direction=direction, pooling=pooling, device=chosen_device)
+    learn_head = fit_hidden_head if strategy == "fine-tune" and recipe.head_hidden else fit_head
+    heads = {way: learn_head(features[way], targets, recipe, kind=table.kind, seed=seed) for way in directions}
+    weights = {way: encoder_weights(lm.weights[way]) for way in directions}
+    history: dict[str, Any] = {}
+    if strategy == "fine-tune":
+        parts = [table, *([valid.labelled()] if valid is not None else [])]
+        documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
+        truths = [part.class_numbers(table.classes) for part in parts]
+        for way in directions:
+            encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
+            copy_weights(encoder, weights[way])
+            turned = [one.backwards() if way == "backward" else one for one in documents]
+            train, *held_out = zip(turned, truths, strict=True)
+            history[way] = fine_tune(
+                ClassifierNet(encoder, pooling, heads[way]), *train, recipe, kind=table.kind,
+                pad_id=lm.vocabulary.pad_id, seed=seed, device=chosen_device, description=f"classifier {way}",
+                valid=held_out[0] if held_out else None, checkpoints=checkpoints,
+            )  # fmt: skip
+            weights[way] = read_weights(encoder)
+    record = {
+        "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
+        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
+        "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(), "versions": package_versions(),
+    }  # fmt: skip
+    return TextClassifier(
+        table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights,
+        {way: head_weights(head) for way, head in heads.items()}, pooling, kind=table.kind.learnt_from(table),
+        training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
+        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
+    )  # fmt: skip
+
+
+def encoder_weights(weights: Weights) -> Weights:
+    """A language model's tensors without the decoder's bias, which a classifier does not need."""
+    return {name: tensor for name, tensor in weights.items() if name != "decoder.bias"}

@@ -1,0 +1,79 @@
+"""What stages 1 and 2 have in common: a vocabulary that grows, and training in each direction."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+
+
+def extend(
+    base: LanguageModel, texts: Sequence[str], *, name: str, direction: str | None, vocab_size: int, min_count: int
+) -> tuple[LanguageModel, Corpus]:
+    """The base with the texts' commonest new words, up to ``vocab_size`` tokens in all; and the texts, tokenised."""
+    directions = base.directions(direction)  # a wrong one is said before the texts are tokenised
+    corpus = tokenize_corpus(texts, base.tokenizer)
+    vocabulary = base.vocabulary.extended(corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count)
+    extended = LanguageModel(
+        base.architecture, vocabulary, base.tokenizer,
+        {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
+        {"name": name, "stages": [*base.training.get("stages", [])]},
+        {"name": base.training.get("name", ""), "sha256": base.sha256()},
+    )  # fmt: skip
+    return extended, corpus
+
+
+def transfer_weights(weights: Weights, vocab_size: int) -> Weights:
+    """A language model's weights for a vocabulary that goes on after the old one: new words get the mean row."""
+    grown = dict(weights)
+    for name in ("encoder.weight", "decoder.bias"):
+        old = weights[name]
+        grown[name] = torch.cat([old, old.mean(0, keepdim=True).expand(vocab_size - len(old), *old.shape[1:])])
+    return grown
+
+
+def train_directions(
+    model: LanguageModel, corpus: Corpus, held_out: Sequence[str], *, stage: str, recipe: LanguageModelRecipe,
+    seed: int, device: str, source: str, checkpoints: Checkpoints | None,
+) -> LanguageModel:  # fmt: skip
+    """Train each direction of ``model``, measure it on ``held_out``, and write down what was done.
+
+    Raises:
+        TrainingError: what ``train_language_model`` raises.
+    """
+    started, chosen_device = time.monotonic(), find_device(device)
+    train = corpus.numericalize(model.vocabulary)
+    valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
+    weights: dict[str, Weights] = {}
+    history: dict[str, Any] = {}
+    for direction in model.weights:
+        net = LanguageModelNet(model.architecture, len(model.vocabulary), recipe.dropouts)
+        copy_weights(net, model.weights[direction])
+        backward = direction == "backward"
+        history[direction] = train_language_model(
+            net, train.backwards() if backward else train, valid.backwards() if backward else valid, recipe,
+            seed=seed, device=chosen_device, description=f"{stage} {direction}",
+            checkpoints=checkpoints,
+        )  # fmt: skip
+        weights[direction] = read_weights(net)
+    trained = replace(model, weights=weights)
+    record = {
+        "stage": stage, "direction": trained.direction, "source": source, "texts": len(corpus),
+        "tokens_per_epoch": len(corpus.ids),
+        "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
+        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
+        "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
+        "history": history, "data_sha256": train.fingerprint(), "versions": package_versions(),
+    }  # fmt: skip
+    training = {**model.training, "stages": [*model.training.get("stages", []), record]}
+    return replace(trained, training=training)

@@ -1,0 +1,1 @@
+"""Texts -> tokens -> ids -> padded batches, token for token as fastai does it."""

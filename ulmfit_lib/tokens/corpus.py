@@ -1,0 +1,125 @@
+"""A whole corpus as ids on disk, cached by the hash of what it was made from."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.files import cache_folder, new_folder
+from ulmfit_lib.progress import bar
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.stored_ids import StoredIds
+from ulmfit_lib.tokens.token_ids import TokenIds
+from ulmfit_lib.tokens.tokenizer import Tokenizer
+from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.workers import worker_count, worker_pool
+
+CHUNK = 1024  # texts that one worker tokenises at a time
+PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than it saves
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokenised texts before any model's vocabulary: ids into the corpus's own list of distinct tokens.
+
+    Attributes:
+        types: the distinct tokens in order of first appearance.
+        counts: (n_types,) how often each occurs.
+        ids: (n_tokens,) places in ``types``.
+        offsets: (n_texts + 1,) where each text starts.
+    """
+
+    types: list[str]
+    counts: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.integer] | StoredIds
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def numericalize(self, vocabulary: Vocabulary) -> Documents:
+        """The same texts as ids of ``vocabulary``."""
+        return Documents(self.ids, self.offsets, np.array(vocabulary.encode(self.types), np.int32))
+
+
+def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path | None = None) -> Corpus:
+    """Tokenise texts, or find that the same texts were tokenised before.
+
+    Args:
+        texts: the texts.
+        tokenizer: what splits them.
+        cache: where results are kept by content hash; default ``files.cache_folder()``.
+    """
+    folder = (cache or cache_folder()) / "corpora" / _content_hash(texts, tokenizer)
+    if not (folder / "offsets.npy").is_file():
+        try:
+            with new_folder(folder) as temporary:
+                _write_corpus(texts, tokenizer, temporary)
+        except UlmfitError:
+            if not (folder / "offsets.npy").is_file():  # else another process was faster, with the same content
+                raise
+    return Corpus(
+        types=json.loads((folder / "types.json").read_text(encoding="utf-8")),
+        counts=np.load(folder / "counts.npy"),
+        ids=StoredIds(folder / "ids.bin"),
+        offsets=np.load(folder / "offsets.npy"),
+    )
+
+
+def _content_hash(texts: Sequence[str], tokenizer: Tokenizer) -> str:
+    digest = hashlib.sha256(tokenizer.fingerprint().encode())
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:
+    index: dict[str, int] = {}
+    counts = np.zeros(1024, np.int64)
+    lengths: list[npt.NDArray[np.int64]] = []
+    with (folder / "ids.bin").open("wb") as file:
+        for types, local_ids, chunk_lengths in _tokenize_chunks(texts, tokenizer):
+            table = np.fromiter((index.setdefault(token, len(index)) for token in types), np.int32, len(types))
+            ids = table[local_ids]
+            while len(counts) < len(index):
+                counts = np.concatenate([counts, np.zeros_like(counts)])
+            counts[: len(index)] += np.bincount(ids, minlength=len(index))
+            lengths.append(chunk_lengths)
+            file.write(ids.tobytes())
+    (folder / "types.json").write_text(json.dumps(list(index)), encoding="utf-8")
+    np.save(folder / "counts.npy", counts[: len(index)])
+    np.save(folder / "offsets.npy", np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
+
+
+_worker_tokenizer: Tokenizer
+
+
+def _tokenize_chunk(texts: list[str]) -> TokenIds:
+    return _worker_tokenizer.index(texts)
+
+
+def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[TokenIds]:
+    """Chunks in order; in worker processes where there is enough to do and the platform forks."""
+    global _worker_tokenizer
+    _worker_tokenizer = tokenizer
+    source = iter(texts)
+    chunks = iter(lambda: list(islice(source, CHUNK)), [])
+    characters = sum(map(len, texts))
+    with bar(total=len(texts), description="tokenising", unit="text") as progress:
+        if worker_count() > 1 and characters > PARALLEL_FROM:
+            with worker_pool() as pool:
+                for chunk in pool.imap(_tokenize_chunk, chunks):
+                    yield chunk
+                    progress.update(len(chunk.lengths))
+        else:
+            for chunk in map(_tokenize_chunk, chunks):
+                yield chunk
+                progress.update(len(chunk.lengths))

@@ -1,0 +1,110 @@
+"""Tokens <-> ids."""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.files import read_json
+from ulmfit_lib.tokens.rules import PAD, SPECIAL_TOKENS, START, UNKNOWN
+
+
+class Vocabulary:
+    """A fixed list of tokens; a token's id is its place in the list.
+
+    >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "good", "film"])
+    >>> vocabulary.encode(["xxbos", "good", "grief"])
+    [2, 9, 0]
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self.tokens = tuple(tokens)
+        missing = [token for token in (UNKNOWN, PAD, START) if token not in self.index]
+        if missing:
+            raise ValueError(f"a vocabulary needs the tokens {', '.join(missing)}")
+
+    @classmethod
+    def from_counts(
+        cls, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int = 30_000, min_count: int = 3
+    ) -> "Vocabulary":  # fmt: skip
+        """The special tokens, then the commonest of ``tokens``: at most ``max_size`` in all.
+
+        Ties go to the token that comes first, so that the result is reproducible.
+
+        >>> Vocabulary.from_counts(["film", "good"], np.array([3, 5])).tokens[9:]
+        ('good', 'film')
+
+        Args:
+            tokens: distinct tokens.
+            counts: (n_tokens,) how often each occurs.
+            max_size: tokens in all.
+            min_count: occurrences that a token needs.
+        """
+        special = set(SPECIAL_TOKENS)
+        by_count = np.argsort(-counts, kind="stable")
+        common = [tokens[i] for i in by_count[: max_size + len(special)] if counts[i] >= min_count]
+        return cls([*SPECIAL_TOKENS, *(token for token in common if token not in special)][:max_size])
+
+    def extended(
+        self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int, min_count: int = 3
+    ) -> "Vocabulary":  # fmt: skip
+        """These tokens in their places, then the commonest others of ``tokens``: at most ``max_size`` in all."""
+        found = Vocabulary.from_counts(tokens, counts, max_size=max_size + len(self), min_count=min_count)
+        new = [token for token in found.tokens if token not in self.index]
+        return Vocabulary([*self.tokens, *new[: max(0, max_size - len(self))]])
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Token -> id; where a list from elsewhere repeats a token, its first id."""
+        return {token: position for position, token in reversed(list(enumerate(self.tokens)))}
+
+    @property
+    def unknown_id(self) -> int:
+        """The id that stands for every token outside the list."""
+        return self.index[UNKNOWN]
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up a batch."""
+        return self.index[PAD]
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of tokens; a token outside the list becomes ``unknown_id``."""
+        index, unknown = self.index, self.unknown_id
+        return [index.get(token, unknown) for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Tokens of ids."""
+        return [self.tokens[i] for i in ids]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    def save(self, path: Path) -> None:
+        """Write a JSON list, index = id (tokens can hold newlines, so never one a line)."""
+        path.write_text(json.dumps(self.tokens, ensure_ascii=True, indent=0), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtifactError: the file is missing, no JSON, or no list of strings.
+        """
+        tokens: Sequence[str] = read_json(path)
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ArtifactError(f"{path}: a vocabulary is a JSON list of strings, and this is not")
+        try:
+            return cls(tokens)
+        except ValueError as error:
+            raise ArtifactError(f"{path}: {error}") from error

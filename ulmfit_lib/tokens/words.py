@@ -1,0 +1,296 @@
+"""Words: spaCy's tokens after fastai's text rules, token for token, several times faster.
+
+Almost all that fastai's rules and spaCy do happens within a piece of text between two spaces, and texts repeat their
+pieces. So each piece goes through the rules and spaCy once; from then on a text is a list of known pieces, cut and
+looked up by Arrow. What crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets
+whitespace, a special case of spaCy's that two pieces make up. A stretch where that might matter goes the long way.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
+from ulmfit_lib.tokens.rules import (
+    CAPITALISED,
+    CAPITALS,
+    IN_CAPITALS,
+    RULE_NAMES,
+    SAME_WORD,
+    SPECIAL_TOKENS,
+    WITH_A_CAPITAL,
+    apply_rules,
+    fix_html,
+    replace_all_caps,
+    replace_maj,
+    replace_rep,
+    replace_wrep,
+    rm_useless_spaces,
+    spec_add_spaces,
+    well_formed,
+)
+from ulmfit_lib.tokens.special_cases import SpecialCases
+from ulmfit_lib.tokens.token_ids import TokenIds
+from ulmfit_lib.tokens.word_frames import WordFrames
+
+MARK = "\ue000"  # a private character: starts each text and parts the pieces that are learnt together
+BATCH = 1024  # texts taken together
+MOST_PIECES = 1_000_000  # remembered, some 200 bytes each
+BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and all that follows
+
+
+class WordTokenizer:
+    """spaCy's words for a language, after fastai's text rules.
+
+    >>> next(WordTokenizer()(["It was SO good!!!!"]))
+    ['xxbos', 'xxmaj', 'it', 'was', 'xxup', 'so', 'good', 'xxrep', '4', '!']
+
+    Raises:
+        OptionError: spaCy does not know the language.
+    """
+
+    kind = "words"
+
+    def __init__(self, language: str = "en") -> None:
+        self.language = language
+        self._special_cases = SpecialCases(self._split)  # an unknown language is said now, not in the middle of a run
+        self._forget()
+
+    @cached_property
+    def _split(self) -> Any:
+        import spacy
+        from spacy.symbols import ORTH
+
+        try:
+            tokenizer = spacy.blank(self.language).tokenizer
+        except ImportError as error:
+            raise OptionError(
+                f"language {self.language!r}: spaCy has no tokenizer for it ({str(error).splitlines()[0]}); "
+                f"use a code such as 'en' or 'de', or subword tokens"
+            ) from error
+        for token in SPECIAL_TOKENS:
+            tokenizer.add_special_case(token, [{ORTH: token}])
+        tokenizer.vocab.lex_attr_getters = {}  # shapes and the like of new words: nobody asks for them
+        return tokenizer
+
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """The tokens of each text, in order; a space inside a token becomes ``▁``, as in fastai."""
+        source = iter(texts)
+        while batch := list(islice(source, BATCH)):
+            self._forget_when_full()
+            ids, lengths = self._number(batch)
+            types = self.types
+            for one in np.split(ids, np.cumsum(lengths)[:-1]):
+                yield [types[i] for i in one.tolist()]
+
+    def index(self, texts: Sequence[str]) -> TokenIds:
+        """The same tokens as numbers: the distinct ones, and where each occurs."""
+        self._forget_when_full()
+        parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+        if not parts:
+            return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
+        ids = np.concatenate([part for part, _ in parts])
+        first = np.full(len(self.types), len(ids))
+        first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
+        used = np.flatnonzero(first < len(ids))
+        used = used[np.argsort(first[used])]
+        local = np.zeros(len(self.types), np.int32)
+        local[used] = np.arange(len(used))
+        return TokenIds([self.types[i] for i in used], local[ids], np.concatenate([lengths for _, lengths in parts]))
+
+    def config(self) -> dict[str, Any]:
+        """Kind, language and rule names, as ``config.json`` holds them."""
+        return {"kind": self.kind, "language": self.language, "rules": list(RULE_NAMES)}
+
+    def fingerprint(self) -> str:
+        """Changes with the language and with spaCy's version."""
+        from importlib.metadata import version
+
+        return f"words:{self.language}:spacy-{version('spacy')}"
+
+    def save(self, folder: Path) -> None:
+        """Nothing beyond ``config``."""
+
+    def _forget_when_full(self) -> None:
+        if len(self._table.numbers) > MOST_PIECES:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.types: list[str] = []
+        self._type_numbers: dict[str, int] = {}
+        self._lefts, self._rights = array("h"), array("h")  # of each type, for the special cases
+        self._frames = WordFrames(self._split, self._type_number)
+        self._table = PieceTable()
+        self._table.add("", [], [])
+        self._table.add(MARK, [self._type_number("xxbos")], [MARK])
+
+    def _type_number(self, token: str) -> int:
+        number = self._type_numbers.setdefault(token, len(self.types))
+        if number == len(self.types):
+            self.types.append(token)
+            left, right = self._special_cases.kinds(token)
+            self._lefts.append(left)
+            self._rights.append(right)
+        return number
+
+    def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Numbers of all tokens of some texts, and how many each text has."""
+        try:
+            return self._number_well_formed(texts)
+        except UnicodeEncodeError:
+            return self._number_well_formed([well_formed(text) for text in texts])
+
+    def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        table = self._table
+        joined, uncut = self._with_marks(texts)
+        lists = pc.split_pattern(pa.array(joined, pa.large_string()), " ")
+        pieces = lists.values.dictionary_encode()
+        distinct = pieces.dictionary.to_pylist()
+        self._learn([piece for piece in distinct if piece not in table.numbers])
+        numbers = np.fromiter(map(table.numbers.__getitem__, distinct), np.int32, len(distinct))
+        places = pieces.indices.to_numpy()
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(lists.offsets.to_numpy()))
+        there = numbers[places] != 0  # nothing lies between two spaces
+        places, owners = places[there], owners[there]
+        numbers = numbers[places]
+        lengths = np.frombuffer(table.lengths, np.int32)[numbers]
+        ends = np.cumsum(lengths)
+        starts = np.frombuffer(table.starts, np.int32)[numbers] - (ends - lengths)
+        ids = np.frombuffer(table.tokens, np.int32)[np.repeat(starts, lengths) + np.arange(ends[-1])]
+        whole = np.union1d(owners[table.blanks_meet(numbers, owners)], uncut).astype(np.int64)
+        special = self._special_cases_across(ids, ends)
+        crossing = table.words_meet(numbers)
+        crossing[special] = True
+        cuts = np.flatnonzero(table.may_be_cut(crossing, numbers, np.isin(owners, whole), owners)) + 1
+        first, last = np.append(0, cuts), np.append(cuts, len(numbers)) - 1  # pieces of each stretch between two cuts
+        counts = ends[last] - ends[first] + lengths[first]
+        crossed = (special, np.flatnonzero(crossing))
+        certain, perhaps = (set(np.searchsorted(cuts, at, side="right").tolist()) for at in crossed)
+        chosen: dict[int, str] = {}
+        for i in perhaps:
+            text = self._as_text([distinct[k] for k in places[first[i] : last[i] + 1]])
+            if i in certain or SAME_WORD.search(replace_rep(fix_html(text))):
+                chosen[i] = text
+        chosen |= {int(i): texts[text] for i, text in zip(np.searchsorted(owners[first], whole), whole, strict=True)}
+        parts, done = [], 0
+        order = sorted(chosen)
+        for i, tokens in zip(order, self._exactly(chosen[i] for i in order), strict=True):
+            if numbers[first[i]] != START_OF_TEXT:
+                del tokens[0]
+            parts += [ids[done : ends[last[i]] - counts[i]], np.array(list(map(self._type_number, tokens)), np.int32)]
+            done, counts[i] = ends[last[i]], len(tokens)
+        ids = np.concatenate([*parts, ids[done:]])
+        return ids, np.bincount(owners[first], weights=counts, minlength=len(texts)).astype(np.int64)
+
+    def _special_cases_across(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64]) -> list[int]:
+        """Pieces, their tokens ending at ``ends``, that may make up a special case with the next one."""
+        inner = ends[ends < len(ids)]
+        left = np.frombuffer(self._lefts, np.int16)[ids[inner - 1]]
+        right = np.frombuffer(self._rights, np.int16)[ids[inner]]
+        reach, found = self._special_cases.reach, []
+        known: dict[tuple[bytes, int], bool] = {}
+        for k in np.flatnonzero(self._special_cases.meet[left, right]).tolist():
+            end = int(inner[k])
+            around, middle = ids[max(0, end - reach) : end + reach], min(end, reach)
+            key = around.tobytes(), middle
+            if key not in known:
+                tokens = [self.types[i] for i in around]
+                known[key] = self._special_cases.join(tokens[:middle], tokens[middle:])
+            if known[key]:
+                found.append(k)
+        return found
+
+    def _as_text(self, pieces: Iterable[str]) -> str:
+        """Pieces as a text from which the same tokens come: spaces before other blanks are lost."""
+        text = ""
+        for piece in pieces:
+            if piece[0].isspace():
+                text += piece.replace("▁", " ")
+            elif piece != MARK:
+                text += piece if not text or text[-1].isspace() else f" {piece}"
+        return text
+
+    def _exactly(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """The long way: each text as a whole through the rules and spaCy."""
+        for doc in self._split.pipe(apply_rules(texts)):
+            yield [token.text.replace(" ", "▁") for token in doc]
+
+    def _with_marks(self, texts: Sequence[str]) -> tuple[list[str], list[int]]:
+        """All texts behind a mark, ready to be cut at spaces; and those that cannot be cut, as empty ones."""
+        joined: list[str] = []
+        whole: list[int] = []
+        for i, text in enumerate(texts):
+            if _rules_reach_over_spaces(text):
+                whole.append(i)
+                text = ""
+            elif "<br />" in text:
+                text = text.replace("<br />", "\n")  # fastai does so too, but it would be cut here
+            text = text.strip()
+            joined.append(f"{MARK} {text if text.isprintable() else BLANKS.sub(_blank_piece, text)}")
+        return joined, whole
+
+    def _learn(self, pieces: Sequence[str]) -> None:
+        """Tokens of new pieces: most by their frames, the others together through the rules and spaCy."""
+        frames = self._frames if self.language == "en" else None
+        capitals, capital = self._type_number(CAPITALS), self._type_number(CAPITALISED)
+        hard = []
+        for piece in pieces:
+            if piece[0].isspace():
+                self._table.add(piece, [self._type_number(piece)], [], BLANK)
+            elif frames and (tokens := frames.tokens(piece)):
+                if len(piece) > 1 and not piece.islower():
+                    if IN_CAPITALS.fullmatch(piece):
+                        tokens = [capitals, *tokens]
+                    elif WITH_A_CAPITAL.fullmatch(piece):
+                        tokens = [capital, *tokens]
+                self._table.add(piece, tokens, [piece])
+            else:
+                hard.append(piece)
+        if hard:
+            self._learn_together(hard)
+
+    def _learn_together(self, pieces: Sequence[str]) -> None:
+        text = replace_rep(fix_html(f" {MARK} ".join(["", *pieces, ""]).strip()))
+        words = [part.split() for part in text.split(MARK)[1:-1]]
+        text = spec_add_spaces(replace_wrep(text))
+        spaced = [part.startswith("  ") for part in text.split(MARK)[1:-1]]
+        for rule in (rm_useless_spaces, replace_all_caps, replace_maj):
+            text = rule(text)
+        hashes = self._split(text.lower()).to_array("ORTH")
+        distinct, inverse = np.unique(hashes, return_inverse=True)
+        strings = self._split.vocab.strings
+        names = [strings[int(one)].replace(" ", "▁") for one in distinct]
+        blank = np.array([name.replace("▁", "").isspace() for name in names])[inverse]
+        numbers = np.array([self._type_number(name) for name in names])[inverse]
+        _, *ends = np.flatnonzero(numbers == self._type_number(MARK)).tolist()
+        start = 1
+        for piece, end, outer, space in zip(pieces, ends, words, spaced, strict=True):
+            flags = SPACE_FIRST if space else 0
+            if end == start or len(set(outer)) < len(outer):  # nothing, or a word repeated within the piece
+                flags |= UNCLEAR
+            else:
+                flags |= (BLANK_FIRST if blank[start] else 0) | (BLANK_LAST if blank[end - 1] else 0)
+            self._table.add(piece, numbers[start:end].tolist(), outer, flags)
+            start = end + 1
+
+
+def _rules_reach_over_spaces(text: str) -> bool:
+    """Whether fastai's replacements that hold a space may apply, or a character means something of ours."""
+    if "@" in text and ("@.@" in text or "@-@" in text or "nbsp;" in text):
+        return True
+    return MARK in text or "▁" in text or ("<br" in text and "nbsp;" in text)
+
+
+def _blank_piece(found: re.Match[str]) -> str:
+    """Whitespace between words as spaCy's one token for it: a space before it belongs to the word before."""
+    return f" {rm_useless_spaces(found[0]).replace(' ', '▁')} "

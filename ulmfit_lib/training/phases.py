@@ -1,0 +1,116 @@
+"""Training in phases, each with its own groups, rates and schedule: what all stages have in common."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One call of fastai's ``fit``.
+
+    Attributes:
+        name: what the progress bar says.
+        first_group: the lowest parameter group that trains; those below stay as they are.
+        epochs: how long; 0 leaves the phase out.
+        lrs: the maximal rate of each group, lowest group first.
+        schedule: progress in [0, 1] -> share of the maximal rate.
+    """
+
+    name: str
+    first_group: int
+    epochs: int
+    lrs: Sequence[float]
+    schedule: Schedule
+
+
+class OptimizerSettings(Protocol):
+    """What AdamW takes from a recipe."""
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Its momenta."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Decoupled."""
+
+    @property
+    def clip(self) -> float:
+        """The largest gradient norm; 0 clips nothing."""
+
+
+class TrainableNet(Protocol):
+    """A network that says how its parameters are grouped (``models.awd_lstm``, ``models.classifier_net``)."""
+
+    mixed_precision: bool
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters in groups for discriminative rates, lowest first."""
+
+    def reset(self) -> None:
+        """Forget what was read."""
+
+
+def train_phases(
+    net: Any,
+    phases: Sequence[Phase],
+    batches: Callable[[int], tuple[Any, Any]],
+    *,
+    loss: Callable[..., Tensor],
+    settings: OptimizerSettings,
+    device: torch.device,
+    description: str,
+    keep_best: bool,
+    patience: int = 0,
+    checkpoints: Checkpoints | None = None,
+    run: dict[str, str],
+) -> list[Row]:
+    """Train ``net`` in place, one phase after the other.
+
+    Args:
+        net: a ``TrainableNet``.
+        phases: what trains when.
+        batches: the number of a phase -> its training and validation batches.
+        loss: of the network's output and the targets.
+        settings: of the optimiser.
+        device: where to train, in bfloat16 if that is faster there.
+        description: what the progress bar says.
+        keep_best: end each phase with the weights of its best epoch rather than its last.
+        patience: epochs without a better validation loss after which a phase stops; 0 never stops.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
+        run: what tells this run from another (``checkpoints.run_facts``).
+
+    Returns:
+        One row an epoch: training and validation loss in nats; the last of a phase has its seconds, too.
+    """
+    rows: list[Row] = []
+    net.mixed_precision = fast_bfloat16(device)
+    for number, phase in enumerate(phases):
+        if not phase.epochs:
+            continue
+        history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best)
+        keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
+        learner = build_learner(
+            net, *batches(number), loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
+            device=device, betas=settings.betas, weight_decay=settings.weight_decay, clip=settings.clip,
+            callbacks=[history, *keeper],
+        )  # fmt: skip
+        learner.create_opt()
+        learner.freeze_to(phase.first_group)
+        started = time.monotonic()
+        learner.fit(phase.epochs)
+        rows += [{**row, "epoch": len(rows) + 1 + i} for i, row in enumerate(history.rows)]
+        rows[-1]["phase_seconds"] = time.monotonic() - started
+    net.mixed_precision = False
+    net.reset()
+    return rows

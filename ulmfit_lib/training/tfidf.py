@@ -1,0 +1,36 @@
+"""The yardstick learns: TF-IDF of words and word pairs under logistic regression."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.linear.tfidf import NO_SPACE, WORD, TfidfClassifier
+from ulmfit_lib.training.regression import solve
+
+STRENGTH = 10.0  # scikit-learn's C
+
+
+def fit_tfidf(
+    texts: Sequence[str], targets: Sequence[str] | npt.NDArray[Any], *, kind: LabelKind | None = None,
+    class_weights: str | None = None,
+) -> TfidfClassifier:  # fmt: skip
+    """Learn from texts and their targets; columns of probabilities follow the sorted classes.
+
+    Args:
+        texts: what is learnt from.
+        targets: (n_texts,) classes; or (n_texts, n_tags) of 0 and 1.
+        kind: of label; default one class a text.
+        class_weights: ``balanced`` or None.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    pattern = WORD if any(map(re.compile(WORD).search, texts)) else NO_SPACE
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
+    matrix = vectorizer.fit_transform(texts)
+    found = solve(matrix, np.asarray(targets), strength=STRENGTH, class_weights=class_weights)
+    return TfidfClassifier(vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, *found, kind or Classes())
