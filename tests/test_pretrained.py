@@ -3,6 +3,8 @@
 import http.server
 import io
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError
 from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
+from ulmfit_lib.files import cache_folder
 from ulmfit_lib.models import downloading
 from ulmfit_lib.models.fastai_import import import_fastai, read_vocabulary
 from ulmfit_lib.models.pretrained import Download, add_model, download_wt103, load_base, own_models
@@ -135,6 +138,22 @@ def test_a_dropped_connection_is_tried_again(cache, server):
     server.cut = 2
     download_wt103(downloads=server.downloads)
     assert own_models() == ["wt103"]
+
+
+def test_nothing_that_downloads_is_imported_before_a_download():
+    code = "import sys, ulmfit_lib.models.pretrained; print('pooch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG's variables are Linux's")
+def test_the_cache_is_the_users_own_unless_a_variable_names_another(cache, monkeypatch, tmp_path):
+    assert cache_folder() == cache
+    monkeypatch.delenv("ULMFIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "ulmfit_lib"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "ulmfit_lib"
 
 
 def everything_in(folder):
