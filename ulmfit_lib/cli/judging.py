@@ -29,15 +29,17 @@ def predict(
     model: Classifier,
     data: Data,
     text: Text,
-    out: Annotated[Path | None, typer.Option(help="File to write (.csv, .tsv, .jsonl, .parquet).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
+    ] = None,
     min_precision: Annotated[
         float | None,
         typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
     ] = None,
-    device: Device = "auto",
-    quiet: Quiet = False,
     *,
     file: FileFormat,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Label every row of a file: adds the prediction, its confidence and the probability of each class."""
     start(quiet)
@@ -79,12 +81,12 @@ def evaluate(
     data: Data,
     text: Text,
     label: Label,
-    device: Device = "auto",
     plot: Annotated[Path | None, typer.Option(help="Plot accuracy against confidence (.png, .svg, .pdf).")] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
     *,
     file: FileFormat,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
@@ -126,12 +128,12 @@ def label_budget_command(
         bool, typer.Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Plot the learning curve (.png, .svg, .pdf).")] = None,
+    *,
+    file: FileFormat,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
-    *,
-    file: FileFormat,
 ) -> None:
     """Forecast, from the labels that you have, how many points of accuracy more labels would bring."""
     start(quiet)

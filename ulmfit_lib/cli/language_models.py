@@ -166,11 +166,11 @@ def evaluate_lm(
     on: Annotated[Path, typer.Option(help="File of texts that none of the models has read.")],
     text: Text,
     hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
+    *,
+    file: FileFormat,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
-    *,
-    file: FileFormat,
 ) -> None:
     """Compare language models by their perplexity per word, and show the texts that each finds hardest."""
     start(quiet)
