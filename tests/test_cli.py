@@ -48,6 +48,15 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
 
 
+@pytest.mark.parametrize(("flag", "trained"), [("--with-baseline", True), ("--no-baseline", False)])
+def test_fit_trains_the_baseline_unless_told_not_to(ulmfit, models, write_csv, fruit, tmp_path, flag, trained):
+    data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "model"
+    quickly = ["--base", models / "lm", "--lm-epochs", 1, "--strategy", "features", flag, "--json"]
+    code, stdout, stderr = ulmfit("fit", data, *LABELS, *quickly, "--out", out)
+    assert code == 0, stderr
+    assert ("baseline" in json.loads(stdout)) == trained
+
+
 def test_ctrl_c_says_how_to_go_on(ulmfit, models, write_csv, fruit, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("ulmfit_lib.stages._train", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
