@@ -16,7 +16,7 @@ def saved(tiny_classifier, fruit, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("artifacts") / "model"
     baseline = fit_tfidf(fruit.texts, fruit.targets())
-    replace(tiny_classifier, baseline=baseline, topics=baseline, blend=Blend(1.0, 1.0, 1.0)).save(path)
+    replace(tiny_classifier, tfidf={"baseline": baseline, "topics": baseline}, blend=Blend(1.0, 1.0, 1.0)).save(path)
     return path
 
 

@@ -54,7 +54,7 @@ def test_order_is_kept(tiny_classifier, fruit):
 
 def test_a_fresh_process_predicts_the_same(tiny_classifier, fruit, tmp_path):
     baseline = fit_tfidf(fruit.texts, fruit.targets())
-    classifier = replace(tiny_classifier, baseline=baseline, blend=Blend(0.7, 0.4))
+    classifier = replace(tiny_classifier, tfidf={"baseline": baseline}, blend=Blend(0.7, 0.4))
     classifier.save(tmp_path / "model")
     code = (
         "import sys, numpy as np; from ulmfit_lib import TextClassifier\n"

@@ -1,12 +1,20 @@
 import json
 import os
+import shlex
 import signal
+from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
+import typer
+
+from ulmfit_lib.cli.running import app
 
 REVIEW = ["--text", "review"]
 LABELS = [*REVIEW, "--label", "sentiment"]
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +48,15 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
 
 
+@pytest.mark.parametrize(("flag", "trained"), [("--with-baseline", True), ("--no-baseline", False)])
+def test_fit_trains_the_baseline_unless_told_not_to(ulmfit, models, write_csv, fruit, tmp_path, flag, trained):
+    data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "model"
+    quickly = ["--base", models / "lm", "--lm-epochs", 1, "--strategy", "features", flag, "--json"]
+    code, stdout, stderr = ulmfit("fit", data, *LABELS, *quickly, "--out", out)
+    assert code == 0, stderr
+    assert ("baseline" in json.loads(stdout)) == trained
+
+
 def test_ctrl_c_says_how_to_go_on(ulmfit, models, write_csv, fruit, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     stop = "ulmfit_lib.stages.fit_lm.train_directions"
@@ -66,7 +83,7 @@ def test_predict_keeps_every_row_and_follows_a_shuffle(ulmfit, models, write_csv
     for source in (data, shuffled):
         out = tmp_path / f"{source.stem}-out.csv"
         code, _, stderr = ulmfit("predict", models / "classifier", source, *REVIEW, "--out", out)
-        assert code == 0 and "1 rows have no text" in stderr
+        assert code == 0 and "1 row has no text" in stderr
         results.append(pd.read_csv(out, keep_default_na=False, dtype=str).set_index("id"))
     pd.testing.assert_frame_equal(results[0], results[1].loc[results[0].index])
     assert results[0].loc["blank", "prediction"] == "" and len(results[0]) == 49
@@ -127,6 +144,89 @@ def test_bad_requests_about_language_models_exit_2(ulmfit, tmp_path, monkeypatch
     code, _, err = ulmfit(*arguments)
     assert code == 2 and said in err and err.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] in ([], ["cache"])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, number):
+    data = write_csv([("great", "positive"), *[("", "negative")] * number])
+    said = ["1 row has no text", "2 rows have no text"][number - 1]
+    assert said in ulmfit("predict", models / "classifier", data, *REVIEW)[2]
+    _, stdout, stderr = ulmfit("evaluate", models / "classifier", data, *LABELS)
+    assert stdout.startswith("1 row:") and ["1 row without", "2 rows without"][number - 1] in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fit", "a.csv", "--recipe", "magic"], "not one of 'cpu', 'paper', 'scripts', 'fastai', 'multifit'"),
+        (["fit", "a.csv", "--direction", "up"], "'up' is not one of 'forward', 'backward', 'both'"),
+        (["fit", "a.csv", "--strategy", "magic"], "'magic' is not one of 'auto', 'fine-tune', 'features'"),
+        (["fit", "a.csv", "--class-weights", "no"], "--class-weights"),
+        (["fit-classifier", "a.csv", "--strategy", "auto"], "'auto' is not one of 'fine-tune', 'features'"),
+        (["pretrain", "a.csv", "--tokens", "bytes"], "'bytes' is not one of 'words', 'subwords'"),
+        (["pretrain", "a.csv", "--precision", "int4"], "'int4' is not one of 'float32', 'float16', 'int8'"),
+        (["generate", "wiki-en-small", "--top-p", "2"], "--top-p"),
+        (["generate"], "missing argument"),
+        (["fit", "a.csv"], "missing option '--text'"),
+        (["info", "a", "b"], "unexpected extra argument"),
+        (["predict", "m", "a.csv", "--txt", "a"], "--txt"),
+        (["fti"], "no such command 'fti'"),
+        (["models", "fti"], "no such command 'fti'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_sentence(ulmfit, arguments, said):
+    code, stdout, stderr = ulmfit(*arguments)
+    assert code == 2 and said in stderr and not stdout
+    assert stderr.startswith("Error: ") and stderr.count("\n") == 1 and "--help`" in stderr
+
+
+def test_the_choices_offered_are_those_that_exist():
+    from ulmfit_lib.artifact.format import DIRECTIONS
+    from ulmfit_lib.artifact.tensors import PRECISIONS
+    from ulmfit_lib.cli import options
+    from ulmfit_lib.training.recipes import RECIPES
+
+    assert get_args(options.RecipeName) == tuple(RECIPES)
+    assert get_args(options.Precision) == PRECISIONS
+    assert get_args(options.Direction) == (*DIRECTIONS, "both")
+
+
+def commands():
+    """Every command of the command line, with the words that call it."""
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        yield name, command
+        for inner, other in getattr(command, "commands", {}).items():
+            yield f"{name} {inner}", other
+
+
+def example_of(command):
+    return shlex.split(command.epilog.removeprefix("Example:  ulmfit "))
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def test_every_commands_help_ends_with_an_example_that_parses(ulmfit, name, command):
+    code, stdout, _ = ulmfit(*name.split(), "--help")
+    assert code == 0 and " ".join(stdout.split()).endswith(" ".join(command.epilog.split()))
+    example, depth = example_of(command), len(name.split())
+    assert example[:depth] == name.split()
+    assert all((ROOT / word).is_file() for word in example if word.startswith("examples/"))
+    assert command.make_context(name, example[depth:]).params
+
+
+def test_examples_that_follow_each_other_work_as_typed(ulmfit, models, tmp_path, monkeypatch):
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    for name, source in (("reviews", "classifier"), ("reviews-lm", "lm")):
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / "models" / name).symlink_to(models / source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+    cheap = {"models", "models add", "info", "generate", "evaluate-lm", "predict", "evaluate"}
+    for name, command in commands():
+        if name in cheap:
+            code, _, stderr = ulmfit(*example_of(command))
+            assert code == 0, f"{name}: {stderr}"
+    assert (tmp_path / "predictions.csv").is_file()
 
 
 GOOD = [(f"{word} film {i}", label) for i in range(10) for word, label in (("good", "pos"), ("bad", "neg"))]

@@ -3,15 +3,19 @@
 import http.server
 import io
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
 
+import pooch
 import pytest
 import torch
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError
 from ulmfit_lib.artifact.catalogue import Download, add_model, own_models
+from ulmfit_lib.files import cache_folder
 from ulmfit_lib.models import downloading
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.fastai_files import read_vocabulary
@@ -139,6 +143,22 @@ def test_a_dropped_connection_is_tried_again(cache, server):
     assert own_models() == ["wt103"]
 
 
+def test_nothing_that_downloads_is_imported_before_a_download():
+    code = "import sys, ulmfit_lib.models.wt103; print('pooch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG's variables are Linux's")
+def test_the_cache_is_the_users_own_unless_a_variable_names_another(cache, monkeypatch, tmp_path):
+    assert cache_folder() == cache
+    monkeypatch.delenv("ULMFIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "ulmfit_lib"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "ulmfit_lib"
+
+
 def everything_in(folder):
     return sorted((str(file.relative_to(folder)), file.stat().st_size) for file in folder.rglob("*"))
 
@@ -168,8 +188,7 @@ def test_a_download_that_fails_says_why_and_leaves_the_cache_as_it_was(cache, se
             def write(self, content):
                 raise OSError(28, "No space left on device")
 
-        real = Path.open
-        monkeypatch.setattr(Path, "open", lambda self, *a: Full() if ".download-" in str(self) else real(self, *a))
+        monkeypatch.setattr(pooch.downloaders, "open", lambda *_: Full(), raising=False)
     with pytest.raises(ArtifactError, match=says):
         download_wt103(downloads=downloads, sha256=sha256)
     assert everything_in(cache) == before

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 
 from ulmfit_lib.errors import ArtifactError
 
 
 def cache_folder() -> Path:
-    """Where tokenised corpora and checkpoints are kept: ``$ULMFIT_CACHE``, else the user's cache folder."""
-    if chosen := os.environ.get("ULMFIT_CACHE"):
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ulmfit_lib"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ulmfit_lib"
+    """Where tokenised corpora and checkpoints are kept: ``$ULMFIT_CACHE``, else the user's cache folder.
+
+    On Linux that is ``~/.cache/ulmfit_lib`` (or below ``$XDG_CACHE_HOME``), on macOS ``~/Library/Caches/ulmfit_lib``.
+    """
+    return Path(os.environ.get("ULMFIT_CACHE") or user_cache_path("ulmfit_lib", appauthor=False))
 
 
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:

@@ -4,11 +4,15 @@ import signal
 import sys
 import warnings
 
+import typer
+
 from ulmfit_lib.cli import language_models, fitting, judging, catalogue  # isort: skip  (the order of --help)
-from ulmfit_lib.cli.shared import app
+from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import UlmfitError
 
 __all__ = ["app", "catalogue", "fitting", "judging", "language_models", "main"]
+
+BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 
 
 def main() -> None:
@@ -16,15 +20,30 @@ def main() -> None:
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
+        app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
     except _Interrupted:
-        print("\nStopped. If it was training, the same command goes on from the last checkpoint.", file=sys.stderr)
+        print(
+            "\nStopped. If a model was being trained, the same command continues from the last checkpoint.",
+            file=sys.stderr,
+        )
         sys.exit(130)
+    except BadUsage as error:
+        print(f"Error: {_sentence(error)}", file=sys.stderr)
+        sys.exit(2)
     except UlmfitError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong with a command line, and where its options are listed, in one line."""
+    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    said = said.replace("Value error, ", "")  # pydantic's words, in newer versions of typer
+    context = getattr(error, "ctx", None)
+    where = f" (see `{context.command_path} --help`)" if context else ""
+    return said[:1].lower() + said[1:] + where
 
 
 class _Interrupted(BaseException):

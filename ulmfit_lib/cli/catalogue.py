@@ -2,20 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from ulmfit_lib.cli.shared import AsJson, Out, Overwrite, Quiet, app, start
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.cli.options import AsJson, Out, Overwrite, Quiet
+from ulmfit_lib.cli.running import app, command, start
 
-models_app = typer.Typer(invoke_without_command=True)
+models_app = typer.Typer(
+    invoke_without_command=True,
+    epilog="Example:  ulmfit models --json",
+)
 app.add_typer(models_app, name="models")
 
 
 @models_app.callback()
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the language models that are here or can be downloaded; add one of your own."""
+    """List the language models that are here or can be downloaded, or add one with a command below."""
     if context.invoked_subcommand:
         return
     from ulmfit_lib.artifact.catalogue import describe_models
@@ -31,63 +34,68 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
         print(f"{row['name']} ({row['where']}): {row['language']}, {row['direction']}, {words}, {size}{shown}")
 
 
-@models_app.command("add")
+@command("add", group=models_app, example="models add models/reviews-lm --name reviews")
 def add_model_command(
     folder: Annotated[Path, typer.Argument(help="Folder of a language model.")],
-    name: Annotated[str | None, typer.Option(help="What to call it; default the folder's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; by default the folder's name.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Copy a language model of yours to where its name finds it."""
+    """Copy a language model of yours into the cache, so that its name is enough to use it."""
     from ulmfit_lib.artifact.catalogue import add_model
 
     path = add_model(folder, name=name, overwrite=overwrite)
-    print(f"{path.name}: added; use it as --base {path.name}")
+    print(f"added {path.name}; use it as --base {path.name}")
 
 
-@models_app.command("download")
+@command("download", group=models_app, example="models download wt103")
 def download_command(
-    name: Annotated[str, typer.Argument(help="wt103: fastai's models of WikiText-103.")] = "wt103",
+    name: Annotated[
+        Literal["wt103"], typer.Argument(help="Which models: `wt103` is fastai's pair trained on WikiText-103.")
+    ] = "wt103",
     from_file: Annotated[
-        list[Path], typer.Option(help="Archive that is here already: wt103-fwd.tgz, and again for wt103-bwd.tgz.")
+        list[Path],
+        typer.Option(
+            help="Archive that you have already, instead of a download: wt103-fwd.tgz; repeat it for wt103-bwd.tgz."
+        ),
     ] = [],  # noqa: B006 (typer needs a list here)
     sha256: Annotated[
-        list[str], typer.Option(help="Hash that the download must have, forward first, then backward.")
+        list[str],
+        typer.Option(help="SHA-256 that the downloaded file must have; give the forward one first, then the backward."),
     ] = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Fetch fastai's WikiText-103 models, or take them from files, and keep them in our own safe format."""
+    """Download fastai's WikiText-103 models, or read them from files, and keep them in this library's safe format."""
     start(quiet)
-    from ulmfit_lib.artifact.catalogue import WT103
     from ulmfit_lib.models.wt103 import download_wt103
 
-    if name != WT103:
-        raise OptionError(f"{name!r}: what can be downloaded is {WT103}")
-    print(f"{WT103}: in {download_wt103(files=from_file, sha256=sha256)}")
+    print(f"saved {name} in {download_wt103(files=from_file, sha256=sha256)}")
 
 
-@models_app.command("import")
+@command("import", group=models_app, example="models import lstm_fwd.pth itos_wt103.pkl --out models/wt103")
 def import_command(
-    weights: Annotated[Path, typer.Argument(help="The .pth file that fastai saved.")],
-    vocabulary: Annotated[Path, typer.Argument(help="The .pkl file with its tokens.")],
+    weights: Annotated[Path, typer.Argument(help="The .pth file of weights that fastai saved.")],
+    vocabulary: Annotated[Path, typer.Argument(help="The .pkl file of tokens that fastai saved.")],
     out: Out,
-    direction: Annotated[str, typer.Option(help="forward or backward.")] = "forward",
-    language: Annotated[str, typer.Option(help="spaCy code of its tokens.")] = "en",
+    direction: Annotated[
+        Literal["forward", "backward"], typer.Option(help="Direction in which the model reads.")
+    ] = "forward",
+    language: Annotated[str, typer.Option(help="spaCy's code for the language of the tokens.")] = "en",
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn a language model that fastai saved into one of ours, without running what is in its pickle."""
+    """Convert a language model that fastai saved, without running any code that its pickle may hold."""
     start(True, out, overwrite)
     from ulmfit_lib.models.fastai_import import import_fastai
 
     model = import_fastai(weights, vocabulary, direction=direction, language=language, name=out.name)
     model.save(out, overwrite=overwrite)
-    print(f"{len(model.vocabulary):,} tokens, saved in {out}")
+    print(f"saved a language model of {len(model.vocabulary):,} tokens in {out}")
 
 
-@app.command()
+@command("info", example="info wiki-en-small")
 def info(
     model: Annotated[str, typer.Argument(help="Folder of a model, or a name (see `models`).")], as_json: AsJson = False
 ) -> None:
-    """Say what a saved model is and how it came to be."""
+    """Show what a saved model is and how it was trained."""
     from ulmfit_lib.artifact.catalogue import describe_model
     from ulmfit_lib.models.wt103 import find_pretrained
 

@@ -2,159 +2,157 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ulmfit_lib.cli.shared import (
+from ulmfit_lib.cli.options import (
     AsJson,
     Base,
-    CheckpointEvery,
     ClassWeights,
     Data,
-    Delimiter,
     Device,
-    Direction,
-    Encoding,
+    Directions,
     Epochs,
+    FileFormat,
     Label,
-    LabelDelimiter,
+    LabelKind,
     Out,
-    Overwrite,
     Quiet,
     Rate,
-    Ratings,
-    RecipeName,
-    Restart,
+    Recipe,
     Seed,
     Settings,
-    StageSettings,
-    Strategy,
     Text,
-    app,
-    read_table,
-    start,
-    training,
+    TrainingRun,
 )
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.cli.running import command, counted, read_table, start, training
 
 if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
 
 
-@app.command("fit-classifier")
+@command(
+    "fit-classifier",
+    example="fit-classifier examples/reviews.csv --text review --label sentiment "
+    "--lm models/reviews-lm --out models/reviews",
+)
 def fit_classifier_command(
     data: Data,
     text: Text,
     label: Label,
-    lm: Annotated[str, typer.Option(help="Language model: a folder (see fit-lm) or a name (see `models`).")],
+    lm: Annotated[str, typer.Option(help="Language model: a folder (see `fit-lm`) or a name (see `models`).")],
     out: Out,
-    direction: Direction = None,
-    recipe: RecipeName = None,
+    direction: Directions = None,
+    recipe: Recipe = "cpu",
     settings: Settings = [],  # noqa: B006 (typer needs a list here)
-    strategy: Strategy = None,
+    strategy: Annotated[
+        Literal["fine-tune", "features"],
+        typer.Option(help="`fine-tune` trains the whole network; `features` trains only the head, in seconds."),
+    ] = "fine-tune",
     epochs: Epochs = None,
     lr: Rate = None,
     class_weights: ClassWeights = None,
-    label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.99, help="Of fine-tuning.")] = None,
-    ratings: Ratings = False,
-    label_delimiter: LabelDelimiter = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    checkpoint_every: CheckpointEvery = 60,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
+    label_smoothing: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
+    ] = None,
+    *,
+    file: FileFormat,
+    kind: LabelKind,
+    run: TrainingRun,
 ) -> None:
-    """Stage 3: put a classifier head on a language model and let both learn your labels."""
+    """Stage 3: train a classifier on your labels, from a language model."""
     from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
-    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
-        chosen = find_recipe(recipe or "cpu")
+    with training(run, out) as checkpoints:
+        chosen = find_recipe(recipe)
         changed = with_settings(chosen.fit_classifier, settings)
-        table = read_table(
-            data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
-            label_delimiter=label_delimiter,
-        )  # fmt: skip
+        table = read_table(data, text=text, label=label, file=file, kind=kind)
         mention_single_labels(table)
         classifier = fit_classifier(
             table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
-            strategy=strategy or "fine-tune", epochs=epochs, lr=lr,
-            class_weights=class_weights, label_smoothing=label_smoothing, seed=seed, device=device,
+            strategy=strategy, epochs=epochs, lr=lr,
+            class_weights=class_weights, label_smoothing=label_smoothing, seed=run.seed, device=run.device,
             checkpoints=checkpoints,
         )  # fmt: skip
-        classifier.save(out, overwrite=overwrite)
-    print(f"classifier of {len(classifier.classes)} classes, from {len(table.labelled())} labelled texts")
+        classifier.save(out, overwrite=run.overwrite)
+    classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
+    print(f"trained a classifier of {classes} on {labelled}")
     print(f"saved in {out}")
 
 
-@app.command("fit")
+@command("fit", example="fit examples/reviews.csv --text review --label sentiment --out models/reviews")
 def fit_command(
     data: Data,
     text: Text,
     label: Label,
     out: Out,
     base: Base = "auto",
-    direction: Direction = None,
-    recipe: RecipeName = "cpu",
-    settings: StageSettings = [],  # noqa: B006 (typer needs a list here)
-    strategy: Strategy = None,
-    test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows that is held out.")] = 0.2,
-    folds: Annotated[int | None, typer.Option(min=2, help="Hold out each of so many parts in turn instead.")] = None,
-    lm_epochs: Epochs = None,
+    direction: Directions = None,
+    recipe: Recipe = "cpu",
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
+    ] = [],  # noqa: B006 (typer needs a list here)
+    strategy: Annotated[
+        Literal["auto", "fine-tune", "features"] | None,
+        typer.Option(
+            help="`fine-tune` trains the whole network, `features` only the head; `auto` chooses by the number of "
+            "labels. By default the recipe decides."
+        ),
+    ] = None,
+    test_fraction: Annotated[float, typer.Option(help="Share of the labelled rows to hold out for scoring.")] = 0.2,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Score by cross-validation with this many folds instead.")
+    ] = None,
+    lm_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the language model, instead of the recipe's.")
+    ] = None,
     class_weights: ClassWeights = None,
-    with_baseline: Annotated[str, typer.Option(help="no: leave TF-IDF + logistic regression out.")] = "yes",
+    with_baseline: Annotated[
+        bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
+    ] = True,
     transductive: Annotated[
-        bool, typer.Option("--transductive", help="The language model reads the held-out texts, too.")
+        bool, typer.Option("--transductive", help="Let the language model read the held-out texts, too.")
     ] = False,
-    ratings: Ratings = False,
-    label_delimiter: LabelDelimiter = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    checkpoint_every: CheckpointEvery = 60,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
     as_json: AsJson = False,
+    *,
+    file: FileFormat,
+    kind: LabelKind,
+    run: TrainingRun,
 ) -> None:
-    """All three stages from one file, scored beside TF-IDF + logistic regression on held-out rows."""
-    if with_baseline not in ("yes", "no"):
-        raise OptionError(f"--with-baseline {with_baseline!r}: say yes or no")
+    """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
-    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
-        changed = with_stage_settings(find_recipe(recipe or "cpu"), settings)
+    with training(run, out) as checkpoints:
+        changed = with_stage_settings(find_recipe(recipe), settings)
         table = read_csv(
-            data, text=text, label=label, encoding=encoding, delimiter=delimiter, ratings=ratings,
-            label_delimiter=label_delimiter,
+            data, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter, ratings=kind.ratings,
+            label_delimiter=kind.label_delimiter,
         )  # fmt: skip
         classifier = fit(
             table, base=base, direction=direction, recipe=changed, strategy=strategy,
             test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
-            with_baseline=with_baseline == "yes", transductive=transductive, seed=seed, device=device,
+            with_baseline=with_baseline, transductive=transductive, seed=run.seed, device=run.device,
             checkpoints=checkpoints,
         )  # fmt: skip
-        classifier.save(out, overwrite=overwrite)
+        classifier.save(out, overwrite=run.overwrite)
     _print_fit(classifier, out, as_json)
 
 
-@app.command()
+@command("demo", example="demo --out demo-model")
 def demo(
     out: Out = Path("demo-model"),
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Run all three stages on 400 made-up reviews; takes a few minutes on a CPU."""
+    """Train a classifier on 400 invented reviews and try it on five more; takes a few minutes on a CPU."""
     start(quiet, out, overwrite=True)
     from ulmfit_lib.artifact.catalogue import EMBEDDED
     from ulmfit_lib.data.reading import read_csv
@@ -164,11 +162,11 @@ def demo(
     classifier = fit(table, seed=seed, device=device)
     classifier.save(out, overwrite=True)
     _print_fit(classifier, out, as_json=False)
-    print("\nFive reviews that it has not seen:")
+    print("\nFive reviews that the classifier has not seen:")
     for text, probabilities in zip(DEMO_REVIEWS, classifier.predict_proba(DEMO_REVIEWS), strict=True):
         best = probabilities.argmax()
         print(f"  {classifier.classes[best]:8} {100 * probabilities[best]:3.0f} %  {text}")
-    print(f"\nTry it: python -m ulmfit_lib.cli predict {out} YOUR.csv --text COLUMN")
+    print(f"\nTo label your own texts: ulmfit predict {out} YOUR.csv --text COLUMN")
 
 
 DEMO_REVIEWS = [
@@ -186,4 +184,5 @@ def _print_fit(classifier: "TextClassifier", out: Path, as_json: bool) -> None:
         print(json.dumps({**report, "saved": str(out)}))
         return
     print(report["sentence"])
-    print(f"saved in {out}, fitted to all {classifier.training['stages'][-1]['labelled_texts']} labelled rows")
+    labelled = counted(classifier.training["stages"][-1]["labelled_texts"], "labelled row")
+    print(f"saved in {out}; the saved classifier was trained on all {labelled}")

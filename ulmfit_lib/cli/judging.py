@@ -7,40 +7,41 @@ from typing import Annotated
 
 import typer
 
-from ulmfit_lib.cli.shared import (
+from ulmfit_lib.cli.options import (
     AsJson,
     Base,
+    Classifier,
     Data,
-    Delimiter,
     Device,
-    Direction,
-    Encoding,
+    Directions,
+    FileFormat,
     Label,
     Quiet,
     Seed,
     Text,
-    app,
-    read_table,
-    start,
 )
+from ulmfit_lib.cli.running import command, counted, read_table, start
 from ulmfit_lib.errors import OptionError
 
 
-@app.command()
+@command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a classifier.")],
+    model: Classifier,
     data: Data,
     text: Text,
-    out: Annotated[Path | None, typer.Option(help="File to write: .csv, .tsv, .jsonl, .parquet.")] = None,
-    min_precision: Annotated[
-        float | None, typer.Option(help="Say unsure where so large a share of right labels is not to be had.")
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
     ] = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
+    ] = None,
+    *,
+    file: FileFormat,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Label every row of a file: its columns, then prediction, confidence, and a probability per class."""
+    """Label every row of a file: adds the prediction, its confidence and the probability of each class."""
     start(quiet)
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.data.writing import table_writer, with_predictions
@@ -52,12 +53,15 @@ def predict(
     least, rows, unsure = 0.0, 0, 0
     chosen_device = str(find_device(device))
     with table_writer(out) as write:
-        parts = read_parts(data, text=text, encoding=encoding, delimiter=delimiter)
+        parts = read_parts(data, text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         classifier = TextClassifier.load(model)
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
-            note(f"unsure below a confidence of {least:.3f}: when it was fitted, {100 * share:.1f} % of the rows were")
+            note(
+                f"rows below a confidence of {least:.3f} are labelled unsure; "
+                f"{100 * share:.1f} % of the rows held out in training were below it"
+            )
         for frame, table in chain([first], parts):
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = classifier.predict_proba(table.texts, device=chosen_device)
@@ -65,25 +69,26 @@ def predict(
             said = classifier.decode(probabilities, least), classifier.kind.confidence(probabilities)
             write(with_predictions(frame, table, classifier.classes, probabilities, *said))
     if min_precision is not None:
-        note(f"{unsure:,} of {rows:,} rows ({100 * unsure / max(rows, 1):.1f} %) are unsure")
+        note(f"{unsure:,} of {counted(rows, 'row')} ({100 * unsure / max(rows, 1):.1f} %) labelled unsure")
     if blank:
-        note(f"{data}: {len(blank)} rows have no text (first row {blank[0]}): their label stays empty")
+        have = "has" if len(blank) == 1 else "have"
+        note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
 
 
-@app.command()
+@command("evaluate", example="evaluate models/reviews examples/tiny-test.csv --text review --label sentiment")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a classifier.")],
+    model: Classifier,
     data: Data,
     text: Text,
     label: Label,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot accuracy against confidence (.png, .svg, .pdf).")] = None,
+    *,
+    file: FileFormat,
     device: Device = "auto",
-    plot: Annotated[Path | None, typer.Option(help="Draw confidence against accuracy (.png, .svg, .pdf).")] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a classifier on labelled rows that it has not seen."""
+    """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_reliability, save_plot
     from ulmfit_lib.models.classifier import TextClassifier
@@ -91,10 +96,10 @@ def evaluate(
 
     if plot:
         check_plot_name(plot)
-    table = read_table(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    table = read_table(data, text=text, label=label, file=file)
     classifier = TextClassifier.load(model)
     if plot and not classifier.kind.one_class_per_text:
-        raise OptionError("--plot: only one class a text has a reliability to draw; leave it out")
+        raise OptionError("--plot: reliability can be plotted only where each text has one class; leave --plot out")
     parts = classifier.evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
     if plot:
@@ -104,36 +109,40 @@ def evaluate(
         by_part = {part: other.as_dict() for part, other in others.items()}
         print(json.dumps({**scores.as_dict(), **({"parts": by_part} if by_part else {})}))
         return
-    print(f"{scores.n} rows: {scores}")
+    print(f"{counted(scores.n, 'row')}: {scores}")
     for part, other in others.items():
         print(f"{part} alone: {other}")
 
 
-@app.command("label-budget")
+@command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")
 def label_budget_command(
     data: Data,
     text: Text,
     label: Label,
     base: Base = "auto",
-    direction: Direction = None,
-    more: Annotated[list[int], typer.Option(min=1, help="So many more labels; may be repeated.")] = [],  # noqa: B006
-    thorough: Annotated[bool, typer.Option("--thorough", help="Fine-tune for every point; hours.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this file (.png, .svg, .pdf).")] = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
+    direction: Directions = None,
+    more: Annotated[
+        list[int], typer.Option(min=1, help="Number of additional labels to forecast for; may be repeated.")
+    ] = [],  # noqa: B006 (typer needs a list here)
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Plot the learning curve (.png, .svg, .pdf).")] = None,
+    *,
+    file: FileFormat,
     seed: Seed = 42,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """How many points more labels would bring, with an interval, from the labels that you have."""
+    """Forecast, from the labels that you have, how many points of accuracy more labels would bring."""
     start(quiet)
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
     from ulmfit_lib.pipeline.label_budget import label_budget
 
     if plot:
         check_plot_name(plot)
-    table = read_table(data, text=text, label=label, encoding=encoding, delimiter=delimiter)
+    table = read_table(data, text=text, label=label, file=file)
     budget = label_budget(table, base=base, direction=direction, thorough=thorough, seed=seed, device=device)
     if plot:
         save_plot(plot_learning_curve(budget.curve, budget.labels), plot)

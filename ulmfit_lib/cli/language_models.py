@@ -8,67 +8,69 @@ from typing import Annotated, Any
 
 import typer
 
-from ulmfit_lib.cli.shared import (
+from ulmfit_lib.cli.options import (
     AsJson,
     Base,
-    CheckpointEvery,
     Data,
-    Delimiter,
     Device,
-    Direction,
-    Encoding,
+    Directions,
     Epochs,
+    FileFormat,
     Out,
-    Overwrite,
+    Precision,
     Quiet,
     Rate,
-    RecipeName,
-    Restart,
+    Recipe,
     Seed,
     Settings,
     Text,
-    app,
-    read_table,
-    start,
-    training,
+    TokenKind,
+    TrainingRun,
 )
+from ulmfit_lib.cli.running import command, counted, read_table, start, training
 from ulmfit_lib.errors import OptionError
 
 
-@app.command("pretrain")
+@command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")
 def pretrain_command(
-    files: Annotated[list[Path], typer.Argument(help="Files of texts (wikipedia/*.jsonl.xz) or a dump (.xml.bz2).")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2).")
+    ],
     out: Out,
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
-    valid: Annotated[Path | None, typer.Option(help="Texts to measure on; default a tenth, 250 at most.")] = None,
-    name: Annotated[str, typer.Option(help="What its card calls it; default the folder's name.")] = "",
-    source: Annotated[str, typer.Option(help="Where the texts are from, for the card.")] = "",
-    licence: Annotated[str, typer.Option(help="Under which the model may be used, for the card.")] = "",
-    base: Annotated[str | None, typer.Option(help="Go on from this language model: a name or a folder.")] = None,
-    language: Annotated[str | None, typer.Option(help="A spaCy code, such as de; default en.")] = None,
-    tokens: Annotated[str | None, typer.Option(help="words (default) or subwords.")] = None,
-    vocab_size: Annotated[
-        int | None, typer.Option(min=20, help="Tokens in the vocabulary; default 30,000, or 1.2 times the base's.")
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="File of texts to measure perplexity on; by default a tenth of the texts, 250 at most."),
     ] = None,
-    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs.")] = 3,
-    embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; default 256.")] = None,
-    hidden: Annotated[int | None, typer.Option(min=1, help="Width of the LSTM layers; default 512.")] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="Number of LSTM layers; default 3.")] = None,
-    direction: Direction = None,
+    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
+    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
+    base: Annotated[str | None, typer.Option(help="Language model to continue from: a name or a folder.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the texts as a spaCy code, such as `de`; by default `en`.")
+    ] = None,
+    tokens: Annotated[TokenKind | None, typer.Option(help="Kind of tokens; by default words.")] = None,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's."),
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
+    embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; by default 256.")] = None,
+    hidden: Annotated[int | None, typer.Option(min=1, help="Width of the LSTM layers; by default 512.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Number of LSTM layers; by default 3.")] = None,
+    direction: Directions = None,
     epochs: Epochs = None,
     lr: Rate = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows of the token stream.")] = None,
-    samples: Annotated[int | None, typer.Option(min=0, help="Words in the sampled softmax; 0: all.")] = None,
-    precision: Annotated[str, typer.Option(help="Stored as float32, float16 or int8.")] = "float32",
-    encoding: Encoding = "utf-8",
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    checkpoint_every: CheckpointEvery = 60,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size, in rows of the token stream.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
+    ] = None,
+    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32",
+    *,
+    file: FileFormat,
+    run: TrainingRun,
 ) -> None:
-    """Stage 1: make a language model from texts, such as Wikipedia's articles."""
+    """Stage 1: train a language model on many texts, such as the articles of Wikipedia."""
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
@@ -76,78 +78,79 @@ def pretrain_command(
     from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
     from ulmfit_lib.training.recipes import override
 
-    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
+    with training(run, out) as checkpoints:
         fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
         if base and (given := [option for option, value in fixed.items() if value is not None]):
-            raise OptionError(f"--{given[0]}: with --base, it is the base that decides this; leave one of the two out")
-        texts: Sequence[str]
-        if all(map(is_dump, files)):
-            texts = store_dumps(files)
-        else:
-            texts = [one for file in files for one in read_csv(file, text=text, encoding=encoding).texts]
+            raise OptionError(f"--{given[0]}: the base decides this already; leave out --{given[0]} or --base")
+
+        def read(path: Path) -> Sequence[str]:
+            return read_csv(path, text=text, encoding=file.encoding, delimiter=file.delimiter).texts
+
+        texts: Sequence[str] = (
+            store_dumps(files) if all(map(is_dump, files)) else [one for path in files for one in read(path)]
+        )
         model = pretrain(
-            texts, valid_texts=read_csv(valid, text=text, encoding=encoding).texts if valid else None,
+            texts, valid_texts=read(valid) if valid else None,
             base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,
-            source=source or ", ".join(file.name for file in files), language=language or "en",
+            source=source or ", ".join(path.name for path in files), language=language or "en",
             tokens=tokens or "words", vocab_size=vocab_size, min_count=min_count, direction=direction,
             architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
-            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=seed,
-            device=device, licence=licence, checkpoints=checkpoints,
+            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=run.seed,
+            device=run.device, licence=licence, checkpoints=checkpoints,
         )  # fmt: skip
-        model.save(out, precision=precision, overwrite=overwrite)
+        model.save(out, precision=precision, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
 
 
-@app.command("fit-lm")
+@command("fit-lm", example="fit-lm examples/reviews.csv --text review --out models/reviews-lm")
 def fit_lm_command(
     data: Data,
     text: Text,
     out: Out,
     base: Base = "auto",
-    direction: Direction = None,
-    recipe: RecipeName = "cpu",
+    direction: Directions = None,
+    recipe: Recipe = "cpu",
     settings: Settings = [],  # noqa: B006 (typer needs a list here)
     epochs: Epochs = None,
     lr: Rate = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    checkpoint_every: CheckpointEvery = 60,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
+    *,
+    file: FileFormat,
+    run: TrainingRun,
 ) -> None:
-    """Stage 2: let a language model read your texts, with or without labels."""
+    """Stage 2: fine-tune a language model on your texts; it needs no labels."""
     from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.training.recipes import find_recipe, with_settings
 
-    with training(quiet, out, overwrite, restart=restart, every=checkpoint_every) as checkpoints:
-        changed = with_settings(find_recipe(recipe or "cpu").fit_lm, settings)
-        table = read_table(data, text=text, encoding=encoding, delimiter=delimiter)
-        chosen, why = load_base(base, table.texts, direction=direction, seed=seed)
+    with training(run, out) as checkpoints:
+        changed = with_settings(find_recipe(recipe).fit_lm, settings)
+        table = read_table(data, text=text, file=file)
+        chosen, why = load_base(base, table.texts, direction=direction, seed=run.seed)
         note(why)
         model = fit_lm(
-            table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr, seed=seed,
-            device=device, source=table.source, checkpoints=checkpoints,
+            table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr,
+            seed=run.seed, device=run.device, source=table.source, checkpoints=checkpoints,
         )  # fmt: skip
-        model.save(out, overwrite=overwrite)
+        model.save(out, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
 
 
-@app.command()
+@command("generate", example='generate wiki-en-small --prompt "The film was" --max-tokens 30')
 def generate(
     model: Annotated[str, typer.Argument(help="Language model: a folder or a name (see `models`).")],
-    prompt: Annotated[str, typer.Option(help="How the text starts.")] = "",
-    max_tokens: Annotated[int, typer.Option(min=1, help="At most this many new tokens.")] = 100,
-    temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token.")] = 0.8,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest; 0: from all.")] = 0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Draw from this share of the probability.")] = 0.95,
+    prompt: Annotated[str, typer.Option(help="Beginning of the text.")] = "",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens to add.")] = 100,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="How freely to draw; 0 always takes the likeliest token.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest tokens; 0 draws from all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Draw from the likeliest tokens whose probabilities add up to this.")
+    ] = 0.95,
     seed: Seed = 42,
 ) -> None:
-    """Let a language model write on."""
+    """Continue a prompt with a language model."""
     from ulmfit_lib.models.language_model import LanguageModel
 
     language_model = LanguageModel.from_pretrained(model)
@@ -158,25 +161,25 @@ def generate(
     )
 
 
-@app.command("evaluate-lm")
+@command("evaluate-lm", example="evaluate-lm wiki-en-small --on examples/tiny-test.csv --text review")
 def evaluate_lm(
     models: Annotated[list[str], typer.Argument(help="Language models: folders or names (see `models`).")],
-    on: Annotated[Path, typer.Option(help="File of texts that none of them has read.")],
+    on: Annotated[Path, typer.Option(help="File of texts that none of the models has read.")],
     text: Text,
-    hardest: Annotated[int, typer.Option(min=0, help="Texts to show that a model finds hardest.")] = 3,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
+    hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
+    *,
+    file: FileFormat,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare language models on texts: perplexity per word by the full softmax, and which texts each finds hard."""
+    """Compare language models by their perplexity per word, and show the texts that each finds hardest."""
     start(quiet)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
 
-    table = read_csv(on, text=text, encoding=encoding, delimiter=delimiter)
+    table = read_csv(on, text=text, encoding=file.encoding, delimiter=file.delimiter)
     results = []
     for name in models:
         model = LanguageModel.from_pretrained(name)
@@ -199,7 +202,10 @@ def evaluate_lm(
 def _finish_language_model(out: Path, training: dict[str, Any]) -> None:
     stage = training["stages"][-1]
     measured = stage["validation"]
-    print(f"read {stage['texts']:,} texts, {stage['tokens_per_epoch']:,} tokens, in {stage['seconds']:,} seconds")
-    print(f"perplexity {measured['perplexity']:.1f} per token on {measured['tokens']:,} held-out tokens", end=" ")
-    print(f"({100 * measured['unknown_share']:.1f} % unknown words)")
+    print(
+        f"read {counted(stage['texts'], 'text')} ({stage['tokens_per_epoch']:,} tokens per epoch) "
+        f"in {counted(stage['seconds'], 'second')}; "
+        f"perplexity {measured['perplexity']:.1f} per token on {measured['tokens']:,} held-out tokens "
+        f"({100 * measured['unknown_share']:.1f} % unknown words)"
+    )
     print(f"saved in {out}")

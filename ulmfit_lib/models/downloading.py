@@ -1,6 +1,6 @@
 """Files from the network: retried, checked, and kept whole or not at all."""
 
-import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -12,7 +12,12 @@ from ulmfit_lib.progress import bar, note
 
 ATTEMPTS = 3
 TIMEOUT = 30  # seconds without a byte
-PIECE = 1 << 20
+PIECE = 1 << 20  # bytes between two steps of the progress bar
+REASONS = {
+    requests.exceptions.ChunkedEncodingError: "the connection broke off",
+    requests.Timeout: f"no answer within {TIMEOUT} seconds",
+    requests.ConnectionError: "no connection",
+}
 
 
 def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> str:
@@ -29,60 +34,34 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
     """
     if os.environ.get("ULMFIT_OFFLINE"):
         raise ArtifactError(f"{url}: not downloaded, because ULMFIT_OFFLINE is set")
-    for attempt in range(1, ATTEMPTS + 1):
+    import pooch  # only here: most runs download nothing
+
+    pooch.get_logger().setLevel(logging.WARNING)  # the notes and the progress bar are ours
+    for attempt in range(1, ATTEMPTS + 1):  # pooch's own retries ask again even after a 404
         try:
-            found = _fetch(url, path)
+            with bar(total=size or 1, description=path.name, unit="B") as progress:  # pooch sets the total itself
+                get = pooch.HTTPDownloader(progress, PIECE, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
+                pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=get)
             break
         except requests.RequestException as error:
-            path.unlink(missing_ok=True)
-            if attempt == ATTEMPTS or _hopeless(error):
+            status = error.response.status_code if error.response is not None else 0
+            found = (reason for kind, reason in REASONS.items() if isinstance(error, kind))
+            reason = f"the server answers {status}" if status else next(found, str(error).split("\n")[0][:200])
+            if attempt == ATTEMPTS or 400 <= status < 500:
                 raise ArtifactError(
-                    f"{url}: cannot be downloaded ({_reason(error)}); "
+                    f"{url}: cannot be downloaded ({reason}); "
                     f"fetch it by other means and use: models download --from-file FILE"
                 ) from error
-            note(f"{url}: {_reason(error)}; attempt {attempt + 1} of {ATTEMPTS}")
+            note(f"{url}: {reason}; attempt {attempt + 1} of {ATTEMPTS}")
             time.sleep(attempt)
         except OSError as error:
-            path.unlink(missing_ok=True)
             raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+    sha256_found = pooch.file_hash(str(path), alg="sha256")
     if size is not None and path.stat().st_size != size:
         problem = f"{path.stat().st_size:,} bytes, and {size:,} are expected"
-    elif sha256 is not None and found != sha256.lower():
-        problem = f"sha256 {found}, and {sha256.lower()} is expected"
+    elif sha256 is not None and sha256_found != sha256.lower():
+        problem = f"sha256 {sha256_found}, and {sha256.lower()} is expected"
     else:
-        return found
+        return sha256_found
     path.unlink()
     raise ArtifactError(f"{url}: not the file that it should be: {problem}; nothing was kept")
-
-
-def _fetch(url: str, path: Path) -> str:
-    digest, received = hashlib.sha256(), 0
-    with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
-        response.raise_for_status()
-        length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else 0
-        with path.open("xb") as file, bar(total=total, description=path.name, unit="B") as progress:
-            for piece in response.iter_content(PIECE):
-                file.write(piece)
-                digest.update(piece)
-                received += len(piece)
-                progress.update(len(piece))
-    if total and received < total:
-        raise requests.exceptions.ChunkedEncodingError(f"{received:,} of {total:,} bytes")
-    return digest.hexdigest()
-
-
-def _hopeless(error: requests.RequestException) -> bool:
-    return error.response is not None and 400 <= error.response.status_code < 500
-
-
-def _reason(error: requests.RequestException) -> str:
-    if error.response is not None:
-        return f"the server answers {error.response.status_code}"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT} seconds"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return str(error).splitlines()[0][:200]

@@ -1,0 +1,107 @@
+"""Every option that several commands share, written once: its type, its help and, in a group, its default."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+READING, RUNNING = "Reading the file", "Running"
+
+Direction = Literal["forward", "backward", "both"]
+RecipeName = Literal["cpu", "paper", "scripts", "fastai", "multifit"]
+Precision = Literal["float32", "float16", "int8"]
+TokenKind = Literal["words", "subwords"]
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A CSV, TSV, JSONL or Parquet file (also .gz, .xz, .zst), or a folder that holds one folder per label."
+    ),
+]
+Text = Annotated[
+    list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
+]
+Label = Annotated[str, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")]
+Out = Annotated[Path, typer.Option(help="Folder to save the model in.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="Language model to start from: a name (see `models`), a folder, or `auto` for the embedded model that "
+        "predicts your texts best."
+    ),
+]
+Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier.")]
+Directions = Annotated[Direction | None, typer.Option("--direction", help="Direction in which the model reads.")]
+Recipe = Annotated[RecipeName, typer.Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Number of epochs, instead of the recipe's.")]
+Rate = Annotated[float | None, typer.Option("--lr", min=1e-8, help="Learning rate, instead of the recipe's.")]
+ClassWeights = Annotated[
+    Literal["balanced"] | None, typer.Option("--class-weights", help="Give rare classes as much weight as common ones.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Encoding = Annotated[str, typer.Option(help="Character encoding of text files.", rich_help_panel=READING)]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="Character between columns; by default a comma, or a tab in .tsv files.", rich_help_panel=READING
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.", rich_help_panel=RUNNING)]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.", rich_help_panel=RUNNING)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress bars and no notes.", rich_help_panel=RUNNING)
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model that exists already.", rich_help_panel=RUNNING)
+]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart", help="Start again, without the checkpoints of a run that was stopped.", rich_help_panel=RUNNING
+    ),
+]
+CheckpointEvery = Annotated[
+    float, typer.Option(min=0, help="Seconds between two checkpoints.", rich_help_panel=RUNNING)
+]
+Ratings = Annotated[
+    bool, typer.Option("--ratings", help="Treat the labels as numbers and predict numbers.", rich_help_panel=READING)
+]
+LabelDelimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="Character between the labels of one text, such as ';', where texts have several.",
+        rich_help_panel=READING,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a text file is written."""
+
+    encoding: Encoding = "utf-8"
+    delimiter: Delimiter = None
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """What the labels are: classes unless one of these says otherwise."""
+
+    ratings: Ratings = False
+    label_delimiter: LabelDelimiter = None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """How a command that trains runs, and how it goes on after it was stopped."""
+
+    overwrite: Overwrite = False
+    restart: Restart = False
+    checkpoint_every: CheckpointEvery = 60
+    seed: Seed = 42
+    device: Device = "auto"
+    quiet: Quiet = False

@@ -1,0 +1,110 @@
+"""How every command is registered, starts and ends."""
+
+import inspect
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from ulmfit_lib.cli.options import FileFormat, LabelKind, TrainingRun
+
+if TYPE_CHECKING:
+    from ulmfit_lib.data.table import TextTable
+    from ulmfit_lib.training.checkpoints import Checkpoints
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+app = typer.Typer(
+    help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
+    add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
+    """Register a command whose help ends with ``example``, given without ``ulmfit``.
+
+    A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field.
+    """
+
+    def register(function: Command) -> Command:
+        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(function))
+        return function
+
+    return register
+
+
+def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None]:
+    parameters = inspect.signature(function).parameters.values()
+    groups: dict[str, Any] = {one.name: one.annotation for one in parameters if is_dataclass(one.annotation)}
+    names = {name: [field.name for field in fields(group)] for name, group in groups.items()}
+
+    def run(**values: Any) -> None:
+        made = {name: group(**{one: values.pop(one) for one in names[name]}) for name, group in groups.items()}
+        function(**values, **made)
+
+    flat = []
+    for one in parameters:
+        if one.name in groups:
+            flat += list(inspect.signature(groups[one.name]).parameters.values())
+        else:
+            flat.append(one)
+    flat = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in flat]
+    run.__doc__ = function.__doc__
+    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {one.name: one.annotation for one in flat}
+    return run
+
+
+def start(quiet: bool, out: Path | None = None, overwrite: bool = False) -> None:
+    """Set up progress, and say before any work if the result could not be saved."""
+    from ulmfit_lib.files import refuse_existing
+    from ulmfit_lib.progress import set_quiet
+
+    set_quiet(quiet)
+    if out is not None:
+        refuse_existing(out, overwrite=overwrite)
+
+
+@contextmanager
+def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
+    """``start`` of a command that trains: no other process makes the same model meanwhile.
+
+    Its checkpoints lie beside the result, so that the same command run again finds them, until the result is saved.
+    """
+    from ulmfit_lib.files import only_process
+    from ulmfit_lib.training.checkpoints import Checkpoints
+
+    folder = out.parent / f".{out.name}.checkpoints"
+    with only_process(out):
+        start(run.quiet, out, run.overwrite)
+        if run.restart:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield Checkpoints(folder, every=run.checkpoint_every)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_table(
+    data: Path, *, text: list[str], label: str | None = None, file: FileFormat, kind: LabelKind | None = None
+) -> "TextTable":
+    """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.progress import note
+
+    kind = kind or LabelKind()
+    table = read_csv(
+        data, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter, ratings=kind.ratings,
+        label_delimiter=kind.label_delimiter,
+    )  # fmt: skip
+    if table.skipped:
+        note(f"{table.source}: {counted(table.skipped, 'row')} without a text left out")
+    return table
+
+
+def counted(number: int, thing: str) -> str:
+    """(1, "row") -> "1 row"; (1200, "row") -> "1,200 rows"; (2, "class") -> "2 classes"."""
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else plural}"
