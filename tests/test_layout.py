@@ -1,37 +1,20 @@
-import ast
+import os
 import subprocess
 import sys
+import venv
+from importlib.metadata import distribution
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 PACKAGE = Path(__file__).parent.parent / "ulmfit_lib"
-# A module imports only from its own room and from rooms above it in this list.
-ROOMS = [
-    "errors", "progress", "files", "data", "evaluation", "models", "training", "stages", "parts", "report",
-    "planning", "cross_validation", "pipeline", "budget", "cli",
-]  # fmt: skip
+LONGEST_MODULE = 300  # lines
 
 
-def imported_rooms(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "ulmfit_lib" and len(parts) > 1:
-                yield parts[1]
-
-
-def test_modules_import_only_from_rooms_above_theirs():
-    for path in PACKAGE.rglob("*.py"):
-        relative = path.relative_to(PACKAGE)
-        if str(relative) == "__init__.py":
-            continue
-        room = relative.parts[0].removesuffix(".py")
-        for other in imported_rooms(path):
-            assert ROOMS.index(other) <= ROOMS.index(room), f"{relative} imports from {other}"
+def test_every_module_can_be_read_in_one_sitting():
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
 
 
 HEAVY = "print([m for m in ('torch', 'fastai', 'spacy', 'pandas') if m in sys.modules])"
@@ -61,3 +44,68 @@ def test_every_public_name_exists():
     for name in ulmfit_lib.__all__:
         assert getattr(ulmfit_lib, name) is not None
     assert set(ulmfit_lib.__all__) == set(ulmfit_lib._HOME_OF)
+
+
+STORED = Path(__file__).parent / "data" / "version-2"
+ABSENT = {"torch", "fastai", "pandas", "scikit-learn"}
+PREDICTS = ["numpy", "spacy", "pyarrow", "safetensors", "tqdm", "filelock", "platformdirs"]  # and what these require
+PREDICT_WITHOUT_TORCH = """
+import importlib.util, json, sys
+from pathlib import Path
+import numpy as np
+from ulmfit_lib.artifact.catalogue import describe_model
+from ulmfit_lib.artifact.format import LANGUAGE_MODEL, load_artifact
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
+folder = Path(sys.argv[1])
+expected = json.loads((folder / "expected.json").read_text())
+load_artifact(folder / "language-model", kind=LANGUAGE_MODEL).language_model_weights()
+classifier = StoredClassifier.load(folder / "classifier")
+tokens = list(classifier.tokenizer(expected["texts"]))
+assert tokens == expected["tokens"]
+assert [classifier.vocabulary.decode(classifier.vocabulary.encode(one))[0] for one in tokens] == ["xxbos"] * len(tokens)
+wanted = {name: np.array(p) for name, p in expected["probabilities"].items()}
+found = classifier.tfidf_proba(expected["texts"])
+for name in ("baseline", "topics"):
+    np.testing.assert_allclose(found[name], wanted[name], atol=1e-9)
+blended = blend_parts({"ulmfit": wanted["ulmfit"], **found}, classifier.blend, classifier.kind)
+np.testing.assert_allclose(blended, wanted["delivered"], atol=1e-9)
+assert classifier.kind.decode(blended, classifier.classes) == expected["labels"]
+assert describe_model(folder / "classifier")["classes"] == classifier.classes
+try:
+    load_artifact(folder / "classifier", kind=LANGUAGE_MODEL)
+except ArtifactError as error:
+    assert "language-model is needed" in str(error)
+print([name for name in ("torch", "fastai", "pandas", "sklearn") if importlib.util.find_spec(name)])
+"""
+
+
+def required_by(names):
+    """These distributions and all that they require here, optional extras left out."""
+    found, open_names = {}, list(names)
+    while open_names:
+        name = canonicalize_name(open_names.pop())
+        if name in found:
+            continue
+        found[name] = distribution(name)
+        needed = map(Requirement, found[name].requires or [])
+        open_names += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_tokens_tfidf_blend_and_checks_of_a_saved_model_run_where_torch_is_not_installed(tmp_path):
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    where = "import site; print(site.getsitepackages()[0])"
+    site = Path(subprocess.check_output([python, "-c", where], text=True).strip())
+    installed = required_by(PREDICTS)
+    assert not ABSENT & set(installed)
+    for one in installed.values():
+        for top in {file.parts[0] for file in one.files} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(one.locate_file(top))
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr

@@ -13,7 +13,7 @@ Names load on first use, so that importing the package is instant.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ulmfit_lib.version import __version__
+from ulmfit_lib.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.architecture import Architecture
@@ -62,7 +62,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
     "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TextClassifier",
-    "TextTable", "TrainingError", "UlmfitError", "__version__", "discriminative_lrs", "fit", "fit_classifier",
+    "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "fit", "fit_classifier",
     "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table",
     "slanted_triangular",
 ]  # fmt: skip

@@ -1,0 +1,41 @@
+"""Models that an earlier version of the library saved still load, and say what they said then."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import LanguageModel, TextClassifier, read_csv
+
+STORED = Path(__file__).parent / "data" / "version-2"
+REVIEWS = Path(__file__).parent.parent / "examples" / "reviews.csv"
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return json.loads((STORED / "expected.json").read_text())
+
+
+def test_a_stored_classifier_predicts_as_it_did(expected):
+    classifier = TextClassifier.load(STORED / "classifier")
+    found = classifier.probabilities(expected["texts"])
+    assert set(found) == set(expected["probabilities"]) == {"delivered", "ulmfit", "baseline", "topics"}
+    for part, probabilities in expected["probabilities"].items():
+        np.testing.assert_allclose(found[part], probabilities, atol=1e-4, err_msg=part)  # CPUs round differently
+    assert classifier.predict(expected["texts"]) == expected["labels"]
+
+
+def test_a_stored_language_model_reads_as_it_did(expected):
+    lm = LanguageModel.load(STORED / "language-model")
+    assert [list(one) for one in lm.tokenizer(expected["texts"])] == expected["tokens"]
+    assert [lm.vocabulary.encode(one) for one in expected["tokens"]] == expected["ids"]
+    texts = read_csv(REVIEWS, text="review").texts[:20]
+    assert lm.score(texts).perplexity == pytest.approx(expected["perplexity"], rel=1e-5)
+
+
+def test_a_stored_model_that_is_saved_again_predicts_the_same(expected, tmp_path):
+    classifier = TextClassifier.load(STORED / "classifier")
+    classifier.save(tmp_path / "again")
+    again = TextClassifier.load(tmp_path / "again").predict_proba(expected["texts"])
+    np.testing.assert_allclose(again, classifier.predict_proba(expected["texts"]), atol=1e-6)
