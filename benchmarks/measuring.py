@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib import TextTable
-from ulmfit_lib.models.int8_encoder import Int8Matrix, has_int8_products
+from ulmfit_lib.models.cpu_products import Int8Matrix, has_bfloat16, int8_steps
 
 Row = dict[str, Any]
 
@@ -48,11 +48,12 @@ def seconds(job: Callable[[], Any]) -> float:
 def machine_limits() -> dict[str, int]:
     """What a bare matrix product and a bare copy reach here."""
     found = {}
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+    dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16() else {})
+    for name, dtype in dtypes.items():  # what is emulated takes minutes, and nothing uses it
         a = torch.ones(2048, 2048, dtype=dtype)
         found[f"{name}_gflops"] = round(2 * 2048**3 / fastest(partial(torch.mm, a, a)) / 1e9)
-    if has_int8_products():
-        matrix, rows = Int8Matrix(torch.ones(2048, 2048)), torch.ones(2048, 2048, dtype=torch.uint8)
+    if (steps := int8_steps()) is not None:
+        matrix, rows = Int8Matrix(torch.ones(2048, 2048), steps=steps), torch.ones(2048, 2048)
         found["int8_gflops"] = round(2 * 2048**3 / fastest(partial(matrix, rows)) / 1e9)
     block = torch.ones(1 << 26)
     copy = torch.empty_like(block)

@@ -53,8 +53,8 @@ def main() -> None:
     for name in arguments.rows:
         result[name] = ROWS[name](table, work)
         if "products_per_second" in result[name]:
-            reads = name.startswith("predict") and "int8_gflops" in limits
-            limit = limits["int8_gflops" if reads else "bfloat16_gflops"]
+            best = "int8_gflops" if name.startswith("predict") else "bfloat16_gflops"
+            limit = limits.get(best, limits["float32_gflops"])
             share = result[name]["products_per_second"] / 1e9 / limit
             result[name]["share_of_limit"] = round(share, 2)
         print(name, json.dumps(result[name]), file=sys.stderr)

@@ -3,6 +3,7 @@
 import torch
 
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.models.cpu_products import has_bfloat16
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -33,4 +34,4 @@ def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 matrix products are faster than float32 ones there."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return device.type == "cpu" and has_bfloat16()

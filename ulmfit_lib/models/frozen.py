@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
-from ulmfit_lib.models.int8_encoder import Int8Encoder, has_int8_products
+from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
@@ -38,7 +39,7 @@ class FrozenEncoder(Protocol):
 
 def freeze(architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> FrozenEncoder:
     """The fastest encoder there for a language model's tensors, by name."""
-    if torch.device(device).type == "cpu" and architecture.hidden >= WIDE and has_int8_products():
+    if torch.device(device).type == "cpu" and architecture.hidden >= WIDE and int8_steps() is not None:
         return Int8Encoder(architecture, weights)
     return FloatEncoder(architecture, weights, device)
 
@@ -61,7 +62,7 @@ class FloatEncoder:
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
-        if len(ids) == 1:  # a matrix product for a single row rounds differently in bfloat16
+        if len(ids) == 1 and self.dtype == torch.bfloat16:  # a matrix product for a single row rounds differently
             twice = [(hidden.repeat(1, 2, 1), cell.repeat(1, 2, 1)) for hidden, cell in state] if state else None
             both, ends = self(ids.repeat(2, 1), twice)
             return [output[:1] for output in both], [(hidden[:, :1], cell[:, :1]) for hidden, cell in ends]

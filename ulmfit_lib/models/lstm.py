@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ulmfit_lib.models.cpu_products import packed_bfloat16, packs_bfloat16
 
 
 class LSTM(nn.LSTM):
@@ -90,9 +93,8 @@ class _Layer(torch.autograd.Function):
 
 
 def _product_with(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
-    """What multiplies (rows, n_in) by a (n_out, n_in) matrix, which is brought into oneDNN's own order once for all."""
-    ready = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-    return lambda inputs: torch.ops.mkldnn._linear_pointwise(inputs, ready, None, "none", [], "")
+    """What multiplies (rows, n_in) by a (n_out, n_in) matrix, again and again."""
+    return packed_bfloat16(weight, rows) if packs_bfloat16() else lambda inputs: F.linear(inputs, weight)
 
 
 def _tanh_(values: Tensor) -> Tensor:
