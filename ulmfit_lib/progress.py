@@ -23,6 +23,16 @@ def note(message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things as a sentence says it.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
+    ('1 row', '1,200 rows', '2 classes')
+    """
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else plural}"
+
+
 def bar(*, total: float, description: str, unit: str, initial: float = 0) -> tqdm:
     """A bar that the caller moves with ``update``; use it as a context manager."""
     disable = True if _quiet or os.environ.get("ULMFIT_QUIET") else None  # None: silent when stderr is no terminal

@@ -26,7 +26,8 @@ from ulmfit_lib.cli.options import (
     Text,
     TrainingRun,
 )
-from ulmfit_lib.cli.running import command, counted, read_table, start, training
+from ulmfit_lib.cli.running import command, read_table, start, training
+from ulmfit_lib.progress import counted
 
 if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier

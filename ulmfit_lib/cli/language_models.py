@@ -27,8 +27,9 @@ from ulmfit_lib.cli.options import (
     TokenKind,
     TrainingRun,
 )
-from ulmfit_lib.cli.running import command, counted, read_table, start, training
+from ulmfit_lib.cli.running import command, read_table, start, training
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.progress import counted
 
 
 @command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")

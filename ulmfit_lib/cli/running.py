@@ -92,7 +92,7 @@ def read_table(
 ) -> "TextTable":
     """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.progress import note
+    from ulmfit_lib.progress import counted, note
 
     kind = kind or LabelKind()
     table = read_csv(
@@ -102,9 +102,3 @@ def read_table(
     if table.skipped:
         note(f"{table.source}: {counted(table.skipped, 'row')} without a text left out")
     return table
-
-
-def counted(number: int, thing: str) -> str:
-    """(1, "row") -> "1 row"; (1200, "row") -> "1,200 rows"; (2, "class") -> "2 classes"."""
-    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
-    return f"{number:,} {thing if number == 1 else plural}"

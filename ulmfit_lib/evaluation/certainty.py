@@ -70,8 +70,8 @@ class Certainty:
         enough = [place for place, low in enumerate(lows) if low >= min_precision]
         if not enough:
             raise OptionError(
-                f"precision {min_precision}: by the {self.rows[-1]} rows that were measured, no confidence gives it; "
-                f"{max(lows):.3f} is the highest that one can be fairly sure of"
+                f"precision {min_precision}: no confidence gives it on the {self.rows[-1]:,} rows that were measured; "
+                f"the highest precision that they vouch for is {max(lows):.3f}"
             )
         last = enough[-1]
         return self.confidence[last], 1 - self.rows[last] / self.rows[-1]

@@ -29,15 +29,6 @@ class LabelledRows(Protocol):
         """The rows' targets, by the order of ``classes``."""
 
 
-class PartScores(Protocol):
-    """Scores of one part of a classifier, whatever the kind of label."""
-
-    n: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-
-
 class LabelKind(ABC):
     """How labels become targets, how scores become probabilities, and how probabilities become labels and are scored.
 

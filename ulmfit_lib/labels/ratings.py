@@ -12,6 +12,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.metrics import RatingScores, score_ratings
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelledRows
+from ulmfit_lib.progress import counted
 
 MOST_CLASSES = 10
 FEWEST_ROWS = 5  # of each class, where there are more different numbers than that
@@ -79,13 +80,13 @@ class Ratings(Classes):
         off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
         alone = ", ".join(f"{part_names[part]} alone {one}" for part, one in off.items() if part in part_names)
         sentence = (
-            f"On {len(truth)} held-out rows, ratings are off by {off['delivered']} on average"
+            f"On {counted(len(truth), 'held-out row')}, ratings are off by {off['delivered']} on average"
             f"{f' ({alone})' if 'baseline' in scores else ''}, "
-            f"always the median, {median:g}, would be by {always:.3g}; "
+            f"always answering with the median, {median:g}, would be off by {always:.3g}; "
             f"their rank correlation with the true ones is {scores['delivered'].spearman:.2f}."
         )
         if scores["delivered"].mean_absolute_error >= always:
-            sentence += " That is no better than the median."
+            sentence += " The classifier is no better than the median."
         found = {name: s.as_dict() for name, s in scores.items()}
         return {"ratings": found, "median_off_by": always, "sentence": sentence}
 

@@ -12,6 +12,7 @@ from ulmfit_lib.evaluation.metrics import TagScores, score_tags
 from ulmfit_lib.labels.classes import padded, with_unknown
 from ulmfit_lib.labels.kind import LabelKind, LabelledRows
 from ulmfit_lib.labels.links import sigmoid
+from ulmfit_lib.progress import counted
 
 THRESHOLD = 0.5  # a tag is given from this probability on
 
@@ -130,8 +131,8 @@ class Tags(LabelKind):
         parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())
         sentence = (
-            f"On {delivered.n} held-out rows, each with any of {len(delivered.f1)} labels, the micro F1 score is "
-            f"{delivered.micro_f1:.3f} ({alone}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
+            f"On {counted(delivered.n, 'held-out row')}, each with any of {len(delivered.f1)} labels, "
+            f"the micro F1 score is {delivered.micro_f1:.3f} ({alone}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
         )
         return {"tags": {name: s.as_dict() for name, s in scores.items()}, "sentence": sentence}
 

@@ -1,4 +1,21 @@
-"""The architecture: fastai's AWD-LSTM with its state in the open, and the language model on top of it."""
+"""The architecture: fastai's AWD-LSTM with its state in the open, and the language model on top of it.
+
+    ids (batch, time)
+        |  embedding: vocabulary x 400, rows dropped out            \
+        |  dropout of inputs                                         |
+    (batch, time, 400)                                               |
+        |  LSTM 400 -> 1152, recurrent weights dropped out           |  one matrix:
+        |  dropout between layers                                    |  the decoder is the
+        |  LSTM 1152 -> 1152                                         |  embedding, transposed
+        |  LSTM 1152 -> 400                                          |
+    (batch, time, 400)  --> pooled over time: what a classifier sees |
+        |  dropout of outputs                                        |
+        |  decoder: 400 -> vocabulary, and a bias                   /
+    (batch, time, vocabulary)
+
+Each LSTM layer hands its state, two times (1, batch, width), to the next window of the same texts. The sizes are those
+of ULMFiT; other models here have other ones.
+"""
 
 import re
 from collections.abc import Iterator

@@ -13,6 +13,7 @@ from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import BPTT_WINDOW
 from ulmfit_lib.pipeline.parts import MOST_FOLDS
+from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
@@ -67,17 +68,17 @@ class Plan:
 
     def sentence(self, data: TextTable, train: TextTable, held_out: str, *, seconds: float) -> str:
         """For the user."""
-        n_labelled = len(train.labelled())
+        learnt = len(train.labelled())
+        rows = f"{counted(learnt, 'labelled row')} to learn from, {len(train) - learnt:,} unlabelled, {held_out}"
         shown = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(10, round(seconds, -1)):.0f} seconds"
-        skipped = f" ({data.skipped} blank texts skipped)" if data.skipped else ""
+        skipped = f" ({counted(data.skipped, 'row')} without a text left out)" if data.skipped else ""
         copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
         part = "" if self.share == 1 else f" in a random {self.share:.0%} of the texts"
-        then = ", then fine-tuned classifiers" if self.tokens_fine_tuned else ""
+        then = ", then classifiers are fine-tuned" if self.tokens_fine_tuned else ""
         epochs = self.fit_lm.frozen_epochs + self.fit_lm.epochs
         return (
-            f"{data.source}: {n_labelled} labelled rows to learn from, {len(train) - n_labelled} unlabelled, "
-            f"{held_out}{skipped}{copies}; {self.n_tokens:,} tokens{part}, {epochs} epochs of the "
-            f"language model{then}: about {shown} on this machine."
+            f"{data.source}: {rows}{skipped}{copies}. The language model reads {self.n_tokens:,} tokens{part} "
+            f"{counted(epochs, 'time')}{then}: about {shown} on this machine."
         )
 
 

@@ -12,7 +12,9 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import Scores, score
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.progress import counted
 
+SIGNIFICANT = 0.05  # chance below which a difference counts as one
 NAMES = {"ulmfit": "ULMFiT", "baseline": "TF-IDF + logistic regression", "topics": "topics of the unlabelled texts"}
 
 
@@ -105,25 +107,25 @@ def _sentence(scores: dict[str, Scores], correct: dict[str, npt.NDArray[np.bool_
         s = scores[name]
         return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"
 
-    ulmfit = scores["ulmfit"]
-    start = f"On {ulmfit.n} held-out rows, ULMFiT is right for {shown('ulmfit')}"
+    always = f"always answering with the commonest label would be right for {100 * majority:.1f} %"
+    start = f"On {counted(scores['ulmfit'].n, 'held-out row')}, ULMFiT is right for {shown('ulmfit')}"
     if "baseline" not in scores:
-        doubt = " That is not clearly worse." if ulmfit.low <= majority else ""
-        return f"{start}; always the commonest label would be right for {100 * majority:.1f} %.{doubt}"
-    both = "both" if "topics" not in scores else "all"
+        doubt = " ULMFiT is not clearly better than that." if scores["ulmfit"].low <= majority else ""
+        return f"{start}; {always}.{doubt}"
+    together = "both" if "topics" not in scores else "all"
     start += "".join(f", {NAMES[part]} for {shown(part)}" for part in ("baseline", "topics") if part in scores)
-    start += f", {both} weighed together for {shown('delivered')}"
-    start += f", always the commonest label for {100 * majority:.1f} %. "
+    start += f", {together} weighed together for {shown('delivered')}; {always}. "
     ahead = int((correct["delivered"] & ~correct["baseline"]).sum())
     behind = int((~correct["delivered"] & correct["baseline"]).sum())
+    by = f"by {counted(abs(ahead - behind), 'row')}"
+    delivered = f"What is delivered ({together} together)"
     if ahead == behind:
-        verdict = f"What is delivered ({both}) ties with the baseline alone, which is the simpler choice"
+        verdict = f"{delivered} ties with {NAMES['baseline']} alone, which is the simpler choice"
     else:
-        won = ahead > behind
-        better, worse = (f"{both.title()} together win", "the baseline") if won else ("The baseline wins", both)
         chance = binomtest(min(ahead, behind), ahead + behind).pvalue
-        doubt = "" if chance < 0.05 else ", though so few rows could say so by chance"
-        verdict = f"{better} over {worse} by {abs(ahead - behind)} rows (McNemar p = {chance:.2g}){doubt}"
+        verdict = f"{delivered} {'beats' if ahead > behind else 'loses to'} {NAMES['baseline']} alone {by}"
+        doubt = "" if chance < SIGNIFICANT else "; a difference this small may be chance"
+        verdict += f" (McNemar's test: p = {chance:.2g}{doubt})"
     if scores["delivered"].low <= majority:
-        verdict += "; it is not clearly better than always the commonest label"
+        verdict += ". It is not clearly better than always answering with the commonest label"
     return start + verdict + "."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -49,18 +49,6 @@ class OptimizerSettings(Protocol):
         """The largest gradient norm; 0 clips nothing."""
 
 
-class TrainableNet(Protocol):
-    """A network that says how its parameters are grouped (``models.awd_lstm``, ``models.classifier_net``)."""
-
-    mixed_precision: bool
-
-    def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters in groups for discriminative rates, lowest first."""
-
-    def reset(self) -> None:
-        """Forget what was read."""
-
-
 def train_phases(
     net: Any,
     phases: Sequence[Phase],
@@ -78,7 +66,8 @@ def train_phases(
     """Train ``net`` in place, one phase after the other.
 
     Args:
-        net: a ``TrainableNet``.
+        net: a network with ``layer_groups``, ``reset`` and ``mixed_precision`` (``models.awd_lstm``,
+            ``models.classifier_net``).
         phases: what trains when.
         batches: the number of a phase -> its training and validation batches.
         loss: of the network's output and the targets.
