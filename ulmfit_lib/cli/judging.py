@@ -20,8 +20,9 @@ from ulmfit_lib.cli.options import (
     Seed,
     Text,
 )
-from ulmfit_lib.cli.running import command, counted, read_table, start
+from ulmfit_lib.cli.running import command, read_table, start
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.progress import counted
 
 
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")

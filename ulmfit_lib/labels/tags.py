@@ -132,7 +132,8 @@ class Tags(LabelKind):
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())
         sentence = (
             f"On {counted(delivered.n, 'held-out row')}, each with any of {len(delivered.f1)} labels, "
-            f"the micro F1 score is {delivered.micro_f1:.3f} ({alone}); for {100 * delivered.exact:.1f} % of the rows all labels are right."
+            f"the micro F1 score is {delivered.micro_f1:.3f} ({alone}); "
+            f"for {100 * delivered.exact:.1f} % of the rows all labels are right."
         )
         return {"tags": {name: s.as_dict() for name, s in scores.items()}, "sentence": sentence}
 
