@@ -39,7 +39,7 @@ def test_the_lowest_confidence_that_is_enough_is_taken():
 
 def test_what_cannot_be_had_is_said():
     few = Certainty.measure(np.array([0.9, 0.8]), np.array([True, True]))
-    with pytest.raises(OptionError, match="by the 2 rows that were measured"):
+    with pytest.raises(OptionError, match="on the 2 rows that were measured"):
         few.threshold(0.95)
     with pytest.raises(OptionError, match="between 0 and 1"):
         few.threshold(95)
