@@ -91,7 +91,7 @@ class Artifact:
             if self.tensors[name].shape != shape:
                 raise ArtifactError(f"{file}: tensor {name} has shape {self.tensors[name].shape}, not {shape}")
             if not np.isfinite(self.tensors[name]).all():
-                raise ArtifactError(f"{file}: tensor {name} holds values that are no numbers")
+                raise ArtifactError(f"{file}: tensor {name} holds values that are not finite numbers")
         check_seal(self.config, self.path)
 
 
@@ -196,9 +196,9 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
     if not (path / "config.json").is_file():
-        raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
+        raise ArtifactError(f"{path}: no config.json in this folder, so it is not a saved model")
     if odd := [file.name for file in path.iterdir() if not file.is_file()]:
-        raise ArtifactError(f"{path / sorted(odd)[0]}: no plain file, and a saved model has nothing else")
+        raise ArtifactError(f"{path / sorted(odd)[0]}: this is not a plain file, and a saved model holds nothing else")
     config = read_object(path / "config.json")
     if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
         raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")

@@ -28,11 +28,11 @@ def check_seal(config: dict[str, Any], folder: Path) -> None:
         return
     hashes = config.get(SEAL)
     if not isinstance(hashes, dict) or hashes.get(CONFIG) != _hash_config(config, hashes):
-        raise ArtifactError(f"{folder / CONFIG}: it is not as it was written; get the model anew from its source")
+        raise ArtifactError(f"{folder / CONFIG}: it was changed after the model was saved; get the model again from its source")
     for name, expected in hashes.items():
         if name != CONFIG and hash_file(folder / Path(name).name) != expected:
             raise ArtifactError(
-                f"{folder / name}: it is not as it was written; get the model anew from its source"
+                f"{folder / name}: it was changed after the model was saved; get the model again from its source"
             )
 
 

@@ -174,7 +174,7 @@ def _delimited_frames(
     try:
         header = next(csv.reader(io.StringIO(start), delimiter=delimiter), [])
     except csv.Error as error:
-        raise DataError(f"{path}: line 1 is no row of column names ({error})") from error
+        raise DataError(f"{path}: line 1 is not a row of column names ({error})") from error
     if missing := [column for column in columns if column not in header]:
         others = [other for other in (",", ";", "\t", "|") if other != delimiter and other in start.splitlines()[0]]
         if len(header) == 1 and others:

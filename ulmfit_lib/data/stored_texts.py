@@ -69,7 +69,7 @@ class StoredTexts(_LazyTexts):
             return cls(file, _write(texts, file))
         except OSError as error:
             raise DataError(
-                f"{folder}: too many texts for memory go here, and it cannot be written ({error.strerror or error}); "
+                f"{folder}: texts that do not fit into memory are kept in this folder, and it cannot be written ({error.strerror or error}); "
                 f"choose another folder with ULMFIT_CACHE"
             ) from error
 

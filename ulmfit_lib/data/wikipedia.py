@@ -130,7 +130,7 @@ def _pages(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
             events = ElementTree.iterparse(stream, events=("start", "end"))
             _, root = next(events)
             if _name(root) != "mediawiki":
-                raise DataError(f"{path}: an XML file, but no MediaWiki dump (its root is <{_name(root)}>)")
+                raise DataError(f"{path}: this XML file is no MediaWiki dump (its root is <{_name(root)}>)")
             for event, element in events:
                 if event == "start":
                     continue
@@ -147,7 +147,7 @@ def _pages(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
     except StopIteration as error:
         raise DataError(f"{path}: the file is empty") from error
     except (ElementTree.ParseError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path}: a damaged dump, or none: {error}") from error
+        raise DataError(f"{path}: a damaged dump, or no dump at all: {error}") from error
 
 
 def _article(page: ElementTree.Element) -> str | None:

@@ -24,7 +24,7 @@ def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, 
     """
     delimiter, values, classes = (config.get(name) for name in ("label_delimiter", "values", "classes"))
     if not (delimiter is None or (isinstance(delimiter, str) and delimiter.strip())):
-        raise ArtifactError(f"{file}: label_delimiter {delimiter!r}: a sign is needed")
+        raise ArtifactError(f"{file}: label_delimiter {delimiter!r}: a string that is not blank is needed")
     kind: LabelKind = Classes() if delimiter is None else Tags(delimiter)
     fewest = kind.fewest_classes
     if not (isinstance(classes, list) and len(set(map(str, classes))) == len(classes) >= fewest):

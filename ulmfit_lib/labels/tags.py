@@ -34,7 +34,7 @@ class Tags(LabelKind):
 
     def __post_init__(self) -> None:
         if not self.delimiter.strip():
-            raise OptionError(f"label delimiter {self.delimiter!r}: it must be a sign, such as ';'")
+            raise OptionError(f"label delimiter {self.delimiter!r}: it must not be blank; use for example ';'")
 
     def names(self, label: str) -> list[str]:
         """The distinct tags of a label, sorted; a label of delimiters alone has none.

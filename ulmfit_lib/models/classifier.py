@@ -103,7 +103,7 @@ class TextClassifier:
             OptionError: ``fit`` did not make this classifier, or its labels are ratings or tags.
         """
         if not self.kind.one_class_per_text:
-            raise OptionError("a precision is for one class a text, not for ratings or several labels: leave it out")
+            raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
         return Certainty.from_report(self.training.get("report"))
 
     def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:

@@ -103,7 +103,7 @@ def read_archive(archive: Path, *, folder: Path, direction: str) -> FastaiModel:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArtifactError(f"{archive}: cannot be unpacked ({error})") from error
     if missing := limits.keys() - unpacked.keys():
-        raise ArtifactError(f"{archive}: no {min(missing)} file in it, so it is none of fastai's language models")
+        raise ArtifactError(f"{archive}: no {min(missing)} file in it, so it is not one of fastai's language models")
     return read_fastai(unpacked[".pth"], unpacked[".pkl"])
 
 

@@ -258,7 +258,7 @@ class LanguageModel:
         weights = {way: as_tensors(arrays) for way, arrays in artifact.language_model_weights().items()}
         base = artifact.config.get("base")
         if base is not None and not isinstance(base, dict):
-            raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} is no name and sha256")
+            raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} does not hold a name and a sha256")
         return cls(artifact.architecture, artifact.vocabulary, artifact.tokenizer, weights, artifact.training, base)
 
     @classmethod

@@ -96,7 +96,7 @@ def label_budget(
     check_labels(table)
     mention_single_labels(table)
     if not table.kind.one_class_per_text:
-        raise OptionError("a label budget is for one class a text, not for ratings or several labels")
+        raise OptionError("a label budget needs one class a text; it cannot forecast ratings or several labels")
     if len(table) < FEWEST_ROWS:
         raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
     lm, why = load_base(base, table.texts, direction=direction, seed=seed)

@@ -42,7 +42,7 @@ def train_within_memory(
                 raise
             if size // 2 < least:
                 raise TrainingError(
-                    f"{size} {unit} a step do not fit into memory, and fewer make no sense: "
+                    f"{size} {unit} a step do not fit into memory, and training needs no fewer: "
                     f"close other programs, shorten the texts, or take a smaller model"
                 ) from error
         size //= 2
