@@ -37,7 +37,7 @@ def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
     if not overwrite:
         raise ArtifactError(f"{path}: exists already; choose another place or pass --overwrite (overwrite=True)")
     if not (path / "config.json").is_file():
-        raise ArtifactError(f"{path}: exists and is not a saved model, so it is not overwritten; choose another place")
+        raise ArtifactError(f"{path}: exists and is no saved model, so it is not overwritten; choose another place")
 
 
 @contextmanager

@@ -196,7 +196,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
     if not (path / "config.json").is_file():
-        raise ArtifactError(f"{path}: no config.json in this folder, so it is not a saved model")
+        raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
     if odd := [file.name for file in path.iterdir() if not file.is_file()]:
         raise ArtifactError(f"{path / sorted(odd)[0]}: this is not a plain file, and a saved model holds nothing else")
     config = read_object(path / "config.json")

@@ -8,6 +8,7 @@ from typing import Any
 from ulmfit_lib.errors import ArtifactError
 
 SEAL, CONFIG, CARD = "sha256", "config.json", "README.md"  # the card is for people and may be edited
+CHANGED = "it was changed after the model was saved; get the model again from its source"
 PIECE = 1 << 20
 
 
@@ -28,12 +29,10 @@ def check_seal(config: dict[str, Any], folder: Path) -> None:
         return
     hashes = config.get(SEAL)
     if not isinstance(hashes, dict) or hashes.get(CONFIG) != _hash_config(config, hashes):
-        raise ArtifactError(f"{folder / CONFIG}: it was changed after the model was saved; get the model again from its source")
+        raise ArtifactError(f"{folder / CONFIG}: {CHANGED}")
     for name, expected in hashes.items():
         if name != CONFIG and hash_file(folder / Path(name).name) != expected:
-            raise ArtifactError(
-                f"{folder / name}: it was changed after the model was saved; get the model again from its source"
-            )
+            raise ArtifactError(f"{folder / name}: {CHANGED}")
 
 
 def hash_file(path: Path) -> str:

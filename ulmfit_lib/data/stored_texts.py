@@ -69,8 +69,8 @@ class StoredTexts(_LazyTexts):
             return cls(file, _write(texts, file))
         except OSError as error:
             raise DataError(
-                f"{folder}: texts that do not fit into memory are kept in this folder, and it cannot be written ({error.strerror or error}); "
-                f"choose another folder with ULMFIT_CACHE"
+                f"{folder}: texts that do not fit into memory are kept in this folder, and it cannot be written "
+                f"({error.strerror or error}); choose another folder with ULMFIT_CACHE"
             ) from error
 
     def __len__(self) -> int:

@@ -52,7 +52,8 @@ class Certainty:
         numbers = all(type(one) in (int, float) and one >= 0 for column in lists for one in column)
         if not numbers or [len(column) for column in lists] != 3 * [len(lists[0]) if lists else 0] or lists[1][0] < 1:
             raise OptionError(
-                "this classifier has no record of how often it was right at each confidence; make it with `fit`, which measures that"
+                "this classifier has no record of how often it was right at each confidence; "
+                "make it with `fit`, which measures that"
             )
         return cls(*lists)
 
