@@ -52,10 +52,11 @@ def test_every_result_file_is_shown_on_the_results_page(results_page):
 def test_every_speed_file_gets_a_table_below_the_features_of_its_cpu(results_page):
     results = results_page.load_results()
     name = next(name for name in results if name.startswith("speed"))
-    other = copy.deepcopy(results[name]) | {"cpu": "A small CPU", "features": ["AVX2", "FMA"]}
+    cpu = {"kind": "avx512", "features": ["avx2", "avx512f", "avx512_bf16"]}
+    other = copy.deepcopy(results[name]) | {"machine": "A small CPU, 2 threads of 2 cores", "cpu": cpu}
     other["predict_one"] |= {"ours": 31.25, "asked": 3}
     page = results_page.render_page({**results, "speed-small": other})
-    part = page.partition("### A small CPU: AVX2, FMA")[2].partition("[speed-small.json]")[0]
+    part = page.partition("### A small CPU with AVX2, AVX-512 and bfloat16")[2].partition("[speed-small.json]")[0]
     assert "| predict one short text | 31.2 |" in part
     assert "asked for" in part
     assert f"[{name}.json](results/{name}.json)" in page

@@ -9,6 +9,10 @@ Result = dict[str, Any]
 Results = dict[str, Result]  # by the name of the file, without .json
 
 WIDTH = 116
+FEATURES = {  # of CPUs, by the names that results give them
+    "avx2": "AVX2", "avx512": "AVX-512", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "bfloat16",
+    "avx_vnni": "AVX-VNNI", "amx_int8": "AMX int8", "amx_bf16": "AMX bfloat16",
+}  # fmt: skip
 
 
 def section(title: str, *blocks: str) -> str:
@@ -80,7 +84,7 @@ def measured(*names: str, results: Results) -> str:
 def machine(result: Result) -> str:
     """The machine of a result, with the features of its CPU where the result names them."""
     named = re.sub(r"(\d+) threads of (\d+) cores", _threads, result["machine"])
-    return ", ".join(filter(None, [named, features(result)]))
+    return f"{named} ({features(result)})" if features(result) else named
 
 
 def _threads(found: re.Match[str]) -> str:
@@ -88,6 +92,16 @@ def _threads(found: re.Match[str]) -> str:
 
 
 def features(result: Result) -> str:
-    """What a CPU can do, as the result names it; empty where it does not."""
-    found = result.get("features") or ""
-    return found if isinstance(found, str) else ", ".join(found)
+    """The CPU's features that were in use, where the result names them; else empty.
+
+    >>> features({"cpu": {"kind": "avx512", "features": ["avx2", "avx512f", "avx512_vnni"]}})
+    'AVX2, AVX-512 and VNNI'
+    >>> features({"cpu": {"kind": "avx2", "features": ["avx512f"], "switched_off_by": {"ATEN_CPU_CAPABILITY": "avx2"}}})
+    'AVX2 only (the others switched off)'
+    """
+    cpu = result.get("cpu")
+    if not cpu:
+        return ""
+    if cpu.get("switched_off_by"):
+        return f"{FEATURES.get(cpu['kind'], cpu['kind'])} only (the others switched off)"
+    return listed(FEATURES.get(feature, feature) for feature in cpu["features"] or [cpu["kind"]])

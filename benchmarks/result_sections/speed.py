@@ -49,7 +49,6 @@ def speed(results: Results) -> str:
             "fastai's default sizes and the same weights unless the row says otherwise. The last column says how far "
             "the two libraries' results agree.",
         ),
-        commands("python benchmarks/speed.py imdb.csv --json"),
         *(block for name in names for block in _one_cpu(name, results)),
         _what_limits_it(),
     )
@@ -61,36 +60,34 @@ def _one_cpu(name: str, results: Results) -> list[str]:
     names = [*(key for key in JOBS if key in rows), *(key for key in rows if key not in JOBS)]
     compared = {key: rows[key] for key in names if "even" not in rows[key]}
     asked = any("asked" in one for one in compared.values())
-    header = [
-        "job",
-        "ours",
-        "fastai",
-        "unit",
-        "ratio (lowest to highest)",
-        *(["asked for"] if asked else []),
-        "agreement",
-    ]
+    header = ["job", "ours", "fastai", "unit", "ratio (lowest to highest)"]
+    header += [*(["asked for"] if asked else []), "agreement"]
     shown = (
         [
             JOBS.get(key, key), number(one["ours"]), number(one["fastai"]) if "fastai" in one else "", one["unit"],
-            _ratio(one), *([str(one.get("asked", ""))] if asked else []), NOT_COMPARED.get(key, readable(one["check"])),
+            _ratio(one), *([str(one.get("asked") or "")] if asked else []),
+            NOT_COMPARED.get(key, readable(one["check"])),
         ]
         for key, one in compared.items()
     )  # fmt: skip
-    cpu = result.get("cpu") or result["machine"].partition(",")[0]
+    cpu, workload = result["machine"].partition(",")[0], result.get("workload", "full")
     return [
-        f"### {cpu}: {features(result)}" if features(result) else f"### {cpu}",
-        paragraph(f"The texts are {_texts(result)}."),
+        f"### {cpu} with {features(result)}" if features(result) else f"### {cpu}",
+        paragraph(
+            f"The texts are {result['texts']}.",
+            "The ratios asked for are the goals for this kind of CPU; for `--help` it is seconds." if asked else "",
+        ),
+        commands(
+            "python benchmarks/speed.py imdb.csv"
+            + (f" --cpu {result['cpu']['kind']}" if result.get("cpu", {}).get("switched_off_by") else "")
+            + (f" --workload {workload}" if workload != "full" else "") + " --json"
+        ),
         table(header, shown, text_columns=(0, 3, len(header) - 1)),
         _limits(result, compared),
         _any_length(rows.get("predict_any_length")),
         _growth(result.get("growth")),
         measured(name, results=results),
     ]  # fmt: skip
-
-
-def _texts(result: Result) -> str:
-    return str(result["texts"]).rstrip(".")
 
 
 def _ratio(row: Result) -> str:
