@@ -62,7 +62,7 @@ def test_every_speed_file_gets_a_table_below_the_features_of_its_cpu(results_pag
     assert f"[{name}.json](results/{name}.json)" in page
 
 
-def test_a_page_that_is_up_to_date_passes_the_check(tmp_path):
+def test_a_page_that_is_up_to_date_passes_the_check():
     command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
     assert "up to date" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
