@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest lint bench reliability audit clean
+.PHONY: demo test test-oldest lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -20,6 +20,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -W ignore benchmarks/token_parity.py
 	$(BIN)/python -W ignore benchmarks/speed.py --quick
+
+# Write benchmarks/RESULTS.md and the README's table from benchmarks/results/*.json.
+results: $(READY)
+	$(BIN)/python benchmarks/results_page.py
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,183 @@
+"""Sections about language models and their tokens."""
+
+from result_sections.markdown import Result, Results, commands, listed, measured, number, paragraph, section, table
+
+EMBEDDED = "embedded/"  # what the names of embedded models start with among the results
+PRETRAINING = "pretraining-imdb"
+TFIDF = "TF-IDF + logistic regression"
+
+
+def embedded_models(results: Results) -> str:
+    """The language models that come with the library, from what their folders say."""
+    rows, models = [], {name: one for name, one in results.items() if name.startswith(EMBEDDED)}
+    models = dict(sorted(models.items(), key=lambda item: len(item[1]["training"]["stages"])))
+    for name, model in models.items():
+        stage, shape = model["training"]["stages"][-1], model["config"]["architecture"]
+        for i, (direction, epochs) in enumerate(stage["history"].items()):
+            both = stage["validation"]
+            shared = [f"{both['perplexity_per_word']:.0f}", f"{100 * both['unknown_share']:.1f} %"]
+            rows.append([
+                f"`{name.removeprefix(EMBEDDED)}`, {direction}",
+                f"{shape['embedding']} / {shape['hidden']} / {shape['layers']}",
+                f"{model['tokens']:,}", f"{stage['texts']:,}", f"{stage['tokens_per_epoch'] / 1e6:.1f} M",
+                f"{epochs[-1]['phase_seconds'] / 3600:.1f}", f"{epochs[-1]['perplexity']:.1f}",
+                *(shared if not i else ["", ""]),
+                f"{model['megabytes'] / len(stage['history']):.1f} MB",
+            ])  # fmt: skip
+    sources = [
+        f"`{name.removeprefix(EMBEDDED)}` has read: "
+        + (f"what `{one['config']['base']['name']}` has read, then " if one["config"]["base"] else "")
+        + f"{one['training']['stages'][-1]['source']}."
+        for name, one in models.items()
+    ]
+    lines = []
+    for name, one in models.items():
+        shape, base = one["config"]["architecture"], one["config"]["base"]
+        sizes = " ".join(f"--{key} {shape[key]}" for key in ("embedding", "hidden", "layers"))
+        lines.append(
+            f"ulmfit pretrain {'reviews.parquet' if base else 'wikipedia-*.jsonl.xz'} --direction both "
+            f"{'--base ' + base['name'] if base else sizes} --lr {one['training']['stages'][-1]['recipe']['lr']} "
+            f"--precision int8 --out models/{name.removeprefix(EMBEDDED)}"
+        )
+    return section(
+        "The embedded language models",
+        paragraph(
+            *sources,
+            "Texts, tokens and hours are those of the last stage. Perplexities are by the full softmax, of the "
+            "float32 weights (the shipped ones are int8), on texts that the model has not read: articles for one "
+            "model and reviews for the other, so that the two do not compare. The perplexity per word and the share "
+            "of unknown words hold for both directions together; an unknown word counts as one token.",
+        ),
+        commands(*lines),
+        table(
+            ["name", "embedding / hidden / layers", "vocabulary", "texts", "tokens", "hours", "perplexity per token",
+             "per word", "unknown words", "size"],
+            rows,
+        ),
+        paragraph("All values: `training.json` and `config.json` in "
+                  + listed(f"[{name.removeprefix(EMBEDDED)}](../ulmfit_lib/{name}/)" for name in models) + "."),
+    )  # fmt: skip
+
+
+def pretraining(results: Results) -> str:
+    """Accuracy by what the language model had read before."""
+    result = results[PRETRAINING]
+    cells = {(one["base"], one["labels"]): one for one in result["results"]}
+    bases, labels = (list(dict.fromkeys(key[i] for key in cells)) for i in (0, 1))
+    compared = [
+        ("wiki-en-small", "none"), ("reviews-en-small", "wiki-en-small"), ("wiki-en-small", TFIDF),
+        ("reviews-en-small", TFIDF),
+    ]  # fmt: skip
+
+    def perplexity(one: Result) -> str:
+        return listed(number(value) for value in one["perplexity_per_word"]) if "perplexity_per_word" in one else ""
+
+    def difference(pair: tuple[str, str], n: int) -> str:
+        return f"{100 * (cells[pair[0], n]['mean'] - cells[pair[1], n]['mean']):+.1f}"
+
+    return section(
+        "What pretraining is worth",
+        paragraph(
+            f"The language model reads {result['texts']:,} IMDb training reviews; then a head learns from some of "
+            "their labels while the encoder stays frozen. The first table gives the accuracy in % on "
+            f"{result['test_rows']:,} test reviews, the mean of {result['seeds']} draws of labelled rows that all "
+            "bases share. ULMFiT stands alone here: nothing is weighed together with it.",
+        ),
+        commands(
+            "python benchmarks/pretraining.py train.csv test.csv --lm-epochs 1 --json --bases none "
+            "wiki-en-small:forward wiki-en-small:backward wiki-en-small "
+            "reviews-en-small:forward reviews-en-small:backward reviews-en-small"
+        ),
+        table(
+            ["starts from", "perplexity per word after reading", *(f"{n:,} labels" for n in labels)],
+            (
+                [
+                    _base(base),
+                    perplexity(cells[base, labels[0]]),
+                    *(f"{100 * cells[base, n]['mean']:.1f}" for n in labels),
+                ]
+                for base in bases
+            ),
+        ),
+        paragraph("The same as differences in points, both directions where there are two:"),
+        table(
+            ["", *(f"{n:,} labels" for n in labels)],
+            (
+                [
+                    f"{_base(pair[0], short=True)} against {_base(pair[1], short=True)}",
+                    *(difference(pair, n) for n in labels),
+                ]
+                for pair in compared
+            ),
+        ),
+        paragraph(
+            "What helps most on reviews is a base that has read reviews, without their labels. A lower perplexity on "
+            "Wikipedia alone is worth little there."
+        ),
+        measured(PRETRAINING, results=results),
+    )
+
+
+def _base(name: str, *, short: bool = False) -> str:
+    """How a table calls what training starts from."""
+    if name == "none":
+        return "random weights"
+    if " " in name:
+        return name
+    model, _, direction = name.partition(":")
+    return f"`{model}`" if short else f"`{model}`, {direction or 'both directions averaged'}"
+
+
+def pretraining_search(results: Results) -> str:
+    """Which sizes and settings were tried for the embedded models."""
+    result = results["pretraining-search"]
+    return section(
+        "Settings of the embedded models",
+        paragraph(
+            "Each candidate reads Wikipedia for about as long, on one core. It is written embedding / hidden / "
+            "layers @ learning rate, then what differs from the usual number of rows in a batch, samples in the "
+            "sampled softmax, words in the vocabulary, and passes over the text. Fewer rows or fewer samples gain here "
+            "because so short a run profits from more steps; whether a run of hours does has not been tried. A small "
+            "vocabulary has a lower perplexity because more of the words are unknown to it.",
+        ),
+        commands(
+            "python benchmarks/pretraining_search.py wiki-00.jsonl.xz --valid valid.jsonl.xz "
+            f"--minutes {result['minutes']:g} --json"
+        ),
+        table(
+            ["candidate", "tokens read", "seconds", "perplexity per token", "perplexity per word", "unknown words"],
+            (
+                [
+                    f"`{one['candidate']}`", f"{one['tokens']:,}", str(one["seconds"]), f"{one['perplexity']:.0f}",
+                    f"{one['perplexity_per_word']:,.0f}", f"{100 * one['unknown']:.1f} %",
+                ]
+                for one in result["results"]
+            ),
+        ),
+        measured("pretraining-search", results=results),
+    )  # fmt: skip
+
+
+def tokens(results: Results) -> str:
+    """Our tokens beside fastai's."""
+    names = sorted(name for name in results if name.startswith("token-parity-"))
+    return section(
+        "Tokens beside fastai's",
+        paragraph(
+            "Both libraries tokenise the same texts in one process, in turns, and their tokens are compared one by "
+            "one. Tokens per second are of plain lists of strings, which both can give.",
+        ),
+        commands("python benchmarks/token_parity.py imdb.parquet --text text --json"),
+        table(
+            ["texts", "number", "tokens", "texts that differ", "ours, tokens/s", "fastai, tokens/s", "ratio"],
+            (
+                [
+                    name.removeprefix("token-parity-"),
+                    *(f"{results[name][key]:,}" for key in ("texts", "tokens", "different_texts", "ours", "fastai")),
+                    f"{results[name]['ratio']:.1f}",
+                ]
+                for name in names
+            ),
+        ),
+        measured(*names, results=results),
+    )

@@ -1,0 +1,35 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from ulmfit_lib.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
+    for line in re.findall(r"^ *ulmfit (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE):
+        words, command = shlex.split(line, comments=True), typer.main.get_command(app)
+        while words and hasattr(command, "commands") and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known, line
+        assert not (hasattr(command, "commands") and words), line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_between_pages_leads_somewhere(page):
+    file = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", file.read_text(encoding="utf-8"))
+    for target, place in links:
+        other = file.parent / target if target else file
+        assert other.exists(), f"{page}: {target}"
+        if place:
+            titles = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert place in anchors, f"{page}: {target}#{place}"
