@@ -16,7 +16,8 @@ from fastai.text.learner import language_model_learner, text_classifier_learner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
 
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable
-from ulmfit_lib.data.corpus import Documents
+from ulmfit_lib.data.corpus import Documents, tokenize_corpus
+from ulmfit_lib.data.text_rules import SPECIAL_TOKENS
 from ulmfit_lib.data.tokenizing import WordTokenizer
 from ulmfit_lib.data.vocabulary import Vocabulary
 from ulmfit_lib.models.architecture import Architecture
@@ -26,10 +27,21 @@ from ulmfit_lib.models.pooling import Head, head_weights
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
-def language_model_batches(texts: Sequence[str], valid: Sequence[str], device: torch.device) -> Any:
+def vocabulary(texts: Sequence[str], size: int) -> list[str]:
+    """The commonest tokens of some texts, filled up to ``size`` with names that no text has."""
+    corpus = tokenize_corpus(texts, WordTokenizer())
+    counts = np.bincount(corpus.ids[:], minlength=len(corpus.types))
+    common = [corpus.types[i] for i in np.argsort(-counts, kind="stable")]
+    tokens = [*SPECIAL_TOKENS, *(token for token in common if token not in SPECIAL_TOKENS)][:size]
+    return tokens + [f"xxnone{i}" for i in range(size - len(tokens))]
+
+
+def language_model_batches(
+    texts: Sequence[str], valid: Sequence[str], device: torch.device, *, vocabulary: list[str]
+) -> Any:
     """64 rows of 72 tokens at a time."""
     frame = pd.DataFrame({"text": [*texts, *valid], "is_valid": [False] * len(texts) + [True] * len(valid)})
-    options = {"is_lm": True, "bs": 64, "seq_len": 72, "device": device}
+    options: dict[str, Any] = {"is_lm": True, "bs": 64, "seq_len": 72, "device": device, "text_vocab": vocabulary}
     return TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
 
 

@@ -19,7 +19,7 @@ from ulmfit_lib.models.architecture import LAYER_WEIGHTS, Architecture, State, W
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
 from ulmfit_lib.models.int8_encoder import Int8Encoder
-from ulmfit_lib.models.pooling import pool, pooled_width
+from ulmfit_lib.models.pooling import WINDOW, pool, pooled_width
 from ulmfit_lib.progress import bar
 
 Features = dict[str, npt.NDArray[np.float32]]  # per direction, a row per text
@@ -32,6 +32,7 @@ class FrozenEncoder(Protocol):
 
     architecture: Architecture
     device: torch.device
+    window: int  # tokens of several texts read at a time
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
@@ -52,6 +53,8 @@ class FloatEncoder:
         weights: its tensors by name; float32 on the CPU shares their memory.
         device: where to compute, in bfloat16 if that is faster there.
     """
+
+    window = WINDOW
 
     def __init__(self, architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> None:
         self.architecture, self.device = architecture, torch.device(device)
@@ -122,7 +125,8 @@ def _side_by_side(device: torch.device, calls: int) -> Iterator[Callable[..., It
 def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
     """``pooling.pool``, by halves of the batch where it does not fit into memory."""
     try:
-        return pool(encoder, pooling, ids.to(encoder.device), lengths).cpu()
+        window = WINDOW if len(ids) == 1 else encoder.window
+        return pool(encoder, pooling, ids.to(encoder.device), lengths, window=window).cpu()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

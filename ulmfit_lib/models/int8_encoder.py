@@ -24,6 +24,7 @@ class Int8Encoder:
     """
 
     device = torch.device("cpu")
+    window = 16  # so that sums stay in the cache, and few rows of padding are read
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.architecture = architecture
