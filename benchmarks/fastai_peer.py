@@ -19,17 +19,30 @@ from ulmfit_lib import LanguageModel, TextClassifier, TextTable
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.head import Head, head_weights
+from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
 
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
-def language_model_batches(texts: Sequence[str], valid: Sequence[str], device: torch.device) -> Any:
+def vocabulary(texts: Sequence[str], size: int) -> list[str]:
+    """The commonest tokens of some texts, filled up to ``size`` with names that no text has."""
+    corpus = tokenize_corpus(texts, WordTokenizer())
+    counts = np.bincount(corpus.ids[:], minlength=len(corpus.types))
+    common = [corpus.types[i] for i in np.argsort(-counts, kind="stable")]
+    tokens = [*SPECIAL_TOKENS, *(token for token in common if token not in SPECIAL_TOKENS)][:size]
+    return tokens + [f"xxnone{i}" for i in range(size - len(tokens))]
+
+
+def language_model_batches(
+    texts: Sequence[str], valid: Sequence[str], device: torch.device, *, vocabulary: list[str]
+) -> Any:
     """64 rows of 72 tokens at a time."""
     frame = pd.DataFrame({"text": [*texts, *valid], "is_valid": [False] * len(texts) + [True] * len(valid)})
-    options = {"is_lm": True, "bs": 64, "seq_len": 72, "device": device}
+    options: dict[str, Any] = {"is_lm": True, "bs": 64, "seq_len": 72, "device": device, "text_vocab": vocabulary}
     return TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
 
 

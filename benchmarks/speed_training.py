@@ -18,6 +18,7 @@ from ulmfit_lib import Dropouts, TextTable
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
 from ulmfit_lib.models.classifier_net import ClassifierNet
+from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -28,6 +29,7 @@ from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
 FASTAI_DROPOUTS = Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15)
+VOCABULARY = 30_000  # words, as the bases that come with the library have
 LM_RATE, CLASSIFIER_RATE = 5e-3, 1e-3
 
 
@@ -35,7 +37,8 @@ def lm_train(table: TextTable, work: Workload) -> Row:
     n_valid = work.lm_texts // 5
     train, valid = table.texts[: work.lm_texts], table.texts[work.lm_texts :][:n_valid]
     device = torch.device(work.device)
-    dls = fastai_peer.language_model_batches(train, valid, device)
+    vocabulary = fastai_peer.vocabulary(table.texts, VOCABULARY)
+    dls = fastai_peer.language_model_batches(train, valid, device, vocabulary=vocabulary)
     documents, losses = fastai_peer.documents(dls.train_ds), {}
     nothing = documents.select([])
     recipe = replace(PRETRAIN, batch_size=64, window=72, lr=LM_RATE, dropouts=FASTAI_DROPOUTS)
@@ -71,8 +74,8 @@ def lm_train(table: TextTable, work: Workload) -> Row:
     }  # fmt: skip
 
 
-def _bare(vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *, steps: int = 4) -> float:
-    """Tokens/s of plain LSTM layers under a full softmax of the same shapes, in bfloat16, with nothing else to do."""
+def _bare(vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *, steps: int = 2) -> float:
+    """Tokens/s of plain LSTM layers under a full softmax of the same shapes, with nothing else to do."""
     widths = [FULL_SIZE.embedding, *FULL_SIZE.widths]
     layers = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in itertools.pairwise(widths))
     layers, decoder = layers.to(device), nn.Linear(FULL_SIZE.embedding, vocab_size).to(device)
@@ -80,7 +83,7 @@ def _bare(vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *,
     targets = torch.randint(vocab_size, (recipe.batch_size * recipe.window,), device=device)
 
     def step() -> None:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast_bfloat16(device)):
             outputs = vectors
             for layer in layers:
                 outputs, _ = layer(outputs)

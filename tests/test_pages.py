@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ulmfit_lib.cli import app
+from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md"]

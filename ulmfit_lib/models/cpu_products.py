@@ -57,7 +57,7 @@ def packed_bfloat16(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
 
 
 class Int8Matrix:
-    """A matrix of 8 bits, and a bias, that numbers between -1 and 1, rounded to 8 bits, are multiplied by (FBGEMM).
+    """A matrix of 8 bits, and a bias, that small numbers, rounded to 8 bits, are multiplied by (FBGEMM).
 
     Each row of weights has a scale of its own; inputs have one for all, so that the products are sums of whole numbers,
     without any rounding, whatever the rows beside them.
@@ -66,10 +66,11 @@ class Int8Matrix:
         weight: (n_out, n_in).
         bias: (n_out,).
         steps: what ``int8_steps`` says.
+        largest: what the inputs lie between on either side of zero.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, steps: Steps) -> None:
-        self._steps = steps.inputs
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, steps: Steps, largest: float = 1.0) -> None:
+        self._step, self._zero = largest / steps.inputs, steps.inputs
         scale = weight.abs().amax(1).clamp_min(1e-12) / steps.weights
         rounded = (weight / scale[:, None]).round().to(torch.int8)
         zeros = torch.zeros(len(weight), dtype=torch.int64)
@@ -84,7 +85,7 @@ class Int8Matrix:
     def __call__(self, inputs: Tensor) -> Tensor:
         """(rows, n_in) float32 -> (rows, n_out) float32."""
         product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            inputs, 1 / self._steps, self._steps, self._packed
+            inputs, self._step, self._zero, self._packed
         )
         return product
 

@@ -17,7 +17,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
 from ulmfit_lib.models.int8_encoder import Int8Encoder
-from ulmfit_lib.models.pooling import pool
+from ulmfit_lib.models.pooling import BPTT_WINDOW, pool
 from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.batches import group_by_length, pad_texts
@@ -32,6 +32,7 @@ class FrozenEncoder(Protocol):
 
     architecture: Architecture
     device: torch.device
+    window: int  # tokens of several texts read at a time
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
@@ -52,6 +53,8 @@ class FloatEncoder:
         weights: its tensors by name; float32 on the CPU shares their memory.
         device: where to compute, in bfloat16 if that is faster there.
     """
+
+    window = BPTT_WINDOW
 
     def __init__(self, architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> None:
         self.architecture, self.device = architecture, torch.device(device)
@@ -123,7 +126,8 @@ def _side_by_side(device: torch.device, calls: int) -> Iterator[Callable[..., It
 def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
     """``pooling.pool``, by halves of the batch where it does not fit into memory."""
     try:
-        return pool(encoder, pooling, ids.to(encoder.device), lengths).cpu()
+        window = BPTT_WINDOW if len(ids) == 1 else encoder.window
+        return pool(encoder, pooling, ids.to(encoder.device), lengths, window=window).cpu()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

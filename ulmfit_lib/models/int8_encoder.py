@@ -25,6 +25,7 @@ class Int8Encoder:
     """
 
     device = torch.device("cpu")
+    window = 16  # so that sums stay in the cache, and few rows of padding are read
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.architecture = architecture
@@ -52,17 +53,19 @@ class Int8Encoder:
 
 
 class Int8Layer:
-    """An LSTM layer; ``torch.nn.LSTM`` has the formulas."""
+    """An LSTM layer; ``torch.nn.LSTM`` has the formulas.
+
+    As tanh(x) = 2 sigmoid(2x) - 1, all is done with sigmoids, on twice the cell and half the output.
+    """
 
     def __init__(self, weight_in: Tensor, weight: Tensor, bias_in: Tensor, bias: Tensor, *, steps: Steps) -> None:
         self.width = weight.shape[1]
-        doubled = torch.ones(4, self.width)
-        doubled[2] = 2  # tanh(x) = 2 sigmoid(2x) - 1, so that all gates are sigmoids
-        factors = doubled.flatten()
-        rows = (0, -len(weight) % VECTOR)
-        bias = F.pad((bias_in + bias) * factors, rows)
-        self._from_input = Int8Matrix(F.pad(weight_in * factors[:, None], (0, 0, *rows)), bias, steps=steps)
-        self._from_before = Int8Matrix(F.pad(weight * factors[:, None], (0, 0, *rows)), steps=steps)
+        factors = torch.ones(4, self.width)
+        factors[2] = 2  # the new cell's gate is a tanh
+        rows, scale = (0, -len(weight) % VECTOR), factors.flatten()
+        bias = F.pad((bias_in + bias) * scale, rows)
+        self._from_input = Int8Matrix(F.pad(weight_in * scale[:, None], (0, 0, *rows)), bias, steps=steps)
+        self._from_before = Int8Matrix(F.pad(weight * 2 * scale[:, None], (0, 0, *rows)), steps=steps, largest=0.5)
 
     def __call__(self, read: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs between -1 and 1, (time, batch, n_in), and the state before, (batch, width) each.
@@ -72,11 +75,12 @@ class Int8Layer:
         """
         steps, batch, _ = read.shape
         sums = self._from_input(read.flatten(0, 1)).unflatten(0, (steps, batch))
-        outputs, cell = hidden.new_empty(steps, batch, self.width), cell.clone()
-        for before, output in zip(sums, outputs, strict=True):
-            gates = before.add_(self._from_before(hidden)).sigmoid_()[:, : 4 * self.width]
-            into, forget, new, out = gates.unflatten(1, (4, self.width)).unbind(1)
-            cell.mul_(forget).addcmul_(into, new.mul_(2).sub_(1))
-            tanh = torch.mul(cell, 2, out=new).sigmoid_().mul_(2).sub_(1)
-            hidden = torch.mul(tanh, out, out=output)
-        return outputs, cell
+        outputs, twice, half = hidden.new_empty(steps, batch, self.width), cell * 2, hidden / 2
+        gates = torch.empty_like(sums[0])
+        into, forget, new, out = gates[:, : 4 * self.width].unflatten(1, (4, self.width)).unbind(1)
+        for from_input, output in zip(sums.unbind(), outputs.unbind(), strict=True):
+            torch.add(from_input, self._from_before(half), out=gates).sigmoid_()
+            twice.mul_(forget).addcmul_(into, new, value=4).sub_(into, alpha=2)
+            torch.sigmoid(twice, out=new)
+            half = torch.mul(new, out, out=output).sub_(out, alpha=0.5)
+        return outputs.mul_(2), twice.div_(2)

@@ -13,7 +13,9 @@ MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
 
 
-def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
+def pool(
+    encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, *, window: int = BPTT_WINDOW
+) -> Tensor:  # fmt: skip
     """Read whole texts and pool the outputs over all of their tokens.
 
     A text's vector does not depend on what shares its batch: padding is masked, and a text that has ended is read no
@@ -26,6 +28,7 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
             ``all`` is both.
         ids: (batch, time), the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
+        window: tokens read at a time; where one ends, texts that have ended leave the batch.
 
     Returns:
         (batch, ``Architecture.pooled_width(pooling)``).
@@ -33,18 +36,18 @@ def pool(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
     state: State | None = None
     total = maximum = last = torch.zeros((), device=ids.device)
     ends, lengths = lengths.cpu(), lengths.to(ids.device)
-    for left in range(0, ids.shape[1], BPTT_WINDOW):
+    for left in range(0, ids.shape[1], window):
         n_left = int((ends > left).sum())
-        window = ids[:n_left, left : left + BPTT_WINDOW]
+        read = ids[:n_left, left : left + window]
         if state is not None:
             state = [(hidden[:, :n_left], cell[:, :n_left]) for hidden, cell in state]
         with torch.set_grad_enabled(torch.is_grad_enabled() and ids.shape[1] - left <= MOST_GRADIENT):
-            outputs, state = encoder(window, state)
+            outputs, state = encoder(read, state)
         state = [(hidden.detach(), cell.detach()) for hidden, cell in state]
         top = outputs[-1].float()
         averaged = [top] if pooling == "concat" else [output.float() for output in outputs]
-        time = torch.arange(left, left + window.shape[1], device=ids.device)
-        real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, window, 1)
+        time = torch.arange(left, left + read.shape[1], device=ids.device)
+        real = (time < lengths[:n_left, None])[:, :, None]  # (texts left, tokens, 1)
         ended = (0, 0, 0, len(ids) - n_left)  # rows to fill up
         sums = [output.masked_fill(~real, 0).sum(1) for output in averaged]
         total = total + F.pad(torch.cat(sums, dim=1), ended)
