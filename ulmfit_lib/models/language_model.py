@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_taught
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
@@ -182,6 +183,33 @@ class LanguageModel:
                     losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
                     total[batch.indices] += losses.sum(1).cpu().numpy()
         return total / len(self.weights)
+
+    def embed(
+        self, texts: Sequence[str], *, pooling: str | None = None, direction: str | None = None, device: str = "cpu"
+    ) -> npt.NDArray[np.float32]:
+        """A vector a text, (n_texts, width), of length 1: texts that mean the same lie close together.
+
+        >>> lm.embed(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
+        (2, 768)
+
+        Args:
+            texts: the texts.
+            pooling: how outputs become one vector (``pooling.pool``); default ``taught``, if a teacher has taught this
+                model (``stages.teach``), else ``layers``.
+            direction: ``forward``, ``backward``, ``both`` (one vector beside the other); default all that there are.
+            device: where to compute.
+
+        Raises:
+            OptionError: an unknown pooling or direction, or a taught vector of a model that was not taught.
+        """
+        pooling = pooling or ("taught" if self.architecture.taught else "layers")
+        if pooling not in POOLINGS:
+            raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+        if is_taught(pooling) and not self.architecture.taught:
+            raise OptionError(f"pooling {pooling!r}: no teacher has taught this language model; take layers")
+        found = self.features(texts, pooling=pooling, direction=direction, device=device)
+        vectors = np.concatenate(list(found.values()), axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
 
     @torch.inference_mode()
     def generate(
