@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +234,14 @@ def test_a_text_written_otherwise_keeps_most_of_its_letters():
         assert 0.6 * len(text) < len(other) < len(text) + 5
     assert write_otherwise("", rng) == ""
     assert {misspell("it", rng), misspell("1234", rng)} == {"it", "1234"}
+
+
+STORED = Path(__file__).parent / "data" / "version-3"
+
+
+def test_stored_taught_models_say_what_they_said():
+    expected = json.loads((STORED / "expected.json").read_text())
+    found = LanguageModel.load(STORED / "language-model").embed(expected["texts"])
+    np.testing.assert_allclose(found, expected["embeddings"], atol=0.02)  # CPUs round differently
+    said = TextClassifier.load(STORED / "classifier").predict_proba(expected["texts"])
+    np.testing.assert_allclose(said, expected["probabilities"], atol=0.01)
