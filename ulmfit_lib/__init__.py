@@ -68,9 +68,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
     "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TeachingRecipe",
-    "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "find_teacher", "fit", "fit_classifier",
-    "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table",
-    "slanted_triangular", "teach",
+    "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "find_teacher", "fit",
+    "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv",
+    "read_table", "slanted_triangular", "teach",
 ]  # fmt: skip
 
 
