@@ -1,4 +1,4 @@
-"""Five sets of short texts that stand in for public ones, made of Wikipedia articles and film reviews.
+"""Six sets of short texts that stand in for public ones, made of Wikipedia articles and film reviews.
 
     python benchmarks/stand_ins.py --articles train-0[4-9].jsonl.xz train-1*.jsonl.xz --reviews imdb.parquet --out sets
 
@@ -9,6 +9,8 @@ writes sets/NAME-train.csv and sets/NAME-test.csv, columns text and label, in ra
     tweets      a sentence of a review or, neutral, of an article about a film, roughened; three classes
     products    the first sixty words of a review; four classes, two ratings each
     news        two sentences from the middle of an article; four classes by the kind of thing it is about
+    kinds       a sentence of an article after its first; sixty classes, few rows each, by what its first says it is:
+                "is a village in", "was an American painter who"
 
 Only labelled reviews of the training split are taken. Give articles that the base has not read.
 """
@@ -37,6 +39,12 @@ SECTIONS = {
     "sport": {"footballer", "football", "baseball", "cricketer", "soccer", "basketball", "hockey", "boxer", "athlete"},
     "public": {"politician", "officer", "bishop", "judge", "priest", "journalist", "businessman"},
 }
+WHAT_IT_IS = re.compile(
+    r"\b(?:is|was|are|were) (?:an?|the|one of the)\s+(?P<words>(?:[\w'-]+ ){1,6}?)"
+    r"(?:in|of|who|that|which|by|from|located|at)\b"
+)
+NO_KIND = re.compile(r"\w*ed|born|built|known|list|name|title|written|consisting|made|held|part|type|form|general")
+MOST_KINDS, ROWS_OF_A_KIND = 60, 40
 SHARE_FOR_TEST, MOST_TEST_ROWS = 0.2, 2000
 Row = tuple[str, str]
 
@@ -58,6 +66,7 @@ def main() -> None:
     write(arguments.out, "tweets", [tweets(text, rating, rng) for text, rating in [*sources, *films]], rng)
     write(arguments.out, "products", [opening(*review) for review in sources], rng)
     write(arguments.out, "news", [middle(*article) for article in articles], rng)
+    write(arguments.out, "kinds", kinds([text for _, text in articles], rng), rng)
 
 
 def read_articles(file: Path) -> Iterator[Row]:
@@ -129,6 +138,20 @@ def middle(kind: str, text: str) -> list[Row]:
     sentences = SENTENCE_END.split(text)[4:]
     pairs = [" ".join(sentences[place : place + 2])[:300] for place in range(0, min(len(sentences) - 1, 20), 2)]
     return [(pair, section) for pair in pairs] if section else []
+
+
+def kinds(texts: list[str], rng: random.Random) -> list[list[Row]]:
+    """The commonest last words of what first sentences say that things are, some rows of each."""
+    rows: dict[str, list[Row]] = {}
+    for text in texts:
+        first, *others = SENTENCE_END.split(text)
+        said, fitting = WHAT_IT_IS.search(first), of_length(" ".join(others[:20]), range(6, 21))
+        if said and fitting:
+            kind = said["words"].split()[-1].lower()
+            if not NO_KIND.fullmatch(kind):
+                rows.setdefault(kind, []).append((rng.choice(fitting), kind))
+    common = sorted(rows, key=lambda kind: -len(rows[kind]))[:MOST_KINDS]
+    return [[row] for kind in common for row in rng.sample(rows[kind], min(ROWS_OF_A_KIND, len(rows[kind])))]
 
 
 def of_length(text: str, words: range) -> list[str]:

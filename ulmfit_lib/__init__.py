@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.stages.pretrain import pretrain
+    from ulmfit_lib.stages.teach import teach
     from ulmfit_lib.training.checkpoints import Checkpoints
     from ulmfit_lib.training.classifying import ClassifierRecipe
     from ulmfit_lib.training.language_modelling import LanguageModelRecipe
     from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
+    from ulmfit_lib.training.teachers import find_teacher
+    from ulmfit_lib.training.teaching import TeachingRecipe
 
 _HOMES = {
     "artifact.architecture": ["Architecture"],
@@ -52,19 +55,22 @@ _HOMES = {
     "stages.fit_classifier": ["fit_classifier"],
     "stages.fit_lm": ["fit_lm"],
     "stages.pretrain": ["pretrain"],
+    "stages.teach": ["teach"],
     "training.checkpoints": ["Checkpoints"],
     "training.classifying": ["ClassifierRecipe"],
     "training.language_modelling": ["LanguageModelRecipe"],
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
+    "training.teachers": ["find_teacher"],
+    "training.teaching": ["TeachingRecipe"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
-    "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TextClassifier",
-    "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "fit", "fit_classifier",
-    "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table",
-    "slanted_triangular",
+    "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TeachingRecipe",
+    "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "find_teacher", "fit",
+    "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv",
+    "read_table", "slanted_triangular", "teach",
 ]  # fmt: skip
 
 

@@ -5,16 +5,24 @@ from typing import Any
 
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
-POOLINGS = ("concat", "layers", "all")
+POOLINGS = ("concat", "layers", "all", "taught", "taught+layers", "taught+all")
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of an AWD-LSTM (Merity et al. 2018); the full ULMFiT size is 400 / 1152 / 3."""
+    """Sizes of an AWD-LSTM (Merity et al. 2018); the full ULMFiT size is 400 / 1152 / 3.
+
+    Attributes:
+        embedding: width of the token vectors, and of the last layer.
+        hidden: width of the other layers.
+        layers: how many LSTM layers.
+        taught: width of the vectors that a teacher has taught it to make of texts (``stages.teach``); 0: none.
+    """
 
     embedding: int = 256
     hidden: int = 512
     layers: int = 3
+    taught: int = 0
 
     @property
     def widths(self) -> list[int]:
@@ -35,6 +43,8 @@ class Architecture:
             shapes[f"rnns.{layer}.weight_ih"] = (4 * n_out, n_in)
             shapes[f"rnns.{layer}.weight_hh"] = (4 * n_out, n_out)
             shapes[f"rnns.{layer}.bias_ih"] = shapes[f"rnns.{layer}.bias_hh"] = (4 * n_out,)
+        if self.taught:
+            shapes["map.weight"], shapes["map.bias"] = (self.taught, self.pooled_width("all")), (self.taught,)
         return shapes
 
     def encoder_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -48,11 +58,24 @@ class Architecture:
         1200
         """
         means, extremes = self.embedding + sum(self.widths), 2 * self.embedding
-        return {"concat": self.embedding + extremes, "layers": means, "all": means + extremes}[pooling]
+        widths = {
+            "concat": self.embedding + extremes, "layers": means, "all": means + extremes, "taught": self.taught,
+        }  # fmt: skip
+        return sum(widths[part] for part in pooling.split("+"))
+
+    def taught_width(self, pooling: str) -> int:
+        """How many of the numbers that a pooling makes, the first of them, are a taught vector."""
+        return self.taught if is_taught(pooling) else 0
 
     def config(self) -> dict[str, Any]:
         """As ``config.json`` holds it."""
-        return {"name": "awd-lstm", **asdict(self)}
+        sizes = {name: size for name, size in asdict(self).items() if name != "taught" or size}
+        return {"name": "awd-lstm", **sizes}
+
+
+def is_taught(pooling: str) -> bool:
+    """Whether a pooling needs an encoder that a teacher has taught."""
+    return pooling.startswith("taught")
 
 
 def head_shapes(width: int, n_classes: int, *, hidden: int) -> dict[str, tuple[int, ...]]:

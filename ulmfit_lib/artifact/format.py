@@ -19,7 +19,8 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 2
+FORMAT, FORMAT_VERSION = "ulmfit", 3
+UNTAUGHT_VERSION = 2  # what a model that no teacher has taught is written as, so that older readers know it
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
 LANGUAGE_MODEL, CLASSIFIER = "language-model", "classifier"  # kinds
@@ -131,8 +132,9 @@ def save_artifact(
     Raises:
         ArtifactError: the place is taken or cannot be written.
     """
+    needed = FORMAT_VERSION if architecture.taught else UNTAUGHT_VERSION
     whole_config = {
-        "format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind, "architecture": architecture.config(),
+        "format": FORMAT, "format_version": needed, "kind": kind, "architecture": architecture.config(),
         "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": package_versions(),
     }  # fmt: skip
     with new_folder(path, overwrite=overwrite) as folder:
@@ -170,6 +172,9 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         raise ArtifactError(f"{path / 'config.json'}: architecture {sizes!r} is not an awd-lstm")
     if not all(type(sizes.get(name)) is int and 0 < sizes[name] < 2**16 for name in names) or sizes["layers"] > 64:
         raise ArtifactError(f"{path / 'config.json'}: the architecture's sizes {sizes} are out of range")
+    taught = sizes.get("taught", 0)
+    if not (type(taught) is int and 0 <= taught < 2**16):
+        raise ArtifactError(f"{path / 'config.json'}: the architecture's taught width {taught!r} is out of range")
     if not isinstance(config.get("tokenizer"), dict):
         raise ArtifactError(f"{path / 'config.json'}: it describes no tokenizer")
     vocabulary = Vocabulary.load(path / "vocab.json")
@@ -179,7 +184,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
     return Artifact(
         path=path,
         config=config,
-        architecture=Architecture(**{name: sizes[name] for name in names}),
+        architecture=Architecture(**{name: sizes[name] for name in names}, taught=taught),
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,

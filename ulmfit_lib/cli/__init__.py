@@ -6,11 +6,11 @@ import warnings
 
 import typer
 
-from ulmfit_lib.cli import language_models, fitting, judging, catalogue  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, teaching, fitting, judging, catalogue  # isort: skip  (the order of --help)
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import UlmfitError
 
-__all__ = ["app", "catalogue", "fitting", "judging", "language_models", "main"]
+__all__ = ["app", "catalogue", "fitting", "judging", "language_models", "main", "teaching"]
 
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 

@@ -42,6 +42,7 @@ class Encoder(AWD_LSTM):
             hidden_p=dropouts.hidden, input_p=dropouts.input, embed_p=dropouts.embedding, weight_p=dropouts.weight,
         )  # fmt: skip
         self.architecture, self.vocab_size = architecture, vocab_size
+        self.map = nn.Linear(architecture.pooled_width("all"), architecture.taught) if architecture.taught else None
         self._drawn = False
 
     @contextmanager
@@ -92,11 +93,18 @@ class Encoder(AWD_LSTM):
             for name, parameter in rnn.named_parameters():
                 stable = re.sub(r"^module\.|_l0(_raw)?$", "", name)
                 named[f"rnns.{layer}.{stable}"] = parameter
+        if self.map is not None:
+            named |= {f"map.{name}": parameter for name, parameter in self.map.named_parameters()}
         return named
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters in groups for discriminative rates, lowest first: the embedding, then each LSTM layer."""
-        return [[self.encoder.weight], *([*rnn.parameters()] for rnn in self.rnns)]
+        """Parameters in groups for discriminative rates, lowest first: the embedding, then each LSTM layer.
+
+        The map of taught vectors, if there is one, learns with the last layer.
+        """
+        groups = [[self.encoder.weight], *([*rnn.parameters()] for rnn in self.rnns)]
+        groups[-1] += [*self.map.parameters()] if self.map is not None else []
+        return groups
 
 
 class LanguageModelNet(nn.Module):

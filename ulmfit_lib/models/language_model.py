@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_taught
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.scoring import LanguageModelScore, draw_token, perplexity_of
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.progress import track
@@ -31,25 +32,6 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, detokenize
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 
 SCORED_TOGETHER = 128  # tokens read at a time when scoring
-
-
-@dataclass(frozen=True)
-class LanguageModelScore:
-    """How well a language model predicts some texts, by the full softmax.
-
-    Attributes:
-        perplexity: exp(nats per token), an unknown word counting as one token.
-        perplexity_per_word: exp(nats per whitespace-separated word), comparable between tokenizers.
-        unknown_share: tokens outside the vocabulary, in [0, 1].
-        tokens: how many were predicted.
-        words: how many the texts hold.
-    """
-
-    perplexity: float
-    perplexity_per_word: float
-    unknown_share: float
-    tokens: int
-    words: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +141,9 @@ class LanguageModel:
         unknown = int(documents.counts(len(self.vocabulary))[self.vocabulary.unknown_id])
         total, n_words = float(nats.sum()), int(words.sum())
         score = LanguageModelScore(
-            _exp(total / n_targets), _exp(total / n_words), unknown / n_targets, n_targets, n_words
+            perplexity_of(total / n_targets), perplexity_of(total / n_words), unknown / n_targets, n_targets, n_words
         )  # fmt: skip
-        return score, np.array([_exp(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
+        return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
     @torch.inference_mode()
     def _nats(self, documents: Documents, device: str) -> Floats:
@@ -182,6 +164,33 @@ class LanguageModel:
                     losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
                     total[batch.indices] += losses.sum(1).cpu().numpy()
         return total / len(self.weights)
+
+    def embed(
+        self, texts: Sequence[str], *, pooling: str | None = None, direction: str | None = None, device: str = "cpu"
+    ) -> npt.NDArray[np.float32]:
+        """A vector a text, (n_texts, width), of length 1: texts that mean the same lie close together.
+
+        >>> lm.embed(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
+        (2, 768)
+
+        Args:
+            texts: the texts.
+            pooling: how outputs become one vector (``pooling.pool``); default ``taught``, if a teacher has taught this
+                model (``stages.teach``), else ``layers``.
+            direction: ``forward``, ``backward``, ``both`` (one vector beside the other); default all that there are.
+            device: where to compute.
+
+        Raises:
+            OptionError: an unknown pooling or direction, or a taught vector of a model that was not taught.
+        """
+        pooling = pooling or ("taught" if self.architecture.taught else "layers")
+        if pooling not in POOLINGS:
+            raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+        if is_taught(pooling) and not self.architecture.taught:
+            raise OptionError(f"pooling {pooling!r}: no teacher has taught this language model; take layers")
+        found = self.features(texts, pooling=pooling, direction=direction, device=device)
+        vectors = np.concatenate(list(found.values()), axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
 
     @torch.inference_mode()
     def generate(
@@ -221,7 +230,7 @@ class LanguageModel:
         for _ in range(max_tokens):
             logits = net.logits(vector)[0]
             logits[never] = -math.inf
-            token = _draw(logits, temperature, top_k, top_p, generator)
+            token = draw_token(logits, temperature, top_k, top_p, generator)
             if token == start:  # texts follow each other in training: the next one starting means that this one ended
                 break
             written.append(token)
@@ -274,17 +283,3 @@ class LanguageModel:
         model = cls.load(path)
         model.training.setdefault("name", path.name)
         return model
-
-
-def _draw(logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
-    if temperature == 0:
-        return int(logits.argmax())
-    probabilities, tokens = (logits / temperature).softmax(0).sort(descending=True)
-    keep = probabilities.cumsum(0) - probabilities < top_p  # the first token past the share still counts
-    if top_k:
-        keep[top_k:] = False
-    return int(tokens[torch.multinomial(probabilities * keep, 1, generator=generator)])
-
-
-def _exp(nats: float) -> float:
-    return math.exp(min(nats, 700.0))

@@ -6,15 +6,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.models.tensors import State
+from ulmfit_lib.artifact.architecture import is_taught
+from ulmfit_lib.models.tensors import State, Weights
 
 BPTT_WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
+Map = Callable[[Tensor], Tensor]  # (batch, all that is pooled) -> (batch, a taught vector)
+
+
+def find_map(weights: Weights, device: str | torch.device = "cpu") -> Map | None:
+    """The map of a taught encoder's tensors, in float32; None where no teacher has taught it."""
+    if "map.weight" not in weights:
+        return None
+    weight, bias = (weights[f"map.{name}"].to(device, torch.float32) for name in ("weight", "bias"))
+    return lambda pooled: F.linear(pooled, weight, bias)
 
 
 def pool(
-    encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, *, window: int = BPTT_WINDOW
+    encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, taught_map: Map | None = None, *,
+    window: int = BPTT_WINDOW,
 ) -> Tensor:  # fmt: skip
     """Read whole texts and pool the outputs over all of their tokens.
 
@@ -25,14 +36,28 @@ def pool(
         encoder: what reads them.
         pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
             the mean of the embeddings and of every layer, which tells a frozen encoder's head more when labels are few;
-            ``all`` is both.
+            ``all`` is both. ``taught`` is ``all`` after the map that a teacher has taught, of length 1;
+            ``taught+layers`` and ``taught+all`` have both side by side.
         ids: (batch, time), the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
+        taught_map: what makes the taught vector of ``all``.
         window: tokens read at a time; where one ends, texts that have ended leave the batch.
 
     Returns:
         (batch, ``Architecture.pooled_width(pooling)``).
     """
+    if not is_taught(pooling):
+        return torch.cat(_pool_outputs(encoder, pooling, ids, lengths), dim=1)
+    if taught_map is None:
+        raise ValueError(f"pooling {pooling!r} needs a map, and no teacher has taught this encoder one")
+    parts = _pool_outputs(encoder, "all", ids, lengths)
+    taught = F.normalize(taught_map(torch.cat(parts, dim=1)), dim=1)
+    beside: dict[str, list[Tensor]] = {"taught": [], "taught+layers": parts[:1], "taught+all": parts}
+    return torch.cat([taught, *beside[pooling]], dim=1)
+
+
+def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Mean and, except of ``layers``, maximum and last output; (batch, width) each."""
     state: State | None = None
     total = maximum = last = torch.zeros((), device=ids.device)
     ends, lengths = lengths.cpu(), lengths.to(ids.device)
@@ -56,4 +81,4 @@ def pool(
             maximum = torch.maximum(maximum, highest) if left else highest
             last = last + F.pad((top * (time == lengths[:n_left, None] - 1)[:, :, None]).sum(1), ended)
     mean = total / lengths[:, None]
-    return mean if pooling == "layers" else torch.cat([mean, maximum, last], dim=1)
+    return [mean] if pooling == "layers" else [mean, maximum, last]

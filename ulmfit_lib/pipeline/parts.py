@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,9 +82,14 @@ class PartsFitter:
         )  # fmt: skip
         return new.knowing(table, new.read_features(table))
 
+    @property
+    def pooling(self) -> str:
+        """How the outputs of the encoders become one vector."""
+        return self.recipe.pooling_for(self.strategy, taught=self.lm.architecture.taught)
+
     def read_features(self, table: TextTable) -> Features:
         """What the language model's frozen encoders make of a table's texts."""
-        return self.lm.features(table.texts, pooling=self.recipe.pooling_for(self.strategy), device=self.device)
+        return self.lm.features(table.texts, pooling=self.pooling, device=self.device)
 
     def knowing(self, table: TextTable, features: Features) -> "PartsFitter":
         """One that knows another table's texts, too."""
@@ -134,7 +140,8 @@ class PartsFitter:
             trial = self._ulmfit(train)
             return trial.ulmfit_proba(trial.features(test.texts, device=self.device))
         return predict_by_heads(
-            self.known(train), train.class_numbers(), self.known(test), self.recipe, kind=train.kind, seed=self.seed
+            self.known(train), train.class_numbers(), self.known(test), self.recipe, kind=train.kind, seed=self.seed,
+            taught=self.lm.architecture.taught_width(self.pooling),
         )  # fmt: skip
 
     def _tfidf(self, table: TextTable) -> dict[str, TfidfClassifier]:
@@ -149,11 +156,13 @@ class PartsFitter:
 
 
 def predict_by_heads(
-    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int
-) -> Floats:
+    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int,
+    taught: int = 0,
+) -> Floats:  # fmt: skip
     """Probabilities for pooled texts, (n_texts, n_classes), from heads that learnt other pooled texts' classes.
 
-    A head per direction; their probabilities are averaged.
+    A head per direction; their probabilities are averaged. The first ``taught`` numbers are a taught vector.
     """
-    heads = {way: fit_head(vectors, targets, recipe, kind=kind, seed=seed) for way, vectors in train.items()}
+    learn = partial(fit_head, targets=targets, recipe=recipe, kind=kind, seed=seed, taught=taught)
+    heads = {way: learn(vectors) for way, vectors in train.items()}
     return heads_proba(heads, test, kind)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, head_shapes
+from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, head_shapes, is_taught
 from ulmfit_lib.artifact.cards import classifier_card
 from ulmfit_lib.artifact.format import CLASSIFIER, Artifact, load_artifact, save_artifact
 from ulmfit_lib.artifact.tensors import Tensors
@@ -103,6 +103,8 @@ class StoredClassifier:
         parts = ("ulmfit", *(part for part in TFIDF_PARTS if config.get(f"has_{part}")))
         if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in parts)):
             raise ArtifactError(f"{file}: blend {blend!r}: a weight, not negative, is needed for {', '.join(parts)}")
+        if is_taught(pooling) and not artifact.architecture.taught:
+            raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder that was taught, and this one was not")
         directions = artifact.directions()
         terms = {part: _read_terms(artifact.path / _terms_file(part)) for part in parts[1:]}
         shapes = artifact.architecture.encoder_shapes(len(artifact.vocabulary))

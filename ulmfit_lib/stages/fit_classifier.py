@@ -1,7 +1,9 @@
 """Stage 3: a language model and labelled texts -> a classifier."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from ulmfit_lib.arrays import Features
@@ -12,7 +14,7 @@ from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.head import head_weights
+from ulmfit_lib.models.head import Head, head_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import tokenize_corpus
@@ -73,10 +75,12 @@ def fit_classifier(
     check_labels(table)
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
     recipe = override(recipe.for_texts(len(table)), epochs=epochs, lr=lr, **changes)
-    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy)
+    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
     targets = table.class_numbers()
     features = features or lm.features(table.texts, direction=direction, pooling=pooling, device=chosen_device)
-    learn_head = fit_hidden_head if strategy == "fine-tune" and recipe.head_hidden else fit_head
+    learn_head: Callable[..., Head] = fit_hidden_head
+    if strategy == "features" or not recipe.head_hidden:
+        learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling))
     heads = {way: learn_head(features[way], targets, recipe, kind=table.kind, seed=seed) for way in directions}
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}

@@ -57,6 +57,24 @@ class Vocabulary:
         new = [token for token in found.tokens if token not in self.index]
         return Vocabulary([*self.tokens, *new[: max(0, max_size - len(self))]])
 
+    def refitted(
+        self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, size: int, min_count: int = 3
+    ) -> "Vocabulary":  # fmt: skip
+        """The special tokens, then the commonest of these and of ``tokens``: ``size`` in all, these in their order.
+
+        A new token needs ``min_count`` occurrences; one of these needs none where there is room.
+
+        >>> Vocabulary([*SPECIAL_TOKENS, "good", "odd"]).refitted(["bad", "good"], np.array([4, 3]), size=11).tokens[9:]
+        ('good', 'bad')
+        """
+        count = dict(zip(tokens, counts.tolist(), strict=True))
+        candidates = self.extended(tokens, counts, max_size=size + len(self), min_count=min_count).tokens
+        special = [token for token in candidates if token in SPECIAL_TOKENS]
+        others = [token for token in candidates if token not in SPECIAL_TOKENS]
+        others.sort(key=lambda token: -count.get(token, 0))
+        kept = {*special, *others[: size - len(special)]}
+        return Vocabulary(token for token in candidates if token in kept)
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Token -> id; where a list from elsewhere repeats a token, its first id."""

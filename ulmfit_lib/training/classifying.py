@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ulmfit_lib.arrays import Ints
+from ulmfit_lib.artifact.architecture import POOLINGS
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
@@ -98,9 +99,13 @@ class ClassifierRecipe:
     label_smoothing: float = 0.0
     class_weights: str | None = None
 
-    def pooling_for(self, strategy: str) -> str:
-        """By whether the encoder learns (``fine-tune``) or stays frozen (``features``)."""
-        return self.frozen_pooling if strategy == "features" else self.pooling
+    def pooling_for(self, strategy: str, *, taught: int = 0) -> str:
+        """By whether the encoder learns (``fine-tune``) or stays frozen (``features``).
+
+        Beside ``layers`` and ``all`` stands the taught vector, where a teacher has taught the language model one.
+        """
+        pooling = self.frozen_pooling if strategy == "features" else self.pooling
+        return f"taught+{pooling}" if taught and f"taught+{pooling}" in POOLINGS else pooling
 
     def for_texts(self, count: int) -> "ClassifierRecipe":
         """The same for so many texts: few make smaller batches, many fewer epochs."""

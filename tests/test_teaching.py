@@ -1,0 +1,247 @@
+"""A language model that is taught what texts mean, by a teacher that a test can see through."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ulmfit_lib import Checkpoints, LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
+from ulmfit_lib.artifact.architecture import PAD_ID
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
+from ulmfit_lib.stages.teach import exchange_words, solve_map, teach
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.training.heads import fit_head
+from ulmfit_lib.training.learner import History
+from ulmfit_lib.training.recipes import CPU
+from ulmfit_lib.training.teachers import find_teacher, teacher_vectors
+from ulmfit_lib.training.teaching import TeachingNet, TeachingRecipe
+from ulmfit_lib.training.writings import misspell, write_otherwise
+
+RECIPE = TeachingRecipe(epochs=4, lr=1e-2, map_share=0.3, batch_size=16, samples=64)
+WIDTH = 8
+
+
+class BagTeacher:
+    """Counts words by the sum of their letters: texts of the same words have the same vector."""
+
+    name = "a bag of words"
+
+    def __init__(self):
+        self.asked = 0
+
+    def fingerprint(self):
+        return "bag"
+
+    def encode(self, texts):
+        self.asked += len(texts)
+        vectors = np.full((len(texts), WIDTH), 1e-3, np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word in text.lower().split():
+                row[sum(map(ord, word)) % WIDTH] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def taught(tiny_lm, reviews):
+    return teach(reviews.texts, base=tiny_lm, teacher=BagTeacher(), recipe=RECIPE, seed=1, device="cpu")
+
+
+def test_taught_vectors_come_closer_to_the_teachers_than_their_mean(taught, reviews):
+    vectors = teacher_vectors(reviews.texts, BagTeacher()).astype(np.float32)
+    mean = vectors.mean(0) / np.linalg.norm(vectors.mean(0))
+    for way in ("forward", "backward"):
+        found = (taught.embed(reviews.texts, direction=way) * vectors).sum(1).mean()
+        assert found > (vectors @ mean).mean() + 0.02
+
+
+def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(taught, reviews):
+    texts = list(reviews.texts[:12])
+    together = taught.embed(texts)
+    assert together.shape == (12, 2 * WIDTH)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(taught.embed(texts[5:6]), together[5:6], atol=1e-4)
+
+
+def test_a_taught_model_survives_saving(taught, tmp_path):
+    taught.save(tmp_path / "lm")
+    loaded = LanguageModel.load(tmp_path / "lm")
+    assert loaded.sha256() == taught.sha256()
+    assert loaded.architecture.taught == WIDTH
+    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 3
+
+
+def test_an_untaught_model_is_written_as_before(tiny_lm, tmp_path):
+    tiny_lm.save(tmp_path / "lm")
+    config = json.loads((tmp_path / "lm" / "config.json").read_text())
+    assert config["format_version"] == 2
+    assert set(config["architecture"]) == {"name", "embedding", "hidden", "layers"}
+
+
+@pytest.mark.parametrize("width", [-1, 2**16, "384"])
+def test_a_taught_width_that_makes_no_sense_is_refused(taught, tmp_path, width):
+    taught.save(tmp_path / "lm")
+    file = tmp_path / "lm" / "config.json"
+    config = json.loads(file.read_text())
+    config["architecture"]["taught"] = width
+    file.write_text(json.dumps(config))
+    with pytest.raises(ArtifactError, match="taught width"):
+        LanguageModel.load(tmp_path / "lm")
+
+
+def test_the_card_names_the_teacher(taught, tmp_path):
+    taught.save(tmp_path / "lm")
+    assert "teacher: a bag of words" in (tmp_path / "lm" / "README.md").read_text()
+
+
+def test_a_taught_model_goes_on_reading_and_keeps_its_map(taught, reviews, tiny_recipe):
+    read = fit_lm(reviews.texts[:60], base=taught, recipe=replace(tiny_recipe, epochs=1), device="cpu")
+    assert read.architecture.taught == WIDTH
+    assert torch.equal(read.weights["forward"]["map.weight"], taught.weights["forward"]["map.weight"])
+    assert read.perplexity(reviews.texts[:20]) > 1
+
+
+@pytest.mark.parametrize("strategy", ["features", "fine-tune"])
+def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, fruit, strategy, tmp_path):
+    recipe = replace(CPU.fit_classifier, epochs=1, head_hidden=8)
+    classifier = fit_classifier(fruit, lm=taught, strategy=strategy, recipe=recipe, device="cpu")
+    assert classifier.pooling.startswith("taught+")
+    classifier.save(tmp_path / "model")
+    loaded = TextClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
+
+
+def test_a_classifier_whose_pooling_needs_a_map_that_is_not_there_is_refused(tiny_lm, fruit, tmp_path):
+    fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu").save(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pooling": "taught"}))
+    with pytest.raises(ArtifactError, match="was taught"):
+        TextClassifier.load(tmp_path / "model")
+
+
+def test_a_head_leaves_out_numbers_that_tell_nothing():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 100)
+    features = rng.normal(size=(100, 120)).astype(np.float32)
+    features[:, :40] += targets[:, None]
+    head = fit_head(features, targets, CPU.fit_classifier, kind=Classes(), seed=0, taught=40)
+    assert float(head.output.weight[:, 40:].abs().max()) == 0
+    turned = fit_head(features[:, ::-1].copy(), targets, CPU.fit_classifier, kind=Classes(), seed=0, taught=80)
+    assert float(turned.output.weight[:, :80].abs().max()) == 0
+
+
+def test_taught_vectors_are_refused_where_nothing_was_taught(tiny_lm):
+    with pytest.raises(OptionError, match="no teacher"):
+        tiny_lm.embed(["a text"], pooling="taught")
+    with pytest.raises(OptionError, match="known are"):
+        tiny_lm.embed(["a text"], pooling="thaught")
+    assert tiny_lm.embed(["a text"], direction="forward").shape == (1, 16 + 24 + 16)
+
+
+def test_too_few_texts_are_refused(tiny_lm):
+    with pytest.raises(DataError, match="20 texts"):
+        teach(["one text"], base=tiny_lm, teacher=BagTeacher())
+
+
+def test_an_interrupted_lesson_ends_with_the_same_weights(tiny_lm, reviews, tmp_path, monkeypatch):
+    def lesson(folder):
+        checkpoints = Checkpoints(tmp_path / folder, every=0)
+        recipe = replace(RECIPE, epochs=2)
+        return teach(
+            reviews.texts[:80], base=tiny_lm, teacher=BagTeacher(), direction="forward", recipe=recipe, seed=3,
+            device="cpu", checkpoints=checkpoints,
+        )  # fmt: skip
+
+    undisturbed = lesson("undisturbed")
+    seen, after_batch = [], History.after_batch
+
+    def fails(self):
+        seen.append(1)
+        if len(seen) == 8:
+            raise KeyboardInterrupt
+        after_batch(self)
+
+    monkeypatch.setattr(History, "after_batch", fails)
+    with pytest.raises(KeyboardInterrupt):
+        lesson("interrupted")
+    monkeypatch.undo()
+    assert lesson("interrupted").sha256() == undisturbed.sha256()
+    changed = replace(RECIPE, epochs=2, lr=1e-4)
+    with pytest.raises(TrainingError, match="other settings"):
+        teach(
+            reviews.texts[:80], base=tiny_lm, teacher=BagTeacher(), direction="forward", recipe=changed, seed=3,
+            device="cpu", checkpoints=Checkpoints(tmp_path / "interrupted"),
+        )  # fmt: skip
+
+
+def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):
+    net = LanguageModelNet(taught.architecture, len(taught.vocabulary))
+    copy_weights(net, taught.weights["forward"])
+    texts = ["The film was a joy.", "No."]
+    documents = [taught.vocabulary.encode(tokens) for tokens in taught.tokenizer(texts)]
+    lengths = torch.tensor([len(one) for one in documents])
+    ids = torch.full((2, int(lengths.max())), PAD_ID)
+    for row, one in zip(ids, documents, strict=True):
+        row[: len(one)] = torch.tensor(one)
+    with torch.no_grad():
+        reading = TeachingNet(net.eval())(ids, lengths)
+    np.testing.assert_allclose(reading.taught.numpy(), taught.embed(texts, direction="forward"), atol=2e-2)
+    assert len(reading.following) == int((lengths - 1).sum())
+
+
+def test_a_teacher_is_asked_once(tmp_path, reviews):
+    teacher = BagTeacher()
+    first = teacher_vectors(reviews.texts[:30], teacher, cache=tmp_path)
+    again = teacher_vectors(reviews.texts[:30], teacher, cache=tmp_path)
+    assert teacher.asked == 30 and first.dtype == np.float16
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_teacher_that_is_not_there_is_named():
+    with pytest.raises(OptionError, match="no_such_teacher"):
+        find_teacher("no_such_teacher")
+
+
+def test_the_map_solves_what_is_linear():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 6)).astype(np.float32)
+    vectors = (features @ rng.normal(size=(6, 3)) + 1).astype(np.float16)
+    found = solve_map(features, vectors)
+    said = features @ found["map.weight"].numpy().T + found["map.bias"].numpy()
+    assert np.corrcoef(said[:, 0], vectors[:, 0])[0, 1] > 0.99
+
+
+def test_words_that_the_texts_use_take_the_places_of_those_that_they_never_do(tiny_lm, reviews):
+    size = len(tiny_lm.vocabulary)
+    corpus = tokenize_corpus(["zeppelin " * 5 + text for text in reviews.texts[:9]], tiny_lm.tokenizer)
+    fitted = tiny_lm.vocabulary.refitted(corpus.types, corpus.counts, size=size - 10)
+    assert len(fitted) == size - 10 and "zeppelin" in fitted.index
+    weights = exchange_words(tiny_lm.weights["forward"], tiny_lm.vocabulary, fitted)
+    before = tiny_lm.weights["forward"]["encoder.weight"]
+    assert torch.equal(weights["encoder.weight"][fitted.index["film"]], before[tiny_lm.vocabulary.index["film"]])
+    torch.testing.assert_close(weights["encoder.weight"][fitted.index["zeppelin"]], before.mean(0))
+
+
+def test_a_text_written_otherwise_keeps_most_of_its_letters():
+    text, rng = "The battery of this camera was great, but the lens broke after two weeks.", random.Random(0)
+    for _ in range(100):
+        other = write_otherwise(text, rng)
+        assert 0.6 * len(text) < len(other) < len(text) + 5
+    assert write_otherwise("", rng) == ""
+    assert {misspell("it", rng), misspell("1234", rng)} == {"it", "1234"}
+
+
+STORED = Path(__file__).parent / "data" / "version-3"
+
+
+def test_stored_taught_models_say_what_they_said():
+    expected = json.loads((STORED / "expected.json").read_text())
+    found = LanguageModel.load(STORED / "language-model").embed(expected["texts"])
+    np.testing.assert_allclose(found, expected["embeddings"], atol=0.02)  # CPUs round differently
+    said = TextClassifier.load(STORED / "classifier").predict_proba(expected["texts"])
+    np.testing.assert_allclose(said, expected["probabilities"], atol=0.01)

