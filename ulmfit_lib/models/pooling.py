@@ -47,16 +47,16 @@ def pool(
         (batch, ``Architecture.pooled_width(pooling)``).
     """
     if not is_taught(pooling):
-        return torch.cat(_pool_outputs(encoder, pooling, ids, lengths), dim=1)
+        return torch.cat(_pool_outputs(encoder, pooling, ids, lengths, window), dim=1)
     if taught_map is None:
         raise ValueError(f"pooling {pooling!r} needs a map, and no teacher has taught this encoder one")
-    parts = _pool_outputs(encoder, "all", ids, lengths)
+    parts = _pool_outputs(encoder, "all", ids, lengths, window)
     taught = F.normalize(taught_map(torch.cat(parts, dim=1)), dim=1)
     beside: dict[str, list[Tensor]] = {"taught": [], "taught+layers": parts[:1], "taught+all": parts}
     return torch.cat([taught, *beside[pooling]], dim=1)
 
 
-def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor) -> list[Tensor]:
+def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, window: int) -> list[Tensor]:
     """Mean and, except of ``layers``, maximum and last output; (batch, width) each."""
     state: State | None = None
     total = maximum = last = torch.zeros((), device=ids.device)
