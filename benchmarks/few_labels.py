@@ -1,6 +1,6 @@
 """Few labels: does fine-tuning the encoder beat a head on a frozen one, and by which recipe?
 
-    python benchmarks/few_labels.py train.csv --text review --label sentiment --base reviews-en-small [--json]
+    python benchmarks/few_labels.py train.csv --text review --label sentiment --base general-en-small [--json]
 
 For choosing defaults, so it takes no test file: the last --valid-rows of the shuffled training rows are what is scored
 on, and the labelled ones are drawn from the rest. The base stays as it is; every classifier goes on from its forward

@@ -1,6 +1,6 @@
 """What is pretraining worth? Accuracy at several label counts from several bases: same texts, same rows, same seeds.
 
-    python benchmarks/pretraining.py train.csv test.csv --bases none wiki-en-small reviews-en-small [--json]
+    python benchmarks/pretraining.py train.csv test.csv --bases none wiki-en-small general-en-small [--json]
 
 Each base reads all texts of train.csv (``fit_lm``; labels play no part in that), then a head learns from a few labelled
 rows on the frozen encoder. ``none`` is a language model with random weights that starts with the same texts.
@@ -30,7 +30,7 @@ from ulmfit_lib.training.tfidf import fit_tfidf
 
 def main() -> None:
     parser = two_files.parser(__doc__)
-    parser.add_argument("--bases", nargs="+", default=[NONE, "wiki-en-small", "reviews-en-small"])
+    parser.add_argument("--bases", nargs="+", default=[NONE, "wiki-en-small", "general-en-small"])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 500, 1000])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lm-epochs", type=int, default=2, help="after the first, which trains the embedding alone")

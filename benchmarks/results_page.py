@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from result_sections import accuracy, language_models, robustness, speed
+from result_sections import accuracy, language_models, robustness, speed, teaching
 from result_sections.markdown import Results, paragraph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     accuracy.few_labels,
     accuracy.label_budget,
     language_models.embedded_models,
+    teaching.teaching,
     language_models.pretraining,
     language_models.pretraining_search,
     language_models.tokens,

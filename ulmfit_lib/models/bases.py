@@ -18,7 +18,8 @@ def load_base(
     """The language model to go on from, and a sentence that says why this one.
 
     Args:
-        base: a model, a name, a folder; or ``auto``: the embedded model with the lowest perplexity per word on a
+        base: a model, a name, a folder; or ``auto``: an embedded model that a teacher has taught what texts mean
+            (``stages.teach``); of several, or where there is none, the one with the lowest perplexity per word on a
             sample of the texts.
         texts: what it will read.
         direction: which way it must read.
@@ -36,9 +37,10 @@ def load_base(
     models = {name: LanguageModel.from_pretrained(name) for name in embedded_models()}
     able = {name: model for name, model in models.items() if direction in (None, model.direction, *model.weights)}
     scores = {name: model.score(sample) for name, model in (able or models).items()}
-    ranking = sorted(scores, key=lambda name: scores[name].perplexity_per_word)
+    ranking = sorted(scores, key=lambda name: (not models[name].architecture.taught, scores[name].perplexity_per_word))
     shown = ", ".join(f"{name} {scores[name].perplexity_per_word:,.0f}" for name in ranking)
-    why = f"base {ranking[0]}: the lowest perplexity per word on {len(sample)} of these texts ({shown})"
+    reason = "taught what texts mean" if models[ranking[0]].architecture.taught else "the lowest perplexity"
+    why = f"base {ranking[0]}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
     if (unknown := scores[ranking[0]].unknown_share) > MOST_UNKNOWN:
         why += (
             f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, "

@@ -91,7 +91,8 @@ def teach(
         corpus.types, corpus.counts, size=vocab_size or len(base.vocabulary), min_count=min_count
     )
     documents = corpus.numericalize(vocabulary)
-    held_out = tokenize_corpus([texts[i] for i in valid_places], base.tokenizer).numericalize(vocabulary)
+    held_out_texts = [texts[i] for i in valid_places]
+    held_out = tokenize_corpus(held_out_texts, base.tokenizer).numericalize(vocabulary)
     architecture = replace(base.architecture, taught=vectors.shape[1])
     some = documents.select(np.arange(min(MAPPED_TEXTS, len(read))))
     some_vectors = vectors[train_places[: len(some)]]
@@ -119,20 +120,21 @@ def teach(
         encoder = freeze(architecture, weights[way], chosen_device)
         taught = pool_documents(encoder, "taught", held_out, way, vocabulary.pad_id)
         cosines[way] = float((taught * vectors[valid_places]).sum(1).mean())
+    model = LanguageModel(
+        architecture, vocabulary, base.tokenizer, weights,
+        base={"name": base.training.get("name", ""), "sha256": base.sha256()},
+    )  # fmt: skip
     record = {
-        "stage": "teach", "direction": "both" if len(weights) == 2 else directions[0], "source": source,
+        "stage": "teach", "direction": model.direction, "source": source,
         "texts": len(texts), "tokens_per_epoch": int(documents.lengths[: len(read)].sum()), "teacher": teacher.name,
         "teacher_sha256": teacher.fingerprint(), "seconds": round(time.monotonic() - started),
         "device": str(chosen_device), "seed": seed, "recipe": asdict(recipe), "history": history,
-        "cosine": cosines,
+        "cosine": cosines, "validation": asdict(model.score(held_out_texts, device=str(chosen_device))),
         "data_sha256": documents.fingerprint(), "versions": package_versions(),
     }  # fmt: skip
     training = {"name": name, "stages": [*base.training.get("stages", []), record]}
     training |= {"licence": licence} if licence else {}
-    return LanguageModel(
-        architecture, vocabulary, base.tokenizer, weights, training,
-        {"name": base.training.get("name", ""), "sha256": base.sha256()},
-    )  # fmt: skip
+    return replace(model, training=training)
 
 
 def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:
