@@ -31,7 +31,7 @@ QUICK = Workload(
     tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2
 )  # fmt: skip
 MIDDLE = Workload(
-    tokenize_texts=20_000, lm_texts=80, classifier_texts=64, predict_texts=128, growth=(1000, 10_000)
+    tokenize_texts=20_000, lm_texts=24, classifier_texts=32, predict_texts=96, growth=(1000, 10_000)
 )
 FULL = Workload(
     tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
