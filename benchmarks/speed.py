@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_const", const="quick", dest="workload", help="under five minutes")
     parser.add_argument("--cpu", choices=["as-it-is", "avx2"], default="as-it-is")
     parser.add_argument("--rounds", type=int, help="turns of each side; default: the workload's")
-    parser.add_argument("--cpu-seconds", action="store_true", help="of one process and thread, where other work cannot be kept off")
+    parser.add_argument("--cpu-seconds", action="store_true", help="of one process and thread: beside other work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
