@@ -23,7 +23,7 @@ import speed_serving
 import speed_training
 from conditions import ONLY_AVX2, conditions, cpu_kind
 from made_up_texts import reviews
-from measuring import Row, Workload, machine_limits
+from measuring import Row, Workload, count_cpu_seconds, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
 
@@ -31,7 +31,7 @@ QUICK = Workload(
     tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2
 )  # fmt: skip
 MIDDLE = Workload(
-    tokenize_texts=20_000, lm_texts=80, classifier_texts=64, predict_texts=128, growth=(1000, 10_000)
+    tokenize_texts=20_000, lm_texts=24, classifier_texts=32, predict_texts=96, growth=(1000, 10_000)
 )
 FULL = Workload(
     tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
@@ -54,12 +54,17 @@ def main() -> None:
     parser.add_argument("--workload", choices=list(WORKLOADS), default="full")
     parser.add_argument("--quick", action="store_const", const="quick", dest="workload", help="under five minutes")
     parser.add_argument("--cpu", choices=["as-it-is", "avx2"], default="as-it-is")
+    parser.add_argument("--rounds", type=int, help="turns of each side; default: the workload's")
+    parser.add_argument("--cpu-seconds", action="store_true", help="of one process and thread: beside other work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.cpu == "avx2" and not ONLY_AVX2.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, "-W", "ignore", *sys.argv], {**os.environ, **ONLY_AVX2})
     work = replace(WORKLOADS[arguments.workload], device=arguments.device)
+    work = replace(work, rounds=arguments.rounds or work.rounds)
+    if arguments.cpu_seconds:
+        count_cpu_seconds()
     if arguments.file:
         table = read_csv(arguments.file, text=arguments.text, label=arguments.label).labelled()
     else:
@@ -68,6 +73,7 @@ def main() -> None:
     limits = machine_limits()
     texts, workload = str(arguments.file or "made up"), arguments.workload
     result: Row = {"texts": texts, **conditions(), "workload": workload, "limits": limits}
+    result["seconds"] = "of a CPU, one thread" if arguments.cpu_seconds else "of the clock"
     for name in arguments.rows:
         result[name] = ROWS[name](table, work)
         asked = ASKED.get(name)
