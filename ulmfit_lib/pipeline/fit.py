@@ -15,7 +15,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.cross_validation import cross_validate
-from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.parts import PartsFitter, Unseen
 from ulmfit_lib.pipeline.plan import plan_fit
 from ulmfit_lib.pipeline.report import Report, report_on
 from ulmfit_lib.progress import note
@@ -75,7 +75,8 @@ def fit(
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
             one of your own (``training.recipes``).
         strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (then the encoder, too; slower), or
-            ``auto``: the latter where the labelled texts are few enough; default the recipe's.
+            ``auto``: the latter where the labelled texts are few enough, and, from a base that was taught, where it is
+            better on rows not learnt from; default the recipe's.
         test_fraction: share of the labelled rows that is held out.
         folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
             texts are read. The report holds every row's out-of-fold probabilities.
@@ -134,7 +135,11 @@ def fit(
         fitter = prepare(train.labelled(), texts)
         blend = fitter.weigh(fitter.out_of_fold(train.labelled()))
     else:
-        report, fitter, blend = _score_held_out(prepare(train.labelled(), texts), train.labelled(), test)
+        fitter = prepare(train.labelled(), texts)
+        unseen = fitter.out_of_fold(train.labelled())
+        if strategy == BY_SIZE and fitter.strategy == "fine-tune" and fitter.lm.architecture.taught:
+            fitter, unseen = _better_strategy(fitter, unseen, train.labelled())
+        report, fitter, blend = _score_held_out(fitter, unseen, train.labelled(), test)
     final = fitter.fit(data.labelled(), blend)
     report = replace(
         report, base=why, copies=train.copies, transductive=transductive, blend=blend,
@@ -156,9 +161,27 @@ def _score_by_folds(
     return replace(report, folds=folds, out_of_fold=found.as_dict())
 
 
-def _score_held_out(fitter: PartsFitter, train: TextTable, test: TextTable) -> tuple[Report, PartsFitter, Blend]:
+def _better_strategy(
+    tuned: PartsFitter, unseen: Unseen | None, train: TextTable
+) -> tuple[PartsFitter, Unseen | None]:  # fmt: skip
+    """Whether the encoder learns the labels or the head alone does, by log loss on rows that were not learnt from.
+
+    What an encoder was taught about meaning can be worth more than what few labels teach it.
+    """
+    if unseen is None:
+        return tuned, unseen
+    frozen = tuned.frozen(train)
+    also = frozen.out_of_fold(train)
+    if also is None or unseen.nats(tuned.weigh(unseen)) <= also.nats(frozen.weigh(also)):
+        return tuned, unseen
+    note("the head alone learns the labels: on rows not learnt from, that is better than fine-tuning the encoder")
+    return frozen, also
+
+
+def _score_held_out(
+    fitter: PartsFitter, unseen: Unseen | None, train: TextTable, test: TextTable
+) -> tuple[Report, PartsFitter, Blend]:  # fmt: skip
     """The report on held-out rows, a fitter that knows their texts, too, and the weights of the parts."""
-    unseen = fitter.out_of_fold(train)
     blend = fitter.weigh(unseen)
     trial = fitter.fit(train, blend)
     features = trial.features(test.texts, device=fitter.device)

@@ -38,6 +38,11 @@ class Unseen(NamedTuple):
     parts: dict[str, Floats]
     targets: Ints
 
+    def nats(self, blend: Blend) -> float:
+        """Mean log loss of all parts weighed together."""
+        right = blend.apply(self.parts)[np.arange(len(self.targets)), self.targets]
+        return float(-np.log(np.clip(right, 1e-12, 1)).mean())
+
 
 @dataclass(frozen=True)
 class PartsFitter:
@@ -97,6 +102,11 @@ class PartsFitter:
         joined = {way: np.concatenate([known[way], new]) if known else new for way, new in features.items()}
         places = {row: len(self.places) + place for place, row in enumerate(table.rows)}
         return replace(self, features=joined, places=self.places | places)
+
+    def frozen(self, table: TextTable) -> "PartsFitter":
+        """One whose encoder does not learn the labels; its head sees other numbers, so ``table`` is read again."""
+        new = replace(self, strategy="features", features={}, places={})
+        return new.knowing(table, new.read_features(table))
 
     def fit(self, table: TextTable, blend: Blend) -> TextClassifier:
         """All parts, weighed by ``blend``."""
