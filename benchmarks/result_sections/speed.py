@@ -44,10 +44,10 @@ def speed(results: Results) -> str:
     return section(
         "Speed beside plain fastai",
         paragraph(
-            "Each job is done by both libraries on the same texts, in turns, on as many threads as the last line of its "
-            "part says. Rates and times are medians; the range of the ratio is its lowest and highest round. The networks have "
-            "fastai's default sizes and the same weights unless the row says otherwise. The last column says how far "
-            "the two libraries' results agree.",
+            "Each job is done by both libraries on the same texts, in turns, on as many threads as the last line of "
+            "each part says. Rates and times are medians; the range of the ratio is its lowest and highest round. The "
+            "networks have fastai's default sizes and the same weights unless the row says otherwise. The last column "
+            "says how far the two libraries' results agree.",
         ),
         *(block for name in names for block in _one_cpu(name, results)),
         _what_limits_it(),
