@@ -22,7 +22,8 @@ def test_a_stored_classifier_predicts_as_it_did(expected):
     found = classifier.probabilities(expected["texts"])
     assert set(found) == set(expected["probabilities"]) == {"delivered", "ulmfit", "baseline", "topics"}
     for part, probabilities in expected["probabilities"].items():
-        np.testing.assert_allclose(found[part], probabilities, atol=1e-4, err_msg=part)  # CPUs round differently
+        exact = part in ("baseline", "topics")  # the others were read in bfloat16, which not every CPU has
+        np.testing.assert_allclose(found[part], probabilities, atol=1e-9 if exact else 0.005, err_msg=part)
     assert classifier.predict(expected["texts"]) == expected["labels"]
 
 
