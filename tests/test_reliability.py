@@ -189,10 +189,10 @@ def test_too_little_memory_for_a_batch_is_enough_for_its_halves(tiny_classifier,
 
     pool = frozen.pool
 
-    def hungry(encoder, pooling, ids, lengths):
+    def hungry(encoder, pooling, ids, *arguments, **options):
         if len(ids) > 5:
             raise MemoryError
-        return pool(encoder, pooling, ids, lengths)
+        return pool(encoder, pooling, ids, *arguments, **options)
 
     monkeypatch.setattr(frozen, "pool", hungry)
     np.testing.assert_allclose(tiny_classifier.predict_proba(fruit.texts), expected, atol=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 from ulmfit_lib.errors import ArtifactError
 
 SEAL, CONFIG, CARD = "sha256", "config.json", "README.md"  # the card is for people and may be edited
-CHANGED = "it was changed after the model was saved; get the model again from its source"
+CHANGED = "it is not as it was written when the model was saved; get the model again from its source"
 PIECE = 1 << 20
 
 
