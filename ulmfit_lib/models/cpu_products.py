@@ -6,6 +6,7 @@ narrows what the probes allow, so that every path can be tested on any machine: 
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -74,7 +75,9 @@ class Int8Matrix:
         scale = weight.abs().amax(1).clamp_min(1e-12) / steps.weights
         rounded = (weight / scale[:, None]).round().to(torch.int8)
         zeros = torch.zeros(len(weight), dtype=torch.int64)
-        quantized = torch._make_per_channel_quantized_tensor(rounded, scale.double(), zeros, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that PyTorch may give up such tensors: the probe will tell
+            quantized = torch._make_per_channel_quantized_tensor(rounded, scale.double(), zeros, 0)
         engine = torch.backends.quantized.engine
         torch.backends.quantized.engine = "fbgemm"
         try:
