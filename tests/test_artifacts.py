@@ -1,10 +1,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from ulmfit_lib import ArtifactError, LanguageModel, TextClassifier
 from ulmfit_lib.artifact.catalogue import EMBEDDED, embedded_models
+from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
 from ulmfit_lib.files import new_folder
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.training.tfidf import fit_tfidf
@@ -118,3 +120,23 @@ def test_the_embedded_models_are_small_and_read_english(name):
     shuffled = "coast the from far not , river the on lies and province the of capital the is city The ."
     assert model.perplexity([english]) < 60 < model.perplexity([shuffled])
     assert "perplexity" in (folder / "README.md").read_text()
+
+
+def test_bytes_are_taken_where_they_cost_nothing_and_the_card_says_so(tiny_classifier, fruit, tmp_path, monkeypatch):
+    from ulmfit_lib.models import precision
+
+    monkeypatch.setattr(precision, "MOST_NATS", 0.01)  # so small a network has few weights to average over
+    said = precision.save_smallest(tiny_classifier, tmp_path / "small", fruit)
+    assert "as int8" in said and "int8_costs" in (tmp_path / "small" / "training.json").read_text()
+    monkeypatch.setattr(precision, "MOST_NATS", -1.0)
+    assert "as float32" in precision.save_smallest(tiny_classifier, tmp_path / "large", fruit)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("small", "large")]
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_a_taught_map_has_a_scale_a_column(tmp_path):
+    uneven = np.array([[1000.0, 0.001], [500.0, 0.002]], np.float32)
+    write_tensors(tmp_path / "t.safetensors", {"forward.map.weight": uneven, "forward.encoder.weight": uneven}, "int8")
+    found = read_tensors(tmp_path / "t.safetensors")
+    np.testing.assert_allclose(found["forward.map.weight"], uneven, rtol=1e-2)
+    assert found["forward.encoder.weight"][0, 1] == 0

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import Checkpoints, LanguageModel, TextClassifier, TrainingError, fit, fit_classifier, fit_lm
+from ulmfit_lib import Checkpoints, LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
 from ulmfit_lib.artifact.architecture import PAD_ID
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
-from ulmfit_lib.pipeline.parts import PartsFitter, Unseen
 from ulmfit_lib.stages.teach import exchange_words, solve_map, teach
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.heads import fit_head
@@ -74,7 +73,7 @@ def test_a_taught_model_survives_saving(taught, tmp_path):
     loaded = LanguageModel.load(tmp_path / "lm")
     assert loaded.sha256() == taught.sha256()
     assert loaded.architecture.taught == WIDTH
-    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 3
+    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 4
 
 
 def test_an_untaught_model_is_written_as_before(tiny_lm, tmp_path):
@@ -115,21 +114,6 @@ def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, f
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
-
-
-@pytest.mark.parametrize("better", ["features", "fine-tune"])
-def test_fit_lets_the_encoder_learn_the_labels_only_if_that_is_better_on_rows_not_learnt_from(
-    taught, fruit, monkeypatch, better
-):
-    def out_of_fold(self, table):
-        targets = table.class_numbers()
-        said = np.where(np.arange(len(targets)) % 3 == 0, 1 - targets, targets) if self.strategy != better else targets
-        probabilities = np.where(np.eye(2)[said] == 1, 0.9, 0.1)
-        return Unseen({"ulmfit": probabilities, "baseline": probabilities}, targets)
-
-    monkeypatch.setattr(PartsFitter, "out_of_fold", out_of_fold)
-    classifier = fit(fruit, base=taught, lm_epochs=1, direction="forward", device="cpu")
-    assert classifier.training["stages"][-1]["strategy"] == better
 
 
 def test_a_classifier_whose_pooling_needs_a_map_that_is_not_there_is_refused(tiny_lm, fruit, tmp_path):

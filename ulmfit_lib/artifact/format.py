@@ -19,11 +19,12 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 3
-UNTAUGHT_VERSION = 2  # what a model that no teacher has taught is written as, so that older readers know it
+FORMAT, FORMAT_VERSION = "ulmfit", 4
+UNTAUGHT_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
+TAUGHT_VERSION = OFFSETS_VERSION = 4  # a taught map's bytes with a scale a column; offsets of the classes
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
-LANGUAGE_MODEL, CLASSIFIER = "language-model", "classifier"  # kinds
+LANGUAGE_MODEL, CLASSIFIER, PREDICTOR = "language-model", "classifier", "predictor"  # kinds
 PACKAGES = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
 
 
@@ -111,6 +112,7 @@ def save_artifact(
     files: dict[str, bytes] | None = None,
     precision: str = "float32",
     overwrite: bool = False,
+    least_version: int = 0,
 ) -> None:
     """Write a model's folder whole or not at all.
 
@@ -128,11 +130,12 @@ def save_artifact(
         files: more files, by name.
         precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
         overwrite: replace a model that is there.
+        least_version: of the format, that a reader must know.
 
     Raises:
         ArtifactError: the place is taken or cannot be written.
     """
-    needed = FORMAT_VERSION if architecture.taught else UNTAUGHT_VERSION
+    needed = max(least_version, TAUGHT_VERSION if architecture.taught else UNTAUGHT_VERSION)
     whole_config = {
         "format": FORMAT, "format_version": needed, "kind": kind, "architecture": architecture.config(),
         "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": package_versions(),

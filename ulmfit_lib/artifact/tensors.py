@@ -13,7 +13,8 @@ from ulmfit_lib.errors import ArtifactError
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 PRECISIONS = ("float32", "float16", "int8")
-_SCALE = ".row_scale"
+_SCALES = (".column_scale", ".row_scale")  # by the axis that has one value a scale
+_BY_COLUMN = ("map.weight",)  # a taught map's columns differ by orders of magnitude: a scale a row would blur most
 
 
 def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], precision: str) -> None:
@@ -27,9 +28,10 @@ def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], pr
     stored: dict[str, npt.NDArray[Any]] = {}
     for name, tensor in tensors.items():
         if precision == "int8" and tensor.ndim == 2:
-            scale = np.maximum(np.abs(tensor).max(1), np.float32(1e-12)) / np.float32(127)
-            stored[name] = (tensor / scale[:, None]).round().astype(np.int8)
-            stored[name + _SCALE] = scale
+            axis = 0 if name.endswith(_BY_COLUMN) else 1
+            scale = np.maximum(np.abs(tensor).max(axis), np.float32(1e-12)) / np.float32(127)
+            stored[name] = (tensor / np.expand_dims(scale, axis)).round().astype(np.int8)
+            stored[name + _SCALES[axis]] = scale
         else:
             stored[name] = np.ascontiguousarray(tensor, np.float32 if precision == "float32" else np.float16)
     path.write_bytes(save(stored))
@@ -43,7 +45,7 @@ def read_tensors(path: Path) -> Tensors:
     """
     try:
         stored = load_file(path)
-        return {name: _restored(name, stored) for name in stored if not name.endswith(_SCALE)}
+        return {name: _restored(name, stored) for name in stored if not name.endswith(_SCALES)}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ArtifactError(f"{path}: damaged or missing ({error})") from error
 
@@ -51,8 +53,9 @@ def read_tensors(path: Path) -> Tensors:
 def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     tensor = stored[name].astype(np.float32)
     if stored[name].dtype == np.int8:
-        scale = stored.get(name + _SCALE)
-        if scale is None or scale.shape != tensor.shape[:1]:
-            raise ValueError(f"tensor {name} lacks one scale per row")
-        tensor *= scale.astype(np.float32)[:, None]
+        for axis, kind in enumerate(_SCALES):
+            scale = stored.get(name + kind)
+            if scale is not None and tensor.ndim == 2 and scale.shape == tensor.shape[1 - axis : 2 - axis]:
+                return np.asarray(tensor * np.expand_dims(scale.astype(np.float32), axis), np.float32)
+        raise ValueError(f"tensor {name} lacks one scale per row or column")
     return tensor

@@ -115,7 +115,7 @@ def teach(
             pad_id=vocabulary.pad_id, seed=seed, device=chosen_device, description=f"teaching {way}",
             checkpoints=checkpoints,
         )  # fmt: skip
-        weights[way] = read_weights(net)
+        weights[way] = {name: tensor.lerp(start[name], recipe.base_share) for name, tensor in read_weights(net).items()}
         weights[way] |= solve_map(pooled(architecture, weights[way], way), some_vectors)
         encoder = freeze(architecture, weights[way], chosen_device)
         taught = pool_documents(encoder, "taught", held_out, way, vocabulary.pad_id)

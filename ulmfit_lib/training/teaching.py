@@ -52,6 +52,8 @@ class TeachingRecipe:
         weight_decay: AdamW's.
         clip: the largest gradient norm; 0 clips nothing.
         dropouts: by place.
+        base_share: how much of the weights at the start is averaged into those at the end (Wortsman et al. 2022), which
+            gives back most of what the language model has forgotten and costs the vectors little.
     """
 
     epochs: int = 1
@@ -72,6 +74,7 @@ class TeachingRecipe:
     weight_decay: float = 0.0
     clip: float = 1.0
     dropouts: Dropouts = field(default_factory=Dropouts)
+    base_share: float = 0.2
 
 
 class Reading(NamedTuple):
