@@ -70,19 +70,19 @@ def test_temperature_scaling_calibrates_what_is_too_sure():
     assert (scaled.argmax(1) == boastful.argmax(1)).all()
 
 
-def test_predict_says_unsure_and_how_often(ulmfit, tiny_lm, reviews, write_csv, tmp_path):
+def test_predict_says_unsure_and_how_often(ulmfit, tiny_lm, fruit, write_csv, tmp_path):
     tiny_lm.save(tmp_path / "lm")
-    labelled = reviews.labelled()
+    labelled = fruit
     data, model = write_csv(zip(labelled.texts, labelled.labels, strict=True)), tmp_path / "model"
     quickly = ["--base", tmp_path / "lm", "--lm-epochs", 1, "--strategy", "features"]
     assert ulmfit("fit", data, *LABELS, *quickly, "--out", model)[0] == 0
     classifier = TextClassifier.load(model)
-    least, _ = classifier.certainty.threshold(0.6)
+    least, _ = classifier.certainty.threshold(0.9)
     sure = classifier.predict_proba(labelled.texts).max(1) >= least
-    found = classifier.predict(labelled.texts, min_precision=0.6)
+    found = classifier.predict(labelled.texts, min_precision=0.9)
     assert [label != "unsure" for label in found] == sure.tolist() and sure.sum() > 0
     out = tmp_path / "out.jsonl"
-    code, _, err = ulmfit("predict", model, data, "--text", "review", "--out", out, "--min-precision", 0.6)
+    code, _, err = ulmfit("predict", model, data, "--text", "review", "--out", out, "--min-precision", 0.9)
     written = [json.loads(line)["prediction"] for line in out.read_text().splitlines()]
     assert code == 0 and written == found and f"{(~sure).sum()} of {len(sure)} rows" in err
     code, _, err = ulmfit("predict", model, data, "--text", "review", "--min-precision", 0.9999)

@@ -163,13 +163,13 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
     cache = tmp_path / "cache"
     monkeypatch.setenv("ULMFIT_CACHE", str(cache))
 
-    def score_unseen(*arguments):
+    def score_unseen(*arguments, **options):
         kept = b"".join(file.read_bytes() for file in cache.rglob("*") if file.is_file())
         assert b"sentinel" in kept and not [word for word in secret if f'"{word}"'.encode() in kept]
-        return score(*arguments)
+        return score(*arguments, **options)
 
     monkeypatch.setattr("ulmfit_lib.pipeline.report.score", score_unseen)
-    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu")
+    classifier = fit(table, base=tiny_lm, lm_epochs=1, test_fraction=0.2, strategy="features", device="cpu")
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
     report = classifier.training["report"]
@@ -185,7 +185,8 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
 def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit, tmp_path):
     texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
     table = TextTable.from_lists(texts, fruit.labels)
-    classifier = fit(table, base=tiny_lm, lm_epochs=1, device="cpu", transductive=True)
+    options = {"lm_epochs": 1, "test_fraction": 0.2, "strategy": "features", "device": "cpu"}
+    classifier = fit(table, base=tiny_lm, transductive=True, **options)
     secret = {text.split()[-1] for text in table.split(0.2, seed=42)[1].texts}
     assert len(secret & set(classifier.vocabulary.tokens)) > 5  # of 10: fit_lm keeps a few texts to measure on
     assert classifier.training["report"]["transductive"]

@@ -40,3 +40,13 @@ def test_a_stored_model_that_is_saved_again_predicts_the_same(expected, tmp_path
     classifier.save(tmp_path / "again")
     again = TextClassifier.load(tmp_path / "again").predict_proba(expected["texts"])
     np.testing.assert_allclose(again, classifier.predict_proba(expected["texts"]), atol=1e-6)
+
+
+def test_a_stored_classifier_with_offsets_predicts_as_it_did():
+    folder = STORED.parent / "version-4"
+    expected = json.loads((folder / "expected.json").read_text())
+    classifier = TextClassifier.load(folder / "classifier")
+    assert json.loads((folder / "classifier" / "config.json").read_text())["format_version"] == 4
+    assert len(classifier.blend.offsets) == len(classifier.classes)
+    for part, probabilities in classifier.probabilities(expected["texts"]).items():
+        np.testing.assert_allclose(probabilities, expected["probabilities"][part], atol=0.005, err_msg=part)

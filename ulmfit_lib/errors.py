@@ -26,3 +26,7 @@ class OptionError(UlmfitError):
 
 class TrainingError(UlmfitError):
     """Training cannot go on: the message says at which step and what to try."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C in a command; not KeyboardInterrupt, for which the libraries in between have answers of their own."""

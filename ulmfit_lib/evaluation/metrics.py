@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats, Ints
 
+Z95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -52,11 +54,18 @@ class Scores:
         )
 
 
-def score(probabilities: Floats, targets: Ints, classes: list[str]) -> Scores:
-    """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1."""
+def score(probabilities: Floats, targets: Ints, classes: list[str], *, z: float = Z95) -> Scores:
+    """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1.
+
+    Args:
+        probabilities: of each class.
+        targets: the true classes.
+        classes: their names.
+        z: standard deviations that accuracy's interval spans to either side.
+    """
     n, predicted = len(targets), probabilities.argmax(1)
     correct = predicted == targets
-    low, high = wilson_interval(int(correct.sum()), n)
+    low, high = wilson_interval(int(correct.sum()), n, z=z)
     true_probability = np.clip(probabilities[np.arange(n), targets], 1e-12, 1)
     confusion = confusion_matrix(targets, predicted, len(classes))
     return Scores(
@@ -160,7 +169,7 @@ def f1_scores(confusion: Ints) -> Floats:
     return np.asarray(2 * confusion.diagonal() / np.maximum(found + there, 1))
 
 
-def wilson_interval(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int, *, z: float = Z95) -> tuple[float, float]:
     """The 95 % interval of a share, sensible for few rows too (Wilson 1927)."""
     share = successes / n
     middle = share + z * z / (2 * n)

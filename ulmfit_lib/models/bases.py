@@ -7,6 +7,7 @@ import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO, embedded_models
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.tokens.documents import encode_texts
 
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 1_000  # what `auto` compares the embedded models on
 MOST_UNKNOWN = 0.2  # share of words outside the vocabulary from which on a base is doubtful
@@ -15,7 +16,7 @@ MOST_UNKNOWN = 0.2  # share of words outside the vocabulary from which on a base
 def load_base(
     base: str | Path | LanguageModel, texts: Sequence[str], *, direction: str | None = None, seed: int = 42
 ) -> tuple[LanguageModel, str]:
-    """The language model to go on from, and a sentence that says why this one.
+    """The language model to go on from where no label can say which, and a sentence that says why this one.
 
     Args:
         base: a model, a name, a folder; or ``auto``: an embedded model that a teacher has taught what texts mean
@@ -28,22 +29,64 @@ def load_base(
     Raises:
         ArtifactError: no such name or folder.
     """
+    models, why = load_bases(base, texts, direction=direction, seed=seed)
+    if len(models) == 1:
+        return models[0], why
+    sample = _sample(texts, seed)
+    scores = [model.score(sample).perplexity_per_word for model in models]
+    ranking = sorted(range(len(models)), key=lambda i: (not models[i].architecture.taught, scores[i]))
+    shown = ", ".join(f"{_name(models[i])} {scores[i]:,.0f}" for i in ranking)
+    best = models[ranking[0]]
+    reason = "taught what texts mean" if best.architecture.taught else "the lowest perplexity"
+    return best, (
+        f"base {_name(best)}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
+        f"{warn_of_unknown_words(best, sample)}"
+    )
+
+
+def load_bases(
+    base: str | Path | LanguageModel, texts: Sequence[str], *, direction: str | None = None, seed: int = 42
+) -> tuple[list[LanguageModel], str]:
+    """The language models that come into question, and a sentence that says why, if it is one.
+
+    Args:
+        base: a model, a name, a folder; or ``auto``: all embedded models that can read in this direction.
+        texts: what they will read.
+        direction: which way they must read.
+        seed: of the sample that is looked at for words that they do not know.
+
+    Raises:
+        ArtifactError: no such name or folder.
+    """
     if isinstance(base, LanguageModel):
-        return base, f"base {base.training.get('name', 'language model')}: as given"
+        return [base], f"base {base.training.get('name', 'language model')}: as given"
     if base != AUTO:
-        return LanguageModel.from_pretrained(base), f"base {base}: as asked for"
+        return [LanguageModel.from_pretrained(base)], f"base {base}: as asked for"
+    models = [LanguageModel.from_pretrained(name) for name in embedded_models()]
+    able = [model for model in models if direction in (None, model.direction, *model.weights)] or models
+    if len(able) == 1:
+        warning = warn_of_unknown_words(able[0], _sample(texts, seed))
+        return able, f"base {_name(able[0])}: the only one embedded{warning}"
+    return able, ""
+
+
+def warn_of_unknown_words(model: LanguageModel, sample: Sequence[str]) -> str:
+    """What a sentence about a base ends with where it does not know many of the texts' words; else nothing."""
+    documents = encode_texts(sample, model.tokenizer, model.vocabulary)
+    counts = documents.counts(len(model.vocabulary))
+    unknown = counts[model.vocabulary.unknown_id] / max(1, documents.n_tokens - len(documents))
+    if unknown <= MOST_UNKNOWN:
+        return ""
+    return (
+        f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, make a base of their "
+        f"language with `pretrain --language`"
+    )
+
+
+def _name(model: LanguageModel) -> str:
+    return str(model.training.get("name", "language model"))
+
+
+def _sample(texts: Sequence[str], seed: int) -> list[str]:
     chosen = np.random.default_rng(seed).permutation(len(texts))[:SAMPLE_TEXTS]
-    sample = [texts[i][:SAMPLE_CHARACTERS] for i in chosen]
-    models = {name: LanguageModel.from_pretrained(name) for name in embedded_models()}
-    able = {name: model for name, model in models.items() if direction in (None, model.direction, *model.weights)}
-    scores = {name: model.score(sample) for name, model in (able or models).items()}
-    ranking = sorted(scores, key=lambda name: (not models[name].architecture.taught, scores[name].perplexity_per_word))
-    shown = ", ".join(f"{name} {scores[name].perplexity_per_word:,.0f}" for name in ranking)
-    reason = "taught what texts mean" if models[ranking[0]].architecture.taught else "the lowest perplexity"
-    why = f"base {ranking[0]}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
-    if (unknown := scores[ranking[0]].unknown_share) > MOST_UNKNOWN:
-        why += (
-            f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, "
-            f"make a base of their language with `pretrain --language`"
-        )
-    return models[ranking[0]], why
+    return [texts[i][:SAMPLE_CHARACTERS] for i in chosen]

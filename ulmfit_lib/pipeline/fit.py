@@ -1,6 +1,5 @@
 """All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,20 +7,24 @@ from pathlib import Path
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
-from ulmfit_lib.errors import OptionError
-from ulmfit_lib.linear.blend import Blend
-from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.errors import Interrupted, OptionError
+from ulmfit_lib.models.bases import load_bases
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.cross_validation import cross_validate
-from ulmfit_lib.pipeline.parts import PartsFitter, Unseen
-from ulmfit_lib.pipeline.plan import plan_fit
-from ulmfit_lib.pipeline.report import Report, report_on
+from ulmfit_lib.pipeline.budget import Budget, default_minutes, shown
+from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.plan import Reading, count_tokens, plan_reading, tokens_per_second
+from ulmfit_lib.pipeline.search import Found, choose_base, try_fine_tuning, try_heads, try_reading
+from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.recipes import BY_SIZE, STRATEGIES, Recipe, find_recipe, override
+from ulmfit_lib.training.topics import learn_topics
+
+FEWEST_READ = 50_000  # tokens that reading must come to before it is tried
+FIRST_SLICE, ALL_READING = 0.15, 0.45  # of the time that is left
 
 
 def fit_csv(
@@ -48,7 +51,8 @@ def fit(
     direction: str | None = None,
     recipe: str | Recipe = "cpu",
     strategy: str | None = None,
-    test_fraction: float = 0.2,
+    minutes: float | None = None,
+    test_fraction: float | None = None,
     folds: int | None = None,
     lm_epochs: int | None = None,
     class_weights: str | None = None,
@@ -58,40 +62,42 @@ def fit(
     device: str = "auto",
     checkpoints: Checkpoints | None = None,
 ) -> TextClassifier:
-    """All of ULMFiT from one table, and an honest word on what it is worth.
+    """All of ULMFiT from one table within a given time, and an honest word on what it is worth.
 
-    1. A fifth of the labelled rows is held out; no model reads them before they are scored.
-    2. The base goes on reading all other texts, labelled or not (``fit_lm``).
-    3. Classifiers learn the other rows' labels: ULMFiT, TF-IDF + logistic regression, the same on topics where most
-       texts have no label; and all weighed together by log loss on rows that they had not learnt from. All are scored
-       on the held-out rows.
-    4. What is delivered is what they say together, all of them now fitted to all labelled rows.
+    1. Every labelled row is scored by classifiers that have not learnt its label (five folds; texts that are alike
+       share one). Of more than 2,000 labelled rows, a fifth is held out and scored instead.
+    2. Heads on the frozen encoders of each base come first: seconds, and a first score. Beside them stand TF-IDF +
+       logistic regression, and the same on topics of the texts without a label, where these are many.
+    3. Where there is time, the language model reads the texts without a label (``fit_lm``), a slice of them first, and
+       the encoder learns the labels (``fit_classifier``), fold by fold. Each is kept only if rows that were not learnt
+       from are told better by it.
+    4. What is delivered is what all parts say together, weighed by log loss, fitted to all labelled rows.
+
+    Ctrl-C delivers the best so far.
 
     Args:
-        data: texts; a row without a label feeds the language model only.
-        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model that predicts a
-            sample of the texts best.
+        data: texts; a row without a label feeds the language model and the topics only.
+        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model whose frozen
+            encoders tell most of the labels.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
-            one of your own (``training.recipes``).
-        strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (then the encoder, too; slower), or
-            ``auto``: the latter where the labelled texts are few enough, and, from a base that was taught, where it is
-            better on rows not learnt from; default the recipe's.
-        test_fraction: share of the labelled rows that is held out.
-        folds: hold out each of so many parts of the labelled rows in turn instead (``cross_validation``); then all
-            texts are read. The report holds every row's out-of-fold probabilities.
-        lm_epochs: epochs of the language model over all texts; default by their length, where there are very many on a
-            random part of them, or the recipe's if it is not ours.
+            one of your own (``training.recipes``). Others than ours read and fine-tune, whatever it takes.
+        strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, whatever it takes),
+            or ``auto``: what pays within the time; default the recipe's.
+        minutes: to spend; default 2 for few short texts, 10 for a thousand reviews and four thousand unlabelled ones.
+        test_fraction: hold out this share of the labelled rows, instead of scoring all of them in folds.
+        folds: score all labelled rows in so many folds, however many rows there are.
+        lm_epochs: epochs of the language model over the texts, whatever they take and bring.
         class_weights: ``balanced`` or None.
         with_baseline: off, ULMFiT alone is scored and delivered.
-        transductive: the language model reads the held-out texts, too (never their labels), and the report says so:
-            right where the texts to be labelled are all there already.
+        transductive: the language model may read the scored rows' texts, too (never their labels), and the report says
+            so: right where the texts to be labelled are all there already.
         seed: of the split and all training.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Returns:
-        The classifier; its ``training["report"]`` holds the held-out scores and one sentence about them.
+        The classifier; its ``training["report"]`` holds the scores and one sentence about them.
 
     Raises:
         DataError: labels that cannot be learnt from.
@@ -103,91 +109,92 @@ def fit(
     strategy = strategy or chosen.strategy
     if strategy not in (*STRATEGIES, BY_SIZE):
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
-    started, chosen_device = time.monotonic(), find_device(device)
-    check_labels(data)  # before the base is read
+    if minutes is not None and minutes <= 0:
+        raise OptionError(f"--minutes {minutes:g}: give more than 0")
+    if folds is not None and folds < 2:
+        raise OptionError(f"--folds {folds}: at least 2 are needed")
+    if folds and test_fraction:
+        raise OptionError("--folds scores all labelled rows, and --test-fraction only a part of them: give one of them")
+    chosen_device = find_device(device)
+    check_labels(data)  # before a base is read
     mention_single_labels(data)
-    train, test = (data, data.select([])) if folds else data.split(test_fraction, seed=seed)
-    pretrained, why = load_base(base, train.texts, direction=direction, seed=seed)
-    note(why)
-    texts = data.texts if transductive else train.texts
-    plan = plan_fit(
-        train, texts, base=pretrained, ways=len(pretrained.directions(direction)), device=chosen_device, recipe=chosen,
-        strategy=strategy, folds=folds, lm_epochs=lm_epochs,
-    )  # fmt: skip
-    held_out = f"{folds} folds" if folds else f"{len(test)} held out"
-    note(plan.sentence(data, train, held_out, seconds=plan.seconds(pretrained, chosen_device)))
+    task = Task.of(data, test_fraction=test_fraction, folds=folds, seed=seed, transductive=transductive)
+    bases, why = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
+    forced_reading = bool(lm_epochs) or not chosen.epochs_by_length
+    texts = task.every_text if forced_reading else task.texts
+    n_tokens = count_tokens(texts, bases[0])
+    minutes = minutes or default_minutes(n_tokens + count_tokens(task.learnt.texts, bases[0]))
+    budget = Budget(minutes, checkpoints.folder if checkpoints else None)
+    note(task.sentence(minutes, resumed=budget.resumed))
+    topics = learn_topics(task.texts, labelled=len(task.learnt), seed=seed) if with_baseline else None
 
-    def prepare(learnt: TextTable, texts: Sequence[str]) -> PartsFitter:
-        read, lm = plan.part(texts, seed=seed), pretrained.only(direction)
-        if len(read):
-            lm = fit_lm(
-                read, base=pretrained, direction=direction, recipe=plan.fit_lm, seed=seed, device=device,
-                source=data.source, checkpoints=checkpoints,
-            )  # fmt: skip
+    def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
         return PartsFitter.read(
-            learnt, lm=lm, texts=read, recipe=chosen.fit_classifier, strategy=plan.strategy,
-            scored_folds=plan.scored_folds, with_baseline=with_baseline, seed=seed, device=device,
-            checkpoints=checkpoints,
+            table, lm=lm.only(direction), recipe=chosen.fit_classifier, strategy="features", topics=topics,
+            with_baseline=with_baseline, seed=seed, device=chosen_device, checkpoints=checkpoints,
         )  # fmt: skip
 
-    if folds:
-        report = _score_by_folds(data, folds=folds, prepare=prepare, frozen=plan.strategy == "features", seed=seed)
-        fitter = prepare(train.labelled(), texts)
-        blend = fitter.weigh(fitter.out_of_fold(train.labelled()))
-    else:
-        fitter = prepare(train.labelled(), texts)
-        unseen = fitter.out_of_fold(train.labelled())
-        if strategy == BY_SIZE and fitter.strategy == "fine-tune" and fitter.lm.architecture.taught:
-            fitter, unseen = _better_strategy(fitter, unseen, train.labelled())
-        report, fitter, blend = _score_held_out(fitter, unseen, train.labelled(), test)
-    final = fitter.fit(data.labelled(), blend)
+    def read_texts(reading: Reading) -> LanguageModel:
+        return fit_lm(
+            reading.texts, base=lm, direction=direction, recipe=reading.recipe, seed=seed, device=device,
+            source=data.source, checkpoints=checkpoints,
+        )  # fmt: skip
+
+    lm, reason = choose_base(bases, task.learnt, task.splits, read=read, seed=seed)
+    why = reason or why
+    note(why)
+    fitter = read(task.learnt, lm)
+    found = Found.of(fitter, try_heads(fitter, task.learnt, task.splits))
+    note(
+        f"after {shown(budget.spent())}: heads on the frozen encoder and what stands beside them are right for "
+        f"{100 * found.right:.1f} % of the rows that they have not learnt from"
+    )
+    try:
+        if forced_reading and len(texts):
+            reads = replace(chosen.fit_lm, epochs=lm_epochs) if lm_epochs else chosen.fit_lm
+            fitter = fitter.instead(task.learnt, lm=read_texts(Reading(texts, reads, n_tokens)))
+            unseen = try_heads(fitter, task.learnt, task.splits, beside=found.unseen)
+            found = Found.of(fitter, unseen, has_read=True)
+        elif n_tokens >= FEWEST_READ:
+            found = _read_while_it_pays(found, task, budget, chosen, n_tokens=n_tokens, read=read_texts, seed=seed)
+        if strategy != "features":
+            forced = strategy == "fine-tune"
+            found = try_fine_tuning(
+                found, task.learnt, task.splits, budget, forced=forced, fits=1 + bool(len(task.test))
+            )  # fmt: skip
+    except (KeyboardInterrupt, Interrupted):
+        note("Stopped: the best classifier so far is delivered. Press Ctrl-C again to deliver nothing.")
+    report, fitter = task.score(found)
+    final = replace(found, fitter=fitter).fit(data.labelled())
     report = replace(
-        report, base=why, copies=train.copies, transductive=transductive, blend=blend,
-        base_has_read=tuple(stage.get("source", "") for stage in pretrained.training.get("stages", [])),
-        labelled_rows=len(data.labelled()) - len(test),
+        report, base=why, copies=task.copies, blend=final.blend,
+        transductive=found.has_read and (transductive or (forced_reading and not len(task.test))),
+        base_has_read=tuple(stage.get("source", "") for stage in lm.training.get("stages", [])),
+        labelled_rows=len(data.labelled()) - len(task.test), tried=found.told, minutes=minutes,
     )  # fmt: skip
     stages = final.training["stages"]
-    stages[-1] = {**stages[-1], "all_seconds": round(time.monotonic() - started)}
+    stages[-1] = {**stages[-1], "all_seconds": round(budget.spent())}
     return replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
 
 
-def _score_by_folds(
-    data: TextTable, *, folds: int, prepare: Callable[[TextTable, Sequence[str]], PartsFitter], frozen: bool, seed: int
-) -> Report:
-    """Every labelled row scored by those that have not read it."""
-    found = cross_validate(data, folds=folds, prepare=prepare, frozen=frozen, seed=seed)
-    table = data.labelled()
-    report = report_on(found.probabilities, table, table.classes, learnt=table)
-    return replace(report, folds=folds, out_of_fold=found.as_dict())
-
-
-def _better_strategy(
-    tuned: PartsFitter, unseen: Unseen | None, train: TextTable
-) -> tuple[PartsFitter, Unseen | None]:  # fmt: skip
-    """Whether the encoder learns the labels or the head alone does, by log loss on rows that were not learnt from.
-
-    What an encoder was taught about meaning can be worth more than what few labels teach it.
-    """
-    if unseen is None:
-        return tuned, unseen
-    frozen = tuned.frozen(train)
-    also = frozen.out_of_fold(train)
-    if also is None or unseen.nats(tuned.weigh(unseen)) <= also.nats(frozen.weigh(also)):
-        return tuned, unseen
-    note("the head alone learns the labels: on rows not learnt from, that is better than fine-tuning the encoder")
-    return frozen, also
-
-
-def _score_held_out(
-    fitter: PartsFitter, unseen: Unseen | None, train: TextTable, test: TextTable
-) -> tuple[Report, PartsFitter, Blend]:  # fmt: skip
-    """The report on held-out rows, a fitter that knows their texts, too, and the weights of the parts."""
-    blend = fitter.weigh(unseen)
-    trial = fitter.fit(train, blend)
-    features = trial.features(test.texts, device=fitter.device)
-    report = report_on(
-        trial.probabilities(test.texts, features=features), test, trial.classes, learnt=train,
-        also_unseen=(blend.apply(unseen.parts), unseen.targets) if unseen else None,
-    )  # fmt: skip
-    known = features if fitter.strategy == "features" else fitter.read_features(test)
-    return report, fitter.knowing(test, known), blend
+def _read_while_it_pays(
+    found: Found, task: Task, budget: Budget, recipe: Recipe, *, n_tokens: int,
+    read: Callable[[Reading], LanguageModel], seed: int,
+) -> Found:  # fmt: skip
+    """A slice of the texts first; if the labels are told better by it, as much as there is time for."""
+    fitter = found.fitter
+    speed = tokens_per_second(fitter.lm, recipe.fit_lm.batch_size, fitter.device)
+    for name, share in (("slice", FIRST_SLICE), ("reading", ALL_READING)):
+        seconds = budget.decide(f"seconds for {name}", share * budget.left())
+        reading = plan_reading(
+            task.texts, n_tokens, recipe.fit_lm, seconds=seconds, tokens_per_second=budget.decide("speed", speed),
+            ways=len(fitter.lm.weights), seed=seed,
+        )  # fmt: skip
+        if reading.n_tokens < FEWEST_READ:
+            told = f"reading your texts was left out: in {shown(seconds)} that is too little to bring anything"
+            return replace(found, told=(*found.told, told))
+        after = try_reading(found, task.learnt, task.splits, reading, read=read)
+        if after.fitter.lm is found.fitter.lm or reading.n_tokens == n_tokens:
+            return after
+        found = after
+    return found

@@ -14,10 +14,12 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.topics import learn_topics
 
 FEWEST_ROWS = 40  # below, the curve would be noise
 FOLDS, SIZES = 5, 5
@@ -101,10 +103,11 @@ def label_budget(
         raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
     lm, why = load_base(base, table.texts, direction=direction, seed=seed)
     note(why)
+    free = data.select([i for i, label in enumerate(data.labels) if label is None]).texts
     fitter = PartsFitter.read(
         table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
-        with_baseline=True, seed=seed, device=device,
-        texts=data.select([i for i, label in enumerate(data.labels) if label is None]).texts,
+        with_baseline=True, seed=seed, device=find_device(device),
+        topics=learn_topics(free, labelled=len(table), seed=seed),
     )  # fmt: skip
     parts = grouped_folds(table.groups, table.class_numbers(), count=FOLDS, seed=seed)
     splits = [(table.select(train), table.select(test)) for train, test in parts[:folds]]  # all tell the most

@@ -1,4 +1,4 @@
-"""What ``fit`` will do with a table of some size, and about how long that takes here."""
+"""How long the dear steps of ``fit`` take on this machine, and how much can be read in a given time."""
 
 import time
 from collections.abc import Sequence
@@ -12,134 +12,80 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import BPTT_WINDOW
-from ulmfit_lib.pipeline.parts import MOST_FOLDS
-from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.classifying import unfreezing
+from ulmfit_lib.training.classifying import ClassifierRecipe, unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import BY_SIZE, Recipe
 
-LM_TOKENS = 4_500_000  # that the language models read by default, epoch after epoch: some 12 minutes of two cores
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
-MOST_LM_TOKENS = 12_000_000  # that so few passes may come to, before they go over a random part of the texts
-FINE_TUNED_TOKENS = 4_500_000  # that classifiers may read, epochs and fits together, before a frozen encoder must do
-GPU_TIMES = 100  # as much is read on a GPU
-FEWEST_FOLDS = 2  # that tell how much a fine-tuned classifier counts beside the baseline
-TOKENS_PER_STEP = 200  # that could be read while the optimiser takes a step
+TOKENS_PER_STEP = 60  # that could be read while the optimiser takes a step
+
+
+def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
+    """Tokens in texts; they are tokenised once and kept in the cache."""
+    return len(tokenize_corpus(texts, lm.tokenizer).ids) if len(texts) else 0
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much will be read, and how.
+class Reading:
+    """What a language model will read.
 
     Attributes:
-        fit_lm: the language model's hyperparameters, with its epochs.
-        strategy: ``features`` or ``fine-tune``.
-        scored_folds: of the labelled rows, that the weights of the parts are learnt from.
-        share: of the texts that the language model reads, drawn at random.
-        n_tokens: of that share.
-        tokens_read: by language models, epochs and directions together.
-        tokens_fine_tuned: likewise by classifiers, and what could be read while the optimiser takes its steps.
-        batch_size: texts in their batches.
+        texts: which texts.
+        recipe: hyperparameters, with the number of epochs.
+        n_tokens: in those texts.
     """
 
-    fit_lm: LanguageModelRecipe
-    strategy: str
-    scored_folds: int
-    share: float
+    texts: Sequence[str]
+    recipe: LanguageModelRecipe
     n_tokens: int
-    tokens_read: float
-    tokens_fine_tuned: int
-    batch_size: int
 
-    def part(self, texts: Sequence[str], *, seed: int) -> Sequence[str]:
-        """Those of the texts that the language model reads, in order."""
-        if self.share == 1:
-            return texts
-        drawn = np.random.default_rng(seed).permutation(len(texts))
-        return Selection(texts, np.sort(drawn[: round(self.share * len(texts))]))
-
-    def seconds(self, base: LanguageModel, device: torch.device) -> float:
-        """About how long it takes here, by the matrix products of a few steps."""
-        spent = self.tokens_read / _tokens_per_second(base, self.fit_lm.batch_size, device)
-        if self.tokens_fine_tuned:
-            spent += self.tokens_fine_tuned / _tokens_per_second(base, self.batch_size, device)
-        return spent
-
-    def sentence(self, data: TextTable, train: TextTable, held_out: str, *, seconds: float) -> str:
-        """For the user."""
-        learnt = len(train.labelled())
-        rows = f"{counted(learnt, 'labelled row')} to learn from, {len(train) - learnt:,} unlabelled, {held_out}"
-        shown = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(10, round(seconds, -1)):.0f} seconds"
-        skipped = f" ({counted(data.skipped, 'row')} without a text left out)" if data.skipped else ""
-        copies = f" ({train.copies} rows are copies or near copies of others)" if train.copies else ""
-        part = "" if self.share == 1 else f" in a random {self.share:.0%} of the texts"
-        then = ", then classifiers are fine-tuned" if self.tokens_fine_tuned else ""
-        epochs = self.fit_lm.frozen_epochs + self.fit_lm.epochs
-        return (
-            f"{data.source}: {rows}{skipped}{copies}. The language model reads {self.n_tokens:,} tokens{part} "
-            f"{counted(epochs, 'time')}{then}: about {shown} on this machine."
-        )
+    @property
+    def passes(self) -> int:
+        """Over the texts."""
+        return self.recipe.frozen_epochs + self.recipe.epochs
 
 
-def plan_fit(
-    train: TextTable,
-    texts: Sequence[str],
-    *,
-    base: LanguageModel,
-    ways: int,
-    device: torch.device,
-    recipe: Recipe,
-    strategy: str,
-    folds: int | None,
-    lm_epochs: int | None,
-) -> Plan:
-    """Epochs and strategy by the length of the texts, where the recipe and the caller leave them open.
+def plan_reading(
+    texts: Sequence[str], n_tokens: int, recipe: LanguageModelRecipe, *, seconds: float, tokens_per_second: float,
+    ways: int, seed: int,
+) -> Reading:  # fmt: skip
+    """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
 
     Args:
-        train: the rows to learn from.
-        texts: what the language model reads.
-        base: the language model to go on from.
+        texts: what there is to read.
+        n_tokens: in them.
+        recipe: whose epochs are to be chosen.
+        seconds: that reading may take.
+        tokens_per_second: what this machine reads in training.
         ways: the number of directions.
-        device: where to compute.
-        recipe: hyperparameters.
-        strategy: ``features``, ``fine-tune`` or ``auto``.
-        folds: of cross-validation; None without it.
-        lm_epochs: the language model's epochs; None leaves them open.
+        seed: of the random part.
     """
-    n_tokens, reads, share = len(tokenize_corpus(texts, base.tokenizer).ids), recipe.fit_lm, 1.0
-    times = 1 if device.type == "cpu" else GPU_TIMES
-    if lm_epochs:
-        reads = replace(reads, epochs=lm_epochs)
-    elif recipe.epochs_by_length:
-        chosen = int(np.clip(round(times * LM_TOKENS / (n_tokens * ways)), FEWEST_PASSES, MOST_PASSES))
-        reads = replace(reads, epochs=chosen - reads.frozen_epochs)
-        share = min(1.0, times * MOST_LM_TOKENS / (FEWEST_PASSES * n_tokens * ways))
-    labelled = train.labelled()
-    classify = recipe.fit_classifier.for_texts(len(labelled))
-    epochs = sum(phase.epochs for phase in unfreezing(classify, base.architecture.layers + 2))
-    n_labelled = len(tokenize_corpus(labelled.texts, base.tokenizer).ids)
-    steps = -(-len(labelled) // classify.batch_size)
-    one_fit = ways * epochs * (n_labelled + TOKENS_PER_STEP * steps)
-    affordable = times * FINE_TUNED_TOKENS // (one_fit * (folds or 1)) - 2  # beside the trial and what is delivered
-    if strategy == BY_SIZE:
-        strategy = "fine-tune" if affordable >= FEWEST_FOLDS and not folds else "features"
-    scored = MOST_FOLDS if strategy == "features" else int(np.clip(affordable, FEWEST_FOLDS, MOST_FOLDS))
-    frozen = strategy == "features"
-    rounds = 1 if not folds else 2 if frozen else folds + 1
-    passes = share * (reads.frozen_epochs + reads.epochs) + 0.5  # half a pass for the frozen encoder
-    return Plan(
-        fit_lm=reads, strategy=strategy, scored_folds=scored, share=share, n_tokens=round(share * n_tokens),
-        tokens_read=rounds * ways * passes * n_tokens,
-        tokens_fine_tuned=0 if frozen else (scored + 2) * one_fit * (folds or 1), batch_size=classify.batch_size,
-    )  # fmt: skip
+    affordable = seconds * tokens_per_second / ways
+    passes = int(np.clip(affordable // max(1, n_tokens), FEWEST_PASSES, MOST_PASSES))
+    share = min(1.0, affordable / (passes * max(1, n_tokens)))
+    chosen = texts
+    if share < 1:
+        drawn = np.random.default_rng(seed).permutation(len(texts))
+        chosen = Selection(texts, np.sort(drawn[: round(share * len(texts))]))
+    return Reading(chosen, replace(recipe, epochs=passes - recipe.frozen_epochs), round(share * n_tokens))
 
 
-def _tokens_per_second(base: LanguageModel, batch_size: int, device: torch.device) -> float:
+def fine_tuning_seconds(
+    table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device
+) -> float:  # fmt: skip
+    """About how long fine-tuning a classifier on a table takes here, all directions together."""
+    chosen = recipe.for_texts(len(table))
+    epochs = sum(phase.epochs for phase in unfreezing(chosen, lm.architecture.layers + 2))
+    steps = -(-len(table) // chosen.batch_size)
+    tokens = len(lm.weights) * epochs * (count_tokens(table.texts, lm) + TOKENS_PER_STEP * steps)
+    return tokens / tokens_per_second(lm, chosen.batch_size, device)
+
+
+def tokens_per_second(lm: LanguageModel, batch_size: int, device: torch.device) -> float:
     """Of a training step's matrix products on this machine."""
-    net = base.net(next(iter(base.weights))).to(device).train()
+    net = lm.net(next(iter(lm.weights))).to(device).train()
     net.mixed_precision = fast_bfloat16(device)
-    ids = torch.randint(len(base.vocabulary), (batch_size, BPTT_WINDOW), device=device)
+    ids = torch.randint(len(lm.vocabulary), (batch_size, BPTT_WINDOW), device=device)
     seconds = []
     for _ in range(3):
         started = time.monotonic()

@@ -18,9 +18,10 @@ from ulmfit_lib.models.head import Head, head_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
-from ulmfit_lib.training.heads import fit_head, fit_hidden_head
+from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
 from ulmfit_lib.training.recipes import CPU, STRATEGIES, override
 
 CLASSIFY = CPU.fit_classifier
@@ -39,6 +40,7 @@ def fit_classifier(
     label_smoothing: float | None = None,
     valid: TextTable | None = None,
     features: Features | None = None,
+    head_choice: HeadChoice | None = None,
     seed: int = 42,
     device: str = "auto",
     checkpoints: Checkpoints | None = None,
@@ -60,6 +62,7 @@ def fit_classifier(
         label_smoothing: of fine-tuning, instead of the recipe's.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
+        head_choice: how a linear head on a frozen encoder is regularised; by default its own cross-validation says.
         seed: of order, dropout and folds.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
@@ -80,17 +83,18 @@ def fit_classifier(
     features = features or lm.features(table.texts, direction=direction, pooling=pooling, device=chosen_device)
     learn_head: Callable[..., Head] = fit_hidden_head
     if strategy == "features" or not recipe.head_hidden:
-        learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling))
+        learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling), choice=head_choice)
     heads = {way: learn_head(features[way], targets, recipe, kind=table.kind, seed=seed) for way in directions}
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}
     if strategy == "fine-tune":
         parts = [table, *([valid.labelled()] if valid is not None else [])]
         documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
+        used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
         truths = [part.class_numbers(table.classes) for part in parts]
         for way in directions:
-            encoder = Encoder(lm.architecture, len(lm.vocabulary), recipe.dropouts)
-            copy_weights(encoder, weights[way])
+            encoder = Encoder(lm.architecture, len(used), recipe.dropouts)
+            copy_weights(encoder, {**weights[way], "encoder.weight": weights[way]["encoder.weight"][used]})
             turned = [one.backwards() if way == "backward" else one for one in documents]
             train, *held_out = zip(turned, truths, strict=True)
             history[way] = fine_tune(
@@ -98,7 +102,10 @@ def fit_classifier(
                 pad_id=lm.vocabulary.pad_id, seed=seed, device=chosen_device, description=f"classifier {way}",
                 valid=held_out[0] if held_out else None, checkpoints=checkpoints,
             )  # fmt: skip
-            weights[way] = read_weights(encoder)
+            learnt = read_weights(encoder)
+            embedding = weights[way]["encoder.weight"].clone()
+            embedding[used] = learnt["encoder.weight"]
+            weights[way] = {**learnt, "encoder.weight": embedding}
     record = {
         "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,

@@ -89,3 +89,18 @@ def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabul
     types, ids, lengths = tokenizer.index(texts)
     table = np.array(vocabulary.encode(types), np.int32)
     return Documents(table[ids], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+
+
+def renumber(
+    parts: Sequence[Documents], vocab_size: int, *, keep: int = 0
+) -> tuple[npt.NDArray[np.int64], list[Documents]]:  # fmt: skip
+    """The ids that occur in any of the documents, and the documents with each id's place among these instead.
+
+    What learns from few texts then carries no rows for words that they lack. The first ``keep`` ids stay as they are.
+    """
+    counts = sum(part.counts(vocab_size) for part in parts) + (np.arange(vocab_size) < keep)
+    used = np.flatnonzero(counts)
+    place = np.zeros(vocab_size, np.int32)
+    place[used] = np.arange(len(used))
+    tables = [place if part.table is None else place[part.table] for part in parts]
+    return used, [replace(part, table=table) for part, table in zip(parts, tables, strict=True)]

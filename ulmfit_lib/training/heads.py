@@ -1,57 +1,107 @@
 """Heads that learn on a frozen encoder, which has read each text once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Ints
+from ulmfit_lib.arrays import Features, Floats, Ints
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
-from ulmfit_lib.training.regression import cross_validated_loss, solve
+from ulmfit_lib.training.regression import cross_validated_loss, solve, solve_path
 from ulmfit_lib.training.schedules import slanted_triangular
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by cross-validated log loss
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by log loss on rows not learnt from
+SEARCHED_ROWS = 5000  # that a search among head choices learns from, at most
+
+
+class HeadChoice(NamedTuple):
+    """How a linear head is regularised.
+
+    Attributes:
+        weighting: which of ``_weightings``.
+        strength: logistic regression's C.
+    """
+
+    weighting: int = 0
+    strength: float = STRENGTHS[len(STRENGTHS) // 2]
 
 
 def fit_head(
     features: npt.NDArray[np.float32], targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int,
-    taught: int = 0,
+    taught: int = 0, choice: HeadChoice | None = None,
 ) -> Head:  # fmt: skip
     """A linear head for pooled vectors of a frozen encoder, encoded once.
 
-    It is the exact solution of logistic regression, its strength chosen by cross-validated log loss, or the middle one
-    where two folds cannot be made. Where the first ``taught`` numbers are a taught vector, so is the choice between
-    that alone, both, weighing the same, and the others alone.
+    It is the exact solution of logistic regression. Without ``choice``, its strength is chosen by cross-validated log
+    loss, or is the middle one where two folds cannot be made. Where the first ``taught`` numbers are a taught vector,
+    so is the choice between that alone, both, weighing the same, and the others alone.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
-    inputs = torch.from_numpy(features)
-    head.standardize(inputs)
-    standard = ((inputs - head.mean) / head.scale).numpy()
-    options: dict[str, Any] = {"class_weights": recipe.class_weights}
-    losses: dict[tuple[int, float], float] = {}
-    choices = _weightings(features.shape[1], taught)
-    for number, factors in enumerate(choices):
-        weighed = (standard * factors)[:, factors > 0]
-        found = cross_validated_loss(weighed, targets, STRENGTHS, kind=kind, seed=seed, **options)
-        losses |= {(number, strength): loss for strength, loss in found.items()}
-    number, strength = min(losses, key=losses.__getitem__, default=(0, STRENGTHS[len(STRENGTHS) // 2]))
-    used = choices[number] > 0
-    solved, bias = (
-        torch.from_numpy(part).float()
-        for part in solve((standard * choices[number])[:, used], targets, strength=strength, **options)
+    head.standardize(torch.from_numpy(features))
+    standard = _standardized(features, head)
+    weightings = _weightings(features.shape[1], taught)
+    if choice is None:
+        losses: dict[HeadChoice, float] = {}
+        for number, factors in enumerate(weightings):
+            found = cross_validated_loss(
+                (standard * factors)[:, factors > 0], targets, STRENGTHS, kind=kind, seed=seed,
+                class_weights=recipe.class_weights,
+            )  # fmt: skip
+            losses |= {HeadChoice(number, strength): loss for strength, loss in found.items()}
+        choice = min(losses, key=losses.__getitem__, default=HeadChoice())
+    factors = weightings[choice.weighting]
+    used = factors > 0
+    weight, bias = solve(
+        (standard * factors)[:, used], targets, strength=choice.strength, class_weights=recipe.class_weights
     )
-    weight = torch.zeros(len(solved), len(used))
-    weight[:, used] = solved * torch.from_numpy(choices[number][used])
+    _give(head, weight, bias, factors)
+    return head.eval()
+
+
+def predict_by_choice(
+    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, taught: int = 0
+) -> dict[HeadChoice, Floats]:
+    """Probabilities for pooled texts, (n_texts, n_classes), from heads that learnt other texts' classes, by choice.
+
+    A head per direction; their probabilities are averaged. Of very many texts a part is learnt from.
+    """
+    rows = np.random.default_rng(0).permutation(len(targets))[:SEARCHED_ROWS] if len(targets) > SEARCHED_ROWS else ...
+    if rows is not ... and len(kind.count_rows(targets[rows])) < len(kind.count_rows(targets)):
+        rows = ...
+    found: dict[HeadChoice, list[Floats]] = {}
+    for way, features in train.items():
+        head = Head(features.shape[1], 1)
+        head.standardize(torch.from_numpy(features[rows]))
+        learnt, asked = _standardized(features[rows], head), _standardized(test[way], head)
+        for number, factors in enumerate(_weightings(features.shape[1], taught)):
+            used = factors > 0
+            path = solve_path(
+                (learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights
+            )  # fmt: skip
+            for strength, (weights, biases) in zip(STRENGTHS, path, strict=True):
+                scores = (asked * factors)[:, used] @ weights.T + biases
+                found.setdefault(HeadChoice(number, strength), []).append(kind.link(scores))
+    return {choice: np.asarray(np.mean(each, axis=0), np.float64) for choice, each in found.items()}
+
+
+def _standardized(features: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float32]:
+    return np.asarray((features - head.mean.numpy()) / head.scale.numpy(), np.float32)
+
+
+def _give(head: Head, solved: Floats, intercepts: Floats, factors: npt.NDArray[np.float32]) -> None:
+    """Hand a head the solution for standardised numbers times ``factors``, without those that are times 0."""
+    used = factors > 0
+    weight, bias = torch.zeros(len(solved), len(used)), torch.from_numpy(intercepts).float()
+    weight[:, used] = torch.from_numpy(solved * factors[used]).float()
     if len(weight) < len(head.output.bias):  # two classes: scikit-learn gives one score, for the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     with torch.no_grad():
         head.output.weight.copy_(weight)
         head.output.bias.copy_(bias)
-    return head.eval()
 
 
 def _weightings(width: int, taught: int) -> list[npt.NDArray[np.float32]]:

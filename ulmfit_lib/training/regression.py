@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.labels.kind import LabelKind
 
 CHOOSING_ROWS = 5000  # rows that the choice of a strength looks at
+FEW_NUMBERS = 3_000_000  # in a matrix for which several threads would wait for each other most of the time
 
 
 def solve(
@@ -24,17 +26,46 @@ def solve(
         strength: scikit-learn's C.
         class_weights: ``balanced`` or None.
     """
+    return solve_path(features, targets, [strength], class_weights=class_weights)[0]
+
+
+def solve_path(
+    features: Any, targets: npt.NDArray[Any], strengths: Sequence[float], *, class_weights: str | None = None
+) -> list[tuple[Floats, Floats]]:
+    """``solve`` for one strength after the other, from small to large, each going on from the one before.
+
+    A solution is a sum of the rows; where there are fewer rows than columns, it is sought among these sums, which is
+    as exact and takes a tenth of the time.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if np.prod(features.shape) < FEW_NUMBERS else None):
+        if issparse(features) or len(features) >= features.shape[1]:
+            return _solutions(features, targets, strengths, class_weights)
+        basis, triangle = np.linalg.qr(np.asarray(features, np.float64).T)
+        found = _solutions(np.ascontiguousarray(triangle.T), targets, strengths, class_weights)
+        return [(weights @ basis.T, biases) for weights, biases in found]
+
+
+def _solutions(
+    features: Any, targets: npt.NDArray[Any], strengths: Sequence[float], class_weights: str | None
+) -> list[tuple[Floats, Floats]]:
     from sklearn.linear_model import LogisticRegression
 
-    parts = []
-    for column in np.atleast_2d(targets.T):
-        if (column == column[0]).all():  # nothing to tell apart: a tag that all texts have, or none
-            odds = (column.sum() + 0.5) / (len(column) - column.sum() + 0.5)
-            parts.append((np.zeros((1, features.shape[1])), np.log([odds])))
-        else:
-            model = LogisticRegression(C=strength, max_iter=2000, class_weight=class_weights).fit(features, column)
-            parts.append((model.coef_, model.intercept_))
-    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+    columns = np.atleast_2d(targets.T)
+    models = [LogisticRegression(max_iter=2000, class_weight=class_weights, warm_start=True) for _ in columns]
+    found = []
+    for strength in strengths:
+        parts = []
+        for column, model in zip(columns, models, strict=True):
+            if (column == column[0]).all():  # nothing to tell apart: a tag that all texts have, or none
+                odds = (column.sum() + 0.5) / (len(column) - column.sum() + 0.5)
+                parts.append((np.zeros((1, features.shape[1])), np.log([odds])))
+            else:
+                model.set_params(C=strength).fit(features, column)
+                parts.append((model.coef_.copy(), model.intercept_.copy()))
+        found.append((np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])))
+    return found
 
 
 def cross_validated_loss(
@@ -44,18 +75,19 @@ def cross_validated_loss(
     """Nats a decision, by strength, on rows that were not learnt from; {} where two folds cannot be made."""
     rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
     features, targets = features[rows], kind.without_gaps(targets[rows])  # a rare class may have no row among these
-    splits = folds(targets, kind=kind, most=3, seed=seed)
-
-    def loss(strength: float) -> float:
-        nats = []
-        for train, test in splits:
-            weights, biases = solve(features[train], targets[train], strength=strength, class_weights=class_weights)
+    nats: dict[float, list[Floats]] = {}
+    for train, test in folds(targets, kind=kind, most=3, seed=seed):
+        truth = kind.decided(targets[test])
+        path = solve_path(features[train], targets[train], strengths, class_weights=class_weights)
+        for strength, (weights, biases) in zip(strengths, path, strict=True):
             decisions = kind.decisions(kind.link(features[test] @ weights.T + biases))
-            truth = kind.decided(targets[test])
-            nats.append(-np.log(np.clip(decisions[np.arange(len(truth)), truth], 1e-12, 1)))
-        return float(np.concatenate(nats).mean())
+            nats.setdefault(strength, []).append(row_losses(decisions, truth))
+    return {strength: float(np.concatenate(some).mean()) for strength, some in nats.items()}
 
-    return {strength: loss(strength) for strength in strengths} if splits else {}
+
+def row_losses(decisions: Floats, truth: Ints) -> Floats:
+    """(n,) nats of the right choices, from (n, n_choices) probabilities and (n,) their numbers."""
+    return np.asarray(-np.log(np.clip(decisions[np.arange(len(truth)), truth], 1e-12, 1)))
 
 
 def folds(targets: Ints, *, kind: LabelKind, most: int = 5, seed: int = 0) -> list[tuple[Any, Any]]:

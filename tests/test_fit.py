@@ -1,0 +1,233 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import DataError, OptionError, TextTable, fit
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.pipeline import search
+from ulmfit_lib.pipeline.budget import Budget, default_minutes
+from ulmfit_lib.pipeline.unseen import Unseen, joined, scoring_folds
+from ulmfit_lib.stages.fit_lm import fit_lm
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.heads import HeadChoice
+
+
+@pytest.fixture
+def table(fruit):
+    words = ["apple", "pear", "plum", "cherry", "quince", "fig", "grape", "melon"]
+    draw = np.random.default_rng(0)
+    texts = [f"{text} {' '.join(draw.choice(words, 12))} number{i}" for i, text in enumerate(fruit.texts)]
+    more = [f"no label here {' '.join(draw.choice(words, 12))}" for _ in range(30)]
+    return TextTable.from_lists(texts + more, [*fruit.labels, *[None] * 30])
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """What each language model read, in order."""
+    found = []
+
+    def remember(texts, **options):
+        found.append(set(texts))
+        return fit_lm(texts, **options)
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", remember)
+    return found
+
+
+def said(right, n=40, seed=0):
+    """Probabilities of rows of two classes, of which a share is right, and what is the truth."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 2, n)
+    guessed = np.where(rng.random(n) < right, targets, 1 - targets)
+    return np.where(np.eye(2)[guessed] == 1, 0.8, 0.2), targets
+
+
+def unseen_of(ulmfit, targets, **others):
+    n = len(targets)
+    return Unseen(Classes(), np.arange(n), targets, np.arange(n) % 5, ulmfit, others)
+
+
+# Scores
+
+
+def test_every_labelled_row_is_scored_once_and_kept(tiny_lm, table):
+    classifier = fit(table, base=tiny_lm, strategy="features", folds=3, device="cpu")
+    report = classifier.training["report"]
+    found = report["out_of_fold"]
+    probabilities, targets = np.array(found["probabilities"]), np.array(found["targets"])
+    assert found["rows"] == list(range(1, 49)) and targets.tolist() == [i % 2 == 0 for i in range(48)]
+    assert report["folds"] == 3 and report["held_out_rows"] == report["labelled_rows"] == 48
+    assert report["delivered"]["accuracy"] == pytest.approx((probabilities.argmax(1) == targets).mean())
+    assert "On 48 labelled rows, each scored by classifiers that had not learnt its label" in report["sentence"]
+
+
+def test_a_label_that_says_nothing_is_not_seen_by_what_scores_its_row(tiny_lm, table):
+    labels = np.random.default_rng(3).permutation(table.labels[:48]).tolist()
+    shuffled = TextTable.from_lists(table.texts[:48], labels)
+    report = fit(shuffled, base=tiny_lm, strategy="features", device="cpu").training["report"]
+    assert report["delivered"]["accuracy"] < 0.75
+
+
+def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
+    texts = [f"entirely different text {i} about {'x' * i} and more" for i in range(46)]
+    table = TextTable.from_lists([*texts, "the very same words", "The very same words!"], ["a", "b"] * 22 + ["c"] * 4)
+    splits = scoring_folds(table, seed=1)
+    fold = {place: number for number, (_, test) in enumerate(splits) for place in test}
+    assert fold[46] == fold[47] and len(splits) == 5
+    alone = TextTable.from_lists(texts, ["a", "b"] * 22 + ["a", "rare"])
+    for train, test in scoring_folds(alone, seed=1):
+        assert 45 in train and not set(train) & set(test)
+
+
+def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.pipeline.task.MOST_SCORED", 40)
+    report = fit(fruit, base=tiny_lm, strategy="features", device="cpu").training["report"]
+    assert report["held_out_rows"] == 10 and "On 10 held-out rows" in report["sentence"] and "folds" not in report
+
+
+def test_what_cannot_be_done_is_said(tiny_lm, fruit):
+    with pytest.raises(OptionError, match="at least 2"):
+        fit(fruit, base=tiny_lm, folds=1)
+    with pytest.raises(OptionError, match="give one of them"):
+        fit(fruit, base=tiny_lm, folds=3, test_fraction=0.2)
+    with pytest.raises(OptionError, match="more than 0"):
+        fit(fruit, base=tiny_lm, minutes=0)
+    with pytest.raises(DataError, match="no label has two different texts"):
+        fit(TextTable.from_lists(["same same same"] * 60, ["a", "b"] * 30), base=tiny_lm, test_fraction=None)
+
+
+def test_the_weights_that_score_a_row_come_from_other_folds():
+    good, targets = said(0.9)
+    bad, _ = said(0.5, seed=1)
+    unseen = unseen_of({HeadChoice(0, 1.0): bad, HeadChoice(1, 1.0): good}, targets, baseline=bad)
+    before = unseen.delivered()["delivered"]
+    turned = targets.copy()
+    turned[unseen.fold == 0] = 1 - turned[unseen.fold == 0]
+    after = unseen_of(unseen.ulmfit, turned, baseline=bad).delivered()["delivered"]
+    np.testing.assert_allclose(before[unseen.fold == 0], after[unseen.fold == 0])
+    assert unseen.best_choice() == HeadChoice(1, 1.0)
+
+
+def test_few_rows_are_not_weighed():
+    good, targets = said(0.9, n=19)
+    assert unseen_of({None: good}, targets, baseline=good).weigh(None).baseline == 0
+
+
+# Reading
+
+
+def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
+    report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training["report"]
+    assert read == [set(table.texts[48:])] and not report["transductive"]
+    assert any("after reading" in told for told in report["tried"])
+
+
+def test_epochs_that_are_asked_for_read_every_text_and_the_report_says_so(tiny_lm, table, read):
+    options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
+    report = fit(table, **options).training["report"]
+    assert read == [set(table.texts)] and report["transductive"] and "(transductive)" in report["sentence"]
+
+
+def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
+    def forget(texts, *, base, **_):
+        from dataclasses import replace
+
+        noise = {way: {n: t * 0 for n, t in weights.items()} for way, weights in base.weights.items()}
+        return replace(base, weights=noise)
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", forget)
+    classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
+    assert "dropped" in classifier.training["report"]["tried"][0]
+    assert float(classifier.weights["forward"]["rnns.0.weight_hh"].abs().sum()) > 0
+
+
+# Fine-tuning
+
+
+@pytest.mark.parametrize("better", ["features", "fine-tune"])
+def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, monkeypatch, better):
+    def out_of_fold(self, table, splits, *, beside=None):
+        targets = table.class_numbers()
+        for number, (_, test) in enumerate(splits):
+            right = 0.95 if self.strategy == better else 0.7
+            hit = np.random.default_rng(number).random(len(test)) < right
+            guessed = np.where(hit, targets[test], 1 - targets[test])
+            p = np.where(np.eye(2)[guessed] == 1, 0.8, 0.2)
+            choice = None if self.strategy == "fine-tune" else HeadChoice()
+            yield Unseen(table.kind, test, targets[test], np.full(len(test), number), {choice: p}, {"baseline": p})
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.parts.PartsFitter.out_of_fold", out_of_fold)
+    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, device="cpu")
+    assert classifier.training["stages"][-1]["strategy"] == better
+
+
+def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
+    monkeypatch.setattr(search, "fine_tuning_seconds", lambda *_, **__: 1e6)
+    classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
+    assert classifier.training["stages"][-1]["strategy"] == "features"
+    assert "more than there is time for" in classifier.training["report"]["tried"][-1]
+
+
+def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys):
+    monkeypatch.setattr(search, "fine_tuning_seconds", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
+    assert classifier.training["stages"][-1]["strategy"] == "features"
+    assert "the best classifier so far is delivered" in capsys.readouterr().err
+
+
+# Time
+
+
+def test_a_run_that_goes_on_decides_as_it_had_decided(tmp_path):
+    budget = Budget(1, tmp_path / "run")
+    assert not budget.resumed and budget.allows("much", 1e9) is False and budget.allows("little", 1) is True
+    again = Budget(1000, tmp_path / "run")
+    assert again.resumed and again.allows("much", 1e9) is False and again.decide("speed", 5) == 5
+    assert Budget(1, tmp_path / "run").decide("speed", 7) == 5
+
+
+def test_longer_texts_get_more_time():
+    assert default_minutes(2_000) == pytest.approx(2, abs=0.1)
+    assert default_minutes(1_200_000) == 10 < default_minutes(5_000_000) < default_minutes(10**12) == 60
+
+
+def test_a_fit_that_goes_on_says_so(tiny_lm, fruit, tmp_path, capsys):
+    Budget(1, tmp_path / "run").decide("speed", 5)
+    fit(fruit, base=tiny_lm, strategy="features", checkpoints=Checkpoints(tmp_path / "run"), device="cpu")
+    assert "goes on with a run that was stopped" in capsys.readouterr().err
+
+
+# The base
+
+
+def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
+    from dataclasses import replace
+
+    blank = replace(
+        tiny_lm, training={"name": "blank"},
+        weights={way: {name: t * 0 for name, t in some.items()} for way, some in tiny_lm.weights.items()},
+    )  # fmt: skip
+    import torch
+
+    from ulmfit_lib.pipeline.parts import PartsFitter
+    from ulmfit_lib.stages.fit_classifier import CLASSIFY
+
+    def read(table, lm):
+        return PartsFitter.read(
+            table, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=False, seed=0, device=torch.device("cpu")
+        )
+
+    chosen, why = search.choose_base([blank, tiny_lm], fruit, scoring_folds(fruit, seed=0), read=read, seed=0)
+    assert chosen is tiny_lm and "base tiny: the lowest log loss" in why and "blank" in why
+
+
+def test_folds_are_joined_in_order():
+    good, targets = said(0.9)
+    whole = unseen_of({None: good}, targets, baseline=good)
+    parts = [whole.among(np.flatnonzero(whole.fold == k)) for k in range(5)]
+    again = joined(parts)
+    assert sorted(again.places) == list(range(40)) and again.ulmfit[None].shape == good.shape

@@ -1,0 +1,75 @@
+"""The time that ``fit`` may take, and what it decided to do with it."""
+
+import json
+import time
+from pathlib import Path
+
+from ulmfit_lib.files import read_json, write_file
+
+SHORT, LONG = 2.0, 10.0  # minutes by default: for few short texts, and for LONG_TOKENS
+LONG_TOKENS = 1_200_000
+MOST = 60.0
+RESERVE = 0.1  # of the budget is kept for the last fit and for saving
+
+
+def default_minutes(n_tokens: int) -> float:
+    """What ``fit`` takes if nobody says how long it may, by the length of all texts.
+
+    >>> default_minutes(0), default_minutes(1_200_000)
+    (2.0, 10.0)
+    """
+    return min(MOST, SHORT + (LONG - SHORT) * n_tokens / LONG_TOKENS)
+
+
+class Budget:
+    """Minutes to spend, counted from when it is made.
+
+    What it decided is remembered beside the checkpoints, so that a run that was stopped goes on as it had begun.
+
+    Args:
+        minutes: how many.
+        folder: of the checkpoints; None: nothing is remembered.
+    """
+
+    def __init__(self, minutes: float, folder: Path | None = None) -> None:
+        self.seconds, self.started = 60 * minutes, time.monotonic()
+        self._file = folder / "decisions.json" if folder else None
+        self._numbers: dict[str, float] = {}
+        if self._file and self._file.is_file():
+            known = read_json(self._file)
+            self._numbers = {str(name): float(number) for name, number in known.items()}
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier run had decided something."""
+        return bool(self._numbers)
+
+    def spent(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.started
+
+    def left(self) -> float:
+        """Seconds that may still be spent before the last fit; never below 0."""
+        return max(0.0, (1 - RESERVE) * self.seconds - self.spent())
+
+    def decide(self, name: str, number: float) -> float:
+        """``number``, or what was decided under this name before the run was stopped."""
+        if name not in self._numbers:
+            self._numbers[name] = number
+            if self._file:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_file(self._file, json.dumps(self._numbers).encode())
+        return self._numbers[name]
+
+    def allows(self, name: str, seconds: float) -> bool:
+        """Whether there is time for something that takes so many seconds; decided once for each name."""
+        return bool(self.decide(name, float(seconds <= self.left())))
+
+
+def shown(seconds: float) -> str:
+    """A span of time for people.
+
+    >>> shown(8.4), shown(75), shown(600)
+    ('8 s', '75 s', '10 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
