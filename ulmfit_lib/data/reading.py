@@ -12,8 +12,7 @@ from ulmfit_lib.data.frames import read_frames, read_text
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.labels.ratings import Ratings
-from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.labels.stored import kind_of
 from ulmfit_lib.tokens.rules import FIELD
 
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
@@ -50,9 +49,7 @@ def read_table(
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
     """
-    if ratings and label_delimiter is not None:
-        raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
-    path = Path(path)
+    kind, path = kind_of(ratings, label_delimiter), Path(path)
     labels: list[str | None] = []
     names: dict[str, str] = {}
     rows = array("q")
@@ -73,9 +70,7 @@ def read_table(
         raise DataError(f"{path}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
     table = TextTable(texts, labels, places, str(path), 0 if keep_blank else n_blank)
-    if label_delimiter is not None:
-        return table.with_kind(Tags(label_delimiter))
-    return table.with_kind(Ratings()) if ratings else table
+    return table.with_kind(kind)
 
 
 read_csv = read_table

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.ratings import Ratings
@@ -36,6 +36,17 @@ def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, 
     if not (isinstance(values, list) and len(values) == len(classes) and all(map(is_number, values))):
         raise ArtifactError(f"{file}: values {values!r}: one number per class is needed")
     return Ratings(tuple(map(float, values))), classes
+
+
+def kind_of(ratings: bool, label_delimiter: str | None) -> LabelKind:
+    """The kind of label that the options of ``read_table`` ask for.
+
+    Raises:
+        OptionError: two kinds at once.
+    """
+    if ratings and label_delimiter is not None:
+        raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
+    return Ratings() if ratings else Classes() if label_delimiter is None else Tags(label_delimiter)
 
 
 def is_number(value: Any) -> bool:

@@ -65,6 +65,32 @@ class TermScorer:
         norms = np.sqrt(np.bincount(place, values**2, len(texts)))
         return place, np.array(columns, np.int64), values / norms[place]
 
+    def contributions(self, text: str) -> tuple[npt.NDArray[np.int64], Floats]:
+        """What each word of a text adds to its scores, exactly: a sum is all there is to a linear model.
+
+        A term's part is shared evenly by its occurrences, and that of a pair by both of its words.
+
+        Returns:
+            (n,) where in the text each word starts, words that are no terms left out; (n, n_scores) what it adds. With
+            the intercepts, the sum is the text's ``scores``.
+        """
+        lowered = "".join(low if len(low := one.lower()) == 1 else one for one in text)
+        found = [(one.group(), one.start()) for one in self._pattern.finditer(lowered)]
+        places: dict[int, list[int]] = {}
+        for word, start in found:
+            if (column := self._columns.get(word)) is not None:
+                places.setdefault(column, []).append(start)
+        for (word, start), (after, second) in itertools.pairwise(found):
+            if (column := self._columns.get(f"{word} {after}")) is not None:
+                places.setdefault(column, []).extend([start, second])
+        _, columns, values = self._tfidf([lowered])
+        added = dict(zip(columns.tolist(), values[:, None] * self.coefficients[:, columns].T, strict=True))
+        parts = [(start, added[column] / len(some)) for column, some in places.items() for start in some]
+        starts, order = np.unique(np.array([start for start, _ in parts], np.int64), return_inverse=True)
+        total = np.zeros((len(starts), len(self.coefficients)))
+        np.add.at(total, order, np.array([part for _, part in parts]).reshape(-1, total.shape[1]))
+        return starts, total
+
     def numbers(self) -> dict[str, npt.NDArray[np.float32]]:
         """The arrays to save, by name."""
         arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercepts": self.intercepts}

@@ -1,0 +1,119 @@
+"""Commands that help to understand a model and its texts: explain, doctor, diagnose."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ulmfit_lib.cli.options import AsJson, Base, Classifier, Data, Device, FileFormat, Label, Quiet, Seed, Text
+from ulmfit_lib.cli.running import command, read_table, start
+
+if TYPE_CHECKING:
+    from ulmfit_lib.insight.findings import Diagnosis
+
+Columns = Annotated[
+    list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
+]
+OneLabel = Annotated[str | None, typer.Option("--label", help="Column that holds the labels.")]
+
+
+@command("explain", example='explain models/reviews "A wonderful film with a weak ending."')
+def explain_command(
+    model: Classifier,
+    text: Annotated[str, typer.Argument(help="The text to explain.")],
+    label: Annotated[
+        str | None, typer.Option(help="Label to explain; by default the one that the classifier finds likeliest.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
+    start(quiet)
+    from ulmfit_lib.models.classifier import TextClassifier
+
+    found = TextClassifier.load(model).explain(text, label=label)
+    print(json.dumps(found.as_dict()) if as_json else found.as_text(colour=sys.stdout.isatty()))
+
+
+@command("doctor", example="doctor examples/reviews.csv --text review --label sentiment")
+def doctor(
+    data: Data,
+    text: Text,
+    label: Label,
+    base: Base = "auto",
+    *,
+    file: FileFormat,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong with texts and labels before any training, and forecast time and memory."""
+    start(quiet)
+    from dataclasses import asdict
+
+    from ulmfit_lib.errors import DataError
+    from ulmfit_lib.insight.doctor import forecast
+    from ulmfit_lib.progress import note
+
+    table = read_table(data, text=text, label=label, file=file)
+    found = _diagnose_file(data, text, label, base, file, seed=seed, device=device)
+    try:
+        needed = forecast(table, base=base, seed=seed)
+    except DataError as error:
+        note(f"No forecast of time and memory: {error}")
+        needed = None
+    if as_json:
+        print(json.dumps({**found.as_dict(), "forecast": asdict(needed) if needed else None}))
+        return
+    print("\n".join([*found.sentences(), *([str(needed)] if needed else [])]))
+
+
+@command("diagnose", example="diagnose models/reviews --learnt examples/reviews.csv --text review --label sentiment")
+def diagnose(
+    target: Annotated[str, typer.Argument(help="Folder of a classifier, or a file of texts and labels.")],
+    learnt: Annotated[
+        Path | None, typer.Option(help="File that the classifier was made from, to see what it knows by heart.")
+    ] = None,
+    text: Columns = [],  # noqa: B006 (typer needs a list here)
+    label: OneLabel = None,
+    base: Base = "auto",
+    *,
+    file: FileFormat,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which stage is at fault when a classifier is poor: the data, the base, reading, or learning the labels."""
+    start(quiet)
+    from ulmfit_lib.errors import OptionError
+    from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget
+    from ulmfit_lib.models.classifier import TextClassifier
+
+    path, is_model = Path(target), (Path(target) / "config.json").is_file()
+    if (learnt or not is_model) and not (text and label):
+        raise OptionError("to look at a file, name its columns with --text and --label")
+    if is_model:
+        rows = read_table(learnt, text=text, label=label, file=file) if learnt else None
+        found = diagnose_model(TextClassifier.load(path), rows)
+    else:
+        found = _diagnose_file(path, text, label or "", base, file, seed=seed, device=device)
+        found = with_label_budget(found, read_table(path, text=text, label=label, file=file), base=base, seed=seed)
+    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
+
+
+def _diagnose_file(
+    data: Path, text: list[str], label: str, base: str, file: FileFormat, *, seed: int, device: str
+) -> "Diagnosis":
+    """``diagnose_data``, which also sees the first rows of the other columns."""
+    from ulmfit_lib.data.reading import read_parts
+    from ulmfit_lib.insight.doctor import diagnose_data
+
+    frame, _ = next(read_parts(data, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter))
+    names = [name for name in map(str, frame.columns) if name not in (*text, label)]
+    others = {name: frame[name].dropna().astype(str).tolist() for name in names}
+    table = read_table(data, text=text, label=label, file=file)
+    return diagnose_data(table, base=base, columns=others, seed=seed, device=device)

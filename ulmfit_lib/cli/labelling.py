@@ -1,0 +1,129 @@
+"""Commands about labels to come and labels that may be wrong: suggest-labels, check-labels."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Label, Quiet, Seed, Text
+from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.progress import counted
+
+Table = Annotated[
+    Path | None, typer.Option("--out", help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
+]
+
+
+@command(
+    "suggest-labels",
+    example="suggest-labels models/reviews examples/reviews.csv --text review --label sentiment "
+    "--n 20 --out to-label.csv",
+)
+def suggest_labels_command(
+    model: Annotated[str, typer.Argument(help="A classifier's folder; or, before the first labels, a language model.")],
+    data: Data,
+    text: Text,
+    label: Label,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of texts to suggest.")] = 50,
+    audit_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of them that is drawn at random, to score a model on.")
+    ] = 0.2,
+    out: Table = None,
+    *,
+    file: FileFormat,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Choose the texts whose labels would help most, as a table to fill in; `fit --also` takes it back."""
+    start(quiet)
+    import pandas as pd
+
+    from ulmfit_lib.data.reading import read_parts
+    from ulmfit_lib.data.writing import table_writer
+    from ulmfit_lib.insight.readers import load_reader
+    from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.progress import note
+
+    read = partial(read_parts, data, text=text, encoding=file.encoding, delimiter=file.delimiter)
+    column = label if label in next(read())[0].columns else None
+    frames, texts, labels = [], [], []
+    for frame, table in read(label=column):
+        real = [bool(one) for one in table.texts]
+        frames.append(frame[real])
+        texts += [one for one in table.texts if one]
+        labels += [one for one, kept in zip(table.labels, real, strict=True) if kept]
+    reader, chosen = load_reader(model), str(find_device(device))
+    said, known = None, None
+    if isinstance(reader, TextClassifier):
+        said = reader.predict_proba(texts, device=chosen)
+        known = reader.training["stages"][-1].get("labelled_texts")
+    found = suggest_labels(
+        reader.embed(texts, device=chosen), n=n, probabilities=said, known=known, audit_share=audit_share, seed=seed,
+        labelled=[i for i, one in enumerate(labels) if one is not None],
+    )  # fmt: skip
+    suggested = pd.concat(frames, ignore_index=True).iloc[[one.place for one in found]]
+    suggested = suggested.assign(**{label: "", "why": [one.why for one in found]})
+    with table_writer(out) as write:
+        write(suggested)
+    audited = sum(one.why == AUDIT for one in found)
+    columns = " ".join(f"--text {one}" for one in text)
+    note(f"{counted(len(found), 'text')} to label: fill in the column {label!r}, then: ulmfit fit {data} --also "
+         f"{out or 'FILE'} {columns} --label {label} --out NEW-MODEL")  # fmt: skip
+    if audited:
+        scored = model if said is not None else "YOUR-MODEL"
+        note(
+            f"{audited} of them were drawn at random (`why` is {AUDIT}). Score a model on these alone, before one "
+            f"learns from them, with: ulmfit evaluate {scored} {out or 'FILE'} {columns} --label {label} --audit. "
+            "The others were chosen, and a score on them would not be that of most texts."
+        )
+    note("To see when more labels stop paying, run `ulmfit label-budget` on the rows that were drawn at random so far.")
+
+
+@command("check-labels", example="check-labels examples/reviews.csv --text review --label sentiment --out doubtful.csv")
+def check_labels_command(
+    data: Data,
+    text: Text,
+    label: Label,
+    base: Base = "auto",
+    most: Annotated[int, typer.Option(min=1, help="Number of labels to show, the most doubtful first.")] = 100,
+    out: Table = None,
+    *,
+    file: FileFormat,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """List labels that may be wrong, the most doubtful first, as a table to correct; `fit --also` takes it back."""
+    start(quiet)
+    import pandas as pd
+
+    from ulmfit_lib.data.writing import table_writer
+    from ulmfit_lib.insight.label_errors import check_label_errors
+    from ulmfit_lib.progress import note
+
+    if len(text) > 1:
+        raise OptionError("check-labels reads one column of texts, so that its table can be given to `fit --also`")
+    table = read_table(data, text=text, label=label, file=file)
+    found = check_label_errors(table, base=base, seed=seed, device=device)[:most]
+    if as_json:
+        print(json.dumps([one.__dict__ for one in found]))
+        return
+    frame = pd.DataFrame({
+        "row": [one.row for one in found], text[0]: [one.text for one in found],
+        label: [one.label for one in found], "expected": [one.expected for one in found],
+        "probability": [round(one.probability, 4) for one in found],
+    })  # fmt: skip
+    with table_writer(out) as write:
+        write(frame)
+    note(
+        f"{data}: {counted(len(found), 'label')} may be wrong. Correct the column {label!r} where it is wrong, delete "
+        f"the other rows, and run: ulmfit fit {data} --also {out or 'FILE'} --text {text[0]} --label {label} "
+        "--out NEW-MODEL"
+    )

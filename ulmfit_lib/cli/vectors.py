@@ -1,0 +1,109 @@
+"""Commands on what texts are like: drift, embed, similar."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Quiet, Seed, Text
+from ulmfit_lib.cli.running import command, read_table, start
+
+Model = Annotated[
+    str, typer.Argument(help="Folder of a classifier or a language model, or a model's name (see `models`).")
+]
+
+
+@command("drift", example="drift models/reviews examples/tiny-test.csv --known examples/reviews.csv --text review")
+def drift(
+    model: Model,
+    new: Annotated[Path, typer.Argument(help="File of new texts.")],
+    known: Annotated[Path, typer.Option(help="File of texts of the kind that the model was made from.")],
+    text: Text,
+    base: Base = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write (.csv, .parquet ...): for each new text how surprising and how unlike it is."),
+    ] = None,
+    *,
+    file: FileFormat,
+    seed: Seed = 42,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether new texts are still what a model knows, by their words and by their vectors."""
+    start(quiet)
+    import pandas as pd
+
+    from ulmfit_lib.data.writing import table_writer
+    from ulmfit_lib.insight.drift import Novelty, draw, find_drift, likeness, with_novelty
+    from ulmfit_lib.insight.readers import load_reader
+    from ulmfit_lib.models.bases import load_base
+    from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.models.language_model import LanguageModel
+
+    before, after = (read_table(path, text=text, file=file) for path in (known, new))
+    reader, chosen = load_reader(model), str(find_device(device))
+    lm = reader if isinstance(reader, LanguageModel) else load_base(base, before.texts, seed=seed)[0]
+    found = find_drift(before.texts, after.texts, lm=lm, reader=reader, seed=seed, device=chosen)
+    if out is not None:
+        novelty = Novelty.measure(lm, before.texts, seed=seed, device=chosen)
+        like = likeness(reader, draw(before.texts, seed), after.texts, device=chosen)
+        frame = pd.DataFrame({"row": list(after.rows), "text": list(after.texts)})
+        frame = with_novelty(frame, after.texts, novelty, device=chosen)
+        with table_writer(out) as write:
+            write(frame.assign(**{"cosine with the nearest known text": like.round(4)}))
+    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
+
+
+@command("embed", example="embed models/reviews examples/reviews.csv --text review --out vectors.parquet")
+def embed(
+    model: Model,
+    data: Data,
+    text: Text,
+    out: Annotated[Path, typer.Option(help="File to write: .npy for the vectors alone, .parquet beside row and text.")],
+    *,
+    file: FileFormat,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Write a vector for each text: texts that mean the same lie close together."""
+    start(quiet)
+    from ulmfit_lib.insight.readers import load_reader
+    from ulmfit_lib.insight.vectors import check_vectors_name, write_vectors
+    from ulmfit_lib.models.devices import find_device
+
+    check_vectors_name(out)
+    table = read_table(data, text=text, file=file)
+    vectors = load_reader(model).embed(table.texts, device=str(find_device(device)))
+    write_vectors(out, table, vectors)
+    print(f"wrote {len(vectors):,} vectors of {vectors.shape[1]:,} numbers to {out}")
+
+
+@command("similar", example='similar models/reviews examples/reviews.csv --text review --to "The waiter was rude."')
+def similar(
+    model: Model,
+    data: Data,
+    text: Text,
+    to: Annotated[str, typer.Option(help="The text that others are compared with.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of texts to show.")] = 10,
+    *,
+    file: FileFormat,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the texts of a file that are most like another text, the most similar first."""
+    start(quiet)
+    from ulmfit_lib.insight.readers import load_reader
+    from ulmfit_lib.insight.vectors import most_similar
+    from ulmfit_lib.models.devices import find_device
+
+    table = read_table(data, text=text, file=file)
+    found = most_similar(load_reader(model), table, to, n=n, device=str(find_device(device)))
+    if as_json:
+        print(json.dumps([one.__dict__ for one in found]))
+        return
+    for one in found:
+        print(f"{one.cosine:.3f}  row {one.row}: {' '.join(one.text.split())[:100]}")

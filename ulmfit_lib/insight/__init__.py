@@ -1,0 +1,1 @@
+"""What helps to understand and improve a model: which texts to label, wrong labels, diagnosis, drift."""

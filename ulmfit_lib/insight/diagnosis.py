@@ -1,0 +1,160 @@
+"""Which stage of a trained classifier is at fault: the base, reading the texts, or learning the labels."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.insight.findings import (
+    ALIKE,
+    BASE,
+    CLASSIFIER,
+    FEW_LABELS,
+    LABELS_SAY_NOTHING,
+    LANGUAGE,
+    LANGUAGE_MODEL,
+    NO_BETTER_THAN_TFIDF,
+    NO_GAIN_BY_READING,
+    NOISE,
+    OVERFITTING,
+    RARE,
+    Diagnosis,
+    Finding,
+)
+from ulmfit_lib.models.bases import MOST_UNKNOWN
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.pipeline.label_budget import FEWEST_ROWS as FEWEST_ROWS_OF_BUDGET
+from ulmfit_lib.pipeline.label_budget import label_budget
+
+LEAST_GAIN = 0.02  # share of the perplexity that reading the texts should take away
+MOST_GAP = 0.15  # between the share of right answers on learnt rows and on held-out ones
+FEW = 200  # labels, below which more of them are the first thing to try
+LEAST_RECALL, MOST_OF_ERRORS, FEWEST_ROWS = 0.25, 0.6, 8
+
+
+def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) -> Diagnosis:
+    """What its own record says: what reading gained, what labels gained, and what it does no better than others.
+
+    Args:
+        classifier: made by ``fit``; one of ``fit_classifier`` has no held-out scores, and less can be said.
+        learnt: rows that it has learnt from, to see how far it knows them by heart.
+    """
+    stages = classifier.training.get("stages", [])
+    report = classifier.training.get("report") or {}
+    findings, facts = _reading(stages)
+    delivered, baseline = report.get("delivered"), report.get("baseline")
+    if not (isinstance(delivered, dict) and "accuracy" in delivered):
+        facts.append("There are no scores on held-out rows in this model: `fit` makes them.")
+        return Diagnosis.of(findings, facts)
+    facts.append(str(report.get("sentence", "")))
+    findings += [_no_better(report, delivered, stages), _hidden_class(delivered), _behind(delivered, baseline)]
+    if learnt is not None:
+        by_heart = classifier.evaluate(learnt).accuracy
+        facts.append(
+            f"It is right for {100 * by_heart:.0f} % of the rows that it has learnt from, and for "
+            f"{100 * delivered['accuracy']:.0f} % of the held-out ones."
+        )
+        findings.append(_by_heart(by_heart, delivered["accuracy"]))
+    return Diagnosis.of(findings, facts)
+
+
+def with_label_budget(found: Diagnosis, data: TextTable, *, base: str, seed: int) -> Diagnosis:
+    """With what more labels should bring, if nothing graver is wrong and there are enough labels to tell."""
+    table = data.labelled()
+    if found.cause not in (None, NOISE, RARE) or len(table) < FEWEST_ROWS_OF_BUDGET or len(table.classes) < 2:
+        return found
+    return replace(found, facts=[*found.facts, *label_budget(data, base=base, seed=seed).sentences()])
+
+
+def _reading(stages: list[dict[str, Any]]) -> tuple[list[Finding | None], list[str]]:
+    """What the language model made of the texts."""
+    read = [stage for stage in stages if stage.get("stage") == "fine-tune"]
+    own = [stage["validation"] for stage in stages if stage.get("stage") == "pretrain" and "validation" in stage]
+    if not read:
+        return [], ["The language model has not read these texts before it learnt the labels."]
+    last, reached = read[-1], read[-1]["validation"]["perplexity_per_word"]
+    paths = [[epoch["perplexity"] for epoch in some if "perplexity" in epoch] for some in last["history"].values()]
+    first, best = (float(np.mean([pick(path) for path in paths if path])) for pick in (lambda path: path[0], min))
+    gain, unknown = 1 - best / first, last["unknown_share"]
+    beside = f", beside {own[-1]['perplexity_per_word']:,.0f} of the base on texts of its own" if own else ""
+    facts = [
+        f"After reading {last['texts']:,} of your texts the language model's perplexity on others of them is "
+        f"{reached:,.0f} per word{beside}; {100 * unknown:.1f} % of the words are unknown.",
+        f"From the first epoch to the best one, reading took {100 * gain:.0f} % off the perplexity per token.",
+    ]
+    findings: list[Finding | None] = []
+    if unknown > MOST_UNKNOWN:
+        findings.append(Finding(
+            LANGUAGE, BASE, f"The language model does not know {100 * unknown:.0f} % of the words of your texts.",
+            "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
+        ))  # fmt: skip
+    elif gain < LEAST_GAIN:
+        findings.append(Finding(
+            NO_GAIN_BY_READING, LANGUAGE_MODEL, "Reading your texts hardly helped the language model to predict them.",
+            "Add more texts of the same kind, without labels: rows with an empty label are read, too.",
+        ))  # fmt: skip
+    return findings, facts
+
+
+def _no_better(report: dict[str, Any], delivered: dict[str, Any], stages: list[dict[str, Any]]) -> Finding | None:
+    """Not clearly better than always saying the same."""
+    if delivered["accuracy_95"][0] > report["majority"]:
+        return None
+    labels = report.get("labelled_rows") or stages[-1].get("labelled_texts", 0)
+    what = (
+        f"On {delivered['n']} held-out rows it is not clearly better than always answering with the commonest label."
+    )
+    if labels < FEW:
+        return Finding(
+            FEW_LABELS, CLASSIFIER, f"{what} It has learnt from {labels} labels.",
+            "Label more texts: `suggest-labels` says which, and `label-budget` what they should bring.",
+        )  # fmt: skip
+    return Finding(
+        LABELS_SAY_NOTHING, CLASSIFIER,
+        f"{what} It has learnt from {labels:,} labels, so that more of the same will not help.",
+        "Run `doctor` and `check-labels` on the file that it was made from.",
+    )  # fmt: skip
+
+
+def _hidden_class(delivered: dict[str, Any]) -> Finding | None:
+    """A class that is taken for another one."""
+    classes, confusion = delivered["classes"], np.array(delivered["confusion"], np.float64)  # true class by guessed
+    if len(classes) < 3:
+        return None
+    rows = confusion.sum(1)
+    for number in np.argsort(np.diag(confusion) / rows.clip(min=1)).tolist():
+        shares = confusion[number] / max(rows[number], 1)
+        other = int(np.argmax(np.where(np.arange(len(classes)) == number, -1, shares)))
+        if rows[number] >= FEWEST_ROWS and shares[number] <= LEAST_RECALL and shares[other] >= MOST_OF_ERRORS:
+            return Finding(
+                ALIKE, CLASSIFIER,
+                f"{100 * shares[other]:.0f} % of the texts labelled {classes[number]!r} are taken for "
+                f"{classes[other]!r}.",
+                "Make one class of the two, or write down what parts them, and label their rows again.",
+            )  # fmt: skip
+    return None
+
+
+def _behind(delivered: dict[str, Any], baseline: dict[str, Any] | None) -> Finding | None:
+    """TF-IDF alone is as good."""
+    if not baseline or delivered["accuracy"] > baseline["accuracy"]:
+        return None
+    return Finding(
+        NO_BETTER_THAN_TFIDF, CLASSIFIER,
+        f"TF-IDF + logistic regression alone is right for {100 * baseline['accuracy']:.1f} % of the held-out rows, and "
+        f"what is delivered for {100 * delivered['accuracy']:.1f} %.",
+        "Single words tell these labels: TF-IDF is the simpler choice, unless labels are few and texts short.",
+    )  # fmt: skip
+
+
+def _by_heart(right: float, held_out: float) -> Finding | None:
+    """It knows its rows by heart."""
+    if right - held_out < MOST_GAP:
+        return None
+    return Finding(
+        OVERFITTING, CLASSIFIER,
+        f"It is right for {100 * (right - held_out):.0f} points more of the rows that it has learnt from than of "
+        "others: there are too few labels for what it could learn.",
+        "Label more texts (`suggest-labels`), and see with `label-budget` what they should bring.",
+    )  # fmt: skip

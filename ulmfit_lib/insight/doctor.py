@@ -1,0 +1,148 @@
+"""Is there something wrong with the data? Looked at before any training."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.insight.findings import DATA, RARE, WRONG_COLUMN, Diagnosis, Finding
+from ulmfit_lib.insight.label_checks import check_amount, check_classes, check_noise, check_rare, check_relation
+from ulmfit_lib.insight.label_errors import out_of_fold
+from ulmfit_lib.insight.text_checks import check_column, check_copies, check_encoding, check_language, check_leak
+from ulmfit_lib.models.bases import SAMPLE_CHARACTERS, SAMPLE_TEXTS, load_base
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.budget import default_minutes
+from ulmfit_lib.pipeline.plan import count_tokens
+from ulmfit_lib.pipeline.task import Task
+from ulmfit_lib.progress import counted
+from ulmfit_lib.training.recipes import find_recipe
+
+MOST_ROWS = 1000  # with a label, that classifiers learn from; of more, a random part
+NUMBERS_A_WEIGHT = 5  # in training: the weight, its gradient, two of Adam and the best epoch's
+BYTES = 4  # of a number
+USUALLY_TAKEN = 700_000_000  # bytes, by PyTorch, spaCy and the rest
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What ``fit`` would take here.
+
+    Attributes:
+        seconds: about how long.
+        megabytes: about how much memory.
+        plan: a sentence on what would be read.
+    """
+
+    seconds: float
+    megabytes: float
+    plan: str
+
+    def __str__(self) -> str:
+        return f"{self.plan} It would take about {self.megabytes:,.0f} MB of memory."
+
+
+def diagnose_data(
+    data: TextTable, *, base: str | Path | LanguageModel = AUTO, columns: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 42, device: str = "auto",
+) -> Diagnosis:  # fmt: skip
+    """What is wrong with texts and labels, the gravest first, and what to do about it.
+
+    Classifiers' heads learn on a frozen encoder, for a minute at most; nothing is trained that could be kept.
+
+    Args:
+        data: texts, some or all with labels.
+        base: the language model that would read them.
+        columns: the file's other columns.
+        seed: of samples and folds.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+    sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MOST_ROWS].tolist()]
+    lm, _ = load_base(base, data.texts, seed=seed)
+    score = lm.score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]], device=str(find_device(device)))
+    name = lm.training.get("name", "language model")
+    facts = [
+        f"{counted(len(data), 'text')}, {len(data.labelled()):,} of them with a label.",
+        f"{name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word{_own_perplexity(lm)}, "
+        f"and does not know {100 * score.unknown_share:.1f} % of the words.",
+    ]
+    found = [check_encoding(sample), check_language(score.unknown_share, name), check_column(data, columns)]
+    found += [check_copies(data), problem := _wrong_labels(data)]
+    if problem:
+        return Diagnosis.of(found, facts)
+    table = data.labelled()
+    found += [check_leak(table), check_amount(table), check_rare(table)]
+    told = []
+    if any(one and one.cause != RARE for one in found):
+        told = ["Whether the labels can be learnt is not looked at before that is put right."]
+    elif table.kind.one_class_per_text:
+        more, told = _check_labels(table, lm, seed=seed, device=device)
+        found += more
+    return Diagnosis.of(found, [*facts, *told])
+
+
+def forecast(
+    data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: int = 42
+) -> Forecast:  # fmt: skip
+    """How long ``fit`` with its defaults takes at most, and how much memory it may need.
+
+    Raises:
+        DataError: labels that cannot be learnt from.
+    """
+    task = Task.of(data, test_fraction=None, folds=None, transductive=False, seed=seed)
+    lm, _ = load_base(base, task.learnt.texts, seed=seed)
+    minutes = default_minutes(count_tokens(task.texts, lm) + count_tokens(task.learnt.texts, lm))
+    weights = sum(tensor.numel() for some in lm.weights.values() for tensor in some.values())
+    reads = find_recipe("cpu").fit_lm
+    read = reads.batch_size * reads.window * (reads.samples + 8 * sum(lm.architecture.widths))
+    megabytes = (_taken() + BYTES * (NUMBERS_A_WEIGHT * weights + read)) / 1e6
+    return Forecast(60 * minutes, megabytes, task.sentence(minutes, resumed=False))
+
+
+def _taken() -> int:
+    """Bytes that this process has taken at most so far; where the system does not tell, what the imports usually do."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return USUALLY_TAKEN
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _own_perplexity(lm: LanguageModel) -> str:
+    """What a base reached on texts of its own kind, if its record says so."""
+    known = [stage["validation"] for stage in lm.training.get("stages", []) if "validation" in stage]
+    return f" ({known[-1]['perplexity_per_word']:,.0f} on texts of its own)" if known else ""
+
+
+def _wrong_labels(data: TextTable) -> Finding | None:
+    """Labels that cannot be learnt from at all."""
+    try:
+        check_labels(data)
+    except DataError as error:
+        said = str(error).removeprefix(f"{data.source}: ")
+        cause = RARE if "needs two" in said or "no row" in said else WRONG_COLUMN
+        return Finding(cause, DATA, f"{said[:1].upper()}{said[1:]}.", "Look at the columns --text and --label name.")
+    return None
+
+
+def _check_labels(
+    table: TextTable, lm: LanguageModel, *, seed: int, device: str
+) -> tuple[list[Finding | None], list[str]]:  # fmt: skip
+    """What is wrong with the labels of rows that all have one, and a sentence on how well they can be learnt."""
+    if len(table) > MOST_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MOST_ROWS])
+        table = table.select(chosen.tolist())
+    said = out_of_fold(table, base=lm, seed=seed, device=device)
+    targets = table.class_numbers()
+    right = float((said.argmax(1) == targets).mean())
+    majority = float(np.bincount(targets).max() / len(targets))
+    fact = (
+        f"Heads on the frozen encoder and TF-IDF are right for {100 * right:.0f} % of rows that they have not learnt "
+        f"from; always answering with the commonest label is right for {100 * majority:.0f} %."
+    )
+    return [check_relation(said, table, seed=seed), check_classes(said, table), check_noise(said, table)], [fact]

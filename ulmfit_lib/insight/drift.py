@@ -1,0 +1,189 @@
+"""Are new texts still what a model knows? By the words that a language model expects, and by vectors."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.insight.readers import Reader, nearest
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.tokens.documents import encode_texts
+
+MOST_TEXTS = 300  # of each side, drawn at random
+CHARACTERS = 500  # of each, that a language model reads
+FEWEST_TEXTS = 20  # of each side
+CHANCE = 0.005  # of each of two tests: a false alarm in a hundred
+LEAST_SHIFT = 0.15  # Kolmogorov and Smirnov's distance, below which a difference does not matter
+LEAST_TOLD = 0.6  # how often a new text is told from a known one (area under the ROC curve), likewise
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """How surprising texts are to a language model, beside texts that are known.
+
+    Attributes:
+        lm: what reads them.
+        known: (n_known,) nats per word of known texts, sorted.
+    """
+
+    lm: LanguageModel
+    known: Floats
+
+    @classmethod
+    def measure(cls, lm: LanguageModel, known: Sequence[str], *, seed: int = 42, device: str = "cpu") -> "Novelty":
+        """By known texts, of many by some drawn at random."""
+        return cls(lm, np.sort(nats_per_word(lm, draw(known, seed), device=device)))
+
+    def of(self, texts: Sequence[str], *, device: str = "cpu") -> tuple[Floats, Floats]:
+        """(n,) nats per word; and (n,) the share of known texts that are less surprising. nan without a word."""
+        nats = nats_per_word(self.lm, texts, device=device)
+        shares = np.searchsorted(self.known, nats) / max(len(self.known), 1)
+        return nats, np.where(np.isnan(nats), np.nan, shares)
+
+
+def with_novelty(frame: pd.DataFrame, texts: Sequence[str], novelty: Novelty, *, device: str) -> pd.DataFrame:
+    """A table with two more columns: each text's nats per word, and the share of known texts less surprising."""
+    nats = shares = np.full(len(texts), np.nan)
+    if any(text.split() for text in texts):
+        nats, shares = novelty.of(texts, device=device)
+    return frame.assign(**{"nats per word": nats.round(4), "share of known texts less surprising": shares.round(4)})
+
+
+@dataclass(frozen=True)
+class Drift:
+    """New texts beside known ones.
+
+    Attributes:
+        known_texts, new_texts: how many were looked at.
+        known_nats, new_nats: mean nats per word under the language model.
+        words_distance: between the distributions of these (Kolmogorov and Smirnov), in [0, 1].
+        words_chance: that texts of one source differ as much.
+        told_apart: how often a new text is told from a known one by its vector (area under the ROC curve).
+        vectors_chance: that texts of one source are told apart as well.
+        known_unknown, new_unknown: shares of words outside the vocabulary.
+    """
+
+    known_texts: int
+    new_texts: int
+    known_nats: float
+    new_nats: float
+    words_distance: float
+    words_chance: float
+    told_apart: float
+    vectors_chance: float
+    known_unknown: float
+    new_unknown: float
+
+    @property
+    def by_words(self) -> bool:
+        """The words are not those that are known."""
+        return self.words_chance < CHANCE and self.words_distance >= LEAST_SHIFT
+
+    @property
+    def by_vectors(self) -> bool:
+        """The texts are not about, or not written like, those that are known."""
+        return self.vectors_chance < CHANCE and self.told_apart >= LEAST_TOLD
+
+    @property
+    def drifted(self) -> bool:
+        """By words or by vectors."""
+        return self.by_words or self.by_vectors
+
+    def sentences(self) -> list[str]:
+        """For people."""
+        words = (
+            f"By words: {self.new_nats:.2f} nats per word, beside {self.known_nats:.2f} of the known texts (distance "
+            f"{self.words_distance:.2f}); {100 * self.new_unknown:.1f} % of the words are unknown, beside "
+            f"{100 * self.known_unknown:.1f} %. {'That is a drift.' if self.by_words else 'That is no drift.'}"
+        )
+        vectors = (
+            f"By vectors: a new text is told from a known one {100 * self.told_apart:.0f} times of 100, where 50 is "
+            f"guessing. {'That is a drift.' if self.by_vectors else 'That is no drift.'}"
+        )
+        if self.drifted:
+            end = (
+                "The new texts are no longer what the model knows: label some of them, score the model on these, and "
+                "let `fit` read the new texts, too."
+            )
+        else:
+            end = "The new texts are still what the model knows."
+        return [words, vectors, end]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"drifted": self.drifted, "by_words": self.by_words, "by_vectors": self.by_vectors, **asdict(self)}
+
+
+def find_drift(
+    known: Sequence[str], new: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42, device: str = "cpu"
+) -> Drift:  # fmt: skip
+    """Whether new texts differ from known ones by more than chance, and by enough to matter.
+
+    By words: Kolmogorov and Smirnov's test on nats per word. By vectors: whether a linear classifier tells new from
+    known texts that it has not learnt from (a classifier two-sample test, Lopez-Paz & Oquab 2017), with Mann and
+    Whitney's test.
+
+    Args:
+        known: texts of the kind that the model was made from.
+        new: texts to compare.
+        lm: the language model that finds words likely or not.
+        reader: what makes the vectors: a classifier or a language model.
+        seed: of what is drawn.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: fewer than 20 texts on one side.
+    """
+    from scipy.stats import ks_2samp, mannwhitneyu
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if min(len(known), len(new)) < FEWEST_TEXTS:
+        raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {FEWEST_TEXTS} at least")
+    sides = [draw(texts, seed) for texts in (known, new)]
+    nats = [nats_per_word(lm, texts, device=device) for texts in sides]
+    nats = [some[~np.isnan(some)] for some in nats]
+    by_words = ks_2samp(*nats)
+    vectors = np.concatenate([reader.embed(texts, device=device) for texts in sides])
+    truth = np.repeat([0, 1], [len(texts) for texts in sides])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=500))
+    order = np.random.default_rng(seed).permutation(len(truth))
+    said = np.zeros(len(truth))
+    said[order] = cross_val_predict(model, vectors[order], truth[order], cv=5, method="decision_function")
+    by_vectors = mannwhitneyu(said[truth == 1], said[truth == 0], alternative="greater")
+    told = float(by_vectors.statistic) / (int((truth == 1).sum()) * int((truth == 0).sum()))
+    unknown = [_unknown_share(lm, texts) for texts in sides]
+    return Drift(
+        len(sides[0]), len(sides[1]), float(nats[0].mean()), float(nats[1].mean()), float(by_words.statistic),
+        float(by_words.pvalue), told, float(by_vectors.pvalue), *unknown,
+    )  # fmt: skip
+
+
+def nats_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
+    """(n,) of the beginnings of texts, read in one direction; nan for one without a word."""
+    one_way = lm.only(next(iter(lm.weights)))
+    return np.log(one_way.score_each([text[:CHARACTERS] for text in texts], device=device)[1])
+
+
+def _unknown_share(lm: LanguageModel, texts: Sequence[str]) -> float:
+    documents = encode_texts(texts, lm.tokenizer, lm.vocabulary)
+    unknown = documents.counts(len(lm.vocabulary))[lm.vocabulary.unknown_id]
+    return float(unknown / max(documents.n_tokens - len(texts), 1))  # the first token of each is no word
+
+
+def draw(texts: Sequence[str], seed: int, most: int = MOST_TEXTS) -> list[str]:
+    """At most so many texts, drawn at random, in their order."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:most])
+    return [texts[i] for i in chosen.tolist()]
+
+
+def likeness(reader: Reader, known: Sequence[str], texts: Sequence[str], *, device: str) -> npt.NDArray[np.float32]:
+    """(n,) the cosine of each text with the known one that is most like it."""
+    return nearest(reader.embed(texts, device=device), reader.embed(known, device=device))

@@ -1,0 +1,219 @@
+"""Which words a prediction hangs on: what each adds to the log odds of the answer, for all that predicts."""
+
+import html
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.linear.tfidf import TfidfClassifier
+from ulmfit_lib.tokens.rules import UNKNOWN
+
+Span = tuple[int, int]  # where a word starts in a text, and where it ends
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’-]\w+)*|[^\w\s]+")
+GONE = (UNKNOWN, f"{UNKNOWN}own")  # in turns: fastai's rules would count one word that is repeated
+MOST_PARTS = 150  # of a text that are taken out one by one; words of longer texts go together
+STRONG = 0.2  # of the strongest word's contribution, from which on a word is shown
+SHOWN = 10  # phrases in a terminal
+GREEN, RED, PLAIN = "\033[1;32m", "\033[1;31m", "\033[0m"
+
+
+class Explainable(Protocol):
+    """Any classifier: all that predicts has these."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Their names, in the order of every column of probabilities."""
+
+    @property
+    def kind(self) -> LabelKind:
+        """What a label is."""
+
+    @property
+    def tfidf(self) -> Mapping[str, TfidfClassifier]:
+        """The linear parts, by name."""
+
+    @property
+    def blend(self) -> Blend:
+        """How much each part counts."""
+
+    def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
+        """(n_texts, n_classes) of what is ``delivered`` and of each part."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each word of a text adds to the log odds of a label.
+
+    Attributes:
+        text: the text.
+        label: the class that is explained.
+        probability: of that class.
+        spans: where each word is in the text.
+        contributions: (n_words,) added to the log odds of the class; what speaks against it is negative.
+        log_odds: of the class; of several, against the others' geometric mean.
+    """
+
+    text: str
+    label: str
+    probability: float
+    spans: list[Span]
+    contributions: Floats
+    log_odds: float
+
+    @property
+    def words(self) -> list[str]:
+        """The words, in order; in a long text, neighbours that were looked at together."""
+        return [self.text[start:end] for start, end in self.spans]
+
+    @property
+    def rest(self) -> float:
+        """What the log odds would be about without any of the words."""
+        return self.log_odds - float(self.contributions.sum())
+
+    def phrases(self, most: int = SHOWN) -> list[tuple[str, float]]:
+        """The strongest runs of words that pull the same way, and what each adds; the strongest first."""
+        runs: list[tuple[int, int, float]] = []
+        last = 0.0  # what the word just before added; 0 where it was weak
+        for (start, end), added, strong in zip(self.spans, self.contributions.tolist(), self._strong(), strict=True):
+            if strong and last * added > 0:
+                runs[-1] = runs[-1][0], end, runs[-1][2] + added
+            elif strong:
+                runs.append((start, end, added))
+            last = added if strong else 0.0
+        runs.sort(key=lambda run: -abs(run[2]))
+        return [(" ".join(self.text[start:end].split()), added) for start, end, added in runs[:most]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "label": self.label, "probability": self.probability, "log_odds": self.log_odds, "rest": self.rest,
+            "words": [
+                {"word": word, "start": start, "end": end, "contribution": float(added)}
+                for word, (start, end), added in zip(self.words, self.spans, self.contributions, strict=True)
+            ],
+        }  # fmt: skip
+
+    def as_text(self, *, colour: bool = False) -> str:
+        """For a terminal: the text, its strong words in colours that terminals know, and the strongest phrases."""
+        shown, done = "", 0
+        for (start, end), added, strong in zip(self.spans, self.contributions, self._strong(), strict=True):
+            paint = colour and strong
+            shown += self.text[done:start]
+            shown += f"{GREEN if added > 0 else RED}{self.text[start:end]}{PLAIN}" if paint else self.text[start:end]
+            done = end
+        lines = [f"{self.label}: {100 * self.probability:.1f} % (log odds {self.log_odds:+.2f})"]
+        lines.append(" ".join((shown + self.text[done:]).split()))
+        lines += [f"  {added:+.2f}  {phrase}" for phrase, added in self.phrases()]
+        return "\n".join([*lines, f"  {self.rest:+.2f}  (what is left when the shares of all words are taken off)"])
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        """For a notebook: green speaks for the label, red against it, the stronger the more."""
+        most = max(float(np.abs(self.contributions).max(initial=0)), 1e-12)
+        shown, done = "", 0
+        for (start, end), added in zip(self.spans, self.contributions.tolist(), strict=True):
+            colour = "46, 160, 67" if added > 0 else "218, 54, 51"
+            style = f"background: rgba({colour}, {0.6 * abs(added) / most:.2f}); border-radius: 3px"
+            word = html.escape(self.text[start:end])
+            shown += html.escape(self.text[done:start])
+            shown += f'<span style="{style}" title="{added:+.2f}">{word}</span>'
+            done = end
+        head = f"<b>{html.escape(self.label)}</b>: {100 * self.probability:.1f} % (log odds {self.log_odds:+.2f})"
+        text = shown + html.escape(self.text[done:])
+        return f'<div>{head}<p style="white-space: pre-wrap; line-height: 1.7">{text}</p></div>'
+
+    def _strong(self) -> list[bool]:
+        sizes = np.abs(self.contributions)
+        return (sizes >= max(STRONG * sizes.max(initial=0), 1e-9)).tolist()
+
+
+def explain(classifier: Explainable, text: str, *, label: str | None = None) -> Explanation:
+    """What each word of a text adds to the log odds of a label, in what the classifier delivers.
+
+    TF-IDF and topics are sums over words, so that their share is exact. ULMFiT's is what its log odds lose when an
+    unknown word stands in a word's place (occlusion, Zeiler & Fergus 2014). The blend adds the parts' log odds, each
+    times its weight, and so it does with the contributions.
+
+    Args:
+        classifier: what predicts.
+        text: the text.
+        label: the class to explain; default the likeliest.
+
+    Raises:
+        DataError: a text without a word.
+        OptionError: a label that the classifier does not know.
+    """
+    spans = parts_of(text)
+    if not spans:
+        raise DataError("this text has no word to explain")
+    if label is not None and label not in classifier.classes:
+        raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
+    found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
+    delivered = found["delivered"]
+    number = int(delivered[0].argmax()) if label is None else classifier.classes.index(label)
+    odds = log_odds(found["ulmfit"], number, classifier.kind)
+    added = classifier.blend.ulmfit * (odds[0] - odds[1:])
+    for name, part in classifier.tfidf.items():
+        starts, scores = part.contributions(text)
+        exact = getattr(classifier.blend, name) * score_odds(scores, number, classifier.kind)
+        owners = np.searchsorted([start for start, _ in spans], starts, side="right") - 1
+        np.add.at(added, owners.clip(min=0), exact)
+    total = float(log_odds(delivered[:1], number, classifier.kind)[0])
+    return Explanation(text, classifier.classes[number], float(delivered[0, number]), spans, added, total)
+
+
+def parts_of(text: str, most: int = MOST_PARTS) -> list[Span]:
+    """The words of a text, and marks between them; of a long one, as many neighbours together as make ``most`` parts.
+
+    >>> parts_of("I don't know!")
+    [(0, 1), (2, 7), (8, 12), (12, 13)]
+    """
+    words = [found.span() for found in WORD.finditer(text)]
+    size = -(-len(words) // most)
+    groups = (words[i : i + size] for i in range(0, len(words), size or 1))
+    return [(group[0][0], group[-1][1]) for group in groups]
+
+
+def without(text: str, spans: Sequence[Span], gone: Collection[int]) -> str:
+    """The text with an unknown word in the place of each span whose number is in ``gone``.
+
+    >>> without("Good film", [(0, 4), (5, 9)], [0])
+    'xxunk film'
+    """
+    parts, done = [], 0
+    for turn, place in enumerate(sorted(gone)):
+        start, end = spans[place]
+        parts += [text[done:start], "" if text[:start][-1:] in ("", " ") else " ", GONE[turn % 2]]
+        parts.append("" if text[end : end + 1] in ("", " ") else " ")
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def log_odds(probabilities: Floats, number: int, kind: LabelKind) -> npt.NDArray[np.float64]:
+    """(n,) log odds of a class; of several, against the geometric mean of the others."""
+    if kind.exclusive:
+        return _against_others(np.log(probabilities.clip(1e-6, 1)), number)
+    yes = probabilities[:, number].clip(1e-6, 1 - 1e-6)
+    return np.asarray(np.log(yes) - np.log1p(-yes))
+
+
+def score_odds(scores: Floats, number: int, kind: LabelKind) -> npt.NDArray[np.float64]:
+    """(n,) the same of a linear model's scores, (n, n_scores), or of what these are made of."""
+    if not kind.exclusive:
+        return np.asarray(scores[:, number])
+    return _against_others(np.hstack([-scores / 2, scores / 2]) if scores.shape[1] == 1 else scores, number)
+
+
+def _against_others(logs: Floats, number: int) -> npt.NDArray[np.float64]:
+    n_classes = logs.shape[1]
+    return np.asarray((n_classes * logs[:, number] - logs.sum(1)) / max(n_classes - 1, 1))
