@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.architecture import Architecture, is_taught
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
@@ -21,6 +22,7 @@ from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, pool_documents
 from ulmfit_lib.models.head import Head, build_head
 from ulmfit_lib.models.tensors import Weights, as_tensors
+from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
 from ulmfit_lib.tokens.documents import encode_texts
 from ulmfit_lib.tokens.tokenizer import Tokenizer
@@ -141,11 +143,33 @@ class TextClassifier:
         """From the neural part alone, for texts by their ``features``: the directions' probabilities, averaged."""
         return heads_proba(self._built_heads, features, self.kind)
 
-    def features(self, texts: Sequence[str], *, device: str | torch.device = "cpu") -> Features:
-        """By direction, one pooled vector a text, (n_texts, width): what the heads see."""
+    def explain(self, text: str, *, label: str | None = None) -> Explanation:
+        """What each word of a text adds to the log odds of its likeliest label, or of ``label``.
+
+        A notebook shows the result in colours; ``print`` shows the strongest words and phrases.
+
+        Raises:
+            DataError: a text without a word.
+            OptionError: a label that this classifier does not know.
+        """
+        return explain(self, text, label=label)
+
+    def embed(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float32]:
+        """A vector a text, (n_texts, width), of length 1: texts that the encoder takes for similar lie close together.
+
+        Where a teacher has taught the encoder (``stages.teach``), it is the taught vector, else all that the heads see.
+        """
+        found = self.features(texts, pooling="taught" if is_taught(self.pooling) else self.pooling, device=device)
+        vectors = np.concatenate(list(found.values()), axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+
+    def features(
+        self, texts: Sequence[str], *, pooling: str | None = None, device: str | torch.device = "cpu"
+    ) -> Features:
+        """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
         documents, pad_id = encode_texts(texts, self.tokenizer, self.vocabulary), self.vocabulary.pad_id
         return {
-            way: pool_documents(self._encoder(way, str(device)), self.pooling, documents, way, pad_id)
+            way: pool_documents(self._encoder(way, str(device)), pooling or self.pooling, documents, way, pad_id)
             for way in self.weights
         }
 

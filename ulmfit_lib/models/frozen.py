@@ -52,14 +52,18 @@ class FloatEncoder:
     Args:
         architecture: its sizes.
         weights: its tensors by name; float32 on the CPU shares their memory.
-        device: where to compute, in bfloat16 if that is faster there.
+        device: where to compute.
+        dtype: in which precision; default bfloat16 if that is faster there.
     """
 
     window = BPTT_WINDOW
 
-    def __init__(self, architecture: Architecture, weights: Weights, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, architecture: Architecture, weights: Weights, device: str | torch.device = "cpu", *,
+        dtype: torch.dtype | None = None,
+    ) -> None:  # fmt: skip
         self.architecture, self.device = architecture, torch.device(device)
-        self.dtype = torch.bfloat16 if fast_bfloat16(self.device) else torch.float32
+        self.dtype = dtype or (torch.bfloat16 if fast_bfloat16(self.device) else torch.float32)
         moved = {name: tensor.to(self.device, self.dtype) for name, tensor in weights.items()}
         self._embedding = moved["encoder.weight"]
         self.map = find_map(weights, self.device)

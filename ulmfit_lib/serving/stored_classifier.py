@@ -1,14 +1,14 @@
 """A classifier as its folder holds it: read, checked and written without torch."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, head_shapes, is_taught
 from ulmfit_lib.artifact.cards import classifier_card
-from ulmfit_lib.artifact.format import CLASSIFIER, Artifact, load_artifact, save_artifact
+from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact, save_artifact
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import read_json
@@ -20,6 +20,7 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 
 TFIDF_PARTS = ("baseline", "topics")
+MAP = "map."  # what the names of a taught encoder's map start with
 MOST_WEIGHT = 1e6  # of a part of the blend
 
 
@@ -55,42 +56,53 @@ class StoredClassifier:
     training: dict[str, Any]
     base: dict[str, str] | None
 
-    def save(self, path: Path, *, precision: str = "float32", overwrite: bool = False) -> None:
+    def save(
+        self, path: Path, *, precision: str = "float32", overwrite: bool = False,
+        graphs: Mapping[str, bytes] | None = None,
+    ) -> None:  # fmt: skip
         """Write it to a folder, whole or not at all.
 
         Args:
             path: the folder to make.
             precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size).
             overwrite: replace a model that is there.
+            graphs: by direction, what stands for the encoder (``onnx_graph.build_graph``); then only its map is kept.
 
         Raises:
             ArtifactError: the place is taken or cannot be written.
         """
-        tensors = {f"{way}.{name}": tensor for way, some in self.weights.items() for name, tensor in some.items()}
+        tensors = {
+            f"{way}.{name}": tensor for way, some in self.weights.items() for name, tensor in some.items()
+            if not graphs or name.startswith(MAP)
+        }  # fmt: skip
         tensors |= {f"{way}.head.{name}": tensor for way, some in self.heads.items() for name, tensor in some.items()}
         for part, tfidf in self.tfidf.items():
             tensors |= {f"{part}.{name}": array for name, array in tfidf.numbers().items()}
         direction = "both" if len(self.weights) == 2 else next(iter(self.weights))
         config = {
-            "classes": self.classes, "pooling": self.pooling, "base": self.base, "blend": asdict(self.blend),
+            "classes": self.classes, "pooling": self.pooling, "base": self.base,
+            "blend": {**self.blend.weights, "offsets": list(self.blend.offsets)},
             **{f"has_{part}": part in self.tfidf for part in TFIDF_PARTS}, **self.kind.config(),
         }  # fmt: skip
         save_artifact(
-            path, kind=CLASSIFIER, architecture=self.architecture, direction=direction, vocabulary=self.vocabulary,
-            tokenizer=self.tokenizer, tensors=tensors, training=self.training,
+            path, kind=PREDICTOR if graphs else CLASSIFIER, architecture=self.architecture, direction=direction,
+            vocabulary=self.vocabulary, tokenizer=self.tokenizer, tensors=tensors, training=self.training,
             card=classifier_card(self.training, direction, self.classes), config=config,
-            files={_terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
-            precision=precision, overwrite=overwrite,
+            files={
+                **{_terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
+                **{graph_file(way): graph for way, graph in (graphs or {}).items()},
+            },
+            precision=precision, overwrite=overwrite, least_version=OFFSETS_VERSION if self.blend.offsets else 0,
         )  # fmt: skip
 
     @classmethod
-    def load(cls, path: str | Path) -> "StoredClassifier":
-        """Read a classifier's folder; safe with folders from strangers.
+    def load(cls, path: str | Path, *, kind: str = CLASSIFIER) -> "StoredClassifier":
+        """Read a folder of a classifier, or of an exported one (``kind`` predictor); safe with folders from strangers.
 
         Raises:
             ArtifactError: names the file at fault.
         """
-        return cls.from_artifact(load_artifact(Path(path), kind=CLASSIFIER))
+        return cls.from_artifact(load_artifact(Path(path), kind=kind))
 
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> "StoredClassifier":
@@ -103,11 +115,16 @@ class StoredClassifier:
         parts = ("ulmfit", *(part for part in TFIDF_PARTS if config.get(f"has_{part}")))
         if not (isinstance(blend, dict) and all(_is_weight(blend.get(part)) for part in parts)):
             raise ArtifactError(f"{file}: blend {blend!r}: a weight, not negative, is needed for {', '.join(parts)}")
+        offsets = blend.get("offsets", [])
+        if not (isinstance(offsets, list) and all(map(is_number, offsets)) and len(offsets) in (0, len(classes))):
+            raise ArtifactError(f"{file}: the blend's offsets {offsets!r} must be a number for each class, or none")
         if is_taught(pooling) and not artifact.architecture.taught:
             raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder that was taught, and this one was not")
         directions = artifact.directions()
         terms = {part: _read_terms(artifact.path / _terms_file(part)) for part in parts[1:]}
         shapes = artifact.architecture.encoder_shapes(len(artifact.vocabulary))
+        if config["kind"] == PREDICTOR:
+            shapes = {name: shape for name, shape in shapes.items() if name.startswith(MAP)}
         expected = {f"{way}.{name}": shape for way in directions for name, shape in shapes.items()}
         width = artifact.architecture.pooled_width(pooling)
         for way in directions:
@@ -131,8 +148,8 @@ class StoredClassifier:
             tokenizer=artifact.tokenizer,
             weights={way: {name: artifact.part(way)[name] for name in shapes} for way in directions},
             heads={way: artifact.part(f"{way}.head") for way in directions}, pooling=pooling, tfidf=tfidf,
-            blend=Blend(**{part: float(blend[part]) for part in parts}), training=artifact.training,
-            base=config.get("base"),
+            blend=Blend.weighing({part: float(blend[part]) for part in parts}, tuple(map(float, offsets))),
+            training=artifact.training, base=config.get("base"),
         )  # fmt: skip
 
     def tfidf_proba(self, texts: Sequence[str]) -> dict[str, Floats]:
@@ -148,6 +165,11 @@ def blend_parts(parts: dict[str, Floats], blend: Blend, kind: LabelKind) -> Floa
 
 def _is_weight(value: Any) -> bool:
     return is_number(value) and 0 <= value < MOST_WEIGHT
+
+
+def graph_file(way: str) -> str:
+    """The file of a direction's graph in an exported classifier's folder."""
+    return f"{way}.onnx"
 
 
 def _terms_file(part: str) -> str:

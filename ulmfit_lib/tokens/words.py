@@ -39,6 +39,7 @@ from ulmfit_lib.tokens.rules import (
     spec_add_spaces,
     well_formed,
 )
+from ulmfit_lib.tokens.spacy_import import import_spacy
 from ulmfit_lib.tokens.special_cases import SpecialCases
 from ulmfit_lib.tokens.token_ids import TokenIds
 from ulmfit_lib.tokens.word_frames import WordFrames
@@ -68,7 +69,7 @@ class WordTokenizer:
 
     @cached_property
     def _split(self) -> Any:
-        import spacy
+        spacy = import_spacy()
         from spacy.symbols import ORTH
 
         try:

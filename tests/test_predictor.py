@@ -1,0 +1,126 @@
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import ArtifactError, OptionError, TextClassifier, fit_classifier
+from ulmfit_lib.artifact.format import PREDICTOR
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.training.heads import HeadChoice
+from ulmfit_lib.training.tfidf import fit_tfidf
+
+pytest.importorskip("onnxruntime")
+TEXTS = ["the film was great great", "terrible", "", "number 7 : " + "word and " * 120 + "terrible"]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_lm, fruit):
+    """A classifier whose neural part and baseline both count."""
+    weak = HeadChoice(0, 1e-3)  # else all probabilities are 0 or 1
+    made = fit_classifier(fruit, lm=tiny_lm, strategy="features", head_choice=weak, device="cpu")
+    return replace(made, tfidf={"baseline": fit_tfidf(fruit.texts, fruit.targets())}, blend=Blend(1.0, 0.5))
+
+
+@pytest.fixture(scope="module")
+def exported(whole, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    whole.save(folder / "model")
+    return export_checked(folder / "model", folder / "onnx", precision="float32", texts=TEXTS), folder
+
+
+def test_an_exported_classifier_says_the_same(whole, exported):
+    check, folder = exported
+    assert check.largest < 1e-5 and check.changed == 0 and check.texts == len(TEXTS)
+    found, expected = Predictor.load(folder / "onnx").probabilities(TEXTS), whole.probabilities(TEXTS)
+    assert found.keys() == expected.keys()
+    for part, probabilities in found.items():
+        np.testing.assert_allclose(probabilities, expected[part], atol=1e-3)  # which may use bfloat16
+
+
+@pytest.mark.parametrize("pooling", ["concat", "all", "layers"])
+def test_every_pooling_and_a_hidden_head_say_the_same(tiny_lm, fruit, tmp_path, pooling):
+    from ulmfit_lib.training.recipes import CPU, override
+
+    recipe = override(CPU.fit_classifier, pooling=pooling, epochs=1, head_hidden=6)
+    fit_classifier(fruit, lm=tiny_lm, recipe=recipe, device="cpu").save(tmp_path / "model")
+    assert export_checked(tmp_path / "model", tmp_path / "onnx", precision="float32", texts=TEXTS).largest < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_text_gets_the_same_answer_alone_and_among_others(exported, precision, tmp_path):
+    export_checked(exported[1] / "model", tmp_path / "onnx", precision=precision, texts=TEXTS)
+    predictor = Predictor.load(tmp_path / "onnx")
+    among = predictor.predict_proba(TEXTS)
+    assert all((predictor.predict_proba([text])[0] == row).all() for text, row in zip(TEXTS, among, strict=True))
+
+
+def test_bytes_are_smaller_and_nearly_the_same(exported, tmp_path, whole):
+    check = export_checked(exported[1] / "model", tmp_path / "onnx", precision="int8", texts=TEXTS)
+    graphs = [(folder / "forward.onnx").stat().st_size for folder in (tmp_path / "onnx", exported[1] / "onnx")]
+    assert graphs[0] < graphs[1] and check.largest < 0.05
+    assert Predictor.load(tmp_path / "onnx").predict(TEXTS[:2]) == whole.predict(TEXTS[:2])
+
+
+def test_a_classifiers_own_folder_can_be_loaded_too(exported, whole):
+    np.testing.assert_allclose(
+        Predictor.load(exported[1] / "model").predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-3
+    )
+
+
+def test_graphs_that_say_something_else_are_refused(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.serving.onnx_graph.GATES", (0, 1, 2, 3))
+    with pytest.raises(ArtifactError, match="differ from the classifier"):
+        export_checked(exported[1] / "model", tmp_path / "onnx", precision="float32", texts=TEXTS)
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_a_damaged_export_is_refused_in_one_sentence(exported, tmp_path):
+    shutil.copytree(exported[1] / "onnx", tmp_path / "onnx")
+    (tmp_path / "onnx" / "forward.onnx").write_bytes(b"nothing")
+    with pytest.raises(ArtifactError, match=r"forward\.onnx: it is not as it was written"):
+        Predictor.load(tmp_path / "onnx")
+    with pytest.raises(ArtifactError, match=f"this is a {PREDICTOR}, and a classifier is needed"):
+        TextClassifier.load(exported[1] / "onnx")
+
+
+def test_predicting_loads_neither_torch_nor_fastai(exported):
+    code = (
+        "import sys; from ulmfit_lib.serving.predictor import Predictor\n"
+        "print(Predictor.load(sys.argv[1]).predict(['the film was great great'])[0])\n"
+        "assert not {'torch', 'fastai', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(exported[1] / "onnx")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0 and found.stdout.strip() == "positive", found.stderr
+
+
+def test_the_terminal_answers_a_text_and_lines(ulmfit, exported, monkeypatch):
+    model = exported[1] / "onnx"
+    code, out, _ = ulmfit("predict", model, "the film was terrible terrible")
+    assert code == 0 and out.startswith("negative  (negative ") and ", positive " in out
+    monkeypatch.setattr("sys.stdin", io.StringIO("the film was great great\nterrible terrible\n"))
+    code, out, _ = ulmfit("predict", model)
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["positive", "negative"]
+    code, _, err = ulmfit("predict", model, model / "config.json")
+    assert code == 2 and "is a file: name the column of its texts with --text" in err
+
+
+def test_the_export_command_says_what_it_found(ulmfit, exported, write_csv, fruit, tmp_path):
+    data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
+    options = ["--check", data, "--text", "review", "--precision", "int8"]
+    code, out, _ = ulmfit("export", exported[1] / "model", "--out", tmp_path / "onnx", *options)
+    assert code == 0 and "on 48 texts the largest difference" in out and "saved in" in out
+    code, out, _ = ulmfit("predict", tmp_path / "onnx", data, "--text", "review", "--out", tmp_path / "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert code == 0 and [row["prediction"] for row in rows] == list(fruit.labels)
+    with pytest.raises(OptionError, match="--check needs --text"):
+        from ulmfit_lib.models.exporting import check_texts
+
+        check_texts(data, [])

@@ -1,0 +1,83 @@
+"""A classifier is exported, and what was exported is compared with what torch says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ulmfit_lib.artifact.catalogue import EMBEDDED
+from ulmfit_lib.data.reading import read_table
+from ulmfit_lib.errors import ArtifactError, OptionError
+from ulmfit_lib.files import refuse_existing
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.frozen import FloatEncoder, pool_documents
+from ulmfit_lib.serving.predictor import Predictor, build_graphs
+from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.tokens.documents import encode_texts
+
+CHECKED = 200  # texts
+MOST_DIFFERENT = 1e-4  # of a probability in float32
+
+
+@dataclass(frozen=True)
+class ExportCheck:
+    """How an exported classifier differs from the one that it was made from.
+
+    Attributes:
+        texts: that were compared.
+        largest: difference of a probability.
+        changed: labels that differ.
+        megabytes: of the exported folder.
+    """
+
+    texts: int
+    largest: float
+    changed: int
+    megabytes: float
+
+
+def check_texts(file: Path | None, columns: Sequence[str]) -> list[str]:
+    """The first texts of a file, or of the invented reviews that come with the library.
+
+    Raises:
+        OptionError: a file without the name of a column.
+    """
+    if file is not None and not columns:
+        raise OptionError("--check needs --text, too: the column that holds the texts")
+    table = read_table(file, text=columns) if file else read_table(EMBEDDED / "reviews.csv", text="review")
+    return list(table.texts[:CHECKED])
+
+
+def export_checked(
+    model: Path, out: Path, *, precision: str, texts: Sequence[str], overwrite: bool = False
+) -> ExportCheck:  # fmt: skip
+    """Export a classifier's folder; a float32 one that does not say the same is refused.
+
+    Raises:
+        ArtifactError: the folder cannot be read or written, or the graphs say something else.
+        OptionError: a package is missing.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    stored, classifier = StoredClassifier.load(model), TextClassifier.load(model)
+    graphs = build_graphs(stored, precision=precision)
+    documents = encode_texts(texts, classifier.tokenizer, classifier.vocabulary)
+    features = {
+        way: pool_documents(
+            FloatEncoder(classifier.architecture, weights, dtype=torch.float32), classifier.pooling, documents, way,
+            classifier.vocabulary.pad_id,
+        )
+        for way, weights in classifier.weights.items()
+    }  # fmt: skip
+    theirs = classifier.probabilities(texts, features=features)["delivered"]
+    ours = Predictor.of(stored, graphs).predict_proba(texts)
+    largest = float(np.abs(ours - theirs).max())
+    if precision == "float32" and largest > MOST_DIFFERENT:
+        raise ArtifactError(
+            f"{model}: the exported graphs differ from the classifier by {largest:.2g}, more than {MOST_DIFFERENT}; "
+            f"please report this with the versions of onnx and onnxruntime"
+        )
+    stored.save(out, overwrite=overwrite, graphs=graphs)
+    megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    return ExportCheck(len(texts), largest, int((ours.argmax(1) != theirs.argmax(1)).sum()), megabytes)

@@ -1,0 +1,60 @@
+"""A classifier is saved in bytes where that costs next to nothing, which is measured."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.models.classifier import TextClassifier
+
+MEASURED_ROWS = 500
+MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes may cost
+
+
+def save_smallest(
+    classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False
+) -> str:  # fmt: skip
+    """Save as ``int8`` if that costs no more than 0.1 points and 0.001 nats on rows at hand, else as ``float32``.
+
+    What it costs is kept in the record, and so in the card.
+
+    Args:
+        classifier: as it was trained.
+        path: the folder to make.
+        data: rows with labels that it knows.
+        overwrite: replace a model that is there.
+
+    Returns:
+        A sentence for the user.
+
+    Raises:
+        ArtifactError: the place is taken or cannot be written.
+    """
+    table = data.labelled()
+    chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:MEASURED_ROWS])
+    table = table.select(chosen.tolist())
+    with tempfile.TemporaryDirectory() as folder:
+        classifier.save(Path(folder) / "model", precision="int8")
+        rounded = TextClassifier.load(Path(folder) / "model")
+    (right, nats), (rounded_right, rounded_nats) = (
+        _scores(one.predict_proba(table.texts), table, classifier) for one in (classifier, rounded)
+    )
+    points, more = 100 * (right - rounded_right), rounded_nats - nats
+    precision = "int8" if points <= MOST_POINTS and more <= MOST_NATS else "float32"
+    cost: dict[str, Any] = {"points": round(points, 3), "log_loss": round(more, 5), "rows": len(table)}
+    training = {**classifier.training, "precision": {"saved_as": precision, "int8_costs": cost}}
+    replace(classifier, training=training).save(path, precision=precision, overwrite=overwrite)
+    said = f"saved in {path} as {precision}: on {len(table):,} rows bytes cost {points:.1f} points of accuracy"
+    return f"{said} and {more:.4f} of log loss" + ("" if precision == "int8" else ", which is too much")
+
+
+def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[float, float]:
+    """Accuracy and log loss of decisions."""
+    kind = classifier.kind
+    decisions, truth = kind.decisions(said), kind.decided(table.with_kind(kind).class_numbers(classifier.classes))
+    right = decisions[np.arange(len(truth)), truth]
+    return float((decisions.argmax(1) == truth).mean()), float(-np.log(np.clip(right, 1e-12, 1)).mean())

@@ -1,0 +1,86 @@
+"""Texts of any length -> one vector each, by ONNX Runtime and numpy: what ``models.pooling`` does with torch.
+
+Texts are read one by one: ONNX Runtime's LSTM gains next to nothing by reading several, and so a text's vector cannot
+depend on the texts beside it.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.artifact.architecture import Architecture, is_taught
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.tokens.documents import Documents
+
+WINDOW = 70  # tokens read at a time; the state goes on
+Matrix = npt.NDArray[np.float32]
+
+
+class OnnxEncoder:
+    """One direction's encoder.
+
+    Args:
+        graph: what ``onnx_graph.build_graph`` made.
+        architecture: its sizes.
+        taught_map: ``map.weight`` and ``map.bias`` of a taught encoder.
+        threads: that it computes with; 0: one a core.
+
+    Raises:
+        OptionError: the package onnxruntime is missing.
+    """
+
+    def __init__(
+        self, graph: bytes, architecture: Architecture, taught_map: tuple[Matrix, Matrix] | None, *, threads: int = 0
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise OptionError(
+                "the light predictor needs the package onnxruntime: pip install 'ulmfit-lib[onnx]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.architecture, self._map = architecture, taught_map
+        layers = range(1, architecture.layers + 1)
+        self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
+        self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
+
+    def pool_documents(self, pooling: str, documents: Documents, direction: str, pad_id: int) -> Matrix:
+        """One vector per text, (n_texts, width), in order; a text's does not depend on the texts beside it."""
+        documents = documents.backwards() if direction == "backward" else documents
+        result = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
+        for place in range(len(documents)):
+            ids = np.asarray(documents[place], np.int64)[None]
+            result[place] = self._pool(pooling, ids if ids.size else np.full((1, 1), pad_id, np.int64))
+        return result
+
+    def _pool(self, pooling: str, ids: npt.NDArray[np.int64]) -> Matrix:
+        parts = self._pool_outputs("all" if is_taught(pooling) else pooling, ids)
+        if is_taught(pooling):
+            assert self._map is not None  # checked where the folder is read
+            weight, bias = self._map
+            taught = weight @ np.concatenate(parts) + bias
+            taught /= max(float(np.linalg.norm(taught)), 1e-12)
+            parts = [taught, *{"taught": [], "taught+layers": parts[:1], "taught+all": parts}[pooling]]
+        return np.concatenate(parts)
+
+    def _pool_outputs(self, pooling: str, ids: npt.NDArray[np.int64]) -> list[Matrix]:
+        """Mean and, except of ``layers``, maximum and last output; (width,) each."""
+        widths, tokens = self.architecture.widths, ids.shape[1]
+        state = {
+            f"{part}_{layer}": np.zeros((1, 1, width), np.float32)
+            for layer, width in enumerate(widths, start=1) for part in ("hidden", "cell")
+        }  # fmt: skip
+        names = [*self._outputs, *(f"{name}_after" for name in self._state)]
+        totals, maximum, top = [], np.full(widths[-1], -np.inf, np.float32), np.zeros((1, widths[-1]), np.float32)
+        for left in range(0, tokens, WINDOW):
+            found: list[Any] = self._session.run(names, {"ids": ids[:, left : left + WINDOW], **state})
+            outputs, after = [one[0] for one in found[: len(self._outputs)]], found[len(self._outputs) :]
+            state, top = dict(zip(self._state, after, strict=True)), outputs[-1]
+            averaged = outputs[-1:] if pooling == "concat" else outputs
+            totals.append(np.concatenate([one.sum(0) for one in averaged]))
+            maximum = np.maximum(maximum, top.max(0))
+        mean = np.asarray(np.sum(totals, axis=0) / tokens, np.float32)
+        return [mean] if pooling == "layers" else [mean, maximum, top[-1]]
