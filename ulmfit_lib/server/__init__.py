@@ -1,0 +1,1 @@
+"""A classifier behind HTTP, and the page that shows it."""

@@ -1,0 +1,282 @@
+"""The HTTP interface of served classifiers."""
+
+import asyncio
+import hmac
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel, Field
+
+from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.server.jobs import Jobs
+from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
+from ulmfit_lib.server.trainings import Trainings
+from ulmfit_lib.version import __version__
+
+PAGE = Path(__file__).parent / "page"
+OPEN = ("/health", "/ready")  # that need no token, nor does the page itself
+UPLOADS = ("/jobs", "/trainings")
+SECURITY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+RETRY_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for.
+
+    Attributes:
+        texts: in one request.
+        characters: in one text.
+        body: bytes of a request with texts.
+        file: bytes of a file.
+    """
+
+    texts: int = 1000
+    characters: int = 100_000
+    body: int = 10_000_000
+    file: int = 1_000_000_000
+
+
+class Asked(BaseModel):
+    """What ``POST /predict`` takes."""
+
+    texts: list[str] = Field(examples=[["Loved every minute.", "Never again."]], min_length=1)
+    model: str | None = Field(None, description="Name of a served model; by default the first.")
+    min_precision: float | None = Field(None, gt=0, lt=1, description="Answer `unsure` below this precision.")
+
+
+class Explained(BaseModel):
+    """What ``POST /explain`` takes."""
+
+    text: str = Field(examples=["A wonderful film with a weak ending."])
+    label: str | None = None
+    model: str | None = None
+
+
+def create_app(
+    models: Models, *, folder: Path, train: bool = False, token: str | None = None, limits: Limits | None = None
+) -> FastAPI:  # fmt: skip
+    """The application.
+
+    Args:
+        models: that are served.
+        folder: where jobs and trained models are kept.
+        train: whether models may be trained.
+        token: that every request must bring as ``Authorization: Bearer``; None: none is needed.
+        limits: of a request.
+    """
+    allowed, jobs = limits or Limits(), Jobs(folder / "jobs", models)
+    metrics, trainings = Metrics(models), Trainings(folder / "trained", models.add) if train else None
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(jobs.stop)
+        if trainings:
+            trainings.leave()
+        models.pool.shutdown()
+
+    app = FastAPI(title="ulmfit_lib", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+
+    @app.middleware("http")
+    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        started, path = time.monotonic(), request.url.path
+        refused = _refusal(request, token, allowed)
+        response = refused or await go_on(request)
+        response.headers["Content-Security-Policy"] = SECURITY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        route = getattr(request.scope.get("route"), "path", "other") if not path.startswith("/page") else "page"
+        metrics.seen(route, response.status_code, time.monotonic() - started)
+        return response
+
+    @app.exception_handler(UlmfitError)
+    async def mistake(_: Request, error: UlmfitError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 422)
+
+    def served(name: str | None) -> ServedModel:
+        found = models.find(name)
+        if found is None:
+            raise HTTPException(404, f"no model is called {name!r}; served are {', '.join(models.by_name) or 'none'}")
+        return found
+
+    async def in_turn(texts: int, task: Callable[[], Any]) -> Any:
+        """Run a task in the pool, if so many texts may still wait."""
+        try:
+            models.reserve(texts)
+        except Busy:
+            raise HTTPException(
+                429, f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
+                {"Retry-After": str(RETRY_SECONDS)},
+            ) from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(models.pool, task)
+        finally:
+            models.under_way -= texts
+
+    def check(texts: list[str]) -> None:
+        if len(texts) > allowed.texts:
+            raise HTTPException(413, f"{len(texts):,} texts in one request: at most {allowed.texts:,}; use /jobs")
+        longest = max(map(len, texts), default=0)
+        if longest > allowed.characters:
+            raise HTTPException(413, f"a text of {longest:,} characters: at most {allowed.characters:,}")
+
+    @app.post("/predict", responses={413: {}, 429: {}})
+    async def predict(asked: Asked) -> dict[str, Any]:
+        """Label texts: the label, how sure it is, and the probability of every class."""
+        check(asked.texts)
+        model = served(asked.model)
+        said = await in_turn(
+            len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision)
+        )  # fmt: skip
+        metrics.texts.inc(len(asked.texts))
+        return {"model": model.path.resolve().name, "predictions": said}
+
+    @app.post("/explain", responses={413: {}, 429: {}})
+    async def explain(asked: Explained) -> dict[str, Any]:
+        """Which words of a text speak for its label, and which against it."""
+        check([asked.text])
+        model = served(asked.model)
+        words = max(1, len(asked.text.split()))  # each is left out once
+        found = await in_turn(
+            min(words, models.waiting), lambda: model.current().explain(asked.text, label=asked.label)
+        )  # fmt: skip
+        return dict(found.as_dict())
+
+    @app.post("/jobs", status_code=202)
+    async def begin(
+        file: Annotated[UploadFile, File()], text: Annotated[str, Form()], model: Annotated[str | None, Form()] = None
+    ) -> dict[str, str]:  # fmt: skip
+        """Label a CSV file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
+        served(model)
+
+        def write(path: Path) -> None:
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file.file, copy)
+
+        return {"id": await asyncio.to_thread(jobs.begin, write, model=model, column=text)}
+
+    @app.get("/jobs/{name}")
+    async def state(name: str) -> dict[str, Any]:
+        """How far a job is: `waiting`, `running`, `done` or `failed`, and how many rows of how many."""
+        if found := jobs.state(name):
+            return found
+        raise HTTPException(404, "there is no such job")
+
+    @app.get("/jobs/{name}/result")
+    async def result(name: str) -> FileResponse:
+        """The file with its predictions, its rows in their order."""
+        if path := jobs.result(name):
+            return FileResponse(path, media_type="text/csv", filename="predictions.csv")
+        raise HTTPException(404, "there is no such job, or it is not done")
+
+    @app.delete("/jobs/{name}", status_code=204)
+    async def forget(name: str) -> None:
+        """Forget a job, its file and its result."""
+        await asyncio.to_thread(jobs.remove, name)
+
+    if trainings:
+        _add_trainings(app, trainings)
+
+    @app.get("/models")
+    async def list_models() -> list[dict[str, Any]]:
+        """The served models: classes, scores beside the baseline, and how sure they are."""
+        return [
+            {
+                "name": name, "classes": one.predictor.classes, "direction": one.predictor.direction,
+                "report": {k: v for k, v in (one.predictor.training.get("report") or {}).items() if k != "out_of_fold"},
+            }
+            for name, one in models.by_name.items()
+        ]  # fmt: skip
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The server runs."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, Any]:
+        """It has a model, and not more is waiting than may wait."""
+        if not models.by_name or models.under_way >= models.waiting:
+            raise HTTPException(503, "not ready")
+        return {"status": "ready", "models": list(models.by_name)}
+
+    @app.get("/metrics")
+    async def show_metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE))
+    return app
+
+
+def _add_trainings(app: FastAPI, trainings: Trainings) -> None:
+    @app.post("/trainings", status_code=202)
+    async def begin_training(
+        file: Annotated[UploadFile, File()], text: Annotated[str, Form()], label: Annotated[str, Form()],
+        name: Annotated[str, Form()],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Train a classifier on a CSV file; it is served under `name` when it is done. One at a time."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file.file, copy)
+
+        await asyncio.to_thread(trainings.begin, write, name=name, text=text, label=label)
+        return trainings.state()
+
+    @app.get("/trainings")
+    async def training_state() -> dict[str, Any]:
+        """What is trained, or was last, and what the process says."""
+        return trainings.state()
+
+    @app.delete("/trainings", status_code=204)
+    async def cancel_training() -> None:
+        """Stop the training that runs."""
+        trainings.cancel()
+
+
+class Metrics:
+    """What Prometheus is told; no text is among it."""
+
+    def __init__(self, models: Models) -> None:
+        self.registry = CollectorRegistry()
+        options: dict[str, Any] = {"registry": self.registry}
+        self.texts = Counter("ulmfit_texts", "Texts that were labelled.", **options)
+        self._requests = Counter("ulmfit_requests", "Requests by route and status.", ["route", "status"], **options)
+        self._seconds = Histogram("ulmfit_request_seconds", "Seconds a request took.", ["route"], **options)
+        Gauge("ulmfit_texts_waiting", "Texts under way.", **options).set_function(lambda: models.under_way)
+
+    def seen(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(route, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+
+def _refusal(request: Request, token: str | None, limits: Limits) -> JSONResponse | None:
+    """What a request gets that brings no token or too many bytes."""
+    path = request.url.path
+    if token and path not in OPEN and path != "/" and not path.startswith("/page"):
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            return JSONResponse({"detail": "a token is needed: Authorization: Bearer TOKEN"}, 401)
+    if request.method == "POST":
+        most = limits.file if path in UPLOADS else limits.body
+        size = request.headers.get("content-length", "")
+        if not size.isdigit():
+            return JSONResponse({"detail": "a request must say its length (Content-Length)"}, 411)
+        if int(size) > most:
+            return JSONResponse({"detail": f"a request of {int(size):,} bytes: at most {most:,}"}, 413)
+    return None

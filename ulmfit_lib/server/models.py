@@ -1,0 +1,105 @@
+"""Exported classifiers by name, read again when their folder is replaced."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.progress import note
+from ulmfit_lib.serving.predictor import Predictor
+
+LOOKED_AFTER = 2.0  # seconds from which on a folder is looked at again
+
+
+class Busy(Exception):
+    """More is waiting than may wait."""
+
+
+class ServedModel:
+    """One classifier, and the folder that it comes from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.predictor = path, Predictor.load(path, threads=1)
+        self._stamp, self._looked, self._lock = self._changed(), time.monotonic(), threading.Lock()
+
+    def current(self) -> Predictor:
+        """The classifier; read anew first if its folder was replaced. One that cannot be read leaves the old one."""
+        if time.monotonic() - self._looked > LOOKED_AFTER and self._lock.acquire(blocking=False):
+            try:
+                self._looked = time.monotonic()
+                if (stamp := self._changed()) != self._stamp:
+                    self._stamp = stamp
+                    self.predictor = Predictor.load(self.path, threads=1)
+                    note(f"{self.path} was replaced and is read anew")
+            except (UlmfitError, OSError) as error:
+                note(f"{self.path} was replaced, but the old model stays: {error}")
+            finally:
+                self._lock.release()
+        return self.predictor
+
+    def _changed(self) -> tuple[int, int]:
+        facts = (self.path / "config.json").stat()
+        return facts.st_mtime_ns, facts.st_ino
+
+
+class Models:
+    """Every served classifier, and the threads that ask them; so many texts may wait and no more.
+
+    Texts are read one by one (``serving.onnx_encoder``), so that gathering the texts of several requests would gain
+    nothing: each request is a task of its own, and as many run at a time as there are threads.
+
+    Args:
+        paths: their folders; a name is the folder's.
+        threads: that predict at a time.
+        waiting: texts that may be under way or wait at a time.
+
+    Raises:
+        OptionError: two folders of the same name.
+        ArtifactError: no classifier there.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, threads: int, waiting: int) -> None:
+        names = [path.resolve().name for path in paths]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise OptionError(f"two models are called {twice[0]!r}: give one of the folders another name")
+        self.by_name = {name: ServedModel(path) for name, path in zip(names, paths, strict=True)}
+        self.waiting = waiting
+        self.under_way = 0  # texts; changed in the server's only event loop
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+
+    def add(self, path: Path) -> str:
+        """Serve one more, or another of the same name."""
+        name = path.resolve().name
+        self.by_name[name] = ServedModel(path)
+        return name
+
+    def find(self, name: str | None) -> ServedModel | None:
+        """By name, or the first one."""
+        return self.by_name.get(name) if name else next(iter(self.by_name.values()), None)
+
+    def reserve(self, texts: int) -> None:
+        """Take places for so many texts; give them back by ``under_way -= texts``.
+
+        Raises:
+            Busy: there are not so many left.
+        """
+        if self.under_way + texts > self.waiting:
+            raise Busy
+        self.under_way += texts
+
+
+def answer(predictor: Predictor, texts: Sequence[str], min_precision: float | None) -> list[dict[str, Any]]:
+    """A JSON-ready answer a text: its label, how sure that is, and every class's probability."""
+    least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    said = predictor.predict_proba(texts)
+    confidence = predictor.kind.confidence(said)
+    return [
+        {
+            "label": label, "confidence": round(float(sure), 6),
+            "probabilities": {name: round(float(p), 6) for name, p in zip(predictor.classes, row, strict=True)},
+        }
+        for label, sure, row in zip(predictor.decode(said, least), confidence, said, strict=True)
+    ]  # fmt: skip
