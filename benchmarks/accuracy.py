@@ -31,6 +31,7 @@ import numpy.typing as npt
 import two_files
 from conditions import conditions
 from frozen_features import directions_of, frozen_features
+from frozen_heads import predict_by_heads
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Features, Floats
@@ -38,7 +39,9 @@ from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import PartsFitter, predict_by_heads
+from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.search import try_heads
+from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.tfidf import fit_tfidf
 from ulmfit_lib.training.topics import Topics, mostly_unlabelled
@@ -78,7 +81,7 @@ def main() -> None:
     both = TextTable.from_lists([*labelled.texts, *whole.texts], [*labelled.targets(), *whole.targets()]).select(rows)
     places = {row: place for place, row in enumerate(both.rows)}
     features = {way: vectors[rows] for way, vectors in known.items()}
-    fitter = PartsFitter(lm, CLASSIFY, "features", True, 0, find_device(), features, places)
+    fitter = PartsFitter(lm, CLASSIFY, "features", True, 0, find_device(), None, None, features, places)
     rich = replace(fitter, topics=Topics.learn(train.texts, seed=0))
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
     truth = np.array([labelled.classes.index(label) for label in test.targets()])
@@ -140,7 +143,12 @@ def score_all(
     def heads(vectors: Features) -> Floats:
         pairs = ({way: one[rows] for way, one in vectors.items()} for rows in (learnt, tested))
         pool, rest = pairs
-        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed)
+        taught = 0 if "embeddings" in vectors else fitter.lm.architecture.taught_width(fitter.pooling)
+        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed, taught=taught)
+
+    def delivered() -> Floats:
+        unseen = try_heads(fitter, part, scoring_folds(part, seed=fitter.seed))
+        return unseen.weigh(unseen.best_choice()).apply(parts)
 
     groups = {
         "embeddings": {way: one for way, one in untouched.items() if way == "embeddings"},
@@ -156,7 +164,7 @@ def score_all(
     if topics := fitter.topics:
         learn = partial(topics.classifier, part.texts, targets, kind=part.kind, class_weights=None, seed=fitter.seed)
         parts["topics"] = timed("topics", lambda: learn().predict_proba(test.texts))
-    timed("delivered", lambda: fitter.weigh(fitter.out_of_fold(part)).apply(parts))
+    timed("delivered", delivered)
     return {
         method: {
             "accuracy": float((one.argmax(1) == truth).mean()),

@@ -47,7 +47,8 @@ def frozen_features(
         lm = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
         if lm_epochs:
             lm = fit_lm(train.texts, base=lm, direction=way, epochs=lm_epochs)
-        options: dict[str, Any] = {"direction": way, "pooling": CLASSIFY.frozen_pooling, "device": find_device()}
+        pooling = CLASSIFY.pooling_for("features", taught=lm.architecture.taught)
+        options: dict[str, Any] = {"direction": way, "pooling": pooling, "device": find_device()}
         pooled = [lm.features(part.texts, **options)[way] for part in (train.labelled(), test)]
         perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from conditions import conditions
 from ulmfit_lib import TextTable, label_budget, read_csv
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -34,7 +35,7 @@ def main() -> None:
     whole = TextTable.from_lists([*train.texts, *test.texts], [*train.targets(), *test.targets()])
     train, test = whole.select(range(len(train))), whole.select(range(len(train), len(whole)))
     fitter = PartsFitter.read(
-        whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device="auto"
+        whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device()
     )
     truth = np.array(test.targets())
     rows = []

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import two_files
 from conditions import conditions
 from frozen_features import NONE, Pair, directions_of, frozen_features
+from frozen_heads import predict_by_heads
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.labels.classes import Classes
-from ulmfit_lib.pipeline.parts import predict_by_heads
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.tfidf import fit_tfidf
 

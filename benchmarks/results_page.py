@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from result_sections import accuracy, language_models, robustness, speed, teaching
+from result_sections import accuracy, insight, language_models, peers, robustness, speed, teaching
 from result_sections.markdown import Results, paragraph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,9 +22,12 @@ EMBEDDED = ROOT / "ulmfit_lib" / "embedded"
 
 SECTIONS: tuple[Callable[[Results], str], ...] = (
     accuracy.imdb,
-    accuracy.other_texts,
+    peers.peers,
+    peers.verdicts,
     accuracy.few_labels,
     accuracy.label_budget,
+    insight.label_loop,
+    insight.explanations,
     language_models.embedded_models,
     teaching.teaching,
     language_models.pretraining,

@@ -29,12 +29,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from conditions import conditions
+from frozen_heads import predict_by_heads
 
 from ulmfit_lib import LanguageModel, TextTable, fit
 from ulmfit_lib.arrays import Features
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import predict_by_heads
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.teachers import SentenceTransformerTeacher, find_teacher
 from ulmfit_lib.training.tfidf import fit_tfidf

@@ -120,41 +120,6 @@ def _shortfall(result: Result) -> str:
     return f"We aimed for an accuracy of {listed(missed)}." if missed else ""
 
 
-def other_texts(results: Results) -> str:
-    """`fit` with its defaults on the stand-ins."""
-    cells = results["defaults"]["cells"]
-    ahead = sum(cell["delivered"] > cell["tfidf"] for cell in cells)
-    header = ["set", "labels", "what learns", "TF-IDF", "ULMFiT", "delivered", "macro F1 of TF-IDF"]
-    header += ["macro F1 of delivered", "minutes"]
-    rows = []
-    for name, description in SETS.items():
-        for i, cell in enumerate(one for one in cells if one["set"] == name):
-            rows.append([
-                f"{name}: {description}" if not i else "",
-                f"all {cell['rows']:,}" if cell["labels"] == "all" else cell["labels"], cell["strategy"],
-                *(f"{cell[key]:.1f}" for key in ("tfidf", "ulmfit", "delivered", "tfidf_macro_f1", "macro_f1")),
-                f"{cell['minutes']:.0f}",
-            ])  # fmt: skip
-    return section(
-        "Other texts, with the defaults of `fit`",
-        paragraph(
-            "Five sets stand in for public ones. `benchmarks/stand_ins.py` makes them of Wikipedia articles that no "
-            "base has read and of IMDb's training reviews. `reviews-en-small` has read the texts of those reviews "
-            "without their labels, which favours it on `sentences`, `tweets` and `products`. `fit` gets the first "
-            "labelled rows of each set and nothing else; one draw each. The table gives the accuracy and the macro F1 "
-            "in % on rows that were not read.",
-            f"What `fit` delivers is more accurate than TF-IDF in {ahead} of {len(cells)} runs.",
-        ),
-        commands("python benchmarks/defaults.py sets --labels 100 500 all --json"),
-        table(header, rows, text_columns=(0, 2)),
-        paragraph(
-            "*What learns* is the strategy that `fit` chose: the whole network (`fine-tune`) or the head alone "
-            "(`features`)."
-        ),
-        measured("defaults", results=results),
-    )
-
-
 def few_labels(results: Results) -> str:
     """The recipes beside each other, where labels are few."""
     names = sorted(name for name in results if name.startswith("few-labels-"))

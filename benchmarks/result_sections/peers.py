@@ -1,0 +1,65 @@
+"""Ours beside its peers, and what a report is worth."""
+
+from result_sections.markdown import Results, commands, measured, paragraph, section, table
+
+PEERS, VERDICTS = "peers", "verdicts"
+NAMES = {
+    "tfidf": "TF-IDF", "teacher": "sentence embeddings", "static": "static embeddings", "fasttext": "fastText",
+    "setfit": "SetFit", "ours": "`fit`",
+}  # fmt: skip
+
+
+def peers(results: Results) -> str:
+    """Accuracy and seconds of each peer on the same draws."""
+    result = results[PEERS]
+    by_cell: dict[tuple[int, str], dict[str, dict[str, float]]] = {}
+    for row in result["summary"]:
+        by_cell.setdefault((row["labels"], row["set"]), {})[row["peer"]] = row
+    found = [peer for peer in NAMES if any(peer in cell for cell in by_cell.values())]
+
+    def shown(cell: dict[str, dict[str, float]], peer: str) -> str:
+        return f"{cell[peer]['accuracy']:.1f} ({cell[peer]['seconds']:.0f} s)" if peer in cell else ""
+
+    rows = []
+    for (labels, name), cell in sorted(by_cell.items()):
+        draws = max(int(row["draws"]) for row in cell.values())
+        rows.append([name, f"{labels:,}", str(draws), *(shown(cell, peer) for peer in found)])
+    sizes = ", ".join(
+        f"{NAMES[peer]} {max(cell[peer]['megabytes'] for cell in by_cell.values() if peer in cell):,.0f} MB"
+        for peer in found
+    )
+    return section(
+        "Beside its peers",
+        paragraph(
+            "Accuracy in % on test rows, and the seconds that learning took, each the mean over the draws; all learnt "
+            f"the same rows with {result['threads']} thread. Sentence embeddings are all-MiniLM-L6-v2 under logistic "
+            "regression; static embeddings are distilled from it with model2vec; `fit` ran with its defaults. Its base "
+            "was taught by the same all-MiniLM-L6-v2, which has read a billion pairs of texts of the open web. Other "
+            "work ran on the machine meanwhile, so that the seconds are upper bounds."
+        ),
+        commands("python benchmarks/peers.py sets --teacher FOLDER --labels 100 500 --threads 1 --json"),
+        table(["texts", "labels", "draws", *(NAMES[peer] for peer in found)], rows),
+        paragraph(f"On the disk: {sizes}."),
+        measured(PEERS, results=results),
+    )
+
+
+def verdicts(results: Results) -> str:
+    """Reported scores beside true ones."""
+    result = results[VERDICTS]
+    shown = ["labels", "reports", "gap", "optimism", "coverage", "says_beats", "truly_ahead", "wrong"]
+    rows = [[str(row[name]) for name in shown] for row in result["summary"]]
+    return section(
+        "What a report is worth",
+        paragraph(
+            "`fit` scores every labelled row by classifiers that have not learnt its label. Here the truth is known: "
+            "what is delivered is scored on all the rows of the same file that were not drawn. `gap` is the mean "
+            "distance between reported and true accuracy in points, `optimism` its mean with its sign, `coverage` the "
+            "share of 95 % intervals that hold the truth, `says_beats` the share of reports that say that TF-IDF + "
+            "logistic regression is beaten (p < 0.05), `truly_ahead` the share where that is so, and `wrong` the share "
+            "of reports that say the opposite of the truth; all in %."
+        ),
+        commands("python benchmarks/verdicts.py sets --labels 50 100 200 --draws 10 --rows 2000 --json"),
+        table([name.replace("_", " ") for name in shown], rows),
+        measured(VERDICTS, results=results),
+    )

@@ -1,0 +1,118 @@
+"""Is what `fit` reports of a classifier true? Its scores in folds beside the same classifier's on rows never drawn.
+
+    python benchmarks/verdicts.py sets --labels 50 100 200 500 --draws 10 --work DIR [--names news tweets] [--json]
+
+`sets` holds NAME-train.csv, columns text and label, its rows in random order. For each draw of labelled rows, the
+report says how many rows are right, within which interval, and whether TF-IDF + logistic regression is beaten; the
+truth is what the delivered classifier and that baseline do on the rows of the file that were not drawn. (A test file
+from elsewhere would measure how different it is.) Heads on the frozen encoder are delivered, which read each text once
+for all draws.
+
+gap        mean absolute difference between the reported and the true accuracy, in points
+optimism   mean difference, reported less true
+coverage   share of reports whose 95 % interval holds the true accuracy
+wrong      share of reports that say "beats" or "loses" (p < 0.05) where the truth is the other way round
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conditions import conditions
+
+from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.report import SIGNIFICANT
+from ulmfit_lib.pipeline.search import Found, try_heads
+from ulmfit_lib.pipeline.task import Task
+from ulmfit_lib.progress import set_quiet
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", type=Path)
+    parser.add_argument("--names", nargs="+", help="default all")
+    parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 500])
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--rows", type=int, default=2500, help="of each file, at most, to draw from and to test on")
+    parser.add_argument("--base", default="general-en-small")
+    parser.add_argument("--work", type=Path, default=Path("verdicts-work"), help="what is done stays here")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    found = sorted(file.name.removesuffix("-train.csv") for file in arguments.sets.glob("*-train.csv"))
+    cells = [cell for name in arguments.names or found for cell in cells_of(name, arguments)]
+    if arguments.json:
+        print(json.dumps({"base": arguments.base, "summary": summary(cells), "cells": cells, **conditions()}))
+        return
+    for row in summary(cells):
+        print("  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def cells_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All draws of one set."""
+    files = {
+        (n, draw): arguments.work / f"{name}-{n}-{draw}.json"
+        for n in arguments.labels for draw in range(arguments.draws)
+    }  # fmt: skip
+    if not all(file.is_file() for file in files.values()):
+        whole = read_csv(arguments.sets / f"{name}-train.csv", text="text", label="label")
+        whole = whole.select(range(min(arguments.rows, len(whole))))
+        fitter = PartsFitter.read(
+            whole, lm=LanguageModel.from_pretrained(arguments.base), recipe=CLASSIFY, strategy="features",
+            with_baseline=True, seed=42, device=find_device(),
+        )  # fmt: skip
+        set_quiet(True)
+        for (n, draw), file in files.items():
+            if not file.is_file():
+                order = nested_order(whole.targets(), draw)
+                cell = one_cell(fitter, whole.select(order[:n]), whole.select(order[n:]))
+                file.write_text(json.dumps({"set": name, "labels": n, "draw": draw, **cell}))
+                print(file.read_text(), flush=True) if not arguments.json else None
+    return [json.loads(file.read_text()) for file in files.values()]
+
+
+def one_cell(fitter: PartsFitter, part: TextTable, test: TextTable) -> dict[str, Any]:
+    """What is reported and what is true."""
+    task = Task.of(part, test_fraction=None, folds=None, transductive=False, seed=42)
+    found = Found.of(fitter, try_heads(fitter, task.learnt, task.splits))
+    report, _ = task.score(found)
+    classifier = found.fit(task.learnt)
+    said = classifier.probabilities(test.texts, features=fitter.known(test))
+    truth = np.array(test.targets())
+    right = {name: float((np.array(classifier.classes)[p.argmax(1)] == truth).mean()) for name, p in said.items()}
+    delivered, verdict = report.scores["delivered"], report.verdict
+    assert verdict is not None  # there is a baseline
+    sure = 0 if verdict.p_value >= SIGNIFICANT else 1 if verdict.ahead > verdict.behind else -1
+    return {
+        "reported": delivered["accuracy"], "low": delivered["accuracy_95"][0], "high": delivered["accuracy_95"][1],
+        "true": right["delivered"], "true_baseline": right["baseline"], "says": sure,
+    }  # fmt: skip
+
+
+def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By number of labels, over all sets; the last row over all cells."""
+    numbers = sorted({cell["labels"] for cell in cells})
+    rows = []
+    for n in [*numbers, "all"]:
+        group = [cell for cell in cells if n in ("all", cell["labels"])]
+        gaps = np.array([cell["reported"] - cell["true"] for cell in group])
+        inside = [cell["low"] <= cell["true"] <= cell["high"] for cell in group]
+        wrong = [cell["says"] * (cell["true"] - cell["true_baseline"]) < 0 for cell in group]
+        rows.append({
+            "labels": n, "reports": len(group), "gap": round(100 * float(np.abs(gaps).mean()), 2),
+            "optimism": round(100 * float(gaps.mean()), 2), "coverage": round(100 * float(np.mean(inside)), 1),
+            "says_beats": round(100 * float(np.mean([cell["says"] > 0 for cell in group])), 1),
+            "truly_ahead": round(100 * float(np.mean([cell["true"] > cell["true_baseline"] for cell in group])), 1),
+            "wrong": round(100 * float(np.mean(wrong)), 1),
+        })  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    main()
