@@ -43,7 +43,7 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     arguments = [data, *LABELS, "--base", models / "lm", "--lm-epochs", 1, "--json", "--out", tmp_path / "model"]
     code, stdout, stderr = ulmfit("fit", *arguments)
     report = json.loads(stdout)
-    assert code == 0 and report["held_out_rows"] == 10 and "about" in stderr
+    assert code == 0 and report["held_out_rows"] == 48 and "minutes" in stderr
     assert report["base"].endswith("as asked for") and len(report["base_has_read"]) == 1
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
 
@@ -222,6 +222,7 @@ def test_examples_that_follow_each_other_work_as_typed(ulmfit, models, tmp_path,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
     cheap = {"models", "models add", "info", "generate", "evaluate-lm", "predict", "evaluate"}
+    cheap |= {"explain", "suggest-labels", "diagnose", "embed", "similar"}
     for name, command in commands():
         if name in cheap:
             code, _, stderr = ulmfit(*example_of(command))

@@ -8,7 +8,10 @@ import typer
 from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md"]
+PAGES = [
+    "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/understanding.md", "benchmarks/RESULTS.md",
+    "benchmarks/GPU.md",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES)

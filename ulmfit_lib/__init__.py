@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.reading import read_csv, read_table
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
+    from ulmfit_lib.insight.diagnosis import diagnose_model
+    from ulmfit_lib.insight.doctor import diagnose_data
+    from ulmfit_lib.insight.drift import find_drift
+    from ulmfit_lib.insight.label_errors import check_label_errors
+    from ulmfit_lib.insight.suggestions import suggest_labels
     from ulmfit_lib.labels.classes import Classes
     from ulmfit_lib.labels.ratings import Ratings
     from ulmfit_lib.labels.tags import Tags
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.pipeline.fit import fit, fit_csv
     from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
+    from ulmfit_lib.serving.explanations import Explanation, explain
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.stages.pretrain import pretrain
@@ -44,6 +50,11 @@ _HOMES = {
     "data.reading": ["read_csv", "read_table"],
     "data.table": ["TextTable"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
+    "insight.diagnosis": ["diagnose_model"],
+    "insight.doctor": ["diagnose_data"],
+    "insight.drift": ["find_drift"],
+    "insight.label_errors": ["check_label_errors"],
+    "insight.suggestions": ["suggest_labels"],
     "labels.classes": ["Classes"],
     "labels.ratings": ["Ratings"],
     "labels.tags": ["Tags"],
@@ -52,6 +63,7 @@ _HOMES = {
     "models.language_model": ["LanguageModel"],
     "pipeline.fit": ["fit", "fit_csv"],
     "pipeline.label_budget": ["LabelBudget", "label_budget"],
+    "serving.explanations": ["Explanation", "explain"],
     "stages.fit_classifier": ["fit_classifier"],
     "stages.fit_lm": ["fit_lm"],
     "stages.pretrain": ["pretrain"],
@@ -67,10 +79,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
-    "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags", "TeachingRecipe",
-    "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "discriminative_lrs", "find_teacher", "fit",
+    "Explanation", "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags",
+    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "check_label_errors",
+    "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_drift", "find_teacher", "fit",
     "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv",
-    "read_table", "slanted_triangular", "teach",
+    "read_table", "slanted_triangular", "suggest_labels", "teach",
 ]  # fmt: skip
 
 

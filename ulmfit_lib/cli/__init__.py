@@ -6,11 +6,15 @@ import warnings
 
 import typer
 
-from ulmfit_lib.cli import language_models, teaching, fitting, judging, catalogue  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, teaching, fitting, judging, labelling  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import insight, vectors, deploying, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
-from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.errors import Interrupted, UlmfitError
 
-__all__ = ["app", "catalogue", "fitting", "judging", "language_models", "main", "teaching"]
+__all__ = [
+    "app", "catalogue", "deploying", "fitting", "insight", "judging", "labelling", "language_models", "main",
+    "teaching", "vectors",
+]  # fmt: skip
 
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 
@@ -21,7 +25,7 @@ def main() -> None:
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
-    except _Interrupted:
+    except Interrupted:
         print(
             "\nStopped. If a model was being trained, the same command continues from the last checkpoint.",
             file=sys.stderr,
@@ -46,9 +50,5 @@ def _sentence(error: Exception) -> str:
     return said[:1].lower() + said[1:] + where
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C; not KeyboardInterrupt, for which the libraries in between have answers of their own."""
-
-
 def _interrupt(*_: object) -> None:
-    raise _Interrupted
+    raise Interrupted

@@ -1,9 +1,12 @@
 """Commands on texts that are there: predict, evaluate, label-budget."""
 
 import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,12 +27,23 @@ from ulmfit_lib.cli.running import command, read_table, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ulmfit_lib.arrays import Floats
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.serving.predictor import Predictor
+
 
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
 def predict(
-    model: Classifier,
-    data: Data,
-    text: Text,
+    model: Annotated[Path, typer.Argument(help="Folder of a classifier, or of an exported one.")],
+    data: Annotated[
+        str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
+    ] = None,
+    text: Annotated[
+        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
+    ] = [],  # noqa: B006 (typer needs a list here)
     out: Annotated[
         Path | None, typer.Option(help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
     ] = None,
@@ -37,26 +51,34 @@ def predict(
         float | None,
         typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
     ] = None,
+    novelty: Annotated[
+        Path | None,
+        typer.Option(help="File that the model was made from: adds how surprising each text is beside those in it."),
+    ] = None,
+    base: Base = "auto",
     *,
     file: FileFormat,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Label every row of a file: adds the prediction, its confidence and the probability of each class."""
+    """Label a text, or every row of a file: adds the prediction, its confidence and each class's probability."""
     start(quiet)
+    if not text:
+        _predict_lines(model, data, out, min_precision)
+        return
+    if data is None:
+        raise OptionError("--text names a column, so name the file that has it, too")
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.data.writing import table_writer, with_predictions
-    from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.progress import note
 
     blank: list[int] = []
     least, rows, unsure = 0.0, 0, 0
-    chosen_device = str(find_device(device))
     with table_writer(out) as write:
-        parts = read_parts(data, text=text, encoding=file.encoding, delimiter=file.delimiter)
+        parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
-        classifier = TextClassifier.load(model)
+        classifier, predict_proba = _load_any(model, device)
+        surprise = _surprise(novelty, base, text, file, device) if novelty else None
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
             note(
@@ -65,15 +87,59 @@ def predict(
             )
         for frame, table in chain([first], parts):
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
-            probabilities = classifier.predict_proba(table.texts, device=chosen_device)
+            probabilities = predict_proba(table.texts)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
             said = classifier.decode(probabilities, least), classifier.kind.confidence(probabilities)
-            write(with_predictions(frame, table, classifier.classes, probabilities, *said))
+            frame = with_predictions(frame, table, classifier.classes, probabilities, *said)
+            write(surprise(frame, table.texts) if surprise else frame)
     if min_precision is not None:
         note(f"{unsure:,} of {counted(rows, 'row')} ({100 * unsure / max(rows, 1):.1f} %) labelled unsure")
     if blank:
         have = "has" if len(blank) == 1 else "have"
         note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
+
+
+def _load_any(model: Path, device: str) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":
+    """A classifier with torch, or an exported one without, and what gives its probabilities."""
+    from ulmfit_lib.artifact.format import PREDICTOR, read_config
+    from ulmfit_lib.serving.predictor import Predictor
+
+    if read_config(model)["kind"] == PREDICTOR:
+        predictor = Predictor.load(model)
+        return predictor, predictor.predict_proba
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.devices import find_device
+
+    classifier, chosen = TextClassifier.load(model), str(find_device(device))
+    return classifier, lambda texts: classifier.predict_proba(texts, device=chosen)
+
+
+def _predict_lines(model: Path, given: str | None, out: Path | None, min_precision: float | None) -> None:
+    """A text, or each line on standard input: its label, how likely that is, and the runner-up."""
+    from ulmfit_lib.serving.predictor import Predictor
+
+    if out is not None:
+        raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
+    if given is not None and Path(given).is_file():
+        raise OptionError(f"{given} is a file: name the column of its texts with --text")
+    predictor = Predictor.load(model)
+    least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    for line in [given] if given is not None else map(str.rstrip, sys.stdin):
+        probabilities = predictor.predict_proba([line])
+        label, order = predictor.decode(probabilities, least)[0], probabilities[0].argsort()[::-1]
+        names = [f"{predictor.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
+        print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
+
+
+def _surprise(known: Path, base: str, text: list[str], file: FileFormat, device: str) -> "Callable[..., pd.DataFrame]":
+    """What adds to a table how surprising its texts are beside those of another file."""
+    from ulmfit_lib.insight.drift import Novelty, with_novelty
+    from ulmfit_lib.models.bases import load_base
+    from ulmfit_lib.models.devices import find_device
+
+    texts, chosen = read_table(known, text=text, file=file).texts, str(find_device(device))
+    novelty = Novelty.measure(load_base(base, texts)[0], texts, device=chosen)
+    return partial(with_novelty, novelty=novelty, device=chosen)
 
 
 @command("evaluate", example="evaluate models/reviews examples/tiny-test.csv --text review --label sentiment")
@@ -83,6 +149,9 @@ def evaluate(
     text: Text,
     label: Label,
     plot: Annotated[Path | None, typer.Option(help="Plot accuracy against confidence (.png, .svg, .pdf).")] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
+    ] = False,
     *,
     file: FileFormat,
     device: Device = "auto",
@@ -98,6 +167,9 @@ def evaluate(
     if plot:
         check_plot_name(plot)
     table = read_table(data, text=text, label=label, file=file)
+    if audit:
+        drawn = read_table(data, text=text, label="why", file=file)
+        table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
     classifier = TextClassifier.load(model)
     if plot and not classifier.kind.one_class_per_text:
         raise OptionError("--plot: reliability can be plotted only where each text has one class; leave --plot out")

@@ -168,6 +168,9 @@ def evaluate_lm(
     on: Annotated[Path, typer.Option(help="File of texts that none of the models has read.")],
     text: Text,
     hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
+    known: Annotated[
+        Path | None, typer.Option(help="File of known texts: shows how many of them are less surprising than each.")
+    ] = None,
     *,
     file: FileFormat,
     device: Device = "auto",
@@ -181,13 +184,20 @@ def evaluate_lm(
     from ulmfit_lib.models.language_model import LanguageModel
 
     table = read_csv(on, text=text, encoding=file.encoding, delimiter=file.delimiter)
-    results = []
+    before = read_table(known, text=text, file=file).texts if known else None
+    results, chosen = [], str(find_device(device))
     for name in models:
         model = LanguageModel.from_pretrained(name)
-        score, each = model.score_each(table.texts, device=str(find_device(device)))
+        score, each = model.score_each(table.texts, device=chosen)
         places = [int(i) for i in (-each).argsort()[:hardest]]
         hard = [{"row": table.rows[i], "perplexity_per_word": each[i], "text": table.texts[i]} for i in places]
-        results.append({"model": name, **asdict(score), "hardest": hard})
+        result = {"model": name, **asdict(score), "hardest": hard}
+        if before:
+            from ulmfit_lib.insight.drift import Novelty
+
+            nats, shares = Novelty.measure(model, before, device=chosen).of(table.texts, device=chosen)
+            result |= {"nats_per_word": nats.tolist(), "known_less_surprising": shares.tolist()}
+        results.append(result)
     if as_json:
         print(json.dumps(results))
         return
@@ -196,6 +206,9 @@ def evaluate_lm(
             f"{result['model']}: perplexity {result['perplexity_per_word']:.1f} per word, "
             f"{result['perplexity']:.1f} per token, {100 * result['unknown_share']:.1f} % unknown words"
         )
+        if before:
+            most = sum(share > 0.95 for share in result["known_less_surprising"])
+            print(f"  {most} of {len(table)} texts are more surprising than 95 % of the known texts")
         for one in result["hardest"]:
             print(f"  row {one['row']}: {one['perplexity_per_word']:,.0f}  {' '.join(one['text'].split())[:80]}")
 
