@@ -48,8 +48,12 @@ def save_smallest(
     cost: dict[str, Any] = {"points": round(points, 3), "log_loss": round(more, 5), "rows": len(table)}
     training = {**classifier.training, "precision": {"saved_as": precision, "int8_costs": cost}}
     replace(classifier, training=training).save(path, precision=precision, overwrite=overwrite)
-    said = f"saved in {path} as {precision}: on {len(table):,} rows bytes cost {points:.1f} points of accuracy"
-    return f"{said} and {more:.4f} of log loss" + ("" if precision == "int8" else ", which is too much")
+    if precision == "float32":
+        return (
+            f"saved in {path} as float32: on {len(table):,} rows bytes would cost {max(points, 0):.1f} points of "
+            f"accuracy and {max(more, 0):.4f} of log loss"
+        )
+    return f"saved in {path} as int8, which changes next to nothing on {len(table):,} rows"
 
 
 def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[float, float]:

@@ -191,7 +191,8 @@ def _read_while_it_pays(
             ways=len(fitter.lm.weights), seed=seed,
         )  # fmt: skip
         if reading.n_tokens < FEWEST_READ:
-            told = f"reading your texts was left out: in {shown(seconds)} that is too little to bring anything"
+            told = f"reading your texts was left out: what {shown(seconds)} allow is too little to bring anything"
+            note(told)
             return replace(found, told=(*found.told, told))
         after = try_reading(found, task.learnt, task.splits, reading, read=read)
         if after.fitter.lm is found.fitter.lm or reading.n_tokens == n_tokens:

@@ -153,7 +153,8 @@ def try_fine_tuning(
     share = np.mean([len(train) for train, _ in splits]) / len(table)
     needed = seconds * (share * len(splits) + fits)
     if not forced and not budget.allows("fine-tuning", needed):
-        told = f"fine-tuning the encoder was left out: it would take about {shown(needed)} more than there is time for"
+        told = f"fine-tuning the encoder was left out: it takes about {shown(needed)}, and there is no time for that"
+        note(told)
         return replace(found, told=(*found.told, told))
     fitter, tuned, began = found.fitter.instead(table, strategy="fine-tune"), [], budget.spent()
     for number, one in enumerate(fitter.out_of_fold(table, splits, beside=found.unseen), start=1):

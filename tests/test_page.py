@@ -1,0 +1,102 @@
+"""The page in a browser: typing, a file, a download, a correction. Skipped where there is no Chromium."""
+
+import csv
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def address(tiny_lm, fruit, tmp_path_factory):
+    import socket
+
+    import httpx
+
+    from ulmfit_lib import fit
+
+    folder = tmp_path_factory.mktemp("page")
+    fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(folder / "films")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-W", "ignore", "-m", "ulmfit_lib.cli", "serve", str(folder / "films"), "--port", str(port),
+        "--folder", str(folder / "state"), "--train",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        for _ in range(600):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    new, wrong = browser.new_page(), []
+    new.on("pageerror", lambda error: wrong.append(str(error)))
+    new.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or wrong.append(request.url))
+    new.goto(address)
+    yield new
+    new.close()
+    assert not wrong
+
+
+def test_a_text_gets_its_label_and_its_words(page):
+    page.fill("#given", "the film was terrible 😀 terrible")
+    page.click("text=Classify")
+    page.wait_for_selector("#words mark")
+    assert page.inner_text("#label") == "negative" and page.inner_text("#words") == "the film was terrible 😀 terrible"
+
+
+def test_a_file_is_labelled_corrected_and_downloaded(page, tmp_path):
+    (tmp_path / "texts.csv").write_text('id,text\n1,"great, great"\n2,terrible terrible\n')
+    page.click("#tab-file")
+    page.set_input_files("#csv", tmp_path / "texts.csv")
+    page.select_option("#column", "text")
+    page.click("text=Label every row")
+    page.wait_for_selector("#done:not([hidden])")
+    with page.expect_download() as download:
+        page.click("#download")
+    rows = list(csv.reader(download.value.path().read_text().splitlines()))
+    assert [row[:3] for row in rows[1:]] == [["1", "great, great", "positive"], ["2", "terrible terrible", "negative"]]
+    page.select_option("#rows select >> nth=0", "negative")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.path().read_text().split() == ["text,label", '"great,', 'great",negative']
+
+
+def test_the_card_and_the_keyboard(page):
+    page.focus("#tab-text")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.get_attribute("#tab-card", "aria-selected") == "true"
+    assert "each scored by classifiers that had not learnt its label" in page.inner_text("#sentence")
+
+
+def test_a_mistake_is_said_on_the_page(page, tmp_path):
+    page.click("#tab-train")
+    (tmp_path / "bad.csv").write_text("text,label\na,b\n")
+    page.set_input_files("#labelled", tmp_path / "bad.csv")
+    page.fill("#name", "bad")
+    page.click("#begin >> text=Train")
+    page.wait_for_selector("#training-state >> text=failed", timeout=60_000)
+    assert "a classifier needs two" in page.inner_text("#log")
