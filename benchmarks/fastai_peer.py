@@ -68,6 +68,7 @@ def classifier(train: TextTable, valid: TextTable, device: torch.device, *, lm: 
     sizes = lm.architecture if lm else FULL_SIZE
     config = {**awd_lstm_clas_config, "emb_sz": sizes.embedding, "n_hid": sizes.hidden, "n_layers": sizes.layers}
     learn = text_classifier_learner(dls, AWD_LSTM, pretrained=False, config=config, metrics=accuracy)
+    learn.model[0].module.map = None  # what ``Encoder.named_weights`` looks for: no teacher has taught it
     if lm:
         with torch.no_grad():
             for name, parameter in Encoder.named_weights(learn.model[0].module).items():

@@ -1,0 +1,177 @@
+"""What does it take to predict without torch, beside the torch path and beside fastai's ``load_learner().predict``?
+
+    python benchmarks/light.py [reviews.csv --text review --label sentiment] [--model FOLDER] [--rounds 3] [--json]
+
+The same network (a base's forward encoder under a hidden head) is saved, exported to ONNX in float32 and in int8, and
+exported by fastai. Each side answers in a process of its own, in turns; figures are medians. With ``--model``, a
+classifier that ``fit`` made is measured, too, where fastai has nothing to compare. Without a file: made-up reviews.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+
+import fastai_peer
+import numpy as np
+import torch
+from conditions import conditions
+from made_up_texts import reviews
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib.models.exporting import export_checked
+
+BASE = "general-en-small"
+SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
+LEARNT, CHECKED = 64, 200
+NEEDS = {  # what is installed for each side, with all that these require
+    "light": ["numpy", "onnxruntime", "spacy", "pyarrow", "safetensors", "tqdm", "filelock", "platformdirs"],
+    "torch": ["ulmfit-lib"],
+    "fastai": ["fastai"],
+}
+ASKED = {"cold_seconds": 1.0, "peak_mb": 300, "installed_mb": 400, "ms_per_text": 5.0}
+SIDES = ("light", "light-int8", "torch", "fastai")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--text", default="review")
+    parser.add_argument("--label", default="sentiment")
+    parser.add_argument("--model", type=Path, help="a folder that `fit` made, measured as well")
+    parser.add_argument("--many", type=int, default=300, help="texts that are answered in bulk")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.file:
+        table = read_csv(arguments.file, text=arguments.text, label=arguments.label).labelled()
+    else:
+        made_up, labels = zip(*itertools.islice(reviews(), 2000), strict=True)
+        table = TextTable.from_lists(list(made_up), list(labels))
+    long_enough = [text for text in table.texts if len(text.split()) >= SHORT_TEXT_WORDS] or list(table.texts)
+    short = [" ".join(text.split()[:SHORT_TEXT_WORDS]) for text in long_enough[:SHORT_TEXTS]]
+    many = [text for text in table.texts if len(text.split()) < 900][: arguments.many]  # fastai drops what is longer
+    found = conditions()
+    result: dict[str, Any] = {
+        "texts": str(arguments.file or "made up"), **found, "asked": ASKED, "many": len(many),
+        "words_per_text": round(float(np.mean([len(text.split()) for text in many]))),
+        "installed_mb": {side: installed_megabytes(names) for side, names in NEEDS.items()}, "networks": {},
+    }  # fmt: skip
+    result["versions"] = {**found["versions"], "onnxruntime": version("onnxruntime")}
+    if arguments.note:
+        result["note"] = arguments.note
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "texts.json").write_text(json.dumps({"short": short, "many": many}), encoding="utf-8")
+        models = {f"{BASE}, forward": same_network(table, work / "same")}
+        if arguments.model:
+            models["what fit made"] = exported(arguments.model, work / "made")
+        for name, paths in models.items():
+            result["networks"][name] = in_turns(paths, work / "texts.json", rounds=arguments.rounds)
+            print(name, json.dumps(result["networks"][name]), file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(result))
+        return
+    print("installed, MB:", ", ".join(f"{side} {size:,}" for side, size in result["installed_mb"].items()))
+    for name, sides in result["networks"].items():
+        print(name)
+        for side, row in sides.items():
+            print(f"  {side:10}", ", ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def same_network(table: TextTable, work: Path) -> dict[str, Path]:
+    """Each side's model; all of the same weights."""
+    work.mkdir()
+    lm = LanguageModel.from_pretrained(BASE)
+    train, valid = table.select(range(LEARNT)), table.select(range(LEARNT, LEARNT + LEARNT // 2))
+    learn = fastai_peer.classifier(train, valid, torch.device("cpu"), lm=lm)
+    learn.export(work / "learner.pkl")
+    fastai_peer.same_classifier(learn).save(work / "torch")
+    return {**exported(work / "torch", work), "fastai": work / "learner.pkl"}
+
+
+def exported(model: Path, work: Path) -> dict[str, Path]:
+    """A classifier's folder and its exports."""
+    work.mkdir(exist_ok=True)
+    texts = [text for text, _ in itertools.islice(reviews(), CHECKED)]
+    folders = {"light": work / "light", "light-int8": work / "light-int8"}
+    for folder, precision in zip(folders.values(), ("float32", "int8"), strict=True):
+        export_checked(model, folder, precision=precision, texts=texts)
+    return {**folders, "torch": model}
+
+
+def in_turns(models: dict[str, Path], texts: Path, *, rounds: int) -> dict[str, dict[str, Any]]:
+    """Medians by side, and how far its answers are from those of float32 without torch."""
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES if side in models}
+    for _ in range(rounds):
+        for side, some in runs.items():
+            some.append(one_process(side, models[side], texts))
+    expected = np.array(runs["light"][0].pop("said"))
+    rows = {}
+    for side, some in runs.items():
+        said = expected if side == "light" else np.array(some[0]["said"])
+        keys = [key for key in some[0] if key != "said"]
+        rows[side] = {
+            **{key: float(f"{statistics.median(one[key] for one in some):.4g}") for key in keys},
+            "model_mb": round(size_of(models[side]) / 1e6, 1),
+            "largest_difference": float(f"{np.abs(said - expected).max():.2g}"),
+            "labels_changed": int((said.argmax(1) != expected.argmax(1)).sum()), "compared": len(expected),
+        }  # fmt: skip
+    return rows
+
+
+def one_process(side: str, model: Path, texts: Path) -> dict[str, Any]:
+    """What a process of its own measures, and the seconds from its start to its first answer."""
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-W", "ignore", str(here / "light_side.py"), side, str(model), str(texts)]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        cold = time.perf_counter() - started
+        rest = run.stdout.read()
+    if run.returncode:
+        sys.exit(f"{side}: its process ended with status {run.returncode}")
+    return {"cold_seconds": round(cold, 3), **json.loads(rest)}
+
+
+def installed_megabytes(names: list[str]) -> int:
+    """Of these distributions and all that they require here, optional extras left out."""
+    sizes: dict[str, int] = {}
+    open_names = list(names)
+    while open_names:
+        name = canonicalize_name(open_names.pop())
+        if name in sizes:
+            continue
+        try:
+            one = distribution(name)
+        except PackageNotFoundError:  # what this platform does not need
+            sizes[name] = 0
+            continue
+        sizes[name] = sum(size_of(Path(str(file.locate()))) for file in one.files or [])
+        needed = map(Requirement, one.requires or [])
+        open_names += [need.name for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return round(sum(sizes.values()) / 1e6)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size if path.is_file() else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""One side of light.py in a process of its own, so that nothing that another side needs is loaded.
+
+    python benchmarks/light_side.py SIDE MODEL TEXTS.json
+
+Prints two lines: what the first text was answered with, as soon as it is; then, as JSON, all that is measured.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Answers = Callable[[Sequence[str]], Any]
+
+
+def load(side: str, model: str) -> tuple[Answers, Answers]:
+    """What answers one text and what answers many: (n, n_classes) probabilities."""
+    if side.startswith("light"):
+        from ulmfit_lib.serving.predictor import Predictor
+
+        light = Predictor.load(model).predict_proba
+        return light, light
+    if side == "torch":
+        from ulmfit_lib.models.classifier import TextClassifier
+
+        heavy = TextClassifier.load(model).predict_proba
+        return heavy, heavy
+    from fastai.text.learner import load_learner
+
+    learn = load_learner(model)
+
+    def one(texts: Sequence[str]) -> Any:
+        with learn.no_bar(), learn.no_logging():
+            return [learn.predict(text)[2].tolist() for text in texts]
+
+    def many(texts: Sequence[str]) -> Any:
+        with learn.no_bar(), learn.no_logging():
+            return learn.get_preds(dl=learn.dls.test_dl(list(texts)))[0].tolist()
+
+    return one, many
+
+
+def resident(name: str) -> float:
+    """Megabytes of this process by Linux's count: ``VmRSS`` now, ``VmHWM`` at most."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return round(next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000, 1)
+
+
+def main() -> None:
+    side, model, file = sys.argv[1:]
+    texts = json.loads(Path(file).read_text(encoding="utf-8"))
+    one, many = load(side, model)
+    print(json.dumps(list(map(float, one(texts["short"][:1])[0]))), flush=True)
+    megabytes = resident("VmRSS")
+    spent = []
+    for text in texts["short"]:
+        started = time.perf_counter()
+        one([text])
+        spent.append(1000 * (time.perf_counter() - started))
+    started = time.perf_counter()
+    many(texts["many"])
+    rate = len(texts["many"]) / (time.perf_counter() - started)
+    said = [list(map(float, row)) for text in texts["short"] for row in one([text])]
+    measured = {
+        "resident_mb": megabytes, "peak_mb": resident("VmHWM"), "ms_per_text": round(statistics.median(spent), 3),
+        "texts_per_second": round(rate, 1), "said": said,
+    }  # fmt: skip
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()
