@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from ulmfit_lib.artifact.architecture import Architecture, is_taught
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
 Matrix = npt.NDArray[np.float32]
@@ -24,15 +23,12 @@ class OnnxEncoder:
         graph: what ``onnx_graph.build_graph`` made.
         architecture: its sizes.
         taught_map: ``map.weight`` and ``map.bias`` of a taught encoder.
-        threads: that it computes with; 0: one a core.
 
     Raises:
         OptionError: the package onnxruntime is missing.
     """
 
-    def __init__(
-        self, graph: bytes, architecture: Architecture, taught_map: tuple[Matrix, Matrix] | None, *, threads: int = 0
-    ) -> None:
+    def __init__(self, graph: bytes, architecture: Architecture, taught_map: tuple[Matrix, Matrix] | None) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -40,23 +36,16 @@ class OnnxEncoder:
                 "the light predictor needs the package onnxruntime: pip install 'ulmfit-lib[onnx]'"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        options.intra_op_num_threads, options.log_severity_level = 1, 3  # the steps of a recurrence are too small to part
+        options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.architecture, self._map = architecture, taught_map
         layers = range(1, architecture.layers + 1)
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
 
-    def pool_documents(self, pooling: str, documents: Documents, direction: str, pad_id: int) -> Matrix:
-        """One vector per text, (n_texts, width), in order; a text's does not depend on the texts beside it."""
-        documents = documents.backwards() if direction == "backward" else documents
-        result = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
-        for place in range(len(documents)):
-            ids = np.asarray(documents[place], np.int64)[None]
-            result[place] = self._pool(pooling, ids if ids.size else np.full((1, 1), pad_id, np.int64))
-        return result
-
-    def _pool(self, pooling: str, ids: npt.NDArray[np.int64]) -> Matrix:
+    def pool(self, pooling: str, ids: npt.NDArray[np.int64]) -> Matrix:
+        """Ids of one text, (1, tokens) -> its vector, (width,). Several threads may call it at a time."""
         parts = self._pool_outputs("all" if is_taught(pooling) else pooling, ids)
         if is_taught(pooling):
             assert self._map is not None  # checked where the folder is read

@@ -1,7 +1,10 @@
 """A classifier that was exported, predicting without torch: numpy, ONNX Runtime and the tokenizer are all it needs."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
 from ulmfit_lib.serving.onnx_graph import build_graph
 from ulmfit_lib.serving.stored_classifier import MAP, StoredClassifier, blend_parts, graph_file
-from ulmfit_lib.tokens.documents import encode_texts
+from ulmfit_lib.tokens.documents import Documents, encode_texts
 
 BATCH_NORM_EPS = 1e-5  # PyTorch's
 
@@ -42,10 +45,12 @@ class Predictor:
     Attributes:
         stored: everything but the encoders.
         encoders: by direction.
+        threads: that read texts side by side; 0: one a core; 1: the caller's own.
     """
 
     stored: StoredClassifier
     encoders: dict[str, OnnxEncoder]
+    threads: int = 0
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int = 0) -> "Predictor":
@@ -53,7 +58,7 @@ class Predictor:
 
         Args:
             path: the folder.
-            threads: that each direction computes with; 0: one a core.
+            threads: that read texts side by side; 0: one a core.
 
         Raises:
             ArtifactError: names the file at fault.
@@ -77,8 +82,8 @@ class Predictor:
         encoders = {}
         for way, weights in stored.weights.items():
             mapped = (weights[f"{MAP}weight"], weights[f"{MAP}bias"]) if stored.architecture.taught else None
-            encoders[way] = OnnxEncoder(graphs[way], stored.architecture, mapped, threads=threads)
-        return cls(stored, encoders)
+            encoders[way] = OnnxEncoder(graphs[way], stored.architecture, mapped)
+        return cls(stored, encoders, threads)
 
     @property
     def classes(self) -> list[str]:
@@ -149,17 +154,32 @@ class Predictor:
         """What is ``delivered``, and what it is made of: ``ulmfit``, ``baseline``, ``topics``, (n_texts, n_classes)."""
         stored = self.stored
         documents = encode_texts(texts, stored.tokenizer, stored.vocabulary)
-        said = []
-        for way, encoder in self.encoders.items():
-            pooled = encoder.pool_documents(stored.pooling, documents, way, stored.vocabulary.pad_id)
-            scores = [head_scores(stored.heads[way], one) for one in pooled]  # one by one: else the last digits differ
-            said.append(stored.kind.link(np.array(scores, np.float64)))
+        places = range(len(documents))
+        each = map if self.threads == 1 else self._readers.map
+        scored = {way: each(partial(self._scores, way, documents), places) for way in self.encoders}
+        said = [stored.kind.link(np.array(list(some), np.float64)) for some in scored.values()]
         parts = {"ulmfit": np.asarray(np.mean(said, axis=0), np.float64), **stored.tfidf_proba(texts)}
         return {"delivered": blend_parts(parts, stored.blend, stored.kind), **parts}
+
+    def _scores(self, way: str, documents: Documents, place: int) -> Any:
+        """One text's, (n_classes,), from one direction: of several at once the last digits would differ."""
+        ids = np.asarray(documents[place], np.int64)
+        ids = ids if ids.size else np.full(1, self.stored.vocabulary.pad_id, np.int64)
+        ids = ids[::-1] if way == "backward" else ids
+        return head_scores(self.stored.heads[way], self.encoders[way].pool(self.stored.pooling, ids[None]))
+
+    @cached_property
+    def _readers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads or cores(), thread_name_prefix="reader")
 
     def explain(self, text: str, *, label: str | None = None) -> Explanation:
         """Which words of a text speak for a label (``explanations.explain``)."""
         return explain(self, text, label=label)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def head_scores(head: Tensors, pooled: Any) -> Any:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.tokens.arrow import arrow_strings, numbers_of
 from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.tokens.rules import (
     CAPITALISED,
@@ -154,13 +154,13 @@ class WordTokenizer:
     def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         table = self._table
         joined, uncut = self._with_marks(texts)
-        lists = pc.split_pattern(pa.array(joined, pa.large_string()), " ")
+        lists = pc.split_pattern(arrow_strings(joined), " ")
         pieces = lists.values.dictionary_encode()
         distinct = pieces.dictionary.to_pylist()
         self._learn([piece for piece in distinct if piece not in table.numbers])
         numbers = np.fromiter(map(table.numbers.__getitem__, distinct), np.int32, len(distinct))
-        places = pieces.indices.to_numpy()
-        owners = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(lists.offsets.to_numpy()))
+        places = numbers_of(pieces.indices)
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(numbers_of(lists.offsets)))
         there = numbers[places] != 0  # nothing lies between two spaces
         places, owners = places[there], owners[there]
         numbers = numbers[places]
