@@ -35,7 +35,7 @@ BASE = "general-en-small"
 SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
 LEARNT, CHECKED = 64, 200
 NEEDS = {  # what is installed for each side, with all that these require
-    "light": ["numpy", "onnxruntime", "spacy", "pyarrow", "safetensors", "tqdm", "filelock", "platformdirs"],
+    "light": ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "torch": ["ulmfit-lib"],
     "fastai": ["fastai"],
 }
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--text", default="review")
     parser.add_argument("--label", default="sentiment")
     parser.add_argument("--model", type=Path, help="a folder that `fit` made, measured as well")
-    parser.add_argument("--many", type=int, default=300, help="texts that are answered in bulk")
+    parser.add_argument("--many", type=int, default=100, help="texts that are answered in bulk")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
     parser.add_argument("--json", action="store_true")

@@ -1,10 +1,13 @@
+import json
 import os
+import re
 import subprocess
 import sys
 import venv
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,7 +51,8 @@ def test_every_public_name_exists():
 
 STORED = Path(__file__).parent / "data" / "version-2"
 ABSENT = {"torch", "fastai", "pandas", "scikit-learn"}
-PREDICTS = ["numpy", "spacy", "pyarrow", "safetensors", "tqdm", "filelock", "platformdirs"]  # and what these require
+PREDICTS = ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"]
+SMALL = PACKAGE.parent / "packaging" / "predict" / "pyproject.toml"
 PREDICT_WITHOUT_TORCH = """
 import importlib.util, json, sys
 from pathlib import Path
@@ -56,6 +60,7 @@ import numpy as np
 from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import LANGUAGE_MODEL, load_artifact
 from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
 folder = Path(sys.argv[1])
 expected = json.loads((folder / "expected.json").read_text())
@@ -71,6 +76,10 @@ for name in ("baseline", "topics"):
 blended = blend_parts({"ulmfit": wanted["ulmfit"], **found}, classifier.blend, classifier.kind)
 np.testing.assert_allclose(blended, wanted["delivered"], atol=1e-9)
 assert classifier.kind.decode(blended, classifier.classes) == expected["labels"]
+predictor = Predictor.load(sys.argv[2])
+for name, probabilities in predictor.probabilities(expected["texts"]).items():
+    np.testing.assert_allclose(probabilities, wanted[name], atol=3e-3)  # which were read in bfloat16
+assert predictor.predict(expected["texts"]) == expected["labels"]
 assert describe_model(folder / "classifier")["classes"] == classifier.classes
 try:
     load_artifact(folder / "classifier", kind=LANGUAGE_MODEL)
@@ -93,7 +102,12 @@ def required_by(names):
     return found
 
 
-def test_tokens_tfidf_blend_and_checks_of_a_saved_model_run_where_torch_is_not_installed(tmp_path):
+def test_a_model_predicts_where_torch_is_not_installed(tmp_path):
+    from ulmfit_lib.models.exporting import export_checked
+
+    pytest.importorskip("onnxruntime")
+    texts = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))["texts"]
+    export_checked(STORED / "classifier", tmp_path / "exported", precision="float32", texts=texts)  # same to 1e-4
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     where = "import site; print(site.getsitepackages()[0])"
@@ -106,6 +120,22 @@ def test_tokens_tfidf_blend_and_checks_of_a_saved_model_run_where_torch_is_not_i
                 (site / top).symlink_to(one.locate_file(top))
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(
-        [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED)], capture_output=True, text=True, env=environment, check=False
-    )
+        [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED), str(tmp_path / "exported")], capture_output=True, text=True,
+        env=environment, check=False,
+    )  # fmt: skip
     assert done.stdout.strip() == "[]", done.stderr
+    terminal = [python, "-m", "ulmfit_lib.cli"]
+    options = {"capture_output": True, "text": True, "env": environment, "check": False}
+    done = subprocess.run([*terminal, "predict", tmp_path / "exported", "A fine film."], **options)
+    assert done.returncode == 0 and "%" in done.stdout, done.stderr
+
+
+def test_the_small_distribution_asks_for_what_predicting_needs_and_nothing_else():
+    lines = re.findall(r'^    "([a-z]+)>=', SMALL.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(lines) == sorted(PREDICTS)
+
+
+def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ulmfit_lib.models.wt103", None)
+    code, _, said = ulmfit("info", "nowhere")
+    assert code == 2 and "pip install ulmfit-lib" in said

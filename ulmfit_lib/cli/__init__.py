@@ -37,6 +37,11 @@ def main() -> None:
     except UlmfitError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("ulmfit_lib."):
+            raise
+        print("Error: ulmfit-predict only predicts; this needs the whole library: pip install ulmfit-lib", file=sys.stderr)
+        sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
 

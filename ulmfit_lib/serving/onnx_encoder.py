@@ -36,8 +36,8 @@ class OnnxEncoder:
                 "the light predictor needs the package onnxruntime: pip install 'ulmfit-lib[onnx]'"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.architecture, self._map = architecture, taught_map

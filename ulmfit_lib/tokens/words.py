@@ -2,7 +2,7 @@
 
 Almost all that fastai's rules and spaCy do happens within a piece of text between two spaces, and texts repeat their
 pieces. So each piece goes through the rules and spaCy once; from then on a text is a list of known pieces, cut and
-looked up by Arrow. What crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets
+looked up. What crosses pieces is looked for: a word repeated three times (``xxwrep``), whitespace that meets
 whitespace, a special case of spaCy's that two pieces make up. A stretch where that might matter goes the long way.
 """
 
@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.tokens.arrow import arrow_strings, numbers_of
+from ulmfit_lib.tokens.cutting import cut_at_spaces
 from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.tokens.rules import (
     CAPITALISED,
@@ -154,13 +153,10 @@ class WordTokenizer:
     def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         table = self._table
         joined, uncut = self._with_marks(texts)
-        lists = pc.split_pattern(arrow_strings(joined), " ")
-        pieces = lists.values.dictionary_encode()
-        distinct = pieces.dictionary.to_pylist()
+        distinct, places, n_pieces = cut_at_spaces(joined)
         self._learn([piece for piece in distinct if piece not in table.numbers])
         numbers = np.fromiter(map(table.numbers.__getitem__, distinct), np.int32, len(distinct))
-        places = numbers_of(pieces.indices)
-        owners = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(numbers_of(lists.offsets)))
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), n_pieces)
         there = numbers[places] != 0  # nothing lies between two spaces
         places, owners = places[there], owners[there]
         numbers = numbers[places]
