@@ -40,7 +40,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("ulmfit_lib."):
             raise
-        print("Error: ulmfit-predict only predicts; this needs the whole library: pip install ulmfit-lib", file=sys.stderr)
+        said = "ulmfit-predict only predicts; this needs the whole library: pip install ulmfit-lib"
+        print(f"Error: {said}", file=sys.stderr)
         sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
