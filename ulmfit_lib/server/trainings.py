@@ -93,17 +93,18 @@ class Trainings:
         ]  # fmt: skip
         log = (self.folder / "log.txt").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        self._watcher = threading.Thread(target=self._watch, args=(self._process, facts["name"]), daemon=True)
+        self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
         self._watcher.start()
 
-    def _watch(self, process: "subprocess.Popen[bytes]", name: str) -> None:
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         code = process.wait()
-        facts = self._facts()
-        if self._leaving or facts["state"] == "stopped" or facts["name"] != name:  # stopped, and another one began
-            return
-        if code == 0:
-            self._done(self.folder / facts["name"])
-        self._tell({**facts, "state": "failed" if code else "done"})
+        with self._lock:  # else one that was stopped would speak for the one that began after it
+            facts = self._facts()
+            if self._leaving or process is not self._process or facts["state"] == "stopped":
+                return
+            if code == 0:
+                self._done(self.folder / facts["name"])
+            self._tell({**facts, "state": "failed" if code else "done"})
 
     def _facts(self) -> dict[str, Any]:
         return dict(read_json(self.folder / "state.json"))
