@@ -69,7 +69,9 @@ def serve_command(
 
         from ulmfit_lib.server.app import create_app
     except ImportError as error:
-        raise OptionError(f"serve needs more packages ({error.name}): pip install 'ulmfit-lib[serve]'") from error
+        raise OptionError(
+            f"serve needs more packages ({error.name}): pip install 'ulmfit-lib[serve]' (or 'ulmfit-predict[serve]')"
+        ) from error
     from ulmfit_lib.progress import note
     from ulmfit_lib.server.models import Models
 

@@ -33,7 +33,7 @@ class OnnxEncoder:
             import onnxruntime
         except ImportError as error:
             raise OptionError(
-                "the light predictor needs the package onnxruntime: pip install 'ulmfit-lib[onnx]'"
+                "predicting without PyTorch needs the package onnxruntime: pip install onnxruntime"
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -33,7 +33,9 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
     try:
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as error:
-        raise OptionError("export needs the package onnx: pip install 'ulmfit-lib[onnx]'") from error
+        raise OptionError(
+            "making an ONNX graph needs the package onnx: pip install onnx, or use a folder that `export` wrote"
+        ) from error
     if precision not in GRAPH_PRECISIONS:
         raise OptionError(f"precision {precision!r}; known are {', '.join(GRAPH_PRECISIONS)}")
     nodes: list[Any] = []
