@@ -1,10 +1,8 @@
-import os
-import signal
-
 import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, OptionError, TextTable, fit
+from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.pipeline import search
 from ulmfit_lib.pipeline.budget import Budget, default_minutes
@@ -172,8 +170,12 @@ def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypa
     assert "there is no time for that" in classifier.training["report"]["tried"][-1]
 
 
-def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys):
-    monkeypatch.setattr(search, "fine_tuning_seconds", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Interrupted])
+def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, stop):
+    def interrupt(*_, **__):
+        raise stop
+
+    monkeypatch.setattr(search, "fine_tuning_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training["stages"][-1]["strategy"] == "features"
     assert "the best classifier so far is delivered" in capsys.readouterr().err

@@ -18,9 +18,11 @@ def light(results: Results) -> str:
         paragraph(
             "Each side answers in a process of its own, in turns; figures are medians. A cold start is the time from "
             "the start of the process to its first answer. Memory is the most that was resident. One text has 20 "
-            f"words, many are {result['many']:,} of {result['words_per_text']:,} words on average ({result['texts']}). "
-            "Installed is all that the side requires. PyTorch may compute in bytes or bfloat16, so that its "
-            "probabilities differ from those in float32, as those of int8 do.",
+            f"words, many are {result['many']:,} of {result['words_per_text']:,} words on average "
+            f"({result['texts']}). Installed is all that the side requires. PyTorch may compute in "
+            "bytes or bfloat16, so that its probabilities differ from those in float32, as those of int8 do. "
+            "The head that fastai can share has not been trained: its probabilities lie near a half, where labels "
+            "change most easily.",
             f"Asked for: a cold start below {asked['cold_seconds']:g} s, {asked['peak_mb']:,} MB of memory, "
             f"{asked['installed_mb']:,} MB installed and {asked['ms_per_text']:g} ms a text.",
         ),
@@ -42,4 +44,4 @@ def _network(name: str, sides: Result, result: Result) -> list[str]:
         ]
         for side, row in sides.items()
     )  # fmt: skip
-    return [paragraph(f"**{name[:1].upper()}{name[1:]}:**"), table(header, rows)]
+    return [paragraph(f"The network: {name}."), table(header, rows)]
