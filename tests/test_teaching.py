@@ -143,6 +143,38 @@ def test_taught_vectors_are_refused_where_nothing_was_taught(tiny_lm):
     assert tiny_lm.embed(["a text"], direction="forward").shape == (1, 16 + 24 + 16)
 
 
+def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
+    known = reviews.labelled()
+    opinions = [1.0 if label == "positive" else -1.0 for label in known.labels]
+    taught = teach(
+        known.texts, base=tiny_lm, teacher=BagTeacher(), opinions=opinions, direction="forward", recipe=RECIPE, seed=1,
+        device="cpu",
+    )  # fmt: skip
+    vectors = taught.embed(known.texts, direction="forward")
+    assert vectors.shape == (len(known), WIDTH + 1)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.corrcoef(vectors[:, -1], opinions)[0, 1] > 0.3
+    assert taught.training["stages"][-1]["opinions"] is True
+
+
+@pytest.mark.parametrize("opinions", [[0.5], [2.0] * 30, [float("nan")] * 30])
+def test_opinions_that_are_no_numbers_from_minus_1_to_1_are_refused(tiny_lm, reviews, opinions):
+    with pytest.raises(DataError, match="30 numbers from -1 to 1"):
+        teach(reviews.texts[:30], base=tiny_lm, teacher=BagTeacher(), opinions=opinions)
+
+
+def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmfit):
+    (tmp_path / "texts.csv").write_text("text,opinion\nGood.,0.9\nBad.,awful\n")
+    tiny_lm.save(tmp_path / "lm")
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher" / "modules.json").write_text("[]")
+    code, _, told = ulmfit(
+        "teach", tmp_path / "texts.csv", "--base", tmp_path / "lm", "--teacher", tmp_path / "teacher",
+        "--opinion", "opinion", "--out", tmp_path / "taught",
+    )  # fmt: skip
+    assert code == 2 and "row 2 has the opinion 'awful'" in told
+
+
 def test_too_few_texts_are_refused(tiny_lm):
     with pytest.raises(DataError, match="20 texts"):
         teach(["one text"], base=tiny_lm, teacher=BagTeacher())

@@ -1,12 +1,18 @@
 """The command that teaches a language model: teach."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ulmfit_lib.cli.options import Directions, Epochs, FileFormat, Out, Precision, Rate, Text, TrainingRun
 from ulmfit_lib.cli.running import command, training
+from ulmfit_lib.errors import DataError
+
+if TYPE_CHECKING:
+    from ulmfit_lib.data.table import TextTable
 
 
 @command(
@@ -21,6 +27,10 @@ def teach_command(
         str, typer.Option(help="Sentence transformer to learn from: its folder, or the Python package that holds it.")
     ],
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
+    opinion: Annotated[
+        str | None,
+        typer.Option(help="Column of numbers to learn, too: from -1, a text that condemns, to 1, one that praises."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
     source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
@@ -43,12 +53,16 @@ def teach_command(
     from ulmfit_lib.training.teachers import find_teacher
 
     with training(run, out) as checkpoints:
-        tables = [read_csv(path, text=text, encoding=file.encoding, delimiter=file.delimiter) for path in files]
+        tables = [
+            read_csv(path, text=text, label=opinion, encoding=file.encoding, delimiter=file.delimiter) for path in files
+        ]
+        opinions = [one for table in tables for one in _opinions(table)] if opinion else None
         model = teach(
             [one for table in tables for one in table.texts], base=LanguageModel.from_pretrained(base),
-            teacher=find_teacher(teacher, device=run.device), name=name or out.name, direction=direction,
-            vocab_size=vocab_size, min_count=min_count, epochs=epochs, lr=lr, seed=run.seed, device=run.device,
-            source=source or ", ".join(path.name for path in files), licence=licence, checkpoints=checkpoints,
+            teacher=find_teacher(teacher, device=run.device), opinions=opinions, name=name or out.name,
+            direction=direction, vocab_size=vocab_size, min_count=min_count, epochs=epochs, lr=lr, seed=run.seed,
+            device=run.device, source=source or ", ".join(path.name for path in files), licence=licence,
+            checkpoints=checkpoints,
         )  # fmt: skip
         model.save(out, precision=precision, overwrite=run.overwrite)
     stage = model.training["stages"][-1]
@@ -56,3 +70,15 @@ def teach_command(
     for way, cosine in stage["cosine"].items():
         print(f"{way}: mean cosine of {cosine:.2f} to the teacher's vectors of texts that were held out")
     print(f"saved in {out}")
+
+
+def _opinions(table: "TextTable") -> Iterator[float]:
+    """A table's labels as numbers; 0 where a text has none."""
+    for row, label in zip(table.rows, table.labels, strict=True):
+        try:
+            number = float(label or 0)
+        except ValueError:
+            number = math.nan
+        if not -1 <= number <= 1:
+            raise DataError(f"{table.source}: row {row} has the opinion {label!r}, and a number from -1 to 1 is needed")
+        yield number

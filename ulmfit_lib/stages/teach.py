@@ -22,7 +22,7 @@ from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.teachers import Teacher, Vectors, teacher_vectors
-from ulmfit_lib.training.teaching import TeachingRecipe, train_to_teacher
+from ulmfit_lib.training.teaching import TeachingRecipe, train_to_teacher, with_opinions
 from ulmfit_lib.training.writings import write_otherwise
 
 TEACH = TeachingRecipe()
@@ -36,6 +36,7 @@ def teach(
     *,
     base: LanguageModel,
     teacher: Teacher,
+    opinions: npt.ArrayLike | None = None,
     name: str = "taught",
     direction: str | None = None,
     vocab_size: int | None = None,
@@ -59,6 +60,8 @@ def teach(
         texts: sentences and short passages of every kind; no labels.
         base: the language model to go on from; it stays as it is. A map that it has already goes on learning.
         teacher: makes the vectors to learn (``training.teachers.find_teacher``).
+        opinions: (n_texts,) from -1, a text that condemns what it speaks of, to 1, one that praises it; 0 where it does
+            neither. They become one more number of the taught vector: a teacher of meanings tells them apart badly.
         name: what the model is called in its card.
         direction: ``forward``, ``backward``, ``both``; default all that the base has.
         vocab_size: tokens in the vocabulary; default as many as the base has. The texts' common new words take the
@@ -74,7 +77,7 @@ def teach(
         checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Raises:
-        DataError: too few texts.
+        DataError: too few texts, or another number of opinions.
         OptionError: a direction that the base lacks, or an unknown device.
     """
     started, chosen_device = time.monotonic(), find_device(device)
@@ -84,6 +87,9 @@ def teach(
     order = np.random.default_rng(seed).permutation(len(texts))
     valid_places, train_places = np.split(order, [min(MOST_HELD_OUT, len(texts) // 10)])
     vectors = teacher_vectors(texts, teacher)
+    meanings = vectors.shape[1]  # the numbers of a vector that are the teacher's
+    if opinions is not None:
+        vectors = with_opinions(vectors, _checked(opinions, len(texts)))
     rng = random.Random(seed)
     read = [texts[i] for i in train_places]
     corpus = tokenize_corpus([*read, *(write_otherwise(text, rng) for text in read)], base.tokenizer)
@@ -119,7 +125,7 @@ def teach(
         weights[way] |= solve_map(pooled(architecture, weights[way], way), some_vectors)
         encoder = freeze(architecture, weights[way], chosen_device)
         taught = pool_documents(encoder, "taught", held_out, way, vocabulary.pad_id)
-        cosines[way] = float((taught * vectors[valid_places]).sum(1).mean())
+        cosines[way] = mean_cosine(taught[:, :meanings], vectors[valid_places, :meanings])
     model = LanguageModel(
         architecture, vocabulary, base.tokenizer, weights,
         base={"name": base.training.get("name", ""), "sha256": base.sha256()},
@@ -127,14 +133,29 @@ def teach(
     record = {
         "stage": "teach", "direction": model.direction, "source": source,
         "texts": len(texts), "tokens_per_epoch": int(documents.lengths[: len(read)].sum()), "teacher": teacher.name,
-        "teacher_sha256": teacher.fingerprint(), "seconds": round(time.monotonic() - started),
-        "device": str(chosen_device), "seed": seed, "recipe": asdict(recipe), "history": history,
-        "cosine": cosines, "validation": asdict(model.score(held_out_texts, device=str(chosen_device))),
+        "teacher_sha256": teacher.fingerprint(), "opinions": opinions is not None,
+        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
+        "recipe": asdict(recipe), "history": history, "cosine": cosines,
+        "validation": asdict(model.score(held_out_texts, device=str(chosen_device))),
         "data_sha256": documents.fingerprint(), "versions": package_versions(),
     }  # fmt: skip
     training = {"name": name, "stages": [*base.training.get("stages", []), record]}
     training |= {"licence": licence} if licence else {}
     return replace(model, training=training)
+
+
+def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
+    numbers = np.asarray(opinions, np.float32)
+    if numbers.shape != (count,) or not (np.abs(numbers) <= 1).all():
+        raise DataError(f"opinions must be {count} numbers from -1 to 1, one for each text")
+    return numbers
+
+
+def mean_cosine(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """Of pairs of vectors, (n, width) each."""
+    found, wanted = np.asarray(found, np.float32), np.asarray(wanted, np.float32)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    return float(((found * wanted).sum(1) / np.maximum(lengths, 1e-12)).mean())
 
 
 def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:

@@ -26,6 +26,7 @@ from ulmfit_lib.training.phases import Phase, train_phases
 from ulmfit_lib.training.schedules import find_schedule
 
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
+OPINION_SHARE = 0.8  # the last number of a taught vector, of length 1, where an opinion could not be stronger
 
 @dataclass(frozen=True)
 class TeachingRecipe:
@@ -75,6 +76,12 @@ class TeachingRecipe:
     clip: float = 1.0
     dropouts: Dropouts = field(default_factory=Dropouts)
     base_share: float = 0.2
+
+
+def with_opinions(vectors: npt.NDArray[np.float16], opinions: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """A teacher's (n, width) vectors with (n,) opinions, from -1 to 1, as one more number; of length 1 as before."""
+    last = OPINION_SHARE * opinions[:, None]
+    return np.concatenate([vectors * np.sqrt(1 - last**2), last], axis=1).astype(np.float16)
 
 
 class Reading(NamedTuple):
