@@ -6,7 +6,8 @@
 Articles: sentences, pairs of them, and titles; give the shards that `benchmarks/stand_ins.py` does not read. Reviews:
 sentences and passages of the unlabelled ones that are no copy of a labelled one. Tweets as they are. Questions of all
 three. Words of a base's vocabulary, one by one. Questions and opinions that are made up below. In random order, no text
-twice. The shipped base was taught on the first 204,800 of such a file.
+twice; each with its kind and, of a review, the number of the review (`unlabelled_reviews`). `benchmarks/opinions.py`
+adds opinions. The shipped base was taught on the first 204,800 of such a file, then twice on parts of such files.
 """
 
 import argparse
@@ -14,8 +15,9 @@ import json
 import lzma
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -196,18 +198,21 @@ def main() -> None:
     arguments = parser.parse_args()
     rng = random.Random(17)
     found: dict[str, list[str]] = {kind: [] for kind in NUMBERS}
-    for kind, text in [
-        *of_articles(arguments.articles, rng), *of_reviews(arguments.reviews, rng), *of_tweets(arguments.tweets),
-    ]:  # fmt: skip
+    review_of: dict[str, int] = {}
+    for kind, text in [*of_articles(arguments.articles, rng), *of_tweets(arguments.tweets)]:
         found[kind].append(text)
+    for number, review in enumerate(unlabelled_reviews(arguments.reviews)):
+        for kind, text in of_review(review, rng):
+            found[kind].append(text)
+            review_of[text] = number
     found["made up"] = sorted({made_up(rng) for _ in range(NUMBERS["made up"])})
     tokens = LanguageModel.from_pretrained(arguments.base).vocabulary.tokens
     found["words"] = [token for token in tokens if not token.startswith("xx") and re.search("[a-z]{2}", token)]
     kept = {kind: rng.sample(some, min(len(some), NUMBERS[kind])) for kind, some in found.items()}
-    texts = list(dict.fromkeys(text for some in kept.values() for text in some))
+    texts = list({text: kind for kind, some in kept.items() for text in some}.items())
     rng.shuffle(texts)
-    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in texts)
-    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = ({"text": text, "kind": kind, "review": review_of.get(text)} for text, kind in texts)
+    write_rows(arguments.out, rows)
     print(f"{arguments.out}: {len(texts):,} texts")
 
 
@@ -226,17 +231,25 @@ def of_articles(files: list[Path], rng: random.Random) -> Iterator[tuple[str, st
                             yield "pairs", pair
 
 
-def of_reviews(file: Path, rng: random.Random) -> Iterator[tuple[str, str]]:
+def unlabelled_reviews(file: Path) -> list[str]:
+    """Those that are no copy of a labelled one, on one line each."""
     reviews = pd.read_parquet(file)
     labelled = set(reviews.text[reviews.label != "unsup"])
-    for text in reviews.text[reviews.label == "unsup"].drop_duplicates():
-        if text not in labelled:
-            words = text.replace("<br />", " ").split()
-            yield from of_sentences(SENTENCE_END.split(" ".join(words)), "review sentences", fewest=3)
-            start = rng.choice([0, 0, max(0, len(words) - 50), rng.randrange(len(words))])
-            passage = words[start : start + rng.randint(30, 60)]
-            if len(passage) >= 20:
-                yield "review passages", " ".join(passage)
+    texts = reviews.text[reviews.label == "unsup"].drop_duplicates()
+    return [" ".join(text.replace("<br />", " ").split()) for text in texts if text not in labelled]
+
+
+def of_review(review: str, rng: random.Random) -> Iterator[tuple[str, str]]:
+    yield from of_sentences(SENTENCE_END.split(review), "review sentences", fewest=3)
+    words = review.split()
+    start = rng.choice([0, 0, max(0, len(words) - 50), rng.randrange(len(words))])
+    passage = words[start : start + rng.randint(30, 60)]
+    if len(passage) >= 20:
+        yield "review passages", " ".join(passage)
+
+
+def write_rows(file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def of_tweets(file: Path) -> Iterator[tuple[str, str]]:
