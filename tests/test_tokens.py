@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -80,6 +82,15 @@ PIECES = [
     "film", "was", "(well-made),", "Dr.", "it's", "O'Neill's",
 ]  # fmt: skip
 GAPS = [" ", " ", " ", "  ", "\n", " \n", "\n ", " \n ", "\n\n", "\t", "\u00a0", "\u2028", "", "\n \n"]
+
+
+def test_threads_that_share_a_tokenizer_get_the_tokens_of_their_own_texts():
+    shared, texts = WordTokenizer(), [[f"word{n} x{n * k}, {k}th?" for n in range(300)] for k in range(8)]
+    expected = [list(WordTokenizer()(some)) for some in texts]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(shared.index, texts))
+    for one, tokens in zip(found, expected, strict=True):
+        assert [one.types[i] for i in one.ids] == [token for text in tokens for token in text]
 
 
 @settings(max_examples=300, deadline=None)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class WordTokenizer:
 
     def __init__(self, language: str = "en") -> None:
         self.language = language
+        self._lock = Lock()  # what is remembered of pieces is one thread's at a time
         self._special_cases = SpecialCases(self._split)  # an unknown language is said now, not in the middle of a run
         self._forget()
 
@@ -87,26 +89,29 @@ class WordTokenizer:
         """The tokens of each text, in order; a space inside a token becomes ``▁``, as in fastai."""
         source = iter(texts)
         while batch := list(islice(source, BATCH)):
-            self._forget_when_full()
-            ids, lengths = self._number(batch)
-            types = self.types
+            with self._lock:
+                self._forget_when_full()
+                ids, lengths = self._number(batch)
+                types = self.types
             for one in np.split(ids, np.cumsum(lengths)[:-1]):
                 yield [types[i] for i in one.tolist()]
 
     def index(self, texts: Sequence[str]) -> TokenIds:
         """The same tokens as numbers: the distinct ones, and where each occurs."""
-        self._forget_when_full()
-        parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
-        if not parts:
-            return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
-        ids = np.concatenate([part for part, _ in parts])
-        first = np.full(len(self.types), len(ids))
-        first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
-        used = np.flatnonzero(first < len(ids))
-        used = used[np.argsort(first[used])]
-        local = np.zeros(len(self.types), np.int32)
-        local[used] = np.arange(len(used))
-        return TokenIds([self.types[i] for i in used], local[ids], np.concatenate([lengths for _, lengths in parts]))
+        with self._lock:
+            self._forget_when_full()
+            parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+            if not parts:
+                return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
+            ids = np.concatenate([part for part, _ in parts])
+            first = np.full(len(self.types), len(ids))
+            first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
+            used = np.flatnonzero(first < len(ids))
+            used = used[np.argsort(first[used])]
+            local = np.zeros(len(self.types), np.int32)
+            local[used] = np.arange(len(used))
+            all_lengths = np.concatenate([lengths for _, lengths in parts])
+            return TokenIds([self.types[i] for i in used], local[ids], all_lengths)
 
     def config(self) -> dict[str, Any]:
         """Kind, language and rule names, as ``config.json`` holds them."""
