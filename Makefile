@@ -51,6 +51,8 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/kills.py --kills 200
 	$(BIN)/python -W ignore benchmarks/reliability/corruptions.py --cases 10000
 	$(BIN)/python -W ignore benchmarks/reliability/inputs.py --cases 10000
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
 	rm -rf $(VENV) .venv-oldest build dist *.egg-info demo-model

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from result_sections import accuracy, insight, language_models, light, peers, robustness, speed, teaching
+from result_sections import accuracy, insight, language_models, light, peers, robustness, serving, speed, teaching
 from result_sections.markdown import Results, paragraph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     language_models.tokens,
     speed.speed,
     light.light,
+    serving.serving,
     robustness.memory,
     robustness.reliability,
 )

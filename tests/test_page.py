@@ -100,3 +100,11 @@ def test_a_mistake_is_said_on_the_page(page, tmp_path):
     page.click("#begin >> text=Train")
     page.wait_for_selector("#training-state >> text=failed", timeout=60_000)
     assert "a classifier needs two" in page.inner_text("#log")
+
+
+def test_the_reference_needs_nothing_from_elsewhere_and_shows_every_call(page):
+    page.click("#tab-card")
+    page.click("text=All calls, with examples")
+    page.wait_for_selector("h1 >> text=HTTP interface")
+    calls = page.locator("article h2").all_inner_texts()
+    assert {"POST /predict", "POST /explain", "POST /jobs", "GET /jobs/{name}/result", "GET /metrics"} <= set(calls)

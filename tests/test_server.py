@@ -1,5 +1,7 @@
 import csv
+import html
 import io
+import json
 import shutil
 import signal
 import socket
@@ -62,6 +64,15 @@ def test_a_precision_that_cannot_be_had_and_an_unknown_model_are_said(serve):
     assert answer.status_code == 422 and "no confidence gives it" in answer.json()["detail"]
     answer = client.post("/predict", json={"texts": [GOOD], "model": "other"})
     assert answer.status_code == 404 and "served are films" in answer.json()["detail"]
+
+
+def test_the_reference_shows_commands_that_work_and_lets_no_markup_in(serve):
+    client = serve(token="secret")
+    page = client.get("/docs").text
+    body = html.unescape(page).partition("/predict \\")[2].partition("-d '")[2].partition("'")[0]
+    answer = client.post("/predict", json=json.loads(body), headers={"Authorization": "Bearer secret"})
+    assert answer.status_code == 200 and "http://testserver/predict" in page
+    assert "<script" not in page and "https://" not in page
 
 
 def test_limits_are_sentences(serve):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
@@ -19,11 +19,12 @@ from pydantic import BaseModel, Field
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
+from ulmfit_lib.server.reference import render_reference
 from ulmfit_lib.server.trainings import Trainings
 from ulmfit_lib.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-OPEN = ("/health", "/ready")  # that need no token, nor does the page itself
+OPEN = ("/", "/docs", "/openapi.json", "/health", "/ready")  # that need no token, nor do the page's own files
 UPLOADS = ("/jobs", "/trainings")
 SECURITY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 RETRY_SECONDS = 1
@@ -49,7 +50,7 @@ class Limits:
 class Asked(BaseModel):
     """What ``POST /predict`` takes."""
 
-    texts: list[str] = Field(examples=[["Loved every minute.", "Never again."]], min_length=1)
+    texts: list[str] = Field(description="The texts.", examples=[["Loved every minute.", "Never again."]], min_length=1)
     model: str | None = Field(None, description="Name of a served model; by default the first.")
     min_precision: float | None = Field(None, gt=0, lt=1, description="Answer `unsure` below this precision.")
 
@@ -57,9 +58,9 @@ class Asked(BaseModel):
 class Explained(BaseModel):
     """What ``POST /explain`` takes."""
 
-    text: str = Field(examples=["A wonderful film with a weak ending."])
-    label: str | None = None
-    model: str | None = None
+    text: str = Field(description="The text.", examples=["A wonderful film with a weak ending."])
+    label: str | None = Field(None, description="Explain this label; by default the likeliest.")
+    model: str | None = Field(None, description="Name of a served model; by default the first.")
 
 
 def create_app(
@@ -114,7 +115,8 @@ def create_app(
             models.reserve(texts)
         except Busy:
             raise HTTPException(
-                429, f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
+                429,
+                f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
                 {"Retry-After": str(RETRY_SECONDS)},
             ) from None
         try:
@@ -153,8 +155,10 @@ def create_app(
 
     @app.post("/jobs", status_code=202)
     async def begin(
-        file: Annotated[UploadFile, File()], text: Annotated[str, Form()], model: Annotated[str | None, Form()] = None
-    ) -> dict[str, str]:  # fmt: skip
+        file: Annotated[UploadFile, File(description="A CSV file.")],
+        text: Annotated[str, Form(description="Its column of texts.", examples=["review"])],
+        model: Annotated[str | None, Form(description="Name of a served model; by default the first.")] = None,
+    ) -> dict[str, str]:
         """Label a CSV file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
         served(model)
 
@@ -218,6 +222,10 @@ def create_app(
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
+    @app.get("/docs", include_in_schema=False)
+    async def reference(request: Request) -> HTMLResponse:
+        return HTMLResponse(render_reference(app.openapi(), str(request.base_url).rstrip("/")))
+
     app.mount("/page", StaticFiles(directory=PAGE))
     return app
 
@@ -225,9 +233,11 @@ def create_app(
 def _add_trainings(app: FastAPI, trainings: Trainings) -> None:
     @app.post("/trainings", status_code=202)
     async def begin_training(
-        file: Annotated[UploadFile, File()], text: Annotated[str, Form()], label: Annotated[str, Form()],
-        name: Annotated[str, Form()],
-    ) -> dict[str, Any]:  # fmt: skip
+        file: Annotated[UploadFile, File(description="A CSV file.")],
+        text: Annotated[str, Form(description="Its column of texts.", examples=["review"])],
+        label: Annotated[str, Form(description="Its column of labels.", examples=["sentiment"])],
+        name: Annotated[str, Form(description="What the model will be called.", examples=["reviews"])],
+    ) -> dict[str, Any]:
         """Train a classifier on a CSV file; it is served under `name` when it is done. One at a time."""
 
         def write(path: Path) -> None:
@@ -268,7 +278,7 @@ class Metrics:
 def _refusal(request: Request, token: str | None, limits: Limits) -> JSONResponse | None:
     """What a request gets that brings no token or too many bytes."""
     path = request.url.path
-    if token and path not in OPEN and path != "/" and not path.startswith("/page"):
+    if token and path not in OPEN and not path.startswith("/page"):
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), token.encode()):
             return JSONResponse({"detail": "a token is needed: Authorization: Bearer TOKEN"}, 401)

@@ -1,7 +1,7 @@
 """Heads that learn on a frozen encoder, which has read each text once."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +38,12 @@ def fit_head(
 
     It is the exact solution of logistic regression. Without ``choice``, its strength is chosen by cross-validated log
     loss, or is the middle one where two folds cannot be made. Where the first ``taught`` numbers are a taught vector,
-    so is the choice between that alone, both, weighing the same, and the others alone.
+    so is the choice between that alone, standardised or as it is, both, weighing the same, and the others alone.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
     standard = _standardized(features, head)
-    weightings = _weightings(features.shape[1], taught)
+    weightings = _weightings(head.scale.numpy(), taught)
     if choice is None:
         losses: dict[HeadChoice, float] = {}
         for number, factors in enumerate(weightings):
@@ -77,7 +77,7 @@ def predict_by_choice(
         head = Head(features.shape[1], 1)
         head.standardize(torch.from_numpy(features[rows]))
         learnt, asked = _standardized(features[rows], head), _standardized(test[way], head)
-        for number, factors in enumerate(_weightings(features.shape[1], taught)):
+        for number, factors in enumerate(_weightings(head.scale.numpy(), taught)):
             used = factors > 0
             path = solve_path(
                 (learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights
@@ -104,13 +104,18 @@ def _give(head: Head, solved: Floats, intercepts: Floats, factors: npt.NDArray[n
         head.output.bias.copy_(bias)
 
 
-def _weightings(width: int, taught: int) -> list[npt.NDArray[np.float32]]:
-    """What standardised numbers are multiplied by before the strength bears on them, (width,) each."""
+def _weightings(scale: Any, taught: int) -> list[npt.NDArray[np.float32]]:
+    """What standardised numbers, of (width,) ``scale``, are multiplied by before the strength bears on them.
+
+    The numbers of a taught vector are of one measure: those that tell texts apart more may count more.
+    """
+    width = len(scale)
     if not 0 < taught < width:
         return [np.ones(width, np.float32)]
     of_teacher = np.arange(width) < taught
-    both = np.where(of_teacher, ((width - taught) / taught) ** 0.5, 1)
-    return [factors.astype(np.float32) for factors in (of_teacher, both, ~of_teacher)]
+    as_they_are = np.where(of_teacher, scale / np.sqrt(np.mean(scale[:taught] ** 2)), 0)
+    both = as_they_are * np.sqrt((width - taught) / taught) + ~of_teacher
+    return [factors.astype(np.float32) for factors in (as_they_are, of_teacher, both, ~of_teacher)]
 
 
 def fit_hidden_head(
