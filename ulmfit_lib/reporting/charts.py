@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 440, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 42
+LEFT, RIGHT, TOP, BOTTOM = 60, 22, 12, 42
 SHAPES = 6  # classes that the map tells apart by colour and shape; more share the last one
 Point = tuple[float, float]
 

@@ -14,7 +14,7 @@ from ulmfit_lib.reporting.charts import Axis, Line, histogram, line_chart
 
 BARS = 24
 STAGES = {
-    "pretrain": "Base: reading Wikipedia", "teach": "Base: being taught what texts mean",
+    "pretrain": "Base: reading at large", "teach": "Base: being taught what texts mean",
     "fine-tune": "Language model: reading your texts", "classify": "Classifier: learning your labels",
 }  # fmt: skip
 LEAST_ANSWERED = 0.05  # share of the rows; of fewer, the share that is right jumps about
@@ -24,9 +24,9 @@ def percent(value: float) -> str:
     """A share as a tick of an axis.
 
     >>> percent(0.5)
-    '50 %'
+    '50\xa0%'
     """
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}\xa0%"
 
 
 def share_axis(low: float, label: str) -> Axis:
@@ -47,7 +47,7 @@ def reliability_chart(bins: Sequence[Mapping[str, float]]) -> Markup:
     ideal = [(max(x.low, y.low), max(x.low, y.low)), (1.0, 1.0)]
     return line_chart(
         "Share of right answers by confidence",
-        [Line("as right as it is sure", ideal, "c3 dashed"), Line("measured (larger: more texts)", points, "c1", sizes)],
+        [Line("as right as it is sure", ideal, "c3 dashed"), Line("measured, larger: more texts", points, "c1", sizes)],
         x, y,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.findings import Diagnosis
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.pipeline.label_budget import LabelBudget
+from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.reporting import figures
 from ulmfit_lib.reporting.charts import SHAPES, shape_key, text_map
 from ulmfit_lib.reporting.scored import Scored, find_scores
@@ -73,6 +74,7 @@ def render_report(
     budget: LabelBudget | None = None, seed: int = 42, device: str = "cpu",
 ) -> str:  # fmt: skip
     """The page that ``write_report`` writes."""
+    data = data.with_kind(classifier.kind) if data is not None else None
     scored = find_scores(classifier, data, device=device)
     report, exclusive = scored.report, classifier.kind.exclusive
     table, shown, mapped = scored.table, None, None
@@ -94,7 +96,8 @@ def render_report(
         data=_describe(classifier, data) if data is not None else None,
         diagnosis=_diagnose(classifier), curves=figures.history_charts(stages),
         budget=budget, budget_chart=figures.budget_chart(budget) if budget else None,
-        stages=stages, stage_names=figures.STAGES, blend=classifier.blend.weights, versions=package_versions(),
+        stages=stages, stage_names=figures.STAGES, blend=classifier.blend.weights, part_names=NAMES,
+        versions=package_versions(),
     )  # fmt: skip
 
 
@@ -104,7 +107,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    found.filters["percent"] = lambda share: f"{100 * share:.1f}\xa0%"
     found.filters["duration"] = duration
     return found
 
@@ -117,11 +120,13 @@ def duration(seconds: float) -> str:
     """
     if seconds < 120:
         return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _name(classifier: TextClassifier) -> str:
-    return str(classifier.training.get("stages", [{}])[-1].get("source") or "a text classifier")
+    """The file that it was made from, without its folder."""
+    source = str(classifier.training.get("stages", [{}])[-1].get("source") or "a text classifier")
+    return " and ".join(Path(one).name for one in source.split(" and "))
 
 
 def _kind(classifier: TextClassifier) -> str:
@@ -179,7 +184,7 @@ def _describe(classifier: TextClassifier, data: TextTable) -> dict[str, Any]:
     documents = encode_texts(data.texts, classifier.tokenizer, classifier.vocabulary)
     unknown = documents.counts(len(classifier.vocabulary))[classifier.vocabulary.unknown_id]
     return {
-        "source": data.source, "texts": len(data), "labelled": len(data.labelled()), "skipped": data.skipped,
+        "source": Path(data.source).name, "texts": len(data), "labelled": len(data.labelled()), "skipped": data.skipped,
         "unknown": float(unknown) / max(documents.n_tokens - len(data), 1),
         "words": [float(q) for q in np.percentile(words, (5, 50, 95))], "longest": max(words),
         "lengths": figures.length_chart(words), "labels": counts, "most": counts[0][1] if counts else 1,

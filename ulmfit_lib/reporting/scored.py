@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
 
     Args:
         classifier: what is scored.
-        data: a test file, the file that the classifier was made from, or neither.
+        data: a test file, the file that the classifier was made from, or neither; its labels of the classifier's kind.
         device: where to compute.
 
     Raises:
@@ -50,7 +51,7 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
         DataError: no row has a label that the classifier knows.
     """
     record = classifier.training.get("report") or {}
-    labelled = None if data is None else data.with_kind(classifier.kind).labelled()
+    labelled = None if data is None else data.labelled()
     if labelled is None or not len(labelled):
         if "delivered" not in record:
             raise OptionError(
@@ -74,7 +75,7 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
     if folds:
         how = f"Each row was scored by classifiers that had not learnt its label, in {folds} folds."
     else:
-        how = f"{counted(n, 'decision')} on rows that were held out and not learnt from until the score was taken."
+        how = f"{counted(n, 'decision')} on rows that were held out until the scores were taken."
     found = Scored(record, how, folds)
     if labelled is None:
         return replace(found, notes=[
@@ -110,7 +111,7 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
     table = labelled.select(known)
     said = classifier.probabilities(table.texts, device=device)
     report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_dict()
-    how = f"{counted(len(table), 'row')} of {table.source}, which the classifier has not learnt from."
+    how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
     return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)
 
 

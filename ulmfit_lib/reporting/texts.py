@@ -12,11 +12,12 @@ from ulmfit_lib.insight.label_errors import SuspectedLabel, suspect
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.progress import bar
 from ulmfit_lib.reporting.scored import Scored
-from ulmfit_lib.serving.explanations import STRONG, Explanation
+from ulmfit_lib.serving.explanations import Explanation
 
 MISTAKES, EACH, SUSPECTS, COPIES = 6, 2, 12, 8  # texts that are shown of a kind; of EACH, of each class
 MOST_CLASSES = 8  # whose texts are shown
 MOST_SHOWN = 420  # characters of a text that is shown whole
+STRONG = 0.35  # of the strongest word's contribution, from which on a word is marked
 AROUND = 60  # characters before the words that count most, where a text is cut
 MOST_MAPPED, FEWEST_MAPPED = 600, 8
 
@@ -98,19 +99,18 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
     table, targets, said = scored.table, scored.targets, scored.probabilities["delivered"]
     assert table is not None and targets is not None
     mistakes = _most_confident_mistakes(classifier, table, targets, said)
-    classes, taken = [], {place for place, _ in mistakes}
+    taken = {place for place, _ in mistakes}
     belongs = targets.astype(bool) if targets.ndim == 2 else np.eye(len(classifier.classes), dtype=bool)[targets]
-    largest = np.argsort(-belongs.sum(0), kind="stable")[:MOST_CLASSES]
-    for number in sorted(largest.tolist()):
+    classes: list[tuple[int, list[int], list[int]]] = []
+    for number in sorted(np.argsort(-belongs.sum(0), kind="stable")[:MOST_CLASSES].tolist()):
         places = np.flatnonzero(belongs[:, number])
         if not len(places):
             continue
-        middle = vectors[places].mean(0)
-        typical = places[np.argsort(-(vectors[places] @ middle), kind="stable")]
-        typical = [place for place in typical.tolist() if said[place].argmax() == number or targets.ndim == 2]
-        hardest = [place for place in places[np.argsort(said[places, number])].tolist() if place not in taken]
-        classes.append((number, typical[:EACH], hardest[:EACH]))
-    asked = [*mistakes, *((place, number) for number, *both in classes for some in both for place in some)]
+        near = places[np.argsort(-(vectors[places] @ vectors[places].mean(0)), kind="stable")].tolist()
+        typical = [one for one in near if targets.ndim == 2 or said[one].argmax() == number][:EACH]
+        unlikely = places[np.argsort(said[places, number], kind="stable")].tolist()
+        classes.append((number, typical, [one for one in unlikely if one not in {*taken, *typical}][:EACH]))
+    asked = [*mistakes, *((place, number) for number, typical, hard in classes for place in (*typical, *hard))]
     shown: dict[tuple[int, int], ShownText] = {}
     with bar(total=len(asked), description="explaining texts", unit="text") as progress:
         for place, number in asked:

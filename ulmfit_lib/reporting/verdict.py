@@ -113,12 +113,12 @@ def _of_classes(scored: Scored) -> Verdict:
         sentence += f"; always giving the commonest label is right for {100 * majority:.0f}, which is hardly worse"
     else:
         sentence += f"; always giving the commonest label is right for {100 * majority:.0f}"
-    measures = [
-        _measure(part, report[part]["accuracy"], *report[part]["accuracy_95"]) for part in PARTS if part in report
-    ]
-    measures.append(Measure("Always the commonest label", majority, None, None, f"{100 * majority:.1f} %", ""))
+    right = {part: 100 * report[part]["accuracy"] for part in PARTS if part in report}
+    spans = {part: tuple(100 * end for end in report[part]["accuracy_95"]) for part in right}
+    measures = [_of_part(part, value, spans[part], f"{value:.1f}\xa0%", 100, 1) for part, value in right.items()]
+    measures.append(Measure("Always the commonest label", majority, None, None, f"{100 * majority:.1f}\xa0%", ""))
     tiles = [
-        ("Right", f"{100 * best['accuracy']:.1f} %", f"95 % interval {100 * low:.1f} to {100 * high:.1f}"),
+        ("Right", f"{100 * best['accuracy']:.1f}\xa0%", f"95\xa0% interval {100 * low:.1f} to {100 * high:.1f}"),
         ("Macro F1", f"{best['macro_f1']:.3f}", "mean over classes"),
         ("Confidence is off by", f"{100 * best['calibration_error']:.1f} points", "on average"),
         ("Scored on", f"{best['n']:,}", "texts not learnt from"),
@@ -126,9 +126,13 @@ def _of_classes(scored: Scored) -> Verdict:
     return Verdict(f"{sentence}.", grade, tiles, "Share of right answers", measures)
 
 
-def _measure(part: str, value: float, low: float, high: float) -> Measure:
-    interval = f"{100 * low:.1f} to {100 * high:.1f}"
-    return Measure(_name(part), value, low, high, f"{100 * value:.1f} %", interval, part == "delivered")
+def _of_part(
+    part: str, value: float, span: Sequence[float] | None, shown: str, whole: float = 1.0, digits: int = 2
+) -> Measure:  # fmt: skip
+    """A score whose bar would be full at ``whole``."""
+    low, high = (span[0] / whole, span[1] / whole) if span else (None, None)
+    interval = f"{span[0]:.{digits}f} to {span[1]:.{digits}f}" if span else ""
+    return Measure(_name(part), value / whole, low, high, shown, interval, part == "delivered")
 
 
 def _name(part: str) -> str:
@@ -150,16 +154,12 @@ def _of_tags(scored: Scored) -> Verdict:
         grade = GOOD if clear else DOUBTFUL if ahead else POOR
         sentence += f"; {BASELINE} alone reaches {base['micro_f1']:.2f}"
     measures = [
-        Measure(
-            _name(part), tags[part]["micro_f1"], *(span or (None, None)), f"{tags[part]['micro_f1']:.3f}",
-            f"{span[0]:.3f} to {span[1]:.3f}" if span else "", part == "delivered",
-        )
-        for part, span in ends.items()
-    ]  # fmt: skip
+        _of_part(part, tags[part]["micro_f1"], span, f"{tags[part]['micro_f1']:.3f}") for part, span in ends.items()
+    ]
     tiles = [
-        ("Micro F1", f"{best['micro_f1']:.3f}", f"95 % interval {own[0]:.2f} to {own[1]:.2f}" if own else ""),
+        ("Micro F1", f"{best['micro_f1']:.3f}", f"95\xa0% interval {own[0]:.2f} to {own[1]:.2f}" if own else ""),
         ("Macro F1", f"{best['macro_f1']:.3f}", "mean over labels"),
-        ("All labels right", f"{100 * best['exact']:.1f} %", "of the texts"),
+        ("All labels right", f"{100 * best['exact']:.1f}\xa0%", "of the texts"),
         ("Scored on", f"{best['n']:,}", "texts not learnt from"),
     ]
     return Verdict(f"{sentence}.", grade, tiles, "Micro F1 score", measures)
@@ -185,27 +185,21 @@ def _of_ratings(scored: Scored, kind: LabelKind) -> Verdict:
     off = best["mean_absolute_error"]
     ends = {part: _error_interval(scored, kind, part) for part in PARTS if part in ratings}
     sentence = (
-        f"Its ratings are off by {off:.2g} on average, on texts that it has not learnt from, where always giving the "
-        f"median would be off by {always:.2g}"
+        f"Its ratings are off by {off:.2f} on average, on texts that it has not learnt from, where always giving the "
+        f"median would be off by {always:.2f}"
     )
     grade, own = GOOD, ends["delivered"]
     if base:
-        sentence += f" and {BASELINE} alone by {base['mean_absolute_error']:.2g}"
+        sentence += f" and {BASELINE} alone by {base['mean_absolute_error']:.2f}"
         grade = GOOD if (own[1] if own else off) < base["mean_absolute_error"] else DOUBTFUL
     if off >= min(always, base["mean_absolute_error"] if base else always):
         grade = POOR
     errors = {part: ratings[part]["mean_absolute_error"] for part in ends}
     whole = 1.15 * max([always, *errors.values(), *(span[1] for span in ends.values() if span)]) or 1.0
-    measures = [
-        Measure(
-            _name(part), error / whole, *((end / whole for end in ends[part]) if ends[part] else (None, None)),
-            f"{error:.3f}", "{:.2f} to {:.2f}".format(*ends[part]) if ends[part] else "", part == "delivered",
-        )
-        for part, error in errors.items()
-    ]  # fmt: skip
+    measures = [_of_part(part, error, ends[part], f"{error:.3f}", whole) for part, error in errors.items()]
     measures.append(Measure("Always the median", always / whole, None, None, f"{always:.3f}", ""))
     tiles = [
-        ("Off by", f"{off:.2f}", f"on average; 95 % interval {own[0]:.2f} to {own[1]:.2f}" if own else "on average"),
+        ("Off by", f"{off:.2f}", f"on average; 95\xa0% interval {own[0]:.2f} to {own[1]:.2f}" if own else "on average"),
         ("Rank correlation", f"{best['spearman']:.2f}", "with the true ratings"),
         ("The median is off by", f"{always:.2f}", "on average"),
         ("Scored on", f"{best['n']:,}", "texts not learnt from"),
