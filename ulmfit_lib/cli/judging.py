@@ -23,6 +23,7 @@ from ulmfit_lib.cli.options import (
     Seed,
     Text,
 )
+from ulmfit_lib.cli.plotting import Plots, plot_scores
 from ulmfit_lib.cli.running import command, read_table, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
@@ -148,7 +149,7 @@ def evaluate(
     data: Data,
     text: Text,
     label: Label,
-    plot: Annotated[Path | None, typer.Option(help="Plot accuracy against confidence (.png, .svg, .pdf).")] = None,
+    plots: Plots = None,
     audit: Annotated[
         bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
     ] = False,
@@ -160,23 +161,20 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
-    from ulmfit_lib.evaluation.plots import check_plot_name, plot_reliability, save_plot
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
 
-    if plot:
-        check_plot_name(plot)
     table = read_table(data, text=text, label=label, file=file)
     if audit:
         drawn = read_table(data, text=text, label="why", file=file)
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
     classifier = TextClassifier.load(model)
-    if plot and not classifier.kind.one_class_per_text:
-        raise OptionError("--plot: reliability can be plotted only where each text has one class; leave --plot out")
+    if plots and not classifier.kind.one_class_per_text:
+        raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
     parts = classifier.evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
-    if plot:
-        save_plot(plot_reliability(scores.reliability), plot)
+    if plots:
+        plot_scores(plots, scores.as_dict())
     others = {part: other for part, other in parts.items() if part != "delivered" and len(parts) > 2}
     if as_json:
         by_part = {part: other.as_dict() for part, other in others.items()}

@@ -22,7 +22,6 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#767676"
 STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-    "axes.titlelocation": "left", "axes.titlesize": 11, "axes.titleweight": "bold", "axes.titlepad": 10,
     "axes.labelsize": 9, "axes.labelcolor": "#333333", "axes.edgecolor": "#999999", "grid.color": "#e6e6e6",
     "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
     "figure.dpi": 110,
@@ -61,13 +60,18 @@ def _axes(axes: Axes | None, *, size: tuple[float, float] = (6, 3.7)) -> Axes:
         return plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def _title(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
+
+
 def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes | None = None) -> Axes:
     """Shares of the maximal learning rate over a run, one line per schedule, by name."""
     axes = _axes(axes)
     progress = np.linspace(0, 1, 400)
     for name, schedule in schedules.items():
         axes.plot(progress, [schedule(p) for p in progress], label=name)
-    axes.set(xlabel="progress of the run", ylabel="share of the maximal rate", title="Learning-rate schedules")
+    axes.set(xlabel="progress of the run", ylabel="share of the maximal rate")
+    _title(axes, "Learning-rate schedules")
     axes.legend(frameon=False)
     return axes
 
@@ -117,8 +121,9 @@ def plot_schedule(
                 name = "_"  # one entry a group in the legend
     for start in starts[1:-1]:
         axes.axvline(start, linestyle=":", color=GREY, linewidth=1)
-    axes.set(yscale="log", xlabel="epochs", ylabel="learning rate", title="Learning rate of each parameter group")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(yscale="log", xlabel="epochs", ylabel="learning rate")
+    _title(axes, "Learning rate of each parameter group")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 
@@ -131,7 +136,8 @@ def plot_history(training: Mapping[str, Any], stage: int = -1, axes: Axes | None
         for kind, style in (("train_loss", "--"), ("valid_loss", "-")):
             values, label = [row[kind] for row in rows], f"{direction}, {KINDS[kind]}"
             axes.plot(epochs, values, style, marker="o", markersize=4, color=COLOURS[number], label=label)
-    axes.set(xlabel="epoch", ylabel="loss (nats)", title=f"Loss per epoch: {record['stage']}")
+    axes.set(xlabel="epoch", ylabel="loss (nats)")
+    _title(axes, f"Loss per epoch: {record['stage']}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if record["history"]:
         axes.legend(frameon=False)
@@ -148,8 +154,9 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
     axes.plot(reach, [100 * (1 - curve.error(n)) for n in reach], label="power law")
     axes.plot(curve.sizes, 100 * (1 - curve.errors), "o", color=ORANGE, label="measured")
     axes.axvline(labels, linestyle=":", color=GREY, label="labels there are")
-    ticks = sorted({*curve.sizes[::2].tolist(), labels, 2 * labels, 4 * labels})
-    axes.set(xscale="log", xlabel="labels", ylabel="right (%)", title="What more labels are worth")
+    ticks = [*(n for n in curve.sizes.tolist()[::2] if n < 0.7 * labels), labels, 2 * labels, 4 * labels]
+    axes.set(xscale="log", xlabel="labels", ylabel="right (%)")
+    _title(axes, "What more labels are worth")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False)
@@ -180,7 +187,8 @@ def plot_lr_find(
     if len(known):  # the loss explodes at the end: what comes before is what matters
         room = 0.1 * max(known[0] - known.min(), 1e-3)
         axes.set_ylim(known.min() - room, max(known[0], np.median(known)) + 5 * room)
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)", title="Loss as the rate grows")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
+    _title(axes, "Loss as the rate grows")
     if suggestions:
         axes.legend(frameon=False)
     return axes
@@ -193,8 +201,9 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = No
     sizes = np.sqrt([one["rows"] for one in bins])
     confidence, right = ([one[name] for one in bins] for name in ("confidence", "right"))
     axes.plot(confidence, right, color=BLUE, linewidth=1, alpha=0.5)
-    axes.scatter(confidence, right, 160 * sizes / sizes.max(), color=BLUE, label="predictions (larger: more rows)")
-    axes.set(xlabel="confidence", ylabel="share that is right", title="Can its confidence be trusted?")
+    axes.scatter(confidence, right, 120 * sizes / sizes.max(), color=BLUE, label="measured (larger: more rows)")
+    axes.set(xlabel="confidence", ylabel="share that is right")
+    _title(axes, "Can its confidence be trusted?")
     axes.set(xlim=(min([0.5, *confidence]) - 0.03, 1.03), ylim=(min([0.4, *right]) - 0.03, 1.05))
     axes.legend(frameon=False, loc="upper left", fontsize=8)
     return axes
@@ -206,12 +215,13 @@ def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
     rows, right = np.array(certainty.rows, np.float64), np.array(certainty.right, np.float64)
     answered, share = 100 * rows / rows[-1], 100 * right / rows
     spread = 1.96 * np.sqrt((right + 1) * (rows - right + 1) / (rows + 2) ** 3) * 100
-    axes.fill_between(answered, share - spread, np.minimum(share + spread, 100), alpha=0.15, linewidth=0)
+    enough = answered >= min(5, answered[-1])  # of fewer, the share jumps about
+    axes.fill_between(answered, share - spread, np.minimum(share + spread, 100), enough, alpha=0.15, linewidth=0)
     axes.plot(answered, share, color=BLUE)
     steady = share[answered >= 10]
     axes.set(xlim=(0, 101), ylim=(min([90, *(steady - 5)]), 100.5))
     axes.set(xlabel="answered (%), the most confident first", ylabel="right among those (%)")
-    axes.set_title("What is left unsure, and what that buys")
+    _title(axes, "What is left unsure, and what that buys")
     return axes
 
 
@@ -233,7 +243,8 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
     axes.set_xticks(numbers, names, rotation=45 if long else 0, ha="right" if long else "center")
     axes.set_yticks(numbers, names)
     axes.grid(visible=False)
-    axes.set(xlabel="predicted", ylabel="true", title="What is taken for what")
+    axes.set(xlabel="predicted", ylabel="true")
+    _title(axes, "What is taken for what")
     return axes
 
 
@@ -258,5 +269,6 @@ def plot_words(explanation: PlottedExplanation, most: int = 10, axes: Axes | Non
     axes.set_yticks(range(len(found)), names)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.grid(visible=False, axis="y")
-    axes.set(xlabel=f"added to the log odds of {explanation.label!r}", title=f"Why {explanation.label!r}?")
+    axes.set(xlabel=f"added to the log odds of {explanation.label!r}")
+    _title(axes, f"Why {explanation.label!r}?")
     return axes

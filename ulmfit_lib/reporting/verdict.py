@@ -1,7 +1,7 @@
 """The verdict in a sentence, and the numbers behind it as tables: by part, and by class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ ALONE = {"ulmfit": "ULMFiT alone", "baseline": f"{BASELINE} alone", "topics": "T
 GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
 CHIPS = {GOOD: "Better than the baseline", DOUBTFUL: "Not clearly better than the baseline", POOR: "No better"}
 RESAMPLES = 500
+FEWEST = 30  # texts, below which any score is mostly chance
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Verdict:
         tiles: name, number and remark of what counts most.
         unit: of the measures.
         measures: of what is delivered, of its parts, and of what needs no learning.
+        few: so few texts were scored that the grade tells nothing.
     """
 
     sentence: str
@@ -80,18 +82,26 @@ class Verdict:
     tiles: list[tuple[str, str, str]]
     unit: str
     measures: list[Measure]
+    few: bool = False
 
     @property
     def chip(self) -> str:
         """The grade in words."""
-        return CHIPS[self.grade]
+        return "Too few texts to tell" if self.few else CHIPS[self.grade]
 
 
 def find_verdict(scored: Scored, kind: LabelKind) -> Verdict:
     """From the scores, by what the kind of label reports."""
     if "tags" in scored.report:
-        return _of_tags(scored)
-    return _of_ratings(scored, kind) if "ratings" in scored.report else _of_classes(scored)
+        found, n = _of_tags(scored), scored.report["tags"]["delivered"]["n"]
+    elif "ratings" in scored.report:
+        found, n = _of_ratings(scored, kind), scored.report["ratings"]["delivered"]["n"]
+    else:
+        found, n = _of_classes(scored), scored.report["delivered"]["n"]
+    if n >= FEWEST:
+        return found
+    said = f"It was scored on {counted(n, 'text')}, which is too few to say what it is worth."
+    return replace(found, sentence=said, grade=DOUBTFUL, few=True)
 
 
 def _of_classes(scored: Scored) -> Verdict:
@@ -110,7 +120,7 @@ def _of_classes(scored: Scored) -> Verdict:
             grade, sentence = POOR, f"{sentence}, fewer than {beside} alone"
     if low <= majority:
         grade = POOR
-        sentence += f"; always giving the commonest label is right for {100 * majority:.0f}, which is hardly worse"
+        sentence += f"; always giving the commonest label is right for {100 * majority:.0f}, which chance may explain"
     else:
         sentence += f"; always giving the commonest label is right for {100 * majority:.0f}"
     right = {part: 100 * report[part]["accuracy"] for part in PARTS if part in report}
