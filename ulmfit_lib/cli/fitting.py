@@ -165,6 +165,7 @@ def fit_command(
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
     if report:
+        from ulmfit_lib.models.classifier import TextClassifier
         from ulmfit_lib.reporting.page import check_report_name, write_report
 
         check_report_name(report)
@@ -185,7 +186,7 @@ def fit_command(
     if plots:
         plot_classifier(plots, classifier, changed)
     if report:
-        write_report(classifier, report, data=table, seed=run.seed, device=str(find_device(run.device)))
+        write_report(TextClassifier.load(out), report, data=table, seed=run.seed, device=str(find_device(run.device)))
     _print_fit(classifier, out, saved, as_json)
 
 

@@ -18,6 +18,7 @@ from ulmfit_lib.cli.options import (
     Device,
     Directions,
     FileFormat,
+    Known,
     Label,
     Quiet,
     Seed,
@@ -53,9 +54,10 @@ def predict(
         typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
     ] = None,
     novelty: Annotated[
-        Path | None,
-        typer.Option(help="File that the model was made from: adds how surprising each text is beside those in it."),
-    ] = None,
+        bool,
+        typer.Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
+    ] = False,
+    known: Known = None,
     base: Base = "auto",
     *,
     file: FileFormat,
@@ -79,7 +81,7 @@ def predict(
         parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         classifier, predict_proba = _load_any(model, device)
-        surprise = _surprise(novelty, base, text, file, device) if novelty else None
+        surprise = _surprise(model, known, base, text, file, device) if novelty else None
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
             note(
@@ -132,15 +134,18 @@ def _predict_lines(model: Path, given: str | None, out: Path | None, min_precisi
         print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
 
 
-def _surprise(known: Path, base: str, text: list[str], file: FileFormat, device: str) -> "Callable[..., pd.DataFrame]":
-    """What adds to a table how surprising its texts are beside those of another file."""
+def _surprise(
+    model: Path, known: Path | None, base: str, text: list[str], file: FileFormat, device: str
+) -> "Callable[..., pd.DataFrame]":
+    """What adds to a table how surprising its texts are beside those that the model was made from."""
+    from ulmfit_lib.artifact.format import read_object
     from ulmfit_lib.insight.drift import Novelty, with_novelty
-    from ulmfit_lib.models.bases import load_base
+    from ulmfit_lib.insight.readers import find_known
     from ulmfit_lib.models.devices import find_device
 
-    texts, chosen = read_table(known, text=text, file=file).texts, str(find_device(device))
-    novelty = Novelty.measure(load_base(base, texts)[0], texts, device=chosen)
-    return partial(with_novelty, novelty=novelty, device=chosen)
+    texts, chosen = read_table(known, text=text, file=file).texts if known else None, str(find_device(device))
+    compared, lm = find_known(read_object(model / "training.json"), texts, base=base)
+    return partial(with_novelty, novelty=Novelty.measure(lm, compared, device=chosen), device=chosen)
 
 
 @command("evaluate", example="evaluate models/reviews examples/tiny-test.csv --text review --label sentiment")

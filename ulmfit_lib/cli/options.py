@@ -32,6 +32,13 @@ Base = Annotated[
     ),
 ]
 Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier.")]
+Known = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of texts of the kind that the model was made from; by default the model's folder says what these "
+        "were like."
+    ),
+]
 Directions = Annotated[Direction | None, typer.Option("--direction", help="Direction in which the model reads.")]
 Recipe = Annotated[RecipeName, typer.Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
 Settings = Annotated[
