@@ -168,6 +168,7 @@ def evaluate(
     start(quiet)
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.pipeline.report import NAMES
 
     table = read_table(data, text=text, label=label, file=file)
     if audit:
@@ -187,7 +188,7 @@ def evaluate(
         return
     print(f"{counted(scores.n, 'row')}: {scores}")
     for part, other in others.items():
-        print(f"{part} alone: {other}")
+        print(f"{NAMES[part]} alone: {other}")
 
 
 @command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")

@@ -174,7 +174,8 @@ def evaluate_lm(
     text: Text,
     hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
     known: Annotated[
-        Path | None, typer.Option(help="File of known texts: shows how many of them are less surprising than each.")
+        Path | None,
+        typer.Option(help="File of known texts, to see how many of them surprise the model less than each text does."),
     ] = None,
     *,
     file: FileFormat,
@@ -213,7 +214,9 @@ def evaluate_lm(
         )
         if before:
             most = sum(share > 0.95 for share in result["known_less_surprising"])
-            print(f"  {most} of {len(table)} texts are more surprising than 95 % of the known texts")
+            print(f"  {most} of {counted(len(table), 'text')} are more surprising than 95 % of the known texts")
+        if result["hardest"]:
+            print("  The texts that it finds hardest, with their perplexity per word:")
         for one in result["hardest"]:
             print(f"  row {one['row']}: {one['perplexity_per_word']:,.0f}  {' '.join(one['text'].split())[:80]}")
 

@@ -39,7 +39,10 @@ Known = Annotated[
         "were like."
     ),
 ]
-Directions = Annotated[Direction | None, typer.Option("--direction", help="Direction in which the model reads.")]
+Directions = Annotated[
+    Direction | None,
+    typer.Option("--direction", help="Direction in which the model reads; by default all that its base has."),
+]
 Recipe = Annotated[RecipeName, typer.Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
 Settings = Annotated[
     list[str], typer.Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
@@ -57,7 +60,12 @@ Delimiter = Annotated[
         help="Character between columns; by default a comma, or a tab in .tsv files.", rich_help_panel=READING
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.", rich_help_panel=RUNNING)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Number that all chance is drawn from: the same one gives the same result.", rich_help_panel=RUNNING
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.", rich_help_panel=RUNNING)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Show no progress bars and no notes.", rich_help_panel=RUNNING)

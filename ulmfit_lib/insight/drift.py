@@ -100,13 +100,16 @@ class Drift:
     def sentences(self) -> list[str]:
         """For people."""
         words = (
-            f"By words: {self.new_nats:.2f} nats per word, beside {self.known_nats:.2f} of the known texts (distance "
-            f"{self.words_distance:.2f}); {100 * self.new_unknown:.1f} % of the words are unknown, beside "
-            f"{100 * self.known_unknown:.1f} %. {'That is a drift.' if self.by_words else 'That is no drift.'}"
+            f"Words: a word of the new texts surprises the language model by {self.new_nats:.2f} nats on average, and "
+            f"one of the known texts by {self.known_nats:.2f}. The distributions are {self.words_distance:.2f} apart, "
+            f"where 0 means the same and 1 nothing in common. {100 * self.new_unknown:.1f} % of the words of the new texts are "
+            f"unknown, and {100 * self.known_unknown:.1f} % of the known ones'. "
+            f"{'By words, this is a drift.' if self.by_words else 'By words, this is no drift.'}"
         )
         vectors = (
-            f"By vectors: a new text is told from a known one {100 * self.told_apart:.0f} times of 100, where 50 is "
-            f"guessing. {'That is a drift.' if self.by_vectors else 'That is no drift.'}"
+            f"Vectors: of a new and a known text, their vectors tell which is the new one {100 * self.told_apart:.0f} "
+            "times of 100, where guessing gives 50. "
+            f"{'By vectors, this is a drift.' if self.by_vectors else 'By vectors, this is no drift.'}"
         )
         if self.drifted:
             end = (
