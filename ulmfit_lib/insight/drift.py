@@ -102,8 +102,8 @@ class Drift:
         words = (
             f"Words: a word of the new texts surprises the language model by {self.new_nats:.2f} nats on average, and "
             f"one of the known texts by {self.known_nats:.2f}. The distributions are {self.words_distance:.2f} apart, "
-            f"where 0 means the same and 1 nothing in common. {100 * self.new_unknown:.1f} % of the words of the new texts are "
-            f"unknown, and {100 * self.known_unknown:.1f} % of the known ones'. "
+            f"where 0 means the same and 1 nothing in common. {100 * self.new_unknown:.1f} % of the words of the new "
+            f"texts are unknown, and {100 * self.known_unknown:.1f} % of the known ones'. "
             f"{'By words, this is a drift.' if self.by_words else 'By words, this is no drift.'}"
         )
         vectors = (
