@@ -19,6 +19,7 @@ from ulmfit_lib.files import new_file
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.findings import Diagnosis
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.known_texts import RECORD, KnownTexts
 from ulmfit_lib.pipeline.label_budget import LabelBudget
 from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.reporting import figures
@@ -93,7 +94,7 @@ def render_report(
         reliability=figures.reliability_chart(report["delivered"]["reliability"]),
         coverage=figures.coverage_chart(certainty) if certainty and certainty.rows[-1] > 1 else None,
         texts=texts, shown=shown, map=mapped, copies=find_copies(table, texts) if table is not None else None,
-        data=_describe(classifier, data) if data is not None else None,
+        data=_describe(classifier, data, scored) if data is not None else None,
         diagnosis=_diagnose(classifier), curves=figures.history_charts(stages),
         budget=budget, budget_chart=figures.budget_chart(budget) if budget else None,
         stages=stages, stage_names=figures.STAGES, blend=classifier.blend.weights, part_names=NAMES,
@@ -177,7 +178,7 @@ def _map(
     return drawn, legend, len(chosen)
 
 
-def _describe(classifier: TextClassifier, data: TextTable) -> dict[str, Any]:
+def _describe(classifier: TextClassifier, data: TextTable, scored: Scored) -> dict[str, Any]:
     """Amounts, lengths, unknown words and label balance of a file."""
     words = [len(text.split()) for text in data.texts]
     counts = data.labelled().label_counts.most_common()
@@ -187,8 +188,16 @@ def _describe(classifier: TextClassifier, data: TextTable) -> dict[str, Any]:
         "source": Path(data.source).name, "texts": len(data), "labelled": len(data.labelled()), "skipped": data.skipped,
         "unknown": float(unknown) / max(documents.n_tokens - len(data), 1),
         "words": [float(q) for q in np.percentile(words, (5, 50, 95))], "longest": max(words),
+        "known": _known_words(classifier) if not scored.folds else None,
         "lengths": figures.length_chart(words), "labels": counts, "most": counts[0][1] if counts else 1,
     }  # fmt: skip
+
+
+def _known_words(classifier: TextClassifier) -> float | None:
+    """Of half of the texts that the classifier was made from, the most words; None where its folder does not say."""
+    if RECORD not in classifier.training:
+        return None
+    return float(np.median(KnownTexts.from_record(classifier.training).words))
 
 
 def _diagnose(classifier: TextClassifier) -> Diagnosis | None:
