@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,14 +71,25 @@ def test_the_same_texts_give_the_same_page(page, fitted, fruit):
 
 
 def test_what_cannot_be_scored_is_said(tiny_classifier, fitted, fruit, tmp_path):
-    with pytest.raises(OptionError, match="no record of scores"):
+    with pytest.raises(OptionError, match="no whole record of scores"):
         render_report(tiny_classifier)
+    broken = {**fitted.training["report"], "delivered": {"accuracy": "<script>"}}
+    with pytest.raises(OptionError, match="no whole record of scores"):
+        render_report(replace(fitted, training={**fitted.training, "report": broken}))
     with pytest.raises(OptionError, match="has learnt from these rows"):
         render_report(tiny_classifier, data=fruit)
     with pytest.raises(DataError, match="no row has a label"):
         render_report(fitted, data=TextTable.from_lists(["a text", "another"], ["dog", "cat"]))
     with pytest.raises(OptionError, match=r"must end in \.html"):
         write_report(fitted, tmp_path / "report.pdf")
+
+
+def test_the_training_file_is_known_without_its_rows_that_have_no_label(tiny_lm, fruit):
+    mixed = TextTable.from_lists(["a text", *fruit.texts], [None, *fruit.labels])
+    classifier = fit(mixed, base=tiny_lm, strategy="features", device="cpu")
+    assert "in 5 folds" in render_report(classifier, data=fruit) and "Most typical" in render_report(
+        classifier, data=fruit
+    )
 
 
 def test_a_few_texts_are_called_too_few(fitted, fruit):

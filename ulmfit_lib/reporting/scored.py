@@ -53,20 +53,34 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
     record = classifier.training.get("report") or {}
     labelled = None if data is None else data.labelled()
     if labelled is None or not len(labelled):
-        if "delivered" not in record:
+        if not _whole(record):
             raise OptionError(
-                "this classifier has no record of scores, which only `fit` makes: name a file of labelled texts that "
-                "it has not learnt from, too"
+                "this classifier has no whole record of scores, which only `fit` makes: name a file of labelled "
+                "texts that it has not learnt from, too"
             )
         return _recorded(record, None, classifier)
     if classifier.training["stages"][-1].get("data_sha256") == labelled.sha256():
-        if "delivered" not in record:
+        if not _whole(record):
             raise OptionError(
                 f"{labelled.source}: the classifier has learnt from these rows, so that a score on them would mean "
                 "nothing, and it has no record of others, which only `fit` makes: name a test file"
             )
         return _recorded(record, labelled, classifier)
     return _on_test_file(classifier, labelled, device=device)
+
+
+def _whole(record: Any) -> bool:
+    """Whether a model's record of scores, which may be a stranger's, holds what the page shows."""
+    try:
+        best, kept = record["delivered"], record.get("out_of_fold")
+        shape, low_high = np.array(best["confusion"], np.int64).shape, best["accuracy_95"]
+        numbers = [best["accuracy"], *low_high, best["macro_f1"], best["calibration_error"], record["majority"]]
+        bins = [one[key] for one in best["reliability"] for key in ("rows", "confidence", "right")]
+        fit_together = kept is None or len(kept["rows"]) == len(kept["targets"]) == len(kept["probabilities"])
+        lengths = len(low_high) == 2 and shape == 2 * (len(best["classes"]),) and len(bins) > 0
+        return lengths and fit_together and all(type(one) in (int, float) for one in [*numbers, *bins])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: TextClassifier) -> Scored:
@@ -88,9 +102,19 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
             "shown here. To see them, name a test file."
         ])  # fmt: skip
     place_of = {row: place for place, row in enumerate(labelled.rows)}
-    table = labelled.select([place_of[row] for row in kept["rows"]])
+    places: list[int | None] = list(range(len(labelled)))
+    if len(kept["rows"]) < len(labelled):  # a few rows are never scored, such as the only one of a class
+        places = [place_of.get(row) for row in kept["rows"]]
+    known = [place for place in places if place is not None]
+    if len(known) < len(kept["rows"]):
+        return replace(found, notes=[
+            f"{labelled.source} numbers its rows otherwise than the file that the model was made from, so that texts "
+            "and predictions cannot be matched. Give that file itself to see them."
+        ])  # fmt: skip
     said = np.array(kept["probabilities"], np.float64)
-    return replace(found, table=table, targets=np.array(kept["targets"]), probabilities={"delivered": said})
+    return replace(
+        found, table=labelled.select(known), targets=np.array(kept["targets"]), probabilities={"delivered": said}
+    )
 
 
 def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: str) -> Scored:
