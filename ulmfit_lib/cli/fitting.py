@@ -99,7 +99,10 @@ def fit_command(
     out: Out,
     also: Annotated[
         list[Path],
-        typer.Option(help="Another file with the same columns, such as new or corrected labels; its labels win."),
+        typer.Option(
+            help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
+            "label of this file counts."
+        ),
     ] = [],  # noqa: B006 (typer needs a list here)
     base: Base = "auto",
     direction: Directions = None,
