@@ -18,6 +18,7 @@ MISTAKES, EACH, SUSPECTS, COPIES = 6, 2, 12, 8  # texts that are shown of a kind
 MOST_CLASSES = 8  # whose texts are shown
 MOST_SHOWN = 420  # characters of a text that is shown whole
 STRONG = 0.35  # of the strongest word's contribution, from which on a word is marked
+MOST_MARKED = 10  # words of a text
 AROUND = 60  # characters before the words that count most, where a text is cut
 MOST_MAPPED, FEWEST_MAPPED = 600, 8
 
@@ -162,13 +163,15 @@ def _show(classifier: TextClassifier, table: TextTable, place: int, number: int,
 
 
 def coloured(explained: Explanation, most: int = MOST_SHOWN) -> Markup:
-    """A text with its strong words marked: ``for`` its label, or ``against`` it; of a long one, where they are."""
+    """A text with its strongest words marked: ``for`` its label, or ``against`` it; of a long one, where they are."""
     start, end = _window(explained, most)
-    sizes = np.abs(explained.contributions)
+    inside = np.array([start <= left and right <= end for left, right in explained.spans], bool)
+    sizes = np.where(inside, np.abs(explained.contributions), 0.0)
     strongest = max(float(sizes.max(initial=0.0)), 1e-9)
+    least = max(STRONG * strongest, *np.sort(sizes)[-MOST_MARKED:][:1].tolist(), 1e-9)
     parts, done = [Markup("… " if start else "")], start
     for (left, right), added, size in zip(explained.spans, explained.contributions.tolist(), sizes, strict=True):
-        if left < start or right > end or size < STRONG * strongest:
+        if size < least:
             continue
         mark = Markup('<mark class="{}" style="--w:{:.0f}%">{}</mark>')
         side, word = ("for" if added > 0 else "against"), explained.text[left:right]
@@ -189,7 +192,9 @@ def _window(explained: Explanation, most: int) -> tuple[int, int]:
     inside = [sizes[(starts >= start) & (ends <= start + most - AROUND)].sum() for start in starts]
     best = max(0, int(starts[int(np.argmax(inside))]) - AROUND)
     begin = 0 if best < AROUND else min((int(one) for one in starts if one >= best), default=best)
-    return begin, min(length, begin + most)
+    end = min(length, begin + most)
+    cut = explained.text.rfind(" ", begin, end) if end < length else end
+    return begin, cut if cut > begin else end
 
 
 def find_copies(table: TextTable, shown: bool = True) -> tuple[int, int, list[CopyGroup]]:
