@@ -1,14 +1,16 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from test_doctor import rows
 
-from ulmfit_lib import DataError, read_csv
+from ulmfit_lib import DataError, OptionError, fit, fit_lm, read_csv
 from ulmfit_lib.insight.drift import Novelty, find_drift
 from ulmfit_lib.insight.vectors import most_similar
+from ulmfit_lib.models.known_texts import KnownTexts
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,34 @@ def test_novelty_is_the_share_of_known_texts_that_are_less_surprising(tiny_lm, r
     nats, shares = Novelty.measure(tiny_lm, known).of([*known, ""])
     assert shares[nats[:-1].argmin()] == 0 and shares[nats[:-1].argmax()] == 39 / 40
     assert np.isnan(nats[-1]) and np.isnan(shares[-1])
+
+
+def test_a_model_that_fit_made_needs_no_old_file(ulmfit, tiny_lm, lm_folder, fruit, others, write_csv, tmp_path):
+    fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(tmp_path / "m")
+    assert "terrible" not in (tmp_path / "m" / "training.json").read_text()
+    same = write_csv([(text, "") for text in fruit.texts], name="same.csv")
+    new = write_csv([(text, "") for text in others], name="new.csv")
+    asked = ["--text", "review", "--base", lm_folder]
+    found = [json.loads(ulmfit("drift", tmp_path / "m", one, *asked, "--json")[1]) for one in (same, new)]
+    assert [one["drifted"] for one in found] == [False, True]
+    assert ulmfit("predict", tmp_path / "m", new, *asked, "--novelty", "--out", tmp_path / "p.csv")[0] == 0
+    code, _, err = ulmfit("drift", tmp_path / "m", new, "--text", "review")
+    assert code == 2 and "'tiny', which is not here" in err
+
+
+def test_an_older_model_says_that_it_needs_the_old_file(ulmfit, tiny_classifier, others, write_csv, tmp_path):
+    tiny_classifier.save(tmp_path / "m")
+    new = write_csv([(text, "") for text in others], name="new.csv")
+    code, _, err = ulmfit("drift", tmp_path / "m", new, "--text", "review")
+    assert code == 2 and "--known" in err
+
+
+def test_a_language_model_keeps_numbers_of_texts_that_it_has_not_read(tiny_lm, reviews, others, tiny_recipe):
+    lm = fit_lm(reviews.texts, base=tiny_lm, recipe=replace(tiny_recipe, epochs=1), direction="forward", device="cpu")
+    known = KnownTexts.from_record(lm.training)
+    assert 20 <= len(known) < 0.2 * len(reviews) and find_drift(known, others, lm=lm, reader=lm).drifted
+    with pytest.raises(OptionError, match="damaged"):
+        KnownTexts.from_record({"known_texts": {**lm.training["known_texts"], "vectors": "AAAA"}})
 
 
 def test_the_text_most_like_itself_is_itself(tiny_lm, tiny_classifier, reviews):
@@ -66,7 +96,8 @@ def test_predict_and_evaluate_lm_say_what_is_surprising(ulmfit, tiny_classifier,
     known = write_csv([(f"the film {i} was great and that was all", "") for i in range(9)], name="known.csv")
     new = write_csv([("the film 3 was great and that was all", ""), ("", "x"), ("was was the of", "")], name="new.csv")
     out, text = tmp_path / "p.csv", ["--text", "review"]
-    code, _, _ = ulmfit("predict", tmp_path / "m", new, *text, "--novelty", known, "--base", lm_folder, "--out", out)
+    asked = ["--novelty", "--known", known, "--base", lm_folder, "--out", out]
+    code, _, _ = ulmfit("predict", tmp_path / "m", new, *text, *asked)
     with out.open(encoding="utf-8") as file:
         nats = [one["nats per word"] for one in csv.DictReader(file)]
     assert code == 0 and nats[1] == "" and float(nats[2]) > float(nats[0])

@@ -116,7 +116,7 @@ def test_the_export_command_says_what_it_found(ulmfit, exported, write_csv, frui
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
     options = ["--check", data, "--text", "review", "--precision", "int8"]
     code, out, _ = ulmfit("export", exported[1] / "model", "--out", tmp_path / "onnx", *options)
-    assert code == 0 and "on 48 texts the largest difference" in out and "saved in" in out
+    assert code == 0 and "compared on 48 texts" in out and "saved in" in out
     code, out, _ = ulmfit("predict", tmp_path / "onnx", data, "--text", "review", "--out", tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert code == 0 and [row["prediction"] for row in rows] == list(fruit.labels)

@@ -1,13 +1,16 @@
-"""One progress bar for everything long: on stderr, with an ETA, silent when nobody watches."""
+"""One progress bar for everything long: on stderr, or in a notebook's cell; with an ETA, silent when nobody watches."""
 
+import html
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+SECONDS_A_FRAME = 0.25
 _quiet = False
 
 
@@ -33,13 +36,91 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else plural}"
 
 
-def bar(*, total: float, description: str, unit: str, initial: float = 0) -> tqdm:
+def bar(*, total: float, description: str, unit: str, initial: float = 0) -> Any:
     """A bar that the caller moves with ``update``; use it as a context manager."""
-    disable = True if _quiet or os.environ.get("ULMFIT_QUIET") else None  # None: silent when stderr is no terminal
+    silent = _quiet or bool(os.environ.get("ULMFIT_QUIET"))
+    if not silent and in_notebook():
+        return NotebookBar(total, description, unit, initial)
+    disable = True if silent else None  # None: silent when stderr is no terminal
     return tqdm(
         total=total, initial=initial, desc=description, unit=unit, unit_scale=True, disable=disable,
         dynamic_ncols=True, leave=False, file=sys.stderr,
     )  # fmt: skip
+
+
+def in_notebook() -> bool:
+    """Whether what runs is a cell of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class NotebookBar:
+    """A bar in a notebook's cell with the methods of tqdm's that are used here; of a training, the table stays.
+
+    Args:
+        total: where it ends.
+        description: what it says.
+        unit: of ``total``.
+        initial: where it starts.
+    """
+
+    def __init__(self, total: float, description: str, unit: str, initial: float = 0) -> None:
+        from IPython.display import HTML, display
+
+        self.total, self.description, self.unit, self.n = total, description, unit, initial
+        self.initial, self.postfix, self.rows = initial, "", list[Mapping[str, str]]()
+        self.started = self.drawn = time.monotonic()
+        self.html, self.handle = HTML, display(HTML(self.as_html()), display_id=True)
+
+    def __enter__(self) -> "NotebookBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def update(self, n: float = 1) -> None:
+        """Move on, and show it a few times a second."""
+        self.n += n
+        if time.monotonic() - self.drawn >= SECONDS_A_FRAME:
+            self.draw()
+
+    def set_postfix(self, refresh: bool = True, **values: str) -> None:
+        """What stands behind the bar, such as the loss."""
+        self.postfix = ", ".join(f"{name} {value}" for name, value in values.items())
+
+    def add_row(self, **values: str) -> None:
+        """Another row of the table under the bar, such as an epoch's losses."""
+        self.rows.append(values)
+        self.draw()
+
+    def draw(self) -> None:
+        """Show it as it is now."""
+        self.drawn = time.monotonic()
+        self.handle.update(self.html(self.as_html()))
+
+    def close(self) -> None:
+        """Take the bar away, and leave the table."""
+        self.handle.update(self.html(self.as_table()))
+
+    def as_html(self) -> str:
+        """The bar, what is left to do, and the table."""
+        done, passed = self.n - self.initial, time.monotonic() - self.started
+        left = f", about {passed / done * (self.total - self.n):,.0f} s left" if done else ""
+        words = f"{self.description}: {self.n:,.0f} of {self.total:,.0f} {self.unit}{left}"
+        words += f" ({self.postfix})" if self.postfix else ""
+        return f'<progress value="{self.n}" max="{self.total}"></progress> {html.escape(words)}{self.as_table()}'
+
+    def as_table(self) -> str:
+        """The rows so far; nothing without any."""
+        if not self.rows:
+            return ""
+        head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in self.rows[0])
+        cells = (f"<td>{html.escape(value)}</td>" for row in self.rows for value in row.values())
+        width = len(self.rows[0])
+        body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*[cells] * width, strict=True))
+        caption = f"<caption>{html.escape(self.description)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def track(items: Iterable[Item], *, total: int, description: str, unit: str) -> Iterator[Item]:

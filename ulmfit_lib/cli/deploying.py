@@ -38,8 +38,8 @@ def export_command(
 
     found = export_checked(model, out, precision=precision, texts=check_texts(check, text), overwrite=overwrite)
     print(
-        f"on {counted(found.texts, 'text')} the largest difference of a probability is {found.largest:.2g}; "
-        f"{counted(found.changed, 'label')} changed"
+        f"compared on {counted(found.texts, 'text')}: no probability differs by more than {found.largest:.2g} from the "
+        f"classifier's own, and {counted(found.changed, 'label')} changed"
     )
     print(f"saved in {out} ({found.megabytes:.0f} MB)")
 

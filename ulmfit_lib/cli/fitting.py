@@ -1,6 +1,7 @@
 """Commands that make classifiers: fit-classifier, fit, demo."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +27,7 @@ from ulmfit_lib.cli.options import (
     Text,
     TrainingRun,
 )
+from ulmfit_lib.cli.plotting import Plots, plot_classifier
 from ulmfit_lib.cli.running import command, read_table, start, training
 from ulmfit_lib.progress import counted
 
@@ -58,6 +60,7 @@ def fit_classifier_command(
     label_smoothing: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
     ] = None,
+    plots: Plots = None,
     *,
     file: FileFormat,
     kind: LabelKind,
@@ -67,7 +70,7 @@ def fit_classifier_command(
     from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
-    from ulmfit_lib.training.recipes import find_recipe, with_settings
+    from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
         chosen = find_recipe(recipe)
@@ -81,6 +84,8 @@ def fit_classifier_command(
             checkpoints=checkpoints,
         )  # fmt: skip
         classifier.save(out, overwrite=run.overwrite)
+        if plots:
+            plot_classifier(plots, classifier, replace(chosen, fit_classifier=override(changed, lr=lr)), epochs)
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
     print(f"trained a classifier of {classes} on {labelled}")
     print(f"saved in {out}")
@@ -94,7 +99,10 @@ def fit_command(
     out: Out,
     also: Annotated[
         list[Path],
-        typer.Option(help="Another file with the same columns, such as new or corrected labels; its labels win."),
+        typer.Option(
+            help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
+            "label of this file counts."
+        ),
     ] = [],  # noqa: B006 (typer needs a list here)
     base: Base = "auto",
     direction: Directions = None,
@@ -140,6 +148,11 @@ def fit_command(
         Literal["auto", "float32", "float16", "int8"],
         typer.Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
     ] = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Page to write (.html) on what the classifier is worth and on which texts it fails."),
+    ] = None,
+    plots: Plots = None,
     as_json: AsJson = False,
     *,
     file: FileFormat,
@@ -150,9 +163,15 @@ def fit_command(
     from ulmfit_lib.data.joining import join_tables
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.labels.stored import kind_of
+    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
+    if report:
+        from ulmfit_lib.models.classifier import TextClassifier
+        from ulmfit_lib.reporting.page import check_report_name, write_report
+
+        check_report_name(report)
     with training(run, out) as checkpoints:
         changed = with_stage_settings(find_recipe(recipe), settings)
         first, *others = (
@@ -167,6 +186,10 @@ def fit_command(
             checkpoints=checkpoints,
         )  # fmt: skip
         saved = _save(classifier, out, table, precision=precision, overwrite=run.overwrite)
+    if plots:
+        plot_classifier(plots, classifier, changed)
+    if report:
+        write_report(TextClassifier.load(out), report, data=table, seed=run.seed, device=str(find_device(run.device)))
     _print_fit(classifier, out, saved, as_json)
 
 

@@ -73,9 +73,17 @@ def doctor(
 
 @command("diagnose", example="diagnose models/reviews --learnt examples/reviews.csv --text review --label sentiment")
 def diagnose(
-    target: Annotated[str, typer.Argument(help="Folder of a classifier, or a file of texts and labels.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a classifier, or a file of texts and labels, which is then looked at as by `doctor`."
+        ),
+    ],
     learnt: Annotated[
-        Path | None, typer.Option(help="File that the classifier was made from, to see what it knows by heart.")
+        Path | None,
+        typer.Option(
+            help="File that the classifier was made from, to see how much better it is on rows that it has learnt from."
+        ),
     ] = None,
     text: Columns = [],  # noqa: B006 (typer needs a list here)
     label: OneLabel = None,
@@ -87,7 +95,7 @@ def diagnose(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which stage is at fault when a classifier is poor: the data, the base, reading, or learning the labels."""
+    """Say what is at fault when a classifier is poor (the data, the base, reading the texts or learning the labels)."""
     start(quiet)
     from ulmfit_lib.errors import OptionError
     from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget

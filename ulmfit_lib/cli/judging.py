@@ -18,11 +18,13 @@ from ulmfit_lib.cli.options import (
     Device,
     Directions,
     FileFormat,
+    Known,
     Label,
     Quiet,
     Seed,
     Text,
 )
+from ulmfit_lib.cli.plotting import Plots, plot_scores
 from ulmfit_lib.cli.running import command, read_table, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
@@ -52,9 +54,10 @@ def predict(
         typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
     ] = None,
     novelty: Annotated[
-        Path | None,
-        typer.Option(help="File that the model was made from: adds how surprising each text is beside those in it."),
-    ] = None,
+        bool,
+        typer.Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
+    ] = False,
+    known: Known = None,
     base: Base = "auto",
     *,
     file: FileFormat,
@@ -78,7 +81,7 @@ def predict(
         parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         classifier, predict_proba = _load_any(model, device)
-        surprise = _surprise(novelty, base, text, file, device) if novelty else None
+        surprise = _surprise(model, known, base, text, file, device) if novelty else None
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
             note(
@@ -131,15 +134,18 @@ def _predict_lines(model: Path, given: str | None, out: Path | None, min_precisi
         print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
 
 
-def _surprise(known: Path, base: str, text: list[str], file: FileFormat, device: str) -> "Callable[..., pd.DataFrame]":
-    """What adds to a table how surprising its texts are beside those of another file."""
+def _surprise(
+    model: Path, known: Path | None, base: str, text: list[str], file: FileFormat, device: str
+) -> "Callable[..., pd.DataFrame]":
+    """What adds to a table how surprising its texts are beside those that the model was made from."""
+    from ulmfit_lib.artifact.format import read_object
     from ulmfit_lib.insight.drift import Novelty, with_novelty
-    from ulmfit_lib.models.bases import load_base
+    from ulmfit_lib.insight.readers import find_known
     from ulmfit_lib.models.devices import find_device
 
-    texts, chosen = read_table(known, text=text, file=file).texts, str(find_device(device))
-    novelty = Novelty.measure(load_base(base, texts)[0], texts, device=chosen)
-    return partial(with_novelty, novelty=novelty, device=chosen)
+    texts, chosen = read_table(known, text=text, file=file).texts if known else None, str(find_device(device))
+    compared, lm = find_known(read_object(model / "training.json"), texts, base=base)
+    return partial(with_novelty, novelty=Novelty.measure(lm, compared, device=chosen), device=chosen)
 
 
 @command("evaluate", example="evaluate models/reviews examples/tiny-test.csv --text review --label sentiment")
@@ -148,7 +154,7 @@ def evaluate(
     data: Data,
     text: Text,
     label: Label,
-    plot: Annotated[Path | None, typer.Option(help="Plot accuracy against confidence (.png, .svg, .pdf).")] = None,
+    plots: Plots = None,
     audit: Annotated[
         bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
     ] = False,
@@ -160,23 +166,21 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
-    from ulmfit_lib.evaluation.plots import check_plot_name, plot_reliability, save_plot
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.pipeline.report import NAMES
 
-    if plot:
-        check_plot_name(plot)
     table = read_table(data, text=text, label=label, file=file)
     if audit:
         drawn = read_table(data, text=text, label="why", file=file)
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
     classifier = TextClassifier.load(model)
-    if plot and not classifier.kind.one_class_per_text:
-        raise OptionError("--plot: reliability can be plotted only where each text has one class; leave --plot out")
+    if plots and not classifier.kind.one_class_per_text:
+        raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
     parts = classifier.evaluate_parts(table, device=str(find_device(device)))
     scores = parts["delivered"]
-    if plot:
-        save_plot(plot_reliability(scores.reliability), plot)
+    if plots:
+        plot_scores(plots, scores.as_dict())
     others = {part: other for part, other in parts.items() if part != "delivered" and len(parts) > 2}
     if as_json:
         by_part = {part: other.as_dict() for part, other in others.items()}
@@ -184,7 +188,7 @@ def evaluate(
         return
     print(f"{counted(scores.n, 'row')}: {scores}")
     for part, other in others.items():
-        print(f"{part} alone: {other}")
+        print(f"{NAMES[part]} alone: {other}")
 
 
 @command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from ulmfit_lib.cli.options import (
     TokenKind,
     TrainingRun,
 )
+from ulmfit_lib.cli.plotting import Plots, plot_language_model
 from ulmfit_lib.cli.running import command, read_table, start, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
@@ -114,6 +115,7 @@ def fit_lm_command(
     settings: Settings = [],  # noqa: B006 (typer needs a list here)
     epochs: Epochs = None,
     lr: Rate = None,
+    plots: Plots = None,
     *,
     file: FileFormat,
     run: TrainingRun,
@@ -122,10 +124,11 @@ def fit_lm_command(
     from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.fit_lm import fit_lm
-    from ulmfit_lib.training.recipes import find_recipe, with_settings
+    from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
-        changed = with_settings(find_recipe(recipe).fit_lm, settings)
+        chosen_recipe = find_recipe(recipe)
+        changed = with_settings(chosen_recipe.fit_lm, settings)
         table = read_table(data, text=text, file=file)
         chosen, why = load_base(base, table.texts, direction=direction, seed=run.seed)
         note(why)
@@ -134,6 +137,8 @@ def fit_lm_command(
             seed=run.seed, device=run.device, source=table.source, checkpoints=checkpoints,
         )  # fmt: skip
         model.save(out, overwrite=run.overwrite)
+        if plots:
+            plot_language_model(plots, model, replace(chosen_recipe, fit_lm=override(changed, lr=lr)), epochs)
     _finish_language_model(out, model.training)
 
 
@@ -169,7 +174,8 @@ def evaluate_lm(
     text: Text,
     hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
     known: Annotated[
-        Path | None, typer.Option(help="File of known texts: shows how many of them are less surprising than each.")
+        Path | None,
+        typer.Option(help="File of known texts, to see how many of them surprise the model less than each text does."),
     ] = None,
     *,
     file: FileFormat,
@@ -208,7 +214,9 @@ def evaluate_lm(
         )
         if before:
             most = sum(share > 0.95 for share in result["known_less_surprising"])
-            print(f"  {most} of {len(table)} texts are more surprising than 95 % of the known texts")
+            print(f"  {most} of {counted(len(table), 'text')} are more surprising than 95 % of the known texts")
+        if result["hardest"]:
+            print("  The texts that it finds hardest, with their perplexity per word:")
         for one in result["hardest"]:
             print(f"  row {one['row']}: {one['perplexity_per_word']:,.0f}  {' '.join(one['text'].split())[:80]}")
 

@@ -32,7 +32,17 @@ Base = Annotated[
     ),
 ]
 Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier.")]
-Directions = Annotated[Direction | None, typer.Option("--direction", help="Direction in which the model reads.")]
+Known = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of texts of the kind that the model was made from; by default the model's folder says what these "
+        "were like."
+    ),
+]
+Directions = Annotated[
+    Direction | None,
+    typer.Option("--direction", help="Direction in which the model reads; by default all that its base has."),
+]
 Recipe = Annotated[RecipeName, typer.Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
 Settings = Annotated[
     list[str], typer.Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
@@ -50,7 +60,12 @@ Delimiter = Annotated[
         help="Character between columns; by default a comma, or a tab in .tsv files.", rich_help_panel=READING
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.", rich_help_panel=RUNNING)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Number that all chance is drawn from: the same one gives the same result.", rich_help_panel=RUNNING
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.", rich_help_panel=RUNNING)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Show no progress bars and no notes.", rich_help_panel=RUNNING)

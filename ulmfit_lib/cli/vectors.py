@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Quiet, Seed, Text
+from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Known, Quiet, Seed, Text
 from ulmfit_lib.cli.running import command, read_table, start
 
 Model = Annotated[
@@ -14,12 +14,12 @@ Model = Annotated[
 ]
 
 
-@command("drift", example="drift models/reviews examples/tiny-test.csv --known examples/reviews.csv --text review")
+@command("drift", example="drift models/reviews examples/reviews.csv --text review")
 def drift(
     model: Model,
     new: Annotated[Path, typer.Argument(help="File of new texts.")],
-    known: Annotated[Path, typer.Option(help="File of texts of the kind that the model was made from.")],
     text: Text,
+    known: Known = None,
     base: Base = "auto",
     out: Annotated[
         Path | None,
@@ -37,23 +37,26 @@ def drift(
     import pandas as pd
 
     from ulmfit_lib.data.writing import table_writer
-    from ulmfit_lib.insight.drift import Novelty, draw, find_drift, likeness, with_novelty
-    from ulmfit_lib.insight.readers import load_reader
-    from ulmfit_lib.models.bases import load_base
+    from ulmfit_lib.insight.drift import Novelty, find_drift, likeness, with_novelty
+    from ulmfit_lib.insight.readers import find_known, load_reader
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
 
-    before, after = (read_table(path, text=text, file=file) for path in (known, new))
+    before = read_table(known, text=text, file=file).texts if known else None
+    after = read_table(new, text=text, file=file)
     reader, chosen = load_reader(model), str(find_device(device))
-    lm = reader if isinstance(reader, LanguageModel) else load_base(base, before.texts, seed=seed)[0]
-    found = find_drift(before.texts, after.texts, lm=lm, reader=reader, seed=seed, device=chosen)
+    itself = reader if isinstance(reader, LanguageModel) else None
+    compared, lm = find_known(reader.training, before, base=base, itself=itself, seed=seed)
+    found = find_drift(compared, after.texts, lm=lm, reader=reader, seed=seed, device=chosen)
     if out is not None:
-        novelty = Novelty.measure(lm, before.texts, seed=seed, device=chosen)
-        like = likeness(reader, draw(before.texts, seed), after.texts, device=chosen)
+        novelty = Novelty.measure(lm, compared, seed=seed, device=chosen)
         frame = pd.DataFrame({"row": list(after.rows), "text": list(after.texts)})
         frame = with_novelty(frame, after.texts, novelty, device=chosen)
+        if before is not None:
+            like = likeness(reader, before, after.texts, seed=seed, device=chosen)
+            frame = frame.assign(**{"cosine with the nearest known text": like.round(4)})
         with table_writer(out) as write:
-            write(frame.assign(**{"cosine with the nearest known text": like.round(4)}))
+            write(frame)
     print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
 
 

@@ -49,8 +49,8 @@ class Scores:
 
     def __str__(self) -> str:
         return (
-            f"accuracy {self.accuracy:.4f} ({self.low:.4f} to {self.high:.4f}), macro F1 {self.macro_f1:.4f}, "
-            f"log loss {self.log_loss:.4f}, calibration error {self.calibration_error:.4f}"
+            f"accuracy {self.accuracy:.4f} (95 % interval {self.low:.4f} to {self.high:.4f}), macro F1 "
+            f"{self.macro_f1:.4f}, log loss {self.log_loss:.4f}, calibration error {self.calibration_error:.4f}"
         )
 
 

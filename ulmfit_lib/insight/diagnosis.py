@@ -45,7 +45,10 @@ def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) 
     findings, facts = _reading(stages)
     delivered, baseline = report.get("delivered"), report.get("baseline")
     if not (isinstance(delivered, dict) and "accuracy" in delivered):
-        facts.append("There are no scores on held-out rows in this model: `fit` makes them.")
+        facts.append(
+            "This model's folder holds no scores on rows that it has not learnt from. `fit` measures them: make "
+            "the model with it to learn more."
+        )
         return Diagnosis.of(findings, facts)
     facts.append(str(report.get("sentence", "")))
     findings += [_no_better(report, delivered, stages), _hidden_class(delivered), _behind(delivered, baseline)]
@@ -53,7 +56,7 @@ def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) 
         by_heart = classifier.evaluate(learnt).accuracy
         facts.append(
             f"It is right for {100 * by_heart:.0f} % of the rows that it has learnt from, and for "
-            f"{100 * delivered['accuracy']:.0f} % of the held-out ones."
+            f"{100 * delivered['accuracy']:.0f} % of rows that it had not learnt from."
         )
         findings.append(_by_heart(by_heart, delivered["accuracy"]))
     return Diagnosis.of(findings, facts)
@@ -77,11 +80,12 @@ def _reading(stages: list[dict[str, Any]]) -> tuple[list[Finding | None], list[s
     paths = [[epoch["perplexity"] for epoch in some if "perplexity" in epoch] for some in last["history"].values()]
     first, best = (float(np.mean([pick(path) for path in paths if path])) for pick in (lambda path: path[0], min))
     gain, unknown = 1 - best / first, last["unknown_share"]
-    beside = f", beside {own[-1]['perplexity_per_word']:,.0f} of the base on texts of its own" if own else ""
+    beside = f", where the base reaches {own[-1]['perplexity_per_word']:,.0f} on texts of its own kind" if own else ""
     facts = [
-        f"After reading {last['texts']:,} of your texts the language model's perplexity on others of them is "
-        f"{reached:,.0f} per word{beside}; {100 * unknown:.1f} % of the words are unknown.",
-        f"From the first epoch to the best one, reading took {100 * gain:.0f} % off the perplexity per token.",
+        f"The language model has read {last['texts']:,} of your texts. On others of them its perplexity is now "
+        f"{reached:,.0f} per word{beside}; the lower, the better it predicts them. It does not know "
+        f"{100 * unknown:.1f} % of the words.",
+        f"Reading on from the first epoch to the best one lowered the perplexity per token by {100 * gain:.0f} %.",
     ]
     findings: list[Finding | None] = []
     if unknown > MOST_UNKNOWN:
@@ -144,7 +148,7 @@ def _behind(delivered: dict[str, Any], baseline: dict[str, Any] | None) -> Findi
         NO_BETTER_THAN_TFIDF, CLASSIFIER,
         f"TF-IDF + logistic regression alone is right for {100 * baseline['accuracy']:.1f} % of the held-out rows, and "
         f"what is delivered for {100 * delivered['accuracy']:.1f} %.",
-        "Single words tell these labels: TF-IDF is the simpler choice, unless labels are few and texts short.",
+        "Single words are enough to tell these labels, so that TF-IDF alone would be the simpler choice here.",
     )  # fmt: skip
 
 
@@ -154,7 +158,7 @@ def _by_heart(right: float, held_out: float) -> Finding | None:
         return None
     return Finding(
         OVERFITTING, CLASSIFIER,
-        f"It is right for {100 * (right - held_out):.0f} points more of the rows that it has learnt from than of "
-        "others: there are too few labels for what it could learn.",
+        f"On rows that it has learnt from it is right {100 * (right - held_out):.0f} points more often than on others: "
+        "it knows them by heart, since there are too few labels for what it could learn.",
         "Label more texts (`suggest-labels`), and see with `label-budget` what they should bring.",
     )  # fmt: skip

@@ -68,8 +68,9 @@ def diagnose_data(
     name = lm.training.get("name", "language model")
     facts = [
         f"{counted(len(data), 'text')}, {len(data.labelled()):,} of them with a label.",
-        f"{name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word{_own_perplexity(lm)}, "
-        f"and does not know {100 * score.unknown_share:.1f} % of the words.",
+        f"The language model {name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word"
+        f"{_own_perplexity(lm)}: the lower, the better it knows such texts. It does not know "
+        f"{100 * score.unknown_share:.1f} % of the words.",
     ]
     found = [check_encoding(sample), check_language(score.unknown_share, name), check_column(data, columns)]
     found += [check_copies(data), problem := _wrong_labels(data)]
@@ -126,7 +127,9 @@ def _wrong_labels(data: TextTable) -> Finding | None:
     except DataError as error:
         said = str(error).removeprefix(f"{data.source}: ")
         cause = RARE if "needs two" in said or "no row" in said else WRONG_COLUMN
-        return Finding(cause, DATA, f"{said[:1].upper()}{said[1:]}.", "Look at the columns --text and --label name.")
+        return Finding(
+            cause, DATA, f"{said[:1].upper()}{said[1:]}.", "Check that --text and --label name the right columns."
+        )
     return None
 
 
@@ -142,7 +145,7 @@ def _check_labels(
     right = float((said.argmax(1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))
     fact = (
-        f"Heads on the frozen encoder and TF-IDF are right for {100 * right:.0f} % of rows that they have not learnt "
-        f"from; always answering with the commonest label is right for {100 * majority:.0f} %."
+        f"Quick classifiers (on the language model as it is, and TF-IDF) are right for {100 * right:.0f} % of rows "
+        f"that they have not learnt from; always giving the commonest label is right for {100 * majority:.0f} %."
     )
     return [check_relation(said, table, seed=seed), check_classes(said, table), check_noise(said, table)], [fact]

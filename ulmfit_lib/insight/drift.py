@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,9 @@ import pandas as pd
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
+from ulmfit_lib.models.known_texts import KnownTexts, draw, nats_per_word
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.tokens.documents import encode_texts
 
-MOST_TEXTS = 300  # of each side, drawn at random
-CHARACTERS = 500  # of each, that a language model reads
 FEWEST_TEXTS = 20  # of each side
 CHANCE = 0.005  # of each of two tests: a false alarm in a hundred
 LEAST_SHIFT = 0.15  # Kolmogorov and Smirnov's distance, below which a difference does not matter
@@ -35,8 +34,12 @@ class Novelty:
     known: Floats
 
     @classmethod
-    def measure(cls, lm: LanguageModel, known: Sequence[str], *, seed: int = 42, device: str = "cpu") -> "Novelty":
-        """By known texts, of many by some drawn at random."""
+    def measure(
+        cls, lm: LanguageModel, known: Sequence[str] | KnownTexts, *, seed: int = 42, device: str = "cpu"
+    ) -> "Novelty":  # fmt: skip
+        """By known texts, of many by some drawn at random; or by what a model's folder keeps of them."""
+        if isinstance(known, KnownTexts):
+            return cls(lm, np.sort(known.nats))
         return cls(lm, np.sort(nats_per_word(lm, draw(known, seed), device=device)))
 
     def of(self, texts: Sequence[str], *, device: str = "cpu") -> tuple[Floats, Floats]:
@@ -97,13 +100,16 @@ class Drift:
     def sentences(self) -> list[str]:
         """For people."""
         words = (
-            f"By words: {self.new_nats:.2f} nats per word, beside {self.known_nats:.2f} of the known texts (distance "
-            f"{self.words_distance:.2f}); {100 * self.new_unknown:.1f} % of the words are unknown, beside "
-            f"{100 * self.known_unknown:.1f} %. {'That is a drift.' if self.by_words else 'That is no drift.'}"
+            f"Words: a word of the new texts surprises the language model by {self.new_nats:.2f} nats on average, and "
+            f"one of the known texts by {self.known_nats:.2f}. The distributions are {self.words_distance:.2f} apart, "
+            f"where 0 means the same and 1 nothing in common. {100 * self.new_unknown:.1f} % of the words of the new "
+            f"texts are unknown, and {100 * self.known_unknown:.1f} % of the known ones'. "
+            f"{'By words, this is a drift.' if self.by_words else 'By words, this is no drift.'}"
         )
         vectors = (
-            f"By vectors: a new text is told from a known one {100 * self.told_apart:.0f} times of 100, where 50 is "
-            f"guessing. {'That is a drift.' if self.by_vectors else 'That is no drift.'}"
+            f"Vectors: of a new and a known text, their vectors tell which is the new one {100 * self.told_apart:.0f} "
+            "times of 100, where guessing gives 50. "
+            f"{'By vectors, this is a drift.' if self.by_vectors else 'By vectors, this is no drift.'}"
         )
         if self.drifted:
             end = (
@@ -120,7 +126,8 @@ class Drift:
 
 
 def find_drift(
-    known: Sequence[str], new: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42, device: str = "cpu"
+    known: Sequence[str] | KnownTexts, new: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42,
+    device: str = "cpu",
 ) -> Drift:  # fmt: skip
     """Whether new texts differ from known ones by more than chance, and by enough to matter.
 
@@ -129,7 +136,7 @@ def find_drift(
     Whitney's test.
 
     Args:
-        known: texts of the kind that the model was made from.
+        known: texts of the kind that the model was made from, or what its folder keeps of them.
         new: texts to compare.
         lm: the language model that finds words likely or not.
         reader: what makes the vectors: a classifier or a language model.
@@ -147,43 +154,26 @@ def find_drift(
 
     if min(len(known), len(new)) < FEWEST_TEXTS:
         raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {FEWEST_TEXTS} at least")
-    sides = [draw(texts, seed) for texts in (known, new)]
-    nats = [nats_per_word(lm, texts, device=device) for texts in sides]
-    nats = [some[~np.isnan(some)] for some in nats]
+    measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)
+    sides = [known if isinstance(known, KnownTexts) else measure(known), measure(new)]
+    nats = [one.nats[~np.isnan(one.nats)] for one in sides]
     by_words = ks_2samp(*nats)
-    vectors = np.concatenate([reader.embed(texts, device=device) for texts in sides])
-    truth = np.repeat([0, 1], [len(texts) for texts in sides])
+    vectors = np.concatenate([one.vectors for one in sides])
+    truth = np.repeat([0, 1], [len(one) for one in sides])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=500))
     order = np.random.default_rng(seed).permutation(len(truth))
     said = np.zeros(len(truth))
     said[order] = cross_val_predict(model, vectors[order], truth[order], cv=5, method="decision_function")
     by_vectors = mannwhitneyu(said[truth == 1], said[truth == 0], alternative="greater")
     told = float(by_vectors.statistic) / (int((truth == 1).sum()) * int((truth == 0).sum()))
-    unknown = [_unknown_share(lm, texts) for texts in sides]
     return Drift(
         len(sides[0]), len(sides[1]), float(nats[0].mean()), float(nats[1].mean()), float(by_words.statistic),
-        float(by_words.pvalue), told, float(by_vectors.pvalue), *unknown,
+        float(by_words.pvalue), told, float(by_vectors.pvalue), *(one.unknown_share for one in sides),
     )  # fmt: skip
 
 
-def nats_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
-    """(n,) of the beginnings of texts, read in one direction; nan for one without a word."""
-    one_way = lm.only(next(iter(lm.weights)))
-    return np.log(one_way.score_each([text[:CHARACTERS] for text in texts], device=device)[1])
-
-
-def _unknown_share(lm: LanguageModel, texts: Sequence[str]) -> float:
-    documents = encode_texts(texts, lm.tokenizer, lm.vocabulary)
-    unknown = documents.counts(len(lm.vocabulary))[lm.vocabulary.unknown_id]
-    return float(unknown / max(documents.n_tokens - len(texts), 1))  # the first token of each is no word
-
-
-def draw(texts: Sequence[str], seed: int, most: int = MOST_TEXTS) -> list[str]:
-    """At most so many texts, drawn at random, in their order."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:most])
-    return [texts[i] for i in chosen.tolist()]
-
-
-def likeness(reader: Reader, known: Sequence[str], texts: Sequence[str], *, device: str) -> npt.NDArray[np.float32]:
-    """(n,) the cosine of each text with the known one that is most like it."""
-    return nearest(reader.embed(texts, device=device), reader.embed(known, device=device))
+def likeness(
+    reader: Reader, known: Sequence[str], texts: Sequence[str], *, seed: int, device: str
+) -> npt.NDArray[np.float32]:  # fmt: skip
+    """(n,) the cosine of each text with the known one, of at most 300 drawn at random, that is most like it."""
+    return nearest(reader.embed(texts, device=device), reader.embed(draw(known, seed), device=device))

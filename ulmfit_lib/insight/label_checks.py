@@ -99,7 +99,7 @@ def check_noise(probabilities: Floats, table: TextTable) -> Finding | None:
     return Finding(
         NOISE, DATA,
         f"Labels contradict each other: {copies}{doubted} of {len(table)} have a label that classifiers find most "
-        f"unlikely, row {row} above all.",
+        f"unlikely; the most doubtful one is that of row {row}.",
         "Run `check-labels` and correct what is wrong; it shows the most doubtful first.",
     )  # fmt: skip
 

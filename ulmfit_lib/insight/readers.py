@@ -1,24 +1,20 @@
 """Anything that makes vectors of texts: a classifier or a language model, from a folder or by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import CLASSIFIER
+from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.known_texts import KnownTexts
+from ulmfit_lib.models.known_texts import Reader as Reader
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.wt103 import find_pretrained
-
-
-class Reader(Protocol):
-    """What makes vectors of texts."""
-
-    def embed(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float32]:
-        """(n_texts, width), of length 1."""
 
 
 def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
@@ -31,6 +27,28 @@ def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
     if describe_model(path)["kind"] == CLASSIFIER:
         return TextClassifier.load(path)
     return LanguageModel.from_pretrained(model)
+
+
+def find_known(
+    training: Mapping[str, Any], texts: Sequence[str] | None, *, base: str, itself: LanguageModel | None = None,
+    seed: int = 42,
+) -> tuple[Sequence[str] | KnownTexts, LanguageModel]:  # fmt: skip
+    """What new texts are compared with, and the language model that finds their words likely or not.
+
+    Args:
+        training: the model's record.
+        texts: of the kind that it was made from; None: what its folder keeps of them.
+        base: of a classifier: a language model's name or folder, or ``auto``.
+        itself: the model, if it is a language model.
+        seed: of the sample by which ``auto`` chooses.
+
+    Raises:
+        OptionError: the folder keeps nothing of them, or the language model is not there.
+    """
+    if texts is None:
+        known = KnownTexts.from_record(training)
+        return known, itself or known.language_model(base)
+    return texts, itself or load_base(base, texts, seed=seed)[0]
 
 
 def nearest(vectors: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ from ulmfit_lib.errors import Interrupted, OptionError
 from ulmfit_lib.models.bases import load_bases
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, default_minutes, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
@@ -174,7 +175,8 @@ def fit(
     )  # fmt: skip
     stages = final.training["stages"]
     stages[-1] = {**stages[-1], "all_seconds": round(budget.spent())}
-    return replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
+    final = replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
+    return with_known_texts(final, data.texts, lm=lm, seed=seed, device=str(chosen_device))
 
 
 def _read_while_it_pays(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ulmfit_lib.data.splitting import hold_out
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.stages.language_models import extend, train_directions
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -34,6 +36,7 @@ def fit_lm(
 
     Words of the texts that the base does not know join its vocabulary with the mean embedding. The tied embedding and
     decoder train first, then all groups at discriminative rates; the epoch with the best validation loss is kept.
+    Numbers of the texts it is measured on, and no text, are kept to compare new ones with (``models.known_texts``).
 
     Args:
         texts: all that it may read: labelled and unlabelled, but no test texts.
@@ -60,7 +63,8 @@ def fit_lm(
     recipe = override(recipe, epochs=epochs, lr=lr)
     rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
     recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
-    return train_directions(
+    model = train_directions(
         grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
         checkpoints=checkpoints,
     )  # fmt: skip
+    return with_known_texts(model, held_out, lm=model, seed=seed, device=str(find_device(device)))

@@ -92,13 +92,7 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
-    last = len(net.layer_groups()) - 1
-    lrs = [*layer_lrs(recipe, last), recipe.lr * recipe.tied_share]
-    schedule = find_schedule(recipe.schedule, cut_frac=recipe.cut_frac, ratio=recipe.ratio)
-    phases = [
-        Phase("last group", last, recipe.frozen_epochs, lrs, schedule),
-        Phase("all groups", 0, recipe.epochs, lrs, schedule),
-    ]
+    phases = language_model_phases(recipe, len(net.layer_groups()) - 1)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
     def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
@@ -118,6 +112,16 @@ def train_language_model(
     unit = f"rows of {recipe.window} tokens"
     found = train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)
     return [{**row, "perplexity": math.exp(min(row["valid_loss"], 50))} for row in found]
+
+
+def language_model_phases(recipe: LanguageModelRecipe, n_layers: int) -> list[Phase]:
+    """The tied embedding and decoder first, then all groups; the LSTM layers are the lower groups."""
+    lrs = [*layer_lrs(recipe, n_layers), recipe.lr * recipe.tied_share]
+    schedule = find_schedule(recipe.schedule, cut_frac=recipe.cut_frac, ratio=recipe.ratio)
+    return [
+        Phase("last group", n_layers, recipe.frozen_epochs, lrs, schedule),
+        Phase("all groups", 0, recipe.epochs, lrs, schedule),
+    ]
 
 
 def layer_lrs(recipe: LanguageModelRecipe, n_layers: int) -> list[float]:

@@ -16,7 +16,7 @@ from fastai.optimizer import OptimWrapper
 from torch import nn
 
 from ulmfit_lib.errors import TrainingError
-from ulmfit_lib.progress import bar, note
+from ulmfit_lib.progress import NotebookBar, bar, note
 from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
@@ -91,6 +91,11 @@ class History(Callback):
             return
         valid_loss = float(self.loss_sum / self.n_targets) if self.n_targets else self.train_loss
         self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
+        if isinstance(self.bar, NotebookBar):
+            measured = f"{valid_loss:.4f}" if self.n_targets else "–"
+            self.bar.add_row(
+                epoch=str(self.learn.epoch + 1), training_loss=f"{self.train_loss:.4f}", validation_loss=measured
+            )
         if valid_loss < self.best_loss:
             self.best_loss, self.best_epoch = valid_loss, self.learn.epoch
             if self.keep_best:

@@ -1,0 +1,28 @@
+import pytest
+
+from ulmfit_lib import progress
+
+
+def test_a_notebook_sees_the_loss_of_each_epoch_and_keeps_it(monkeypatch, fruit, tiny_lm):
+    display = pytest.importorskip("IPython.display")
+    shown = []
+
+    class Handle:
+        def update(self, html):
+            shown.append(html.data)
+
+    monkeypatch.setattr(display, "display", lambda html, display_id: (shown.append(html.data), Handle())[1])
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    monkeypatch.setattr(progress, "SECONDS_A_FRAME", 0)
+    from ulmfit_lib import fit_classifier
+
+    fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", direction="forward", epochs=1, valid=fruit, device="cpu")
+    moving, last = [one for one in shown if "loss 0." in one], shown[-1]
+    assert any("<progress" in one and "s left" in one for one in moving)
+    assert "<progress" not in last and "<td>1</td>" in last and "validation loss" in last
+
+
+def test_outside_a_notebook_there_is_the_bar_of_the_terminal():
+    assert not progress.in_notebook()
+    with progress.bar(total=2, description="x", unit="row") as bar:
+        assert not isinstance(bar, progress.NotebookBar)

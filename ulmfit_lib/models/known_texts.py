@@ -1,0 +1,164 @@
+"""What a model's folder keeps of the texts that it was made from: numbers to compare new texts with, and no text."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.tokens.documents import encode_texts
+
+MOST_TEXTS = 300  # drawn at random
+CHARACTERS = 500  # of each, that a language model reads
+WIDTH = 64  # of the vectors, after a random projection
+RECORD = "known_texts"  # where a model's record keeps it
+DIGITS = 4  # that are kept, and so compared
+NEXT = "name its folder with --base, or name a file of such texts with --known"
+
+
+class Reader(Protocol):
+    """What makes vectors of texts: a classifier or a language model."""
+
+    def embed(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float32]:
+        """(n_texts, width), of length 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTexts:
+    """Texts as numbers.
+
+    Attributes:
+        nats: (n,) nats per word of the beginning of each text; nan for one without a word.
+        vectors: (n, WIDTH) random projections of the texts' vectors.
+        words: (n,) words of each text.
+        unknown_share: of the words, outside the language model's vocabulary.
+        base: name and sha256 of the language model that found the words likely or not; empty: the model itself.
+    """
+
+    nats: Floats
+    vectors: npt.NDArray[np.float32]
+    words: Floats
+    unknown_share: float
+    base: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def measure(
+        cls, texts: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42, device: str = "cpu"
+    ) -> "KnownTexts":  # fmt: skip
+        """Of many texts, some are drawn at random.
+
+        Args:
+            texts: the texts.
+            lm: the language model that finds their words likely or not.
+            reader: what makes their vectors; may be ``lm``.
+            seed: of what is drawn.
+            device: ``cpu`` or ``cuda``.
+        """
+        drawn = draw(texts, seed)
+        return cls(
+            nats_per_word(lm, drawn, device=device).round(DIGITS), project(reader.embed(drawn, device=device)),
+            np.array([len(text.split()) for text in drawn], np.float64), unknown_share(lm, drawn),
+            {} if reader is lm else {"name": str(lm.training.get("name", "")), "sha256": lm.sha256()},
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.nats)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a model's record, JSON-ready."""
+        return {
+            "nats": [None if np.isnan(one) else one for one in self.nats.tolist()],
+            "words": self.words.astype(int).tolist(), "unknown_share": self.unknown_share, "base": self.base,
+            "vectors": base64.b64encode(self.vectors.astype("<f2").tobytes()).decode("ascii"),
+        }  # fmt: skip
+
+    @classmethod
+    def from_record(cls, training: Mapping[str, Any]) -> "KnownTexts":
+        """What a model's record keeps.
+
+        Raises:
+            OptionError: it keeps nothing of the kind, or something damaged.
+        """
+        found = training.get(RECORD)
+        if not isinstance(found, dict):
+            raise OptionError(
+                "this model's folder keeps no numbers of the texts that it was made from, since it was made by an "
+                "older ulmfit_lib or by another command than `fit` and `fit-lm`: name a file of such texts with --known"
+            )
+        try:
+            nats = np.array([np.nan if one is None else one for one in found["nats"]], np.float64)
+            vectors = np.frombuffer(base64.b64decode(found["vectors"], validate=True), "<f2").reshape(len(nats), WIDTH)
+            words, share = np.array(found["words"], np.float64), float(found["unknown_share"])
+            base = {str(key): str(value) for key, value in found["base"].items()}
+            if words.shape != nats.shape or nats.ndim != 1 or not np.isfinite(vectors).all():
+                raise ValueError("the numbers do not fit each other")
+        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+            raise OptionError(
+                f"this model's record of the texts that it was made from is damaged ({error}): name a file of such "
+                "texts with --known"
+            ) from error
+        return cls(nats, vectors.astype(np.float32), words, share, base)
+
+    def language_model(self, base: str) -> LanguageModel:
+        """The language model that the nats per word are of.
+
+        Args:
+            base: a name or folder that the user gives; ``auto`` for the one whose name is written down.
+
+        Raises:
+            OptionError: it is not there, or another one is.
+        """
+        name = self.base.get("name", "") if base == "auto" else base
+        what = f"the model's texts were measured with the language model {self.base.get('name')!r}"
+        try:
+            found = LanguageModel.from_pretrained(name)
+        except UlmfitError as error:
+            raise OptionError(f"{what}, which is not here ({error}): {NEXT}") from error
+        if found.sha256() != self.base.get("sha256"):
+            raise OptionError(f"{what}, and {name} is another one: {NEXT}")
+        return found
+
+
+def with_known_texts(
+    model: Any, texts: Sequence[str], *, lm: LanguageModel, seed: int = 42, device: str = "cpu"
+) -> Any:  # fmt: skip
+    """A model whose record keeps numbers of texts, to compare new ones with."""
+    if not len(texts):
+        return model
+    known = KnownTexts.measure(texts, lm=lm, reader=model, seed=seed, device=device)
+    return replace(model, training={**model.training, RECORD: known.as_dict()})
+
+
+def project(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, width) -> (n, WIDTH), as exact as they are kept: in always the same random directions.
+
+    Random directions keep what lies apart apart (Johnson & Lindenstrauss 1984).
+    """
+    width = vectors.shape[1]
+    directions = np.random.default_rng(width).standard_normal((width, WIDTH)) / np.sqrt(WIDTH)
+    return (vectors @ directions).astype(np.float16).astype(np.float32)
+
+
+def nats_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
+    """(n,) of the beginnings of texts, read in one direction; nan for one without a word."""
+    one_way = lm.only(next(iter(lm.weights)))
+    return np.log(one_way.score_each([text[:CHARACTERS] for text in texts], device=device)[1])
+
+
+def unknown_share(lm: LanguageModel, texts: Sequence[str]) -> float:
+    """Share of the words that the language model does not know."""
+    documents = encode_texts(texts, lm.tokenizer, lm.vocabulary)
+    unknown = documents.counts(len(lm.vocabulary))[lm.vocabulary.unknown_id]
+    return float(unknown / max(documents.n_tokens - len(texts), 1))  # the first token of each is no word
+
+
+def draw(texts: Sequence[str], seed: int, most: int = MOST_TEXTS) -> list[str]:
+    """At most so many texts, drawn at random, in their order."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:most])
+    return [texts[i] for i in chosen.tolist()]

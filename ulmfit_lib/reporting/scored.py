@@ -1,0 +1,152 @@
+"""The rows that a report is about, and what is known of them: from a test file, or from the model's own record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.pipeline.report import report_on
+from ulmfit_lib.progress import counted
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores, and the rows behind them as far as they are known.
+
+    Attributes:
+        report: as ``pipeline.report.Report.as_dict`` gives it.
+        how: the rows were scored, a sentence.
+        folds: of cross-validation; 0 without it.
+        table: the rows that were scored, each with a label; None where the texts are not known.
+        targets: their labels, as ``LabelKind.targets``.
+        probabilities: (n_rows, n_classes) of what is ``delivered`` and, of a test file, of its parts.
+        notes: what is missing and why, a sentence each.
+    """
+
+    report: dict[str, Any]
+    how: str
+    folds: int = 0
+    table: TextTable | None = None
+    targets: Ints | None = None
+    probabilities: dict[str, Floats] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: str = "cpu") -> Scored:
+    """What a classifier is worth: on the labelled rows of a file, or by its own record where these made it.
+
+    Args:
+        classifier: what is scored.
+        data: a test file, the file that the classifier was made from, or neither; its labels of the classifier's kind.
+        device: where to compute.
+
+    Raises:
+        OptionError: there are neither labelled rows nor a record.
+        DataError: no row has a label that the classifier knows.
+    """
+    record = classifier.training.get("report") or {}
+    labelled = None if data is None else data.labelled()
+    if labelled is None or not len(labelled):
+        if not _whole(record):
+            raise OptionError(
+                "this classifier has no whole record of scores, which only `fit` makes: name a file of labelled "
+                "texts that it has not learnt from, too"
+            )
+        return _recorded(record, None, classifier)
+    if classifier.training["stages"][-1].get("data_sha256") == labelled.sha256():
+        if not _whole(record):
+            raise OptionError(
+                f"{labelled.source}: the classifier has learnt from these rows, so that a score on them would mean "
+                "nothing, and it has no record of others, which only `fit` makes: name a test file"
+            )
+        return _recorded(record, labelled, classifier)
+    return _on_test_file(classifier, labelled, device=device)
+
+
+def _whole(record: Any) -> bool:
+    """Whether a model's record of scores, which may be a stranger's, holds what the page shows."""
+    try:
+        best, kept = record["delivered"], record.get("out_of_fold")
+        shape, low_high = np.array(best["confusion"], np.int64).shape, best["accuracy_95"]
+        numbers = [best["accuracy"], *low_high, best["macro_f1"], best["calibration_error"], record["majority"]]
+        bins = [one[key] for one in best["reliability"] for key in ("rows", "confidence", "right")]
+        fit_together = kept is None or len(kept["rows"]) == len(kept["targets"]) == len(kept["probabilities"])
+        lengths = len(low_high) == 2 and shape == 2 * (len(best["classes"]),) and len(bins) > 0
+        return lengths and fit_together and all(type(one) in (int, float) for one in [*numbers, *bins])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: TextClassifier) -> Scored:
+    """By what ``fit`` wrote down; ``labelled`` are the rows that it learnt from, where they are known."""
+    n, kept, folds = record["held_out_rows"], record.get("out_of_fold"), int(record.get("folds", 0))
+    if folds:
+        how = f"Each row was scored by classifiers that had not learnt its label, in {folds} folds."
+    else:
+        how = f"{counted(n, 'decision')} on rows that were held out until the scores were taken."
+    found = Scored(record, how, folds)
+    if labelled is None:
+        return replace(found, notes=[
+            "A model's folder holds no texts. To see texts here, name a test file, or the file that the model was made "
+            "from."
+        ])  # fmt: skip
+    if not kept:
+        return replace(found, notes=[
+            "Of so many rows the model's folder does not keep what was said of each, so that single texts cannot be "
+            "shown here. To see them, name a test file."
+        ])  # fmt: skip
+    place_of = {row: place for place, row in enumerate(labelled.rows)}
+    places: list[int | None] = list(range(len(labelled)))
+    if len(kept["rows"]) < len(labelled):  # a few rows are never scored, such as the only one of a class
+        places = [place_of.get(row) for row in kept["rows"]]
+    known = [place for place in places if place is not None]
+    if len(known) < len(kept["rows"]):
+        return replace(found, notes=[
+            f"{labelled.source} numbers its rows otherwise than the file that the model was made from, so that texts "
+            "and predictions cannot be matched. Give that file itself to see them."
+        ])  # fmt: skip
+    said = np.array(kept["probabilities"], np.float64)
+    return replace(
+        found, table=labelled.select(known), targets=np.array(kept["targets"]), probabilities={"delivered": said}
+    )
+
+
+def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: str) -> Scored:
+    """By rows of which the caller says that they have not been learnt from."""
+    classes, kind, notes = classifier.classes, classifier.kind, []
+    if labelled.numbers:  # ratings: the class whose number is nearest
+        values = kind.expected(np.eye(len(classes)))
+        nearest = [int(np.abs(values - (number or 0.0)).argmin()) for number in labelled.numbers]
+        labelled = replace(labelled, labels=[classes[place] for place in nearest])
+    known = [i for i, label in enumerate(labelled.targets()) if set(kind.names(label)) <= set(classes)]
+    if not known:
+        raise DataError(f"{labelled.source}: no row has a label that the classifier knows ({', '.join(classes[:10])})")
+    if len(known) < len(labelled):
+        notes.append(
+            f"{counted(len(labelled) - len(known), 'row')} of {labelled.source} with a label that the classifier has "
+            "not learnt are left out of this report."
+        )
+    table = labelled.select(known)
+    said = classifier.probabilities(table.texts, device=device)
+    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_dict()
+    how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
+    return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)
+
+
+def _with_every_class(table: TextTable, classifier: TextClassifier) -> TextTable:
+    """The table, and where labels are ratings one more row of each class that it lacks, which gives that its number."""
+    lacking = sorted(set(classifier.classes) - set(table.classes)) if table.numbers else []
+    if not lacking:
+        return table
+    numbers = classifier.kind.expected(np.eye(len(classifier.classes))).tolist()
+    values = dict(zip(classifier.classes, numbers, strict=True))
+    return replace(
+        table, texts=[*table.texts, *("" for _ in lacking)], labels=[*table.labels, *lacking],
+        numbers=[*table.numbers, *(values[one] for one in lacking)], rows=[*table.rows, *(0 for _ in lacking)],
+    )  # fmt: skip
