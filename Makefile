@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-extras docs dist lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -46,6 +46,22 @@ audit: $(READY)
 	$(BIN)/pip-licenses --from=mixed --order=license
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
+# The API reference, in build/site; it reads the source and imports nothing of it, so only its own tools are installed.
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict --quiet
+
+# The wheel and the sdist, in dist.
+dist: .venv-docs/.installed
+	.venv-docs/bin/python -m build
+
+# What needs packages that nobody else does, in an environment of its own.
+test-extras: docs dist
+
+.venv-docs/.installed: pyproject.toml
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check build 'mkdocs>=1.6' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26' 'ruff>=0.6'
+	touch $@
+
 # The counts of the reliability table, an hour or so.
 reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/kills.py --kills 200
@@ -55,4 +71,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
-	rm -rf $(VENV) .venv-oldest build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-oldest .venv-docs build dist *.egg-info demo-model

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.reading import read_csv, read_table
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
+    from ulmfit_lib.estimators.classifier import UlmfitClassifier
+    from ulmfit_lib.estimators.vectorizer import UlmfitVectorizer
     from ulmfit_lib.insight.diagnosis import diagnose_model
     from ulmfit_lib.insight.doctor import diagnose_data
     from ulmfit_lib.insight.drift import find_drift
@@ -51,6 +53,8 @@ _HOMES = {
     "data.reading": ["read_csv", "read_table"],
     "data.table": ["TextTable"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
+    "estimators.classifier": ["UlmfitClassifier"],
+    "estimators.vectorizer": ["UlmfitVectorizer"],
     "insight.diagnosis": ["diagnose_model"],
     "insight.doctor": ["diagnose_data"],
     "insight.drift": ["find_drift"],
@@ -82,7 +86,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
     "Explanation", "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags",
-    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitError", "check_label_errors",
+    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitClassifier", "UlmfitError",
+    "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_drift", "find_teacher", "fit",
     "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv",
     "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -18,6 +19,17 @@ def set_quiet(quiet: bool) -> None:
     """Switch progress bars and notes off (or on again) for this process."""
     global _quiet
     _quiet = quiet
+
+
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """While it lasts, no progress bars and no notes; with False, all as it was."""
+    before = _quiet
+    set_quiet(before or quiet)
+    try:
+        yield
+    finally:
+        set_quiet(before)
 
 
 def note(message: str) -> None:

@@ -1,0 +1,159 @@
+"""``fit`` as a scikit-learn classifier."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.estimators.packing import PicklesSafely
+from ulmfit_lib.estimators.texts import as_texts, check_column, remember_column
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.fit import fit
+from ulmfit_lib.progress import quietly
+from ulmfit_lib.training.recipes import Recipe
+
+
+class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
+    """A scikit-learn classifier of texts: what ``fit`` delivers, ULMFiT and TF-IDF weighed together.
+
+    >>> UlmfitClassifier().fit(texts, labels).predict(["A fine film."])    # doctest: +SKIP
+    array(['positive'], dtype='<U8')
+
+    Args:
+        base: the language model to start from: a name, a folder, a ``LanguageModel``, or ``auto``.
+        recipe: hyperparameters, by name (``cpu``) or a ``Recipe``.
+        strategy: ``features`` (the head alone learns, in seconds), ``fine-tune`` (the whole network), or ``auto``
+            (what pays within ``minutes``).
+        direction: ``forward``, ``backward`` or ``both``; None for all that the base has.
+        minutes: that ``fit`` may take; None for its own default.
+        lm_epochs: epochs of the language model over the texts, whatever they take; None for what pays.
+        class_weight: ``balanced`` gives rare classes as much weight as common ones; None counts each row once.
+        with_baseline: off, ULMFiT stands alone.
+        random_state: a whole number; the same one gives the same classifier.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        verbose: show notes and progress on stderr.
+
+    Attributes:
+        classes_: (n_classes,) labels, in the order of the columns of ``predict_proba``.
+        model_: the ``TextClassifier``.
+        report_: what ``fit`` found on rows that it had not learnt from, beside TF-IDF + logistic regression.
+        n_features_in_: 1, the column of texts.
+        feature_names_in_: (1,) its name, if ``X`` was a frame.
+    """
+
+    classes_: NDArray[Any]
+    model_: TextClassifier
+    report_: dict[str, Any]
+
+    def __init__(
+        self,
+        *,
+        base: str | Path | LanguageModel = AUTO,
+        recipe: str | Recipe = "cpu",
+        strategy: str = "features",
+        direction: str | None = None,
+        minutes: float | None = None,
+        lm_epochs: int | None = None,
+        class_weight: str | None = None,
+        with_baseline: bool = True,
+        random_state: int = 42,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.base = base
+        self.recipe = recipe
+        self.strategy = strategy
+        self.direction = direction
+        self.minutes = minutes
+        self.lm_epochs = lm_epochs
+        self.class_weight = class_weight
+        self.with_baseline = with_baseline
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: Any, *, unlabelled: Sequence[str] | None = None, **unsupported: Any
+    ) -> "UlmfitClassifier":  # fmt: skip
+        """Learn from texts and labels.
+
+        Args:
+            X: (n,) texts: a list, an array, a series, or a frame of one column.
+            y: (n,) labels.
+            unlabelled: more texts, which the language model and the topics may read.
+            unsupported: nothing may be here. ``sample_weight`` is no parameter of its own, since scikit-learn would
+                then take it for one that works and, in bagging for instance, count on it.
+
+        Raises:
+            DataError: texts or labels that cannot be learnt from.
+            OptionError: a parameter out of range, or sample weights.
+        """
+        self._refuse(unsupported)
+        texts, more = as_texts(X), as_texts(unlabelled if unlabelled is not None else [])
+        labels = column_or_1d(y, warn=True)
+        if len(labels) != len(texts):
+            raise DataError(f"X has {len(texts)} texts and y {len(labels)} labels; one label for each text is needed")
+        check_classification_targets(labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        names = [str(one) for one in self.classes_]
+        if len(set(names)) < len(names):
+            raise DataError("y: two classes have the same name when they are written as text; rename one of them")
+        table = TextTable.from_lists([*texts, *more], [*(names[number] for number in numbers), *[None] * len(more)])
+        with quietly(not self.verbose):
+            self.model_ = fit(
+                table, base=self.base, recipe=self.recipe, strategy=self.strategy, direction=self.direction,
+                minutes=self.minutes, lm_epochs=self.lm_epochs, class_weights=self.class_weight,
+                with_baseline=self.with_baseline, seed=self.random_state, device=self.device,
+            )  # fmt: skip
+        self.report_ = self.model_.training["report"]
+        remember_column(self, X)
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        """(n, n_classes) probabilities, columns in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: something that is no text, or a frame with another column.
+        """
+        check_is_fitted(self)
+        check_column(self, X)
+        texts = as_texts(X)
+        with quietly(not self.verbose):
+            found = self.model_.predict_proba(texts, device=str(find_device(self.device)))
+        return found[:, self._columns()]
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """(n,) the likeliest label of each text; raises what ``predict_proba`` raises."""
+        found = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[found])
+
+    def __sklearn_tags__(self) -> Any:
+        """What goes in is texts, not a table of numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        return tags
+
+    def _columns(self) -> Ints:
+        """The model sorts classes as text, scikit-learn by their own order: 2 before 10."""
+        place = {name: number for number, name in enumerate(self.model_.classes)}
+        return np.array([place[str(one)] for one in self.classes_], np.int64)
+
+    def _refuse(self, unsupported: dict[str, Any]) -> None:
+        if unsupported.pop("sample_weight", None) is not None:
+            raise OptionError(
+                "sample_weight: UlmfitClassifier counts every row once; for rare classes set class_weight='balanced'"
+            )
+        if unsupported:
+            raise OptionError(f"fit has no parameter {sorted(unsupported)[0]!r}; besides X and y it takes unlabelled")

@@ -1,0 +1,106 @@
+"""A language model's vectors as a scikit-learn transformer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.estimators.packing import PicklesSafely
+from ulmfit_lib.estimators.texts import as_texts, check_column, remember_column
+from ulmfit_lib.models.bases import load_base
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.progress import quietly
+from ulmfit_lib.stages.fit_lm import fit_lm
+
+
+class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A scikit-learn transformer: texts -> vectors of length 1, which lie close together where texts mean the same.
+
+    >>> UlmfitVectorizer().fit_transform(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
+    (2, 768)
+
+    Args:
+        base: the language model: a name, a folder, a ``LanguageModel``, or ``auto``.
+        pooling: how its outputs become one vector (``LanguageModel.embed``); None for the taught vector, if it has one.
+        direction: ``forward``, ``backward`` or ``both``; None for all that it has.
+        lm_epochs: epochs in which the language model first reads the texts that it is fitted to; 0 leaves it as it is.
+        random_state: a whole number; the same one gives the same vectors.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        verbose: show notes and progress on stderr.
+
+    Attributes:
+        lm_: the language model.
+        n_features_in_: 1, the column of texts.
+        feature_names_in_: (1,) its name, if ``X`` was a frame.
+    """
+
+    lm_: LanguageModel
+
+    def __init__(
+        self,
+        *,
+        base: str | Path | LanguageModel = AUTO,
+        pooling: str | None = None,
+        direction: str | None = None,
+        lm_epochs: int = 0,
+        random_state: int = 42,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.base = base
+        self.pooling = pooling
+        self.direction = direction
+        self.lm_epochs = lm_epochs
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> "UlmfitVectorizer":
+        """Choose the language model and, with ``lm_epochs``, let it read the texts; ``y`` is not looked at.
+
+        Raises:
+            DataError: something that is no text, or too few texts to read.
+            ArtifactError: no such base.
+            OptionError: a direction that the base lacks, or an unknown pooling.
+        """
+        texts = as_texts(X)
+        with quietly(not self.verbose):
+            lm, _ = load_base(self.base, texts, direction=self.direction, seed=self.random_state)
+            if self.lm_epochs:
+                lm = fit_lm(
+                    texts, base=lm, direction=self.direction, epochs=self.lm_epochs, seed=self.random_state,
+                    device=self.device,
+                )  # fmt: skip
+            self.lm_ = lm.only(self.direction)
+            self._n_features_out = self._embed(texts[:1] or [""]).shape[1]
+        remember_column(self, X)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """(n, width) vectors.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: something that is no text, or a frame with another column.
+        """
+        check_is_fitted(self)
+        check_column(self, X)
+        texts = as_texts(X)
+        if not texts:
+            return np.zeros((0, self._n_features_out), np.float32)
+        with quietly(not self.verbose):
+            return self._embed(texts)
+
+    def __sklearn_tags__(self) -> Any:
+        """What goes in is texts, not a table of numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        return tags
+
+    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
+        return self.lm_.embed(texts, pooling=self.pooling, device=str(find_device(self.device)))
