@@ -4,13 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest lint bench results reliability audit clean
+.PHONY: demo test test-extras test-oldest lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
 
 test: $(READY) lint
 	$(BIN)/python -W ignore -m pytest
+
+# What needs heavy extras, in an environment of its own; Spark needs Java (Debian: default-jre-headless).
+test-extras: .venv-extras/.installed
+	.venv-extras/bin/python -W ignore -m pytest tests/extras
+
+.venv-extras/.installed: pyproject.toml
+	test -x .venv-extras/bin/python || $(PYTHON) -m venv .venv-extras
+	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spark]'
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -53,4 +62,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/inputs.py --cases 10000
 
 clean:
-	rm -rf $(VENV) .venv-oldest build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-extras .venv-oldest build dist *.egg-info demo-model
