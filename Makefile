@@ -4,13 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest test-extras docs dist lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-spark test-extras docs dist lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
 
 test: $(READY) lint
 	$(BIN)/python -W ignore -m pytest
+
+# Spark, in an environment of its own; it needs Java (Debian: default-jre-headless).
+test-spark: .venv-spark/.installed
+	.venv-spark/bin/python -W ignore -m pytest tests/extras
+
+.venv-spark/.installed: pyproject.toml
+	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spark]'
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -71,4 +80,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-docs build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-docs .venv-spark .venv-oldest build dist *.egg-info demo-model

@@ -125,8 +125,8 @@ def _predict(folder: Path) -> dict[str, Any]:
     return {"written_megabytes": round((folder / "out.csv").stat().st_size / 1e6)}
 
 
-def _write_dump(folder: Path, megabytes: int) -> None:
-    source, written = WordSource(), 0
+def write_dump(folder: Path, megabytes: int, *, seed: int = 0) -> None:
+    source, written = WordSource(seed), 0
     with bz2.open(folder / "dump.xml.bz2", "wb", compresslevel=1) as file:
         file.write(b'<mediawiki><siteinfo><namespaces><namespace key="0"/></namespaces></siteinfo>')
         while written < megabytes * 1_000_000:
@@ -151,7 +151,7 @@ def _write_csv(folder: Path, megabytes: int) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Path, int], None], dict[str, Callable[[Path], dict[str, Any]]]]] = {
-    "dump": (_write_dump, {"pretrain": _pretrain}),
+    "dump": (write_dump, {"pretrain": _pretrain}),
     "csv": (_write_csv, {"tokenize": _tokenize, "fit-lm": _fit_lm, "predict": _predict}),
 }
 

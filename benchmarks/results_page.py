@@ -33,6 +33,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     language_models.pretraining,
     language_models.pretraining_search,
     language_models.tokens,
+    language_models.parallel_tokens,
     speed.speed,
     light.light,
     serving.serving,

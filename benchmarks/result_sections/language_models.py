@@ -202,3 +202,36 @@ def tokens(results: Results) -> str:
         ),
         measured(*names, results=results),
     )
+
+
+def parallel_tokens(results: Results) -> str:
+    """Many files tokenised by one process and by several."""
+    found = results["parallel-tokens"]
+    names = {"csv": "CSV files of reviews", "dump": "MediaWiki dumps"}
+    rows = []
+    for kind, one in found["kinds"].items():
+        alone, together = one["sides"]
+        rows.append([
+            names[kind], f"{one['tokens']:,}", "yes" if one["same_bytes"] else "no",
+            number(alone["seconds"]), number(together["seconds"]), f"{alone['seconds'] / together['seconds']:.2f}",
+            number(alone["cpu_seconds"]), number(together["cpu_seconds"]),
+        ])  # fmt: skip
+    cores = next(iter(found["kinds"].values()))["sides"][1]["cores"]
+    return section(
+        "Tokenising many files in several processes",
+        paragraph(
+            f"{found['files']} files of {found['megabytes']} MB each, made up, are read and tokenised on one core and "
+            f"on {cores} cores, in turns, each time with an empty cache; figures are medians of {found['rounds']} "
+            "rounds. One process reads the files and gathers the ids; its workers parse articles and tokenise texts. "
+            "The ratio is of the seconds, higher is better; CPU seconds include the workers'.",
+        ),
+        commands("python benchmarks/parallel_tokens.py --json"),
+        table(
+            [
+                "input", "tokens", "same bytes", "seconds, 1 core", f"seconds, {cores} cores", "ratio",
+                "CPU seconds, 1 core", f"CPU seconds, {cores} cores",
+            ],
+            rows,
+        ),
+        measured("parallel-tokens", results=results),
+    )  # fmt: skip

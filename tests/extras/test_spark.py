@@ -1,0 +1,48 @@
+import sys
+
+import pytest
+
+pytest.importorskip("pyspark", reason="the extra [spark] is not installed")
+
+from ulmfit_lib import DataError
+from ulmfit_lib.data.spark import predict_on_spark
+from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.serving.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def spark():
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+        yield session
+        session.stop()
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    tiny_classifier.save(folder / "model")
+    texts = ["the film was great great", "terrible"]
+    export_checked(folder / "model", folder / "onnx", precision="float32", texts=texts)
+    return folder / "onnx"
+
+
+def test_spark_scores_every_row_once_as_one_process_does(spark, exported):
+    texts = [f"number {i} : the film was {'great' if i % 3 else 'terrible'}" for i in range(200)] + ["", None]
+    rows = spark.createDataFrame(list(enumerate(texts)), "id long, review string").repartition(5)
+    scored = sorted(predict_on_spark(rows, exported, text="review").collect(), key=lambda row: row["id"])
+    assert [row["id"] for row in scored] == list(range(len(texts)))
+    predictor = Predictor.load(exported)
+    expected = predictor.predict_proba(texts[:200])
+    for place, name in enumerate(predictor.classes):
+        assert [row[f"probability of {name}"] for row in scored[:200]] == expected[:, place].round(6).tolist()
+    assert [row["prediction"] for row in scored] == [*predictor.predict(texts[:200]), "", ""]
+
+
+def test_a_missing_column_is_named_before_spark_starts_to_work(spark, exported):
+    rows = spark.createDataFrame([(1, "a")], "id long, review string")
+    with pytest.raises(DataError, match="no column 'text'"):
+        predict_on_spark(rows, exported, text="text")
