@@ -24,6 +24,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     accuracy.imdb,
     peers.peers,
     peers.verdicts,
+    peers.zero_labels,
     accuracy.few_labels,
     accuracy.label_budget,
     insight.label_loop,

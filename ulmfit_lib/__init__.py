@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.pipeline.fit import fit, fit_csv
     from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
+    from ulmfit_lib.pipeline.zero_labels import fit_by_names
     from ulmfit_lib.reporting.page import write_report
     from ulmfit_lib.serving.explanations import Explanation, explain
     from ulmfit_lib.stages.fit_classifier import fit_classifier
@@ -68,6 +69,7 @@ _HOMES = {
     "models.language_model": ["LanguageModel"],
     "pipeline.fit": ["fit", "fit_csv"],
     "pipeline.label_budget": ["LabelBudget", "label_budget"],
+    "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
     "reporting.page": ["write_report"],
     "stages.fit_classifier": ["fit_classifier"],
@@ -89,8 +91,8 @@ __all__ = [
     "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitClassifier", "UlmfitError",
     "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_drift", "find_teacher", "fit",
-    "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv",
-    "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",
+    "fit_by_names", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle",
+    "pretrain", "read_csv", "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from result_sections.markdown import Results, commands, measured, paragraph, section, table
 
-PEERS, VERDICTS = "peers", "verdicts"
+PEERS, VERDICTS, ZERO = "peers", "verdicts", "zero-labels"
 NAMES = {
     "tfidf": "TF-IDF", "teacher": "sentence embeddings", "static": "static embeddings", "fasttext": "fastText",
     "setfit": "SetFit", "ours": "`fit`",
@@ -62,4 +62,29 @@ def verdicts(results: Results) -> str:
         commands("python benchmarks/verdicts.py sets --labels 50 100 200 --draws 10 --rows 2000 --json"),
         table([name.replace("_", " ") for name in shown], rows),
         measured(VERDICTS, results=results),
+    )
+
+
+def zero_labels(results: Results) -> str:
+    """How good a classifier is that knows only the names of its classes."""
+    result = results[ZERO]
+    rows = (
+        [
+            one["set"], f"{one['classes']}", f"{one['rows']:,}", "opinion" if one["by"] == "opinion" else "names",
+            f"{one['right']:.1f}", f"{one['commonest']:.1f}", f"{one['chance']:.1f}",
+        ]
+        for one in result["results"]
+    )  # fmt: skip
+    return section(
+        "Without a label",
+        paragraph(
+            "`fit --classes` makes a classifier from the names of its classes alone. The table gives the share of test "
+            "rows that it has right, in %, beside always answering with the commonest class and drawing by lot. "
+            "Positive, negative and neutral are told by the opinion that the base has learnt; of film reviews, whose "
+            "written ratings taught it, it knows most. Other names stand for what they mean: the classes of "
+            "`questions` are about the form of a missing word, and their names do not help.",
+        ),
+        commands("python benchmarks/zero_labels.py sets --json"),
+        table(["texts", "classes", "rows", "told by", "right", "commonest", "by lot"], rows, text_columns=(0, 3)),
+        measured(ZERO, results=results),
     )

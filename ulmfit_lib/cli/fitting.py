@@ -29,6 +29,7 @@ from ulmfit_lib.cli.options import (
 )
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
 from ulmfit_lib.cli.running import command, read_table, start, training
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
 if TYPE_CHECKING:
@@ -95,8 +96,15 @@ def fit_classifier_command(
 def fit_command(
     data: Data,
     text: Text,
-    label: Label,
     out: Out,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Names of the classes, with commas between, where no text has a label yet."),
+    ] = None,
     also: Annotated[
         list[Path],
         typer.Option(
@@ -172,7 +180,12 @@ def fit_command(
         from ulmfit_lib.reporting.page import check_report_name, write_report
 
         check_report_name(report)
+    if (label is None) == (classes is None):
+        raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
     with training(run, out) as checkpoints:
+        if classes is not None:
+            _fit_by_names(data, text, classes.split(","), base=base, direction=direction, file=file, run=run, out=out)
+            return
         changed = with_stage_settings(find_recipe(recipe), settings)
         first, *others = (
             read_csv(path, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter)
@@ -224,6 +237,22 @@ DEMO_REVIEWS = [
     "It broke after a week and they refused a refund. A useless product.",
     "Terrible acting, a stupid plot and a horrible ending. I was bored.",
 ]
+
+
+def _fit_by_names(
+    data: Path, text: list[str], classes: list[str], *, base: str, direction: str | None, file: FileFormat,
+    run: TrainingRun, out: Path,
+) -> None:  # fmt: skip
+    """``fit`` without labels."""
+    from ulmfit_lib.pipeline.zero_labels import fit_by_names
+
+    table = read_table(data, text=text, file=file)
+    classifier = fit_by_names(
+        table.texts, classes, base=base, direction=direction, device=run.device, source=table.source
+    )
+    classifier.save(out, overwrite=run.overwrite)
+    print(f"saved in {out}. It knows the names of its classes and no label, so how often it is right is not known.")
+    print("Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them.")
 
 
 def _save(classifier: "TextClassifier", out: Path, table: "TextTable", *, precision: str, overwrite: bool) -> str:
