@@ -151,26 +151,64 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("peers-work"))
     parser.add_argument("--cell", nargs=4, metavar=("SET", "LABELS", "DRAW", "PEER"), help=argparse.SUPPRESS)
+    parser.add_argument("--collect", action="store_true", help="measure nothing; gather what --work holds")
+    parser.add_argument("--plot", type=Path, help="picture of accuracy against seconds to write (.svg, .png)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.cell:
         print(json.dumps(one_cell(options)))
         return
-    if options.csv is None and options.sets is None:
+    if options.csv is None and options.sets is None and not options.collect:
         parser.error("give a folder of sets, or --csv and --test-csv")
-    options.work.mkdir(parents=True, exist_ok=True)
-    found = sorted(file.name.removesuffix("-train.csv") for file in (options.sets or Path()).glob("*-train.csv"))
-    names = [options.csv.stem] if options.csv else options.names or found
-    draws = range(options.first_draw, options.first_draw + options.draws)
-    cells = [
-        cell for n in options.labels for name in names for draw in draws for peer in options.peers
-        if (cell := run_cell(options, name, n, draw, peer))
-    ]  # fmt: skip
+    cells = collect(options.work) if options.collect else measure(options)
+    if options.plot:
+        plot(summary(cells), options.plot)
     if options.json:
         print(json.dumps({"threads": options.threads, "summary": summary(cells), "cells": cells, **conditions()}))
         return
     for row in summary(cells):
         print("  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All cells that are asked for, one after the other."""
+    options.work.mkdir(parents=True, exist_ok=True)
+    found = sorted(file.name.removesuffix("-train.csv") for file in (options.sets or Path()).glob("*-train.csv"))
+    names = [options.csv.stem] if options.csv else options.names or found
+    draws = range(options.first_draw, options.first_draw + options.draws)
+    return [
+        cell for n in options.labels for name in names for draw in draws for peer in options.peers
+        if (cell := run_cell(options, name, n, draw, peer))
+    ]  # fmt: skip
+
+
+def collect(work: Path) -> list[dict[str, Any]]:
+    """The cells that earlier runs left, of those draws on which ours was measured."""
+    cells = [json.loads(file.read_text()) for file in sorted(work.glob("*-*-*-*.json"))]
+    ours = {(cell["set"], cell["labels"], cell["draw"]) for cell in cells if cell["peer"] == "ours"}
+    return [cell for cell in cells if (cell["set"], cell["labels"], cell["draw"]) in ours]
+
+
+def plot(rows: list[dict[str, Any]], file: Path) -> None:
+    """Accuracy against seconds, a panel for each number of labels; each peer's points, and their mean."""
+    import matplotlib.pyplot as plt
+
+    from ulmfit_lib.evaluation.plots import COLOURS
+
+    counts = sorted({row["labels"] for row in rows if row["labels"] <= 1000 and row["set"] != "kinds"})
+    figure, panels = plt.subplots(1, len(counts), figsize=(3.2 * len(counts), 3.4), sharey=True, layout="constrained")
+    for panel, count in zip(np.atleast_1d(panels), counts, strict=True):
+        for peer, colour in zip(PEERS, COLOURS, strict=False):
+            some = [row for row in rows if (row["labels"], row["peer"]) == (count, peer) and row["set"] != "kinds"]
+            seconds, right = [max(row["seconds"], 0.1) for row in some], [row["accuracy"] for row in some]
+            if some:
+                panel.scatter(seconds, right, 14, color=colour, alpha=0.35)
+                panel.scatter(np.exp(np.mean(np.log(seconds))), np.mean(right), 90, color=colour, label=peer)
+        panel.set(xscale="log", xlabel="seconds to learn", title=f"{count:,} labels")
+        panel.grid(alpha=0.3)
+    np.atleast_1d(panels)[0].set_ylabel("right (%)")
+    np.atleast_1d(panels)[-1].legend(loc="lower right", fontsize=8)
+    figure.savefig(file, dpi=110)
 
 
 def run_cell(options: argparse.Namespace, name: str, n: int, draw: int, peer: str) -> dict[str, Any] | None:

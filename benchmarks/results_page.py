@@ -41,7 +41,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     robustness.memory,
     robustness.reliability,
 )
-README_TABLES: dict[str, Callable[[Results], str]] = {"imdb": accuracy.imdb_in_short}
+README_TABLES: dict[str, Callable[[Results], str]] = {"peers": peers.peers_in_short}
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
 
 

@@ -66,14 +66,6 @@ def imdb(results: Results) -> str:
     )
 
 
-def imdb_in_short(results: Results) -> str:
-    """The one table of the README."""
-    summary = results[IMDB]["summary"]
-    shown = ["tfidf", "embeddings", "both", "delivered"]
-    header = ["labels", "TF-IDF + logistic regression", "sentence embeddings", "ULMFiT alone", "delivered by `fit`"]
-    return table(header, ([f"{int(n):,}", *_errors(summary[n], shown)] for n in summary))
-
-
 def _draws(result: Result) -> int:
     return len({cell["seed"] for cell in result["cells"]})
 

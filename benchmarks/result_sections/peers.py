@@ -9,6 +9,14 @@ NAMES = {
 }  # fmt: skip
 
 
+SETS = {
+    "imdb": "film reviews, good or bad", "sentences": "the last sentence of each, good or bad",
+    "products": "their openings, four ratings", "tweets": "rough sentences, three opinions",
+    "news": "two sentences of articles, four topics", "questions": "what kind of word is missing, six kinds",
+    "kinds": "sentences about things of 60 kinds",
+}  # fmt: skip
+
+
 def peers(results: Results) -> str:
     """Accuracy and seconds of each peer on the same draws."""
     result = results[PEERS]
@@ -37,11 +45,32 @@ def peers(results: Results) -> str:
             "was taught by the same all-MiniLM-L6-v2, which has read a billion pairs of texts of the open web. Other "
             "work ran on the machine meanwhile, so that the seconds are upper bounds."
         ),
-        commands("python benchmarks/peers.py sets --teacher FOLDER --labels 100 500 --threads 1 --json"),
+        commands(
+            "python benchmarks/peers.py sets --teacher FOLDER --threads 1",
+            "python benchmarks/peers.py --collect --json --plot benchmarks/results/peers.png",
+        ),
+        "![Accuracy against seconds, by number of labels](results/peers.png)",
+        paragraph("Small points are sets of texts, large ones their means; `kinds` is left out of the picture."),
         table(["texts", "labels", "draws", *(NAMES[peer] for peer in found)], rows),
         paragraph(f"On the disk: {sizes}."),
         measured(PEERS, results=results),
     )
+
+
+def peers_in_short(results: Results) -> str:
+    """The one table of the README."""
+    shown = {"tfidf": NAMES["tfidf"], "teacher": NAMES["teacher"], "ours": NAMES["ours"]}
+    cells: dict[tuple[str, int], dict[str, float]] = {}
+    for row in results[PEERS]["summary"]:
+        cells.setdefault((row["set"], row["labels"]), {})[row["peer"]] = row["accuracy"]
+    rows = []
+    for name in SETS:
+        for (one, labels), cell in sorted(cells.items()):
+            if one == name and (labels == 100 or name == "imdb" or name == "kinds"):
+                best = max(cell[peer] for peer in shown)
+                said = (f"**{cell[peer]:.1f}**" if cell[peer] == best else f"{cell[peer]:.1f}" for peer in shown)
+                rows.append([SETS[name], f"{labels:,}", *said])
+    return table(["texts", "labels", *shown.values()], rows)
 
 
 def verdicts(results: Results) -> str:

@@ -71,7 +71,8 @@ def fit_by_names(
         else:
             phrases = [phrase.format(name) for name in names for phrase in PHRASES]
             vectors = lm.features(phrases, direction=way, pooling="taught", device=chosen)[way]
-            weights, biases = _name_weights(vectors.reshape(len(names), len(PHRASES), -1)), np.zeros(len(names))
+            by_name = vectors.astype(np.float64).reshape(len(names), len(PHRASES), -1)
+            weights, biases = _name_weights(by_name), np.zeros(len(names))
         head = Head(weights.shape[1], len(names))
         with torch.no_grad():
             head.output.weight.copy_(torch.from_numpy(weights))
@@ -103,6 +104,6 @@ def _opinion_weights(names: Sequence[str], width: int) -> tuple[Floats, Floats]:
 
 def _name_weights(vectors: Floats) -> Floats:
     """(n_classes, n_phrases, width) vectors of phrases -> (n_classes, width): what sets each class's name apart."""
-    means = vectors.astype(np.float64).mean(1)
+    means = vectors.mean(1)
     apart = means - means.mean(0)
     return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9)
