@@ -183,10 +183,13 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def collect(work: Path) -> list[dict[str, Any]]:
-    """The cells that earlier runs left, of those draws on which ours was measured."""
+    """The cells that earlier runs left, of those draws on which ours, TF-IDF and the teacher were all measured."""
     cells = [json.loads(file.read_text()) for file in sorted(work.glob("*-*-*-*.json"))]
-    ours = {(cell["set"], cell["labels"], cell["draw"]) for cell in cells if cell["peer"] == "ours"}
-    return [cell for cell in cells if (cell["set"], cell["labels"], cell["draw"]) in ours]
+    peers: dict[tuple[str, int, int], set[str]] = {}
+    for cell in cells:
+        peers.setdefault((cell["set"], cell["labels"], cell["draw"]), set()).add(cell["peer"])
+    whole = {draw for draw, some in peers.items() if {"ours", "tfidf", "teacher"} <= some}
+    return [cell for cell in cells if (cell["set"], cell["labels"], cell["draw"]) in whole]
 
 
 def plot(rows: list[dict[str, Any]], file: Path) -> None:
