@@ -25,6 +25,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     peers.peers,
     peers.verdicts,
     peers.zero_labels,
+    peers.pseudo_labels,
     accuracy.few_labels,
     accuracy.label_budget,
     insight.label_loop,
