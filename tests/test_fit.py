@@ -186,9 +186,9 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
 
 def test_a_run_that_goes_on_decides_as_it_had_decided(tmp_path):
     budget = Budget(1, tmp_path / "run")
-    assert not budget.resumed and budget.allows("much", 1e9) is False and budget.allows("little", 1) is True
+    assert not budget.going_on() and budget.allows("much", 1e9) is False and budget.allows("little", 1) is True
     again = Budget(1000, tmp_path / "run")
-    assert again.resumed and again.allows("much", 1e9) is False and again.decide("speed", 5) == 5
+    assert again.going_on() and again.allows("much", 1e9) is False and again.decide("speed", 5) == 5
     assert Budget(1, tmp_path / "run").decide("speed", 7) == 5
 
 
@@ -200,7 +200,16 @@ def test_longer_texts_get_more_time():
 def test_a_fit_that_goes_on_says_so(tiny_lm, fruit, tmp_path, capsys):
     Budget(1, tmp_path / "run").decide("speed", 5)
     fit(fruit, base=tiny_lm, strategy="features", checkpoints=Checkpoints(tmp_path / "run"), device="cpu")
-    assert "goes on with a run that was stopped" in capsys.readouterr().err
+    assert "goes on with a run that was stopped. It had got as far as reading your texts" in capsys.readouterr().err
+
+
+def test_the_time_of_a_run_that_was_stopped_is_counted(tmp_path):
+    stopped = Budget(10, tmp_path / "run")
+    stopped.started -= 120
+    stopped.decide("fine-tuning", 1)
+    again = Budget(10, tmp_path / "run")
+    assert 120 <= again.spent() < 121 and "fine-tuning the encoder, after 2 min;" in again.going_on()
+    assert "at most 8 min are left" in again.going_on()
 
 
 # The base

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
     from ulmfit_lib.reporting.page import write_report
     from ulmfit_lib.serving.explanations import Explanation, explain
+    from ulmfit_lib.stages.find_rates import find_classifier_rates, find_language_model_rates
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.stages.pretrain import pretrain
@@ -72,6 +73,7 @@ _HOMES = {
     "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
     "reporting.page": ["write_report"],
+    "stages.find_rates": ["find_classifier_rates", "find_language_model_rates"],
     "stages.fit_classifier": ["fit_classifier"],
     "stages.fit_lm": ["fit_lm"],
     "stages.pretrain": ["pretrain"],
@@ -90,9 +92,10 @@ __all__ = [
     "Explanation", "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags",
     "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitClassifier", "UlmfitError",
     "UlmfitVectorizer", "check_label_errors",
-    "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_drift", "find_teacher", "fit",
-    "fit_by_names", "fit_classifier", "fit_csv", "fit_lm", "gradual_unfreezing", "label_budget", "one_cycle",
-    "pretrain", "read_csv", "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",
+    "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
+    "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
+    "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table", "slanted_triangular",
+    "suggest_labels", "teach", "write_report",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.training.phases import Phase
+    from ulmfit_lib.training.rate_finding import LearningRates
     from ulmfit_lib.training.recipes import Recipe
 
 Plots = Annotated[
@@ -61,6 +62,14 @@ def plot_scores(folder: Path, scores: Mapping[str, Any], certainty: Mapping[str,
     save_plot(plot_reliability(scores["reliability"]), _file(folder, "reliability"))
     if certainty:
         save_plot(plot_coverage(Certainty(**certainty)), _file(folder, "coverage"))
+
+
+def plot_rates(folder: Path, found: "LearningRates") -> None:
+    """The loss as the rate grows, with what fastai suggests and what the recipe takes."""
+    from ulmfit_lib.evaluation.plots import plot_lr_find, save_plot
+
+    marked = {"the recipe": found.recipe, **found.suggestions}
+    save_plot(plot_lr_find(found.rates, found.losses, marked), _file(folder, "lr-find"))
 
 
 def _plot_schedule(folder: Path, phases: "Sequence[Phase]", groups: Sequence[str], name: str) -> None:

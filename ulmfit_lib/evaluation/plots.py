@@ -190,7 +190,7 @@ def plot_lr_find(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
     _title(axes, "Loss as the rate grows")
     if suggestions:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper center")
     return axes
 
 

@@ -102,7 +102,7 @@ def forecast(
     reads = find_recipe("cpu").fit_lm
     read = reads.batch_size * reads.window * (reads.samples + 8 * sum(lm.architecture.widths))
     megabytes = (_taken() + BYTES * (NUMBERS_A_WEIGHT * weights + read)) / 1e6
-    return Forecast(60 * minutes, megabytes, task.sentence(minutes, resumed=False))
+    return Forecast(60 * minutes, megabytes, task.sentence(minutes))
 
 
 def _taken() -> int:

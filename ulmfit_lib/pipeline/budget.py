@@ -9,6 +9,7 @@ from ulmfit_lib.files import read_json, write_file
 SHORT, LONG = 2.0, 10.0  # minutes by default: for few short texts, and for LONG_TOKENS
 LONG_TOKENS = 1_500_000  # of 1,000 reviews with a label and 4,000 without
 MOST = 60.0
+SPENT = "seconds spent"  # what the file of decisions calls them
 RESERVE = 0.1  # of the budget is kept for the last fit and for saving
 
 
@@ -24,7 +25,8 @@ def default_minutes(n_tokens: int) -> float:
 class Budget:
     """Minutes to spend, counted from when it is made.
 
-    What it decided is remembered beside the checkpoints, so that a run that was stopped goes on as it had begun.
+    What it decided is remembered beside the checkpoints, so that a run that was stopped goes on as it had begun, with
+    what it had left.
 
     Args:
         minutes: how many.
@@ -38,15 +40,23 @@ class Budget:
         if self._file and self._file.is_file():
             known = read_json(self._file)
             self._numbers = {str(name): float(number) for name, number in known.items()}
+        self._before = self._numbers.pop(SPENT, 0.0)
 
-    @property
-    def resumed(self) -> bool:
-        """Whether an earlier run had decided something."""
-        return bool(self._numbers)
+    def going_on(self) -> str:
+        """Where an earlier run was stopped, and what is left of its time; empty where there was none."""
+        if not self._numbers:
+            return ""
+        *_, last = self._numbers
+        stage = "fine-tuning the encoder" if last.startswith("fine-tuning") else "reading your texts"
+        left = shown(max(0.0, self.seconds - self.spent()))
+        return (
+            f" This goes on with a run that was stopped. It had got as far as {stage}, after {shown(self._before)}; "
+            f"what is done is not done again, and at most {left} are left."
+        )
 
     def spent(self) -> float:
-        """Seconds so far."""
-        return time.monotonic() - self.started
+        """Seconds so far, with those of a run that was stopped."""
+        return self._before + time.monotonic() - self.started
 
     def left(self) -> float:
         """Seconds that may still be spent before the last fit; never below 0."""
@@ -58,7 +68,7 @@ class Budget:
             self._numbers[name] = number
             if self._file:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                write_file(self._file, json.dumps(self._numbers).encode())
+                write_file(self._file, json.dumps({**self._numbers, SPENT: self.spent()}).encode())
         return self._numbers[name]
 
     def allows(self, name: str, seconds: float) -> bool:

@@ -126,7 +126,7 @@ def fit(
     n_tokens = count_tokens(texts, bases[0])
     minutes = minutes or default_minutes(n_tokens + count_tokens(task.learnt.texts, bases[0]))
     budget = Budget(minutes, checkpoints.folder if checkpoints else None)
-    note(task.sentence(minutes, resumed=budget.resumed))
+    note(task.sentence(minutes) + budget.going_on())
     topics = learn_topics(task.texts, labelled=len(task.learnt), seed=seed) if with_baseline else None
 
     def read(table: TextTable, lm: LanguageModel) -> PartsFitter:

@@ -68,18 +68,17 @@ class Task:
             )
         return task
 
-    def sentence(self, minutes: float, *, resumed: bool) -> str:
+    def sentence(self, minutes: float) -> str:
         """What will be done, for the user."""
         data = self.data
         skipped = f" ({counted(data.skipped, 'row')} without a text left out)" if data.skipped else ""
         copies = f" ({self.copies} rows are copies or near copies of others)" if self.copies else ""
         scored = f"{len(self.test):,} held out to score" if len(self.test) else f"scored in {len(self.splits)} folds"
         most = f"{minutes:.3g} minute{'' if f'{minutes:.3g}' == '1' else 's'}"
-        going_on = " This goes on with a run that was stopped; what is done is not done again." if resumed else ""
         unlabelled = len(data) - len(self.learnt) - len(self.test)
         return (
             f"{data.source}: {counted(len(self.learnt), 'labelled row')} to learn from, {scored}, {unlabelled:,} "
-            f"without a label{skipped}{copies}. This takes at most about {most} (--minutes).{going_on}"
+            f"without a label{skipped}{copies}. This takes at most about {most} (--minutes)."
         )
 
     def score(self, found: Found) -> tuple[Report, PartsFitter]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from ulmfit_lib.arrays import Features
+from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import OptionError
@@ -93,16 +93,15 @@ def fit_classifier(
         used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
         truths = [part.class_numbers(table.classes) for part in parts]
         for way in directions:
-            encoder = Encoder(lm.architecture, len(used), recipe.dropouts)
-            copy_weights(encoder, {**weights[way], "encoder.weight": weights[way]["encoder.weight"][used]})
+            net = classifier_net(lm, way, heads[way], recipe, pooling, used)
             turned = [one.backwards() if way == "backward" else one for one in documents]
             train, *held_out = zip(turned, truths, strict=True)
             history[way] = fine_tune(
-                ClassifierNet(encoder, pooling, heads[way]), *train, recipe, kind=table.kind,
+                net, *train, recipe, kind=table.kind,
                 pad_id=lm.vocabulary.pad_id, seed=seed, device=chosen_device, description=f"classifier {way}",
                 valid=held_out[0] if held_out else None, checkpoints=checkpoints,
             )  # fmt: skip
-            learnt = read_weights(encoder)
+            learnt = read_weights(net.encoder)
             embedding = weights[way]["encoder.weight"].clone()
             embedding[used] = learnt["encoder.weight"]
             weights[way] = {**learnt, "encoder.weight": embedding}
@@ -117,6 +116,15 @@ def fit_classifier(
         training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
     )  # fmt: skip
+
+
+def classifier_net(
+    lm: LanguageModel, direction: str, head: Head, recipe: ClassifierRecipe, pooling: str, used: Ints
+) -> ClassifierNet:
+    """What fine-tuning trains: one direction's encoder, of those words only that occur, under a head."""
+    encoder, weights = Encoder(lm.architecture, len(used), recipe.dropouts), encoder_weights(lm.weights[direction])
+    copy_weights(encoder, {**weights, "encoder.weight": weights["encoder.weight"][used]})
+    return ClassifierNet(encoder, pooling, head)
 
 
 def encoder_weights(weights: Weights) -> Weights:

@@ -8,6 +8,7 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.stages.language_models import extend, train_directions
+from ulmfit_lib.tokens.corpus import Corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import CPU, override
@@ -60,11 +61,15 @@ def fit_lm(
     name = "fine-tuned from " + base.training.get("name", "a language model")
     size = 2 * len(base.vocabulary)
     grown, corpus = extend(base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count)
-    recipe = override(recipe, epochs=epochs, lr=lr)
-    rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))
+    recipe = for_corpus(override(recipe, epochs=epochs, lr=lr), corpus)
     model = train_directions(
         grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
         checkpoints=checkpoints,
     )  # fmt: skip
     return with_known_texts(model, held_out, lm=model, seed=seed, device=str(find_device(device)))
+
+
+def for_corpus(recipe: LanguageModelRecipe, corpus: Corpus) -> LanguageModelRecipe:
+    """The same for so many tokens: few make smaller batches."""
+    rows = len(corpus.ids) // (recipe.window * STEPS_PER_EPOCH)
+    return replace(recipe, batch_size=min(recipe.batch_size, max(FEWEST_ROWS, rows)))

@@ -1,0 +1,115 @@
+"""How the loss answers to the learning rate: one short training while the rate grows (Smith 2017, section 3.3)."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.schedule import minimum, slide, steep, valley
+from fastai.learner import AvgSmoothLoss
+
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.progress import bar
+from ulmfit_lib.training.learner import build_learner
+from ulmfit_lib.training.phases import OptimizerSettings
+
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
+TOO_HIGH = 4.0  # times the lowest loss: no higher rate is tried
+FIRST, LAST, FEWEST = STEPS // 10, 5, 20  # steps that suggestions leave out at both ends, and how many they need
+SUGGESTIONS = (valley, slide, steep, minimum)
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What a range test found.
+
+    Attributes:
+        rates: (n,) that were tried, of the group with the highest one; the other groups' kept their proportion.
+        losses: (n,) nats, smoothed.
+        suggestions: rates by the name of what suggests them in fastai; empty where the loss exploded too early.
+        recipe: the rate that the recipe takes.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestions: dict[str, float]
+    recipe: float
+
+
+def find_rates(
+    net: Any, batches: tuple[Any, Any], lrs: Sequence[float], *, loss: Callable[..., torch.Tensor],
+    settings: OptimizerSettings, device: torch.device, description: str,
+) -> LearningRates:  # fmt: skip
+    """Train ``net`` for a hundred steps while the rate grows from 1e-7 to 10, and end where the loss explodes.
+
+    Args:
+        net: what is trained, in place; of no use afterwards.
+        batches: to train on, and an empty one.
+        lrs: the recipe's rate of each group; their proportion is kept.
+        loss: of the network's output and the targets.
+        settings: of the optimiser.
+        device: where to train.
+        description: what the progress bar says.
+
+    Raises:
+        DataError: no batch to train on.
+    """
+    per_epoch, highest = len(batches[0]), max(lrs)
+    if not per_epoch:
+        raise DataError("too few texts to try learning rates on; give more")
+    epochs = math.ceil(STEPS / per_epoch)
+    net.mixed_precision = fast_bfloat16(device)
+    sweep = _Sweep(description)
+    learner = build_learner(
+        net, *batches, loss=loss, groups=type(net).layer_groups, lrs=[lr / highest for lr in lrs],
+        schedule=lambda progress: _rate(progress * epochs * per_epoch), device=device, betas=settings.betas,
+        weight_decay=settings.weight_decay, clip=settings.clip, callbacks=[sweep],
+    )  # fmt: skip
+    learner.fit(epochs)
+    rates = [_rate(step) for step in range(len(sweep.losses))]
+    return LearningRates(rates, sweep.losses, suggest(rates, sweep.losses), highest)
+
+
+def suggest(rates: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
+    """What fastai's functions take from the curve, without its ends."""
+    kept = slice(FIRST, len(rates) - LAST)
+    tried, found = torch.tensor(rates[kept]), torch.tensor(losses[kept])
+    if len(tried) < FEWEST:
+        return {}
+    return {function.__name__: float(function(tried, found, len(tried))[0]) for function in SUGGESTIONS}
+
+
+def _rate(step: float) -> float:
+    return LOWEST * float((HIGHEST / LOWEST) ** (step / (STEPS - 1)))
+
+
+class _Sweep(Callback):
+    """Writes the smoothed loss of each step down, and ends the training."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__()
+        self.description, self.smooth = description, AvgSmoothLoss()
+        self.losses: list[float] = []
+
+    def before_fit(self) -> None:
+        """Open the bar."""
+        self.smooth.reset()
+        self.bar = bar(total=STEPS, description=self.description, unit="step")
+
+    def after_batch(self) -> None:
+        """Stop after the last step, and where the loss explodes."""
+        self.smooth.accumulate(self.learn)
+        now = float(self.smooth.value)
+        if not math.isfinite(now):
+            raise CancelFitException
+        self.losses.append(now)
+        self.bar.update(1)
+        if len(self.losses) == STEPS or now > TOO_HIGH * min(self.losses):
+            raise CancelFitException
+
+    def after_fit(self) -> None:
+        """Close the bar."""
+        self.bar.close()
