@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -207,9 +209,13 @@ def test_the_time_of_a_run_that_was_stopped_is_counted(tmp_path):
     stopped = Budget(10, tmp_path / "run")
     stopped.started -= 120
     stopped.decide("fine-tuning", 1)
+    checkpoint = tmp_path / "run" / "checkpoint"
+    checkpoint.touch()
+    decided = (tmp_path / "run" / "decisions.json").stat().st_mtime
+    os.utime(checkpoint, (decided + 60, decided + 60))
     again = Budget(10, tmp_path / "run")
-    assert 120 <= again.spent() < 121 and "fine-tuning the encoder, after 2 min;" in again.going_on()
-    assert "at most 8 min are left" in again.going_on()
+    assert 180 <= again.spent() < 182 and "fine-tuning the encoder, after 3 min;" in again.going_on()
+    assert "at most 7 min are left" in again.going_on()
 
 
 # The base

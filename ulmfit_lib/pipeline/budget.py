@@ -37,10 +37,12 @@ class Budget:
         self.seconds, self.started = 60 * minutes, time.monotonic()
         self._file = folder / "decisions.json" if folder else None
         self._numbers: dict[str, float] = {}
-        if self._file and self._file.is_file():
+        later = 0.0
+        if folder and self._file and self._file.is_file():
+            later = max(file.stat().st_mtime for file in folder.rglob("*")) - self._file.stat().st_mtime
             known = read_json(self._file)
             self._numbers = {str(name): float(number) for name, number in known.items()}
-        self._before = self._numbers.pop(SPENT, 0.0)
+        self._before = self._numbers.pop(SPENT, 0.0) + later  # until the last checkpoint
 
     def going_on(self) -> str:
         """Where an earlier run was stopped, and what is left of its time; empty where there was none."""
