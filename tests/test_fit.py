@@ -9,6 +9,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.pipeline import search
 from ulmfit_lib.pipeline.budget import Budget, default_minutes
 from ulmfit_lib.pipeline.unseen import Unseen, joined, scoring_folds
+from ulmfit_lib.reporting.scored import find_scores
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.heads import HeadChoice
@@ -83,8 +84,13 @@ def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
 
 def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.task.MOST_SCORED", 40)
-    report = fit(fruit, base=tiny_lm, strategy="features", device="cpu").training["report"]
+    classifier = fit(fruit, base=tiny_lm, strategy="features", device="cpu")
+    report = classifier.training["report"]
     assert report["held_out_rows"] == 10 and "On 10 held-out rows" in report["sentence"] and "folds" not in report
+    scored = find_scores(classifier, fruit)
+    assert scored.table is not None and len(scored.table) == 10
+    right = scored.probabilities["delivered"].argmax(1) == scored.table.class_numbers(classifier.classes)
+    assert right.mean() == pytest.approx(report["delivered"]["accuracy"])
 
 
 def test_what_cannot_be_done_is_said(tiny_lm, fruit):

@@ -46,8 +46,8 @@ def peers(results: Results) -> str:
             "ratings written into reviews that are not among these. `imdb` is scored on test reviews, which no model "
             "has read; of the reviews that `sentences`, `products` and `tweets` are made from the base has read the "
             "texts, without labels or ratings, and of the articles of `news`, `questions` and `kinds` nothing. "
-            "Of the classes of `imdb64` and `sentences64` one has 64 % of the rows. SetFit and fastText learnt one draw "
-            "only. Other work ran on the machine meanwhile, so that the seconds are upper bounds."
+            "Of the classes of `imdb64` and `sentences64` one has 64 % of the rows. SetFit and fastText learnt one "
+            "draw only. Other work ran on the machine meanwhile, so that the seconds are upper bounds."
         ),
         commands(
             "python benchmarks/peers.py sets --teacher FOLDER --threads 1",

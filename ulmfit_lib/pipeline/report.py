@@ -68,7 +68,7 @@ class Report:
         blend: how much each part counts.
         labelled_rows: that were learnt from when the scores were taken.
         folds: of cross-validation; 0 without it.
-        out_of_fold: every row's probabilities in cross-validation, JSON-ready.
+        out_of_fold: what is delivered says of each scored row, by what had not learnt its label; JSON-ready.
         tried: what was tried within the time and what it brought, a sentence each.
         minutes: the time that there was.
     """
@@ -103,7 +103,9 @@ class Report:
             "minutes": self.minutes,
         }  # fmt: skip
         if self.folds:
-            found |= {"folds": self.folds, "out_of_fold": self.out_of_fold}
+            found |= {"folds": self.folds}
+        if self.out_of_fold:
+            found |= {"out_of_fold": self.out_of_fold}
         return {**found, "blend": asdict(self.blend), "labelled_rows": self.labelled_rows}
 
 

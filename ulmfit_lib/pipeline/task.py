@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.pipeline.parts import PartsFitter
@@ -15,6 +17,7 @@ from ulmfit_lib.progress import counted
 
 MOST_SCORED = 2000  # labelled rows up to which all of them are scored, each by what has not learnt its label
 HELD_OUT = 0.2  # of more
+MOST_KEPT = 10_000  # held-out rows of which the model's folder keeps what was said
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +86,28 @@ class Task:
 
     def score(self, found: Found) -> tuple[Report, PartsFitter]:
         """The report, and a fitter that knows the texts of all labelled rows."""
-        unseen = found.unseen
+        unseen, kind = found.unseen, found.unseen.kind
         if not len(self.test):
-            scored = self.learnt.select(unseen.places.tolist())
+            scored, delivered = self.learnt.select(unseen.places.tolist()), found.delivered["delivered"]
             report = report_on(found.delivered, scored, self.learnt.classes, learnt=self.learnt, folds=len(self.splits))
-            order = np.argsort(unseen.places)
-            kept = {
-                "rows": [scored.rows[i] for i in order], "targets": unseen.targets[order].tolist(),
-                "probabilities": found.delivered["delivered"][order].round(4).tolist(),
-            }  # fmt: skip
+            kept = _kept(scored, unseen.targets, delivered, np.argsort(unseen.places))
             return replace(report, folds=len(self.splits), out_of_fold=kept), found.fitter
         trial = found.fit(self.learnt)
         features = trial.features(self.test.texts, device=found.fitter.device)
-        kind, delivered = unseen.kind, found.delivered["delivered"]
+        said = trial.probabilities(self.test.texts, features=features)
         report = report_on(
-            trial.probabilities(self.test.texts, features=features), self.test, trial.classes, learnt=self.learnt,
-            also_unseen=(kind.decisions(delivered), kind.decided(unseen.targets)),
+            said, self.test, trial.classes, learnt=self.learnt,
+            also_unseen=(kind.decisions(found.delivered["delivered"]), kind.decided(unseen.targets)),
         )  # fmt: skip
+        few = np.arange(0, len(self.test), -(-len(self.test) // MOST_KEPT))
+        kept = _kept(self.test, self.test.class_numbers(trial.classes), said["delivered"], few)
         known = features if found.fitter.strategy == "features" else None
-        return report, found.fitter.knowing(self.test, known)
+        return replace(report, out_of_fold=kept), found.fitter.knowing(self.test, known)
+
+
+def _kept(scored: TextTable, targets: Ints, delivered: Floats, places: Ints) -> dict[str, Any]:
+    """What the model's folder keeps of some of the rows that were scored, JSON-ready."""
+    return {
+        "rows": [scored.rows[i] for i in places], "targets": targets[places].tolist(),
+        "probabilities": delivered[places].round(4).tolist(),
+    }  # fmt: skip

@@ -98,12 +98,12 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
         ])  # fmt: skip
     if not kept:
         return replace(found, notes=[
-            "Of so many rows the model's folder does not keep what was said of each, so that single texts cannot be "
-            "shown here. To see them, name a test file."
+            "The model's folder does not keep what was said of each row, so that single texts cannot be shown here. To "
+            "see them, name a test file."
         ])  # fmt: skip
     place_of = {row: place for place, row in enumerate(labelled.rows)}
     places: list[int | None] = list(range(len(labelled)))
-    if len(kept["rows"]) < len(labelled):  # a few rows are never scored, such as the only one of a class
+    if len(kept["rows"]) < len(labelled):  # only some were scored
         places = [place_of.get(row) for row in kept["rows"]]
     known = [place for place in places if place is not None]
     if len(known) < len(kept["rows"]):

@@ -137,7 +137,7 @@ def fine_tune(
     there.
 
     Returns:
-        One row per epoch: training and validation loss in nats.
+        One row per epoch: training and validation loss in nats, and the share of decisions that were right.
 
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
@@ -158,6 +158,7 @@ def fine_tune(
             net, phases, lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
             loss=lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
             settings=recipe, device=device, description=description, keep_best=False, checkpoints=kept,
+            accuracy=lambda logits, truth: share_right(logits, truth, kind),
             run=run_facts(net, {**asdict(recipe), "batch_tokens": tokens, "seed": seed}, data),
         )  # fmt: skip
 
@@ -202,3 +203,9 @@ def cross_entropy(
         return F.cross_entropy(logits, truth, weight=balance, label_smoothing=smoothing)
     smooth = truth.float() * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)
+
+
+def share_right(logits: Tensor, truth: Tensor, kind: LabelKind) -> Tensor:
+    """How many of the decisions are right, a share; the arguments are those of ``cross_entropy``."""
+    decided = logits.argmax(1) if kind.exclusive else logits > 0
+    return (decided == truth).float().mean()

@@ -20,6 +20,7 @@ from ulmfit_lib.progress import NotebookBar, bar, note
 from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
+Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 RECENT, EXPLODED = 20, 3.0  # so many batches whose mean loss is so many times that of the first ones
 
 
@@ -30,13 +31,16 @@ class History(Callback):
         description: what the bar says.
         patience: epochs without a better validation loss after which training stops; 0 never stops.
         keep_best: end with the weights of the best epoch rather than the last.
+        accuracy: of a batch's outputs and targets, a share; shown beside the loss.
     """
 
     order = 50
 
-    def __init__(self, description: str, *, patience: int = 0, keep_best: bool = True) -> None:
+    def __init__(
+        self, description: str, *, patience: int = 0, keep_best: bool = True, accuracy: Metric | None = None
+    ) -> None:
         super().__init__()
-        self.description, self.patience, self.keep_best = description, patience, keep_best
+        self.description, self.patience, self.keep_best, self.accuracy = description, patience, keep_best, accuracy
         self.rows: list[Row] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss, self.best_epoch = math.inf, -1
@@ -51,21 +55,29 @@ class History(Callback):
     def before_train(self) -> None:
         """Start an epoch's sums."""
         self.trained = True
-        self.loss_sum, self.n_targets = torch.zeros(()), 0
+        self._start_sums()
 
     def before_validate(self) -> None:
         """Keep the training loss, and start the validation's sums."""
-        self.train_loss = float(self.loss_sum / max(1, self.n_targets))
-        self.loss_sum, self.n_targets = torch.zeros(()), 0
+        self.training_means = self._means()
+        self._start_sums()
+
+    def _start_sums(self) -> None:
+        self.sums, self.n_targets = {"loss": 0.0, **({"accuracy": 0.0} if self.accuracy else {})}, 0
+
+    def _means(self) -> Row:
+        return {name: float(total) / max(1, self.n_targets) for name, total in self.sums.items()}
 
     def after_batch(self) -> None:
         """Add up the loss; a loss that is no number ends the training."""
-        n = self.learn.yb[0].numel()
-        self.loss_sum = self.loss_sum + self.learn.loss.detach().float().cpu() * n
+        n, loss = self.learn.yb[0].numel(), float(self.learn.loss.detach())
+        self.sums["loss"] += loss * n
+        if self.accuracy:
+            self.sums["accuracy"] += float(self.accuracy(self.learn.pred.detach(), self.learn.yb[0])) * n
         self.n_targets += n
         if self.learn.training:
-            self._watch(float(self.learn.loss.detach()))
-            self.bar.set_postfix(loss=f"{float(self.loss_sum) / self.n_targets:.3f}", refresh=False)
+            self._watch(loss)
+            self.bar.set_postfix(**{name: f"{mean:.3f}" for name, mean in self._means().items()}, refresh=False)
             self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
 
     def _watch(self, loss: float) -> None:
@@ -89,13 +101,15 @@ class History(Callback):
         """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
         if not self.trained:
             return
-        valid_loss = float(self.loss_sum / self.n_targets) if self.n_targets else self.train_loss
-        self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
+        trained, measured = self.training_means, self._means() if self.n_targets else {}
+        valid_loss = measured.get("loss", trained["loss"])
+        row = {f"train_{name}": mean for name, mean in trained.items()}
+        row |= {"valid_loss": valid_loss, **{f"valid_{name}": mean for name, mean in measured.items()}}
+        self.rows.append({"epoch": self.learn.epoch + 1, **row})
         if isinstance(self.bar, NotebookBar):
-            measured = f"{valid_loss:.4f}" if self.n_targets else "–"
-            self.bar.add_row(
-                epoch=str(self.learn.epoch + 1), training_loss=f"{self.train_loss:.4f}", validation_loss=measured
-            )
+            shown = {f"training_{name}": f"{mean:.4f}" for name, mean in trained.items()}
+            shown |= {f"validation_{name}": f"{measured[name]:.4f}" if measured else "–" for name in trained}
+            self.bar.add_row(epoch=str(self.learn.epoch + 1), **shown)
         if valid_loss < self.best_loss:
             self.best_loss, self.best_epoch = valid_loss, self.learn.epoch
             if self.keep_best:
@@ -111,7 +125,7 @@ class History(Callback):
 
     def snapshot(self) -> dict[str, Any]:
         """For a checkpoint."""
-        sums = {"loss_sum": self.loss_sum, "n_targets": self.n_targets}
+        sums = {"sums": self.sums, "n_targets": self.n_targets}
         best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch}
         return {"rows": self.rows, "recent": self.recent, "first": self.first, **sums, **best}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.learner import History, Metric, Row, build_learner
 from ulmfit_lib.training.schedules import Schedule
 
 
@@ -60,6 +60,7 @@ def train_phases(
     description: str,
     keep_best: bool,
     patience: int = 0,
+    accuracy: Metric | None = None,
     checkpoints: Checkpoints | None = None,
     run: dict[str, str],
 ) -> list[Row]:
@@ -76,6 +77,7 @@ def train_phases(
         description: what the progress bar says.
         keep_best: end each phase with the weights of its best epoch rather than its last.
         patience: epochs without a better validation loss after which a phase stops; 0 never stops.
+        accuracy: of the network's output and the targets, which is shown beside the loss.
         checkpoints: where to keep them; a run that was stopped goes on from there.
         run: what tells this run from another (``checkpoints.run_facts``).
 
@@ -87,7 +89,7 @@ def train_phases(
     for number, phase in enumerate(phases):
         if not phase.epochs:
             continue
-        history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best)
+        history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best, accuracy=accuracy)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
         learner = build_learner(
             net, *batches(number), loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
