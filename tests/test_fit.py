@@ -8,6 +8,7 @@ from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.pipeline import search
 from ulmfit_lib.pipeline.budget import Budget, default_minutes
+from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.unseen import Unseen, joined, scoring_folds
 from ulmfit_lib.reporting.scored import find_scores
 from ulmfit_lib.stages.fit_lm import fit_lm
@@ -172,10 +173,25 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
-    monkeypatch.setattr(search, "fine_tuning_seconds", lambda *_, **__: 1e6)
+    monkeypatch.setattr(search, "epoch_seconds", lambda *_, **__: 1e6)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training["stages"][-1]["strategy"] == "features"
     assert "there is no time for that" in classifier.training["report"]["tried"][-1]
+
+
+def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit, monkeypatch):
+    epochs, seconds = [], 0.9 * 60 * 10 / 5 / 6  # five folds and the last fit are five times the whole table
+
+    def interrupt(self, *_, **__):
+        epochs.append(self.recipe.epochs)
+        raise KeyboardInterrupt
+
+    heads = PartsFitter.out_of_fold
+    monkeypatch.setattr(search, "epoch_seconds", lambda *_, **__: seconds)
+    monkeypatch.setattr(PartsFitter, "out_of_fold", lambda self, *some, **named: (
+        interrupt if self.strategy == "fine-tune" else heads)(self, *some, **named))  # fmt: skip
+    fit(fruit, base=tiny_lm, direction="forward", minutes=10, device="cpu")
+    assert epochs == [5]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, Interrupted])
@@ -183,7 +199,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
     def interrupt(*_, **__):
         raise stop
 
-    monkeypatch.setattr(search, "fine_tuning_seconds", interrupt)
+    monkeypatch.setattr(search, "epoch_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training["stages"][-1]["strategy"] == "features"
     assert "the best classifier so far is delivered" in capsys.readouterr().err
@@ -201,8 +217,9 @@ def test_a_run_that_goes_on_decides_as_it_had_decided(tmp_path):
 
 
 def test_longer_texts_get_more_time():
-    assert default_minutes(2_000) == pytest.approx(2, abs=0.1)
-    assert default_minutes(1_500_000) == 10 < default_minutes(5_000_000) < default_minutes(10**12) == 60
+    assert default_minutes(2_000, 100) == pytest.approx(1, abs=0.1)
+    assert default_minutes(10_000, 500) == pytest.approx(2, abs=0.1)
+    assert default_minutes(1_500_000, 50) == 10 < default_minutes(5_000_000, 50) < default_minutes(10**12, 50) == 60
 
 
 def test_a_fit_that_goes_on_says_so(tiny_lm, fruit, tmp_path, capsys):

@@ -129,8 +129,8 @@ def fit_command(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Time to spend. By default 2 minutes for a few short texts, and 10 for 1,000 labelled reviews and "
-            "4,000 without a label."
+            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred, and 10 for 1,000 "
+            "labelled reviews and 4,000 without a label."
         ),
     ] = None,
     test_fraction: Annotated[

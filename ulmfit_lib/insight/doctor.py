@@ -97,7 +97,7 @@ def forecast(
     """
     task = Task.of(data, test_fraction=None, folds=None, transductive=False, seed=seed)
     lm, _ = load_base(base, task.learnt.texts, seed=seed)
-    minutes = default_minutes(count_tokens(task.texts, lm) + count_tokens(task.learnt.texts, lm))
+    minutes = default_minutes(count_tokens(task.texts, lm) + count_tokens(task.learnt.texts, lm), len(task.learnt))
     weights = sum(tensor.numel() for some in lm.weights.values() for tensor in some.values())
     reads = find_recipe("cpu").fit_lm
     read = reads.batch_size * reads.window * (reads.samples + 8 * sum(lm.architecture.widths))

@@ -6,20 +6,23 @@ from pathlib import Path
 
 from ulmfit_lib.files import read_json, write_file
 
-SHORT, LONG = 2.0, 10.0  # minutes by default: for few short texts, and for LONG_TOKENS
+FEW, SHORT, LONG = 1.0, 2.0, 10.0  # minutes by default: for few and for more short texts, and for LONG_TOKENS
+FEW_ROWS, SHORT_ROWS = 100, 500  # with a label
 LONG_TOKENS = 1_500_000  # of 1,000 reviews with a label and 4,000 without
 MOST = 60.0
 SPENT = "seconds spent"  # what the file of decisions calls them
 RESERVE = 0.1  # of the budget is kept for the last fit and for saving
 
 
-def default_minutes(n_tokens: int) -> float:
-    """What ``fit`` takes if nobody says how long it may, by the length of all texts.
+def default_minutes(n_tokens: int, labelled: int) -> float:
+    """What ``fit`` takes if nobody says how long it may, by the length of all texts and the number of labelled ones.
 
-    >>> default_minutes(0), default_minutes(1_500_000)
-    (2.0, 10.0)
+    >>> default_minutes(0, 100), default_minutes(0, 500), default_minutes(1_500_000, 1000)
+    (1.0, 2.0, 10.0)
     """
-    return min(MOST, SHORT + (LONG - SHORT) * n_tokens / LONG_TOKENS)
+    more = min(1.0, max(0.0, (labelled - FEW_ROWS) / (SHORT_ROWS - FEW_ROWS)))
+    short = FEW + (SHORT - FEW) * more
+    return min(MOST, short + (LONG - short) * n_tokens / LONG_TOKENS)
 
 
 class Budget:

@@ -85,7 +85,8 @@ def fit(
             one of your own (``training.recipes``). Others than ours read and fine-tune, whatever it takes.
         strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, whatever it takes),
             or ``auto``: what pays within the time; default the recipe's.
-        minutes: to spend; default 2 for few short texts, 10 for a thousand reviews and four thousand unlabelled ones.
+        minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
+            thousand unlabelled ones.
         test_fraction: hold out this share of the labelled rows, instead of scoring all of them in folds.
         folds: score all labelled rows in so many folds, however many rows there are.
         lm_epochs: epochs of the language model over the texts, whatever they take and bring.
@@ -124,7 +125,7 @@ def fit(
     forced_reading = bool(lm_epochs) or not chosen.epochs_by_length
     texts = task.every_text if forced_reading else task.texts
     n_tokens = count_tokens(texts, bases[0])
-    minutes = minutes or default_minutes(n_tokens + count_tokens(task.learnt.texts, bases[0]))
+    minutes = minutes or default_minutes(n_tokens + count_tokens(task.learnt.texts, bases[0]), len(task.learnt))
     budget = Budget(minutes, checkpoints.folder if checkpoints else None)
     note(task.sentence(minutes) + budget.going_on())
     topics = learn_topics(task.texts, labelled=len(task.learnt), seed=seed) if with_baseline else None

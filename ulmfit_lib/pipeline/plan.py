@@ -13,11 +13,11 @@ from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import BPTT_WINDOW
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.classifying import ClassifierRecipe, unfreezing
+from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
+TRIALS = 3  # of a step, of which the fastest counts
 FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
-TOKENS_PER_STEP = 60  # that could be read while the optimiser takes a step
 
 
 def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
@@ -70,24 +70,23 @@ def plan_reading(
     return Reading(chosen, replace(recipe, epochs=passes - recipe.frozen_epochs), round(share * n_tokens))
 
 
-def fine_tuning_seconds(
-    table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device
+def epoch_seconds(table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device) -> float:
+    """About how long an epoch of fine-tuning a classifier on a table takes here, all directions together."""
+    n_tokens = count_tokens(table.texts, lm)
+    window = max(1, min(BPTT_WINDOW, n_tokens // len(table)))
+    size = recipe.for_texts(len(table)).batch_size
+    return len(lm.weights) * n_tokens / tokens_per_second(lm, size, device, window=window)
+
+
+def tokens_per_second(
+    lm: LanguageModel, batch_size: int, device: torch.device, *, window: int = BPTT_WINDOW
 ) -> float:  # fmt: skip
-    """About how long fine-tuning a classifier on a table takes here, all directions together."""
-    chosen = recipe.for_texts(len(table))
-    epochs = sum(phase.epochs for phase in unfreezing(chosen, lm.architecture.layers + 2))
-    steps = -(-len(table) // chosen.batch_size)
-    tokens = len(lm.weights) * epochs * (count_tokens(table.texts, lm) + TOKENS_PER_STEP * steps)
-    return tokens / tokens_per_second(lm, chosen.batch_size, device)
-
-
-def tokens_per_second(lm: LanguageModel, batch_size: int, device: torch.device) -> float:
     """Of a training step's matrix products on this machine."""
     net = lm.net(next(iter(lm.weights))).to(device).train()
     net.mixed_precision = fast_bfloat16(device)
-    ids = torch.randint(len(lm.vocabulary), (batch_size, BPTT_WINDOW), device=device)
+    ids = torch.randint(len(lm.vocabulary), (batch_size, window), device=device)
     seconds = []
-    for _ in range(3):
+    for _ in range(TRIALS):
         started = time.monotonic()
         net.reset()
         net(ids).square().mean().backward()

@@ -12,9 +12,10 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import Reading, fine_tuning_seconds
+from ulmfit_lib.pipeline.plan import Reading, epoch_seconds
 from ulmfit_lib.pipeline.unseen import Split, Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
+from ulmfit_lib.training.classifying import FEWEST_EPOCHS, unfreezing
 
 BASE_ROWS = 500  # that bases are compared on, at most
 FEWEST_TO_COMPARE = 30  # rows; what fewer say of two ways is chance
@@ -141,6 +142,8 @@ def try_fine_tuning(
 ) -> Found:  # fmt: skip
     """Fine-tune the encoder for one split after the other, as long as there is time and it is not clearly worse.
 
+    Where there is no time for all of the recipe's epochs, it makes fewer.
+
     Args:
         found: what it must be better than.
         table: labelled rows.
@@ -149,14 +152,21 @@ def try_fine_tuning(
         forced: fine-tune whatever it takes and brings.
         fits: how many fits follow if it is kept.
     """
-    seconds = fine_tuning_seconds(table, found.fitter.recipe, lm=found.fitter.lm, device=found.fitter.device)
-    share = np.mean([len(train) for train, _ in splits]) / len(table)
-    needed = seconds * (share * len(splits) + fits)
-    if not forced and not budget.allows("fine-tuning", needed):
-        told = f"fine-tuning the encoder was left out: it takes about {shown(needed)}, and there is no time for that"
-        note(told)
-        return replace(found, told=(*found.told, told))
-    fitter, tuned, began = found.fitter.instead(table, strategy="fine-tune"), [], budget.spent()
+    share, recipe = np.mean([len(train) for train, _ in splits]) / len(table), found.fitter.recipe
+    if not forced:
+        whole = share * len(splits) + fits  # so many fits to the whole table
+        epoch = whole * epoch_seconds(table, recipe, lm=found.fitter.lm, device=found.fitter.device)
+        first = sum(phase.epochs for phase in unfreezing(recipe, found.fitter.lm.architecture.layers + 2)[:-1])
+        most = recipe.for_texts(len(table)).epochs
+        epochs = budget.decide("fine-tuning epochs", min(most, budget.left() // epoch - first))
+        if epochs < (least := min(most, FEWEST_EPOCHS)):
+            needed = shown((first + least) * epoch)
+            told = f"fine-tuning the encoder was left out: it takes about {needed}, and there is no time for that"
+            note(told)
+            return replace(found, told=(*found.told, told))
+        recipe = replace(recipe, epochs=int(epochs))
+    fitter = found.fitter.instead(table, strategy="fine-tune", recipe=recipe)
+    tuned, began = list[Unseen](), budget.spent()
     for number, one in enumerate(fitter.out_of_fold(table, splits, beside=found.unseen), start=1):
         tuned.append(one)
         if forced or number == len(splits) or sum(len(one.places) for one in tuned) < FEWEST_TO_COMPARE:
