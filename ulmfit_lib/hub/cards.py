@@ -45,6 +45,7 @@ def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_n
     task = "text-generation" if config["kind"] == LANGUAGE_MODEL else "text-classification"
     base = (config.get("base") or {}).get("name", "")
     scores = _scores(training)
+    metrics = sorted({METRICS[name] for _, name, *_ in scores})
     results = [
         import_hub().EvalResult(
             task_type=task, dataset_type="private", dataset_name=where, metric_type=METRICS[name],
@@ -54,7 +55,7 @@ def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_n
     ]  # fmt: skip
     return import_hub().ModelCardData(
         language=config.get("tokenizer", {}).get("language"), license=_licence(training), library_name=LIBRARY,
-        pipeline_tag=task, tags=["ulmfit", "awd-lstm"], metrics=sorted({METRICS[name] for _, name, *_ in scores}) or None,
+        pipeline_tag=task, tags=["ulmfit", "awd-lstm"], metrics=metrics or None,
         base_model=Repository.parse(base).name if is_on_hub(base) else None,  # the hub knows no other names
         model_name=model_name, eval_results=results or None,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """huggingface_hub as this library uses it: imported when needed, its errors as sentences."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -25,7 +26,8 @@ def import_hub() -> ModuleType:
         OptionError: it is not installed.
     """
     try:
-        import huggingface_hub
+        import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError as error:
         raise OptionError(
             "the hub needs the package huggingface_hub: pip install 'ulmfit-lib[hub]' (or 'ulmfit-predict[hub]')"
@@ -55,7 +57,7 @@ def asking(repository: Repository) -> Iterator[Any]:
     """
     hub = import_hub()
     bars, transport = hub.utils, hub.errors.HfHubHTTPError.__mro__[1]  # whichever HTTP library it builds on
-    silenced = is_quiet() and not bars.are_progress_bars_disabled()
+    silenced = (is_quiet() or not sys.stderr.isatty()) and not bars.are_progress_bars_disabled()
     if silenced:
         bars.disable_progress_bars()
     try:

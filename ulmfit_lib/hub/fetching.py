@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.client import Unreachable, asking, import_hub, offline_by
-from ulmfit_lib.hub.files import SAVED, megabytes, refuse_strangers
+from ulmfit_lib.hub.files import SAVED, refuse_strangers, shown_size
 from ulmfit_lib.hub.repository import Repository, is_on_hub
 from ulmfit_lib.progress import note
 
@@ -36,7 +36,7 @@ def fetch(repository: Repository) -> Path:
     except Unreachable as error:
         return _from_cache(repository, error.message.partition(": ")[2])
     refuse_strangers(repository, (file.rfilename for file in found.siblings))
-    size = megabytes([file.size or 0 for file in found.siblings])
+    size = shown_size(sum(file.size or 0 for file in found.siblings))
     note(f"{repository} is at commit {found.sha} ({size}); to ask for exactly this one: {repository.at(found.sha)}")
     with asking(repository) as api:
         folder = Path(

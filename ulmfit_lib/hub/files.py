@@ -1,6 +1,6 @@
 """Which files a repository may hold: those of a saved model, and nothing that could run code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from ulmfit_lib.artifact.format import DIRECTIONS, WEIGHTS
@@ -38,10 +38,10 @@ def _may_run(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in PICKLES
 
 
-def megabytes(sizes: Sequence[int]) -> str:
+def shown_size(size: int) -> str:
     """Bytes as people read them.
 
-    >>> megabytes([1_500_000, 600_000])
-    '2.1 MB'
+    >>> shown_size(31_351_448), shown_size(1_438)
+    ('31.4 MB', '1.4 kB')
     """
-    return f"{sum(sizes) / 1e6:,.1f} MB"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"

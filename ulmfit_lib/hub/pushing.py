@@ -8,7 +8,7 @@ from ulmfit_lib.artifact.seal import CARD
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import asking, import_hub, offline_by
-from ulmfit_lib.hub.files import IGNORED, SAVED, TERMS, megabytes, refuse_strangers
+from ulmfit_lib.hub.files import IGNORED, SAVED, TERMS, refuse_strangers, shown_size
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
@@ -62,14 +62,13 @@ def push_to_hub(
         training=artifact.training, repository=repository, licence=licence,
     ).encode()  # fmt: skip
     with asking(repository) as api:
-        there = _prepare(api, repository, public=public, branch=branch)
-        _say_what_goes(repository, path, files, public=public)
+        there, private = _prepare(api, repository, public=public, branch=branch)
+        _say_what_goes(repository, path, files, private=private)
         changes = [hub.CommitOperationDelete(file) for file in there if file in SAVED and file not in (*files, CARD)]
         changes += [hub.CommitOperationAdd(file, str(path / file)) for file in files if file != CARD]
         changes.append(hub.CommitOperationAdd(CARD, card))
-        commit = api.create_commit(
-            repository.name, changes, revision=branch, commit_message=message or f"{artifact.config['kind']} by ulmfit_lib"
-        )
+        said = message or f"{artifact.config['kind']} by ulmfit_lib"
+        commit = api.create_commit(repository.name, changes, revision=branch, commit_message=said)
     return str(repository.at(commit.oid))
 
 
@@ -83,8 +82,8 @@ def _read_whole(path: Path) -> Artifact:
     return artifact
 
 
-def _prepare(api: Any, repository: Repository, *, public: bool, branch: str) -> list[str]:
-    """Make the repository and the branch where they are missing; the names of the files that it holds.
+def _prepare(api: Any, repository: Repository, *, public: bool, branch: str) -> tuple[list[str], bool]:
+    """Make the repository and the branch where they are missing; what files there are, and whether it is private.
 
     Raises:
         ArtifactError: anybody may read it and ``public`` is off, or it holds more than a model.
@@ -97,26 +96,23 @@ def _prepare(api: Any, repository: Repository, *, public: bool, branch: str) -> 
             f"{repository}: everybody can read this repository; allow it with --public (public=True), or make the "
             f"repository private on its page"
         )
-    if public and found.private:
-        note(f"{repository}: the repository stays private; its page on the hub makes it public")
     if branch != MAIN:
         api.create_branch(repository.name, branch=branch, exist_ok=True)
-        found = api.model_info(repository.name, revision=branch)
-    names = [file.rfilename for file in found.siblings or []]
+    names = [file.rfilename for file in api.model_info(repository.name, revision=branch).siblings or []]
     if not new and set(names) - {*IGNORED, CARD}:
         refuse_strangers(repository, names)
-    return names
+    return names, found.private
 
 
-def _say_what_goes(repository: Repository, path: Path, files: list[str], *, public: bool) -> None:
+def _say_what_goes(repository: Repository, path: Path, files: list[str], *, private: bool) -> None:
     sizes = {file: (path / file).stat().st_size for file in files}
-    shown = ", ".join(f"{file} ({megabytes([size])})" for file, size in sizes.items())
-    readers = "everybody can read" if public else "which only those whom you allow can read"
+    shown = ", ".join(f"{file} ({shown_size(size)})" for file, size in sizes.items())
+    readers = "which is private" if private else "which everybody can read"
     note(f"to {repository}, {readers}: {shown}")
     if left := sorted(file.name for file in path.iterdir() if file.name not in files):
         note(f"left out, since they are no part of the model: {', '.join(left)}")
-    held = " and ".join(file for file in ("vocab.json", *TERMS) if file in files)
+    words = ", ".join(file for file in ("vocab.json", *TERMS) if file in files)
     note(
-        f"None of these holds a text, but {held} hold words of texts that the model has read, and training.json and "
-        f"{CARD} the names of the files that they came from."
+        f"None of these holds a text. Words of texts that the model has read are in {words}; the names of the files "
+        f"that they came from are in training.json and {CARD}."
     )
