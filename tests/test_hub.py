@@ -191,7 +191,7 @@ def test_a_file_that_arrives_truncated_is_refused(hub, lm_folder, cache):
     files = files_of(lm_folder)
     hub.add("ada/lm", files)
     hub.announced["vocab.json"] = len(files["vocab.json"]) + 100
-    with pytest.raises(ArtifactError, match=r"ada/lm: the hub fails .*size"):
+    with pytest.raises(ArtifactError, match=r"ada/lm: cannot be reached, or fails .*size"):
         from_pretrained("ada/lm")
 
 

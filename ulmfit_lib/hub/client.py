@@ -82,4 +82,4 @@ def _reason(error: Exception, status: int, errors: ModuleType) -> str:
             "HF_TOKEN gives one"
         )
     said = " ".join((getattr(error, "server_message", None) or str(error)).split())[:300]
-    return f"the hub fails ({said or type(error).__name__})"
+    return f"the hub cannot be reached, or fails ({said or type(error).__name__})"

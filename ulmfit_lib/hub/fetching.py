@@ -16,7 +16,7 @@ def find_folder(model: str | Path) -> Path:
         OptionError: what ``Repository.parse`` raises, or huggingface_hub is missing.
         ArtifactError: what ``fetch`` raises.
     """
-    return fetch(Repository.parse(str(model))) if is_on_hub(model) else Path(model)
+    return fetch(Repository.parse(Path(model).as_posix())) if is_on_hub(model) else Path(model)
 
 
 def fetch(repository: Repository) -> Path:
