@@ -6,6 +6,8 @@ import pytest
 from hub_server import Hub
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
+from ulmfit_lib.hub.cards import hub_card
+from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.files import SAVED
 from ulmfit_lib.hub.repository import Repository
 
@@ -75,8 +77,9 @@ def test_a_pushed_language_model_becomes_the_base_of_others_by_its_commit(hub, l
     assert isinstance(from_pretrained("ada/lm"), LanguageModel)
 
 
-def test_an_exported_classifier_can_be_pushed_too(hub, cache, tiny_classifier, tmp_path):
+def test_an_exported_classifier_can_be_pushed_and_served_under_its_name(hub, cache, tiny_classifier, tmp_path):
     from ulmfit_lib.models.exporting import export_checked
+    from ulmfit_lib.server.models import Models
 
     pytest.importorskip("onnx")
     tiny_classifier.save(tmp_path / "model")
@@ -86,6 +89,7 @@ def test_an_exported_classifier_can_be_pushed_too(hub, cache, tiny_classifier, t
     np.testing.assert_allclose(
         from_pretrained("ada/exported").predict_proba(TEXTS), tiny_classifier.predict_proba(TEXTS), atol=1e-4
     )
+    assert list(Models([find_folder("hf:ada/exported")], threads=1, waiting=1).by_name) == ["exported"]
 
 
 def test_commands_take_a_model_on_the_hub_where_they_take_a_folder(hub, cache, classifier_folder, ulmfit, write_csv):
@@ -160,6 +164,15 @@ def test_the_card_has_the_hubs_metadata(hub, classifier_folder):
     assert report["sentence"] in text and "## pretrain" in text and "hf:ada/fruit" in text
 
 
+def test_the_card_has_the_scores_of_every_kind_of_label_and_the_licence_of_the_record():
+    found = {"mean_absolute_error": 0.51234, "spearman": 0.8, "n": 10}
+    training = {"licence": "MIT; it has read reviews", "report": {"ratings": {"delivered": found}}}
+    config = {"kind": "classifier", "tokenizer": {"language": "de"}, "base": None}
+    card = ModelCard(hub_card("# stars", config=config, training=training, repository=Repository("a/b"), licence=None))
+    assert {one.metric_type: one.metric_value for one in card.data.eval_results} == {"mae": 0.5123, "spearmanr": 0.8}
+    assert card.data.license == "mit" and card.data.language == "de" and card.data.metrics == ["mae", "spearmanr"]
+
+
 def test_a_card_that_comes_back_keeps_what_people_wrote_into_it(hub, cache, lm_folder, tmp_path):
     push_to_hub(lm_folder, "ada/lm", licence="apache-2.0")
     card = hub.repos["ada/lm"].files("main")[1]["README.md"].decode()
@@ -191,7 +204,7 @@ def test_a_file_that_arrives_truncated_is_refused(hub, lm_folder, cache):
     files = files_of(lm_folder)
     hub.add("ada/lm", files)
     hub.announced["vocab.json"] = len(files["vocab.json"]) + 100
-    with pytest.raises(ArtifactError, match=r"ada/lm: cannot be reached, or fails .*size"):
+    with pytest.raises(ArtifactError, match=r"ada/lm: this failed: .*size"):
         from_pretrained("ada/lm")
 
 

@@ -64,16 +64,18 @@ def asking(repository: Repository) -> Iterator[Any]:
         yield hub.HfApi(endpoint=hub_address(), library_name=LIBRARY, library_version=__version__)
     except (transport, OSError, ValueError, RuntimeError) as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
-        silent = isinstance(error, (transport, hub.errors.OfflineModeIsEnabled)) and not status
-        raise (Unreachable if silent or status >= 500 else ArtifactError)(
-            f"{repository}: {_reason(error, status, hub.errors)}"
-        ) from error
+        unanswered = isinstance(error, (transport, hub.errors.OfflineModeIsEnabled)) and not status
+        said = " ".join((getattr(error, "server_message", None) or str(error) or type(error).__name__).split())[:300]
+        if unanswered or status >= 500:
+            raise Unreachable(f"{repository}: the hub cannot be reached ({said})") from error
+        raise ArtifactError(f"{repository}: {_refusal(error, status) or f'this failed: {said}'}") from error
     finally:
         if silenced:
             bars.enable_progress_bars()
 
 
-def _reason(error: Exception, status: int, errors: ModuleType) -> str:
+def _refusal(error: Exception, status: int) -> str:
+    errors = import_hub().errors
     if isinstance(error, errors.RevisionNotFoundError):
         return "the repository has no such branch, tag or commit"
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
@@ -81,5 +83,4 @@ def _reason(error: Exception, status: int, errors: ModuleType) -> str:
             "there is no such repository, or your token does not allow this; `hf auth login` stores a token, and "
             "HF_TOKEN gives one"
         )
-    said = " ".join((getattr(error, "server_message", None) or str(error)).split())[:300]
-    return f"the hub cannot be reached, or fails ({said or type(error).__name__})"
+    return ""

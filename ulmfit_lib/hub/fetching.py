@@ -34,7 +34,7 @@ def fetch(repository: Repository) -> Path:
         with asking(repository) as api:
             found = api.model_info(repository.name, revision=repository.revision, files_metadata=True)
     except Unreachable as error:
-        return _from_cache(repository, error.message.partition(": ")[2])
+        return _from_cache(repository, error.message.removeprefix(f"{repository}: "))
     refuse_strangers(repository, (file.rfilename for file in found.siblings))
     size = shown_size(sum(file.size or 0 for file in found.siblings))
     note(f"{repository} is at commit {found.sha} ({size}); to ask for exactly this one: {repository.at(found.sha)}")
