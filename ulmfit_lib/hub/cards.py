@@ -44,6 +44,7 @@ def hub_card(
 def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_name: str) -> Any:
     task = "text-generation" if config["kind"] == LANGUAGE_MODEL else "text-classification"
     base = (config.get("base") or {}).get("name", "")
+    language = config.get("tokenizer", {}).get("language")
     scores = _scores(training)
     metrics = sorted({METRICS[name] for _, name, *_ in scores})
     results = [
@@ -54,7 +55,8 @@ def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_n
         for where, name, value, interval in scores
     ]  # fmt: skip
     return import_hub().ModelCardData(
-        language=config.get("tokenizer", {}).get("language"), license=_licence(training), library_name=LIBRARY,
+        language="multilingual" if language == "xx" else language,  # spaCy's code for many
+        license=_licence(training), library_name=LIBRARY,
         pipeline_tag=task, tags=["ulmfit", "awd-lstm"], metrics=metrics or None,
         base_model=Repository.parse(base).name if is_on_hub(base) else None,  # the hub knows no other names
         model_name=model_name, eval_results=results or None,
