@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
     from ulmfit_lib.estimators.classifier import UlmfitClassifier
     from ulmfit_lib.estimators.vectorizer import UlmfitVectorizer
+    from ulmfit_lib.hub.pushing import push_to_hub
     from ulmfit_lib.insight.diagnosis import diagnose_model
     from ulmfit_lib.insight.doctor import diagnose_data
     from ulmfit_lib.insight.drift import find_drift
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.dropouts import Dropouts
     from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.models.loading import from_pretrained
     from ulmfit_lib.pipeline.fit import fit, fit_csv
     from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
@@ -57,6 +59,7 @@ _HOMES = {
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
     "estimators.classifier": ["UlmfitClassifier"],
     "estimators.vectorizer": ["UlmfitVectorizer"],
+    "hub.pushing": ["push_to_hub"],
     "insight.diagnosis": ["diagnose_model"],
     "insight.doctor": ["diagnose_data"],
     "insight.drift": ["find_drift"],
@@ -68,6 +71,7 @@ _HOMES = {
     "models.classifier": ["TextClassifier"],
     "models.dropouts": ["Dropouts"],
     "models.language_model": ["LanguageModel"],
+    "models.loading": ["from_pretrained"],
     "pipeline.fit": ["fit", "fit_csv"],
     "pipeline.label_budget": ["LabelBudget", "label_budget"],
     "pipeline.zero_labels": ["fit_by_names"],
@@ -94,8 +98,8 @@ __all__ = [
     "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
     "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
-    "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table", "slanted_triangular",
-    "suggest_labels", "teach", "write_report",
+    "from_pretrained", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "push_to_hub", "read_csv",
+    "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",
 ]  # fmt: skip
 
 

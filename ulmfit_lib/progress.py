@@ -21,6 +21,11 @@ def set_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+def is_quiet() -> bool:
+    """Whether bars are switched off, by ``set_quiet`` or by ``ULMFIT_QUIET``."""
+    return _quiet or bool(os.environ.get("ULMFIT_QUIET"))
+
+
 @contextmanager
 def quietly(quiet: bool = True) -> Iterator[None]:
     """While it lasts, no progress bars and no notes; with False, all as it was."""
@@ -50,10 +55,9 @@ def counted(number: int, thing: str) -> str:
 
 def bar(*, total: float, description: str, unit: str, initial: float = 0) -> Any:
     """A bar that the caller moves with ``update``; use it as a context manager."""
-    silent = _quiet or bool(os.environ.get("ULMFIT_QUIET"))
-    if not silent and in_notebook():
+    if not is_quiet() and in_notebook():
         return NotebookBar(total, description, unit, initial)
-    disable = True if silent else None  # None: silent when stderr is no terminal
+    disable = True if is_quiet() else None  # None: silent when stderr is no terminal
     return tqdm(
         total=total, initial=initial, desc=description, unit=unit, unit_scale=True, disable=disable,
         dynamic_ncols=True, leave=False, file=sys.stderr,

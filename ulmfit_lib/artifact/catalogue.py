@@ -61,7 +61,7 @@ def find_model(name_or_folder: str | Path) -> Path | None:
     if name == WT103:
         return None
     names = ", ".join([*embedded_models(), *own_models(), WT103])
-    raise ArtifactError(f"{name_or_folder}: no such model or folder; models by name: {names}")
+    raise ArtifactError(f"{name_or_folder}: no such model or folder; models by name: {names}; on the hub: hf:user/name")
 
 
 def add_model(folder: Path, *, name: str | None = None, overwrite: bool = False) -> Path:

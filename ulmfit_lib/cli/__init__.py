@@ -7,12 +7,12 @@ import warnings
 import typer
 
 from ulmfit_lib.cli import language_models, teaching, fitting, judging, labelling  # isort: skip  (the order of --help)
-from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, catalogue  # isort: skip
+from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, UlmfitError
 
 __all__ = [
-    "app", "catalogue", "deploying", "fitting", "insight", "judging", "labelling", "language_models", "main",
+    "app", "catalogue", "deploying", "fitting", "hub", "insight", "judging", "labelling", "language_models", "main",
     "rates", "reporting", "teaching", "vectors",
 ]  # fmt: skip
 

@@ -93,7 +93,8 @@ def import_command(
 
 @command("info", example="info wiki-en-small")
 def info(
-    model: Annotated[str, typer.Argument(help="Folder of a model, or a name (see `models`).")], as_json: AsJson = False
+    model: Annotated[str, typer.Argument(help="Folder of a model, a name (see `models`) or `hf:user/name`.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show what a saved model is and how it was trained."""
     from ulmfit_lib.artifact.catalogue import describe_model

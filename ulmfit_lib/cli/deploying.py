@@ -34,9 +34,12 @@ def export_command(
 ) -> None:
     """Write a classifier as ONNX graphs, which predict without PyTorch, and check that they say the same."""
     start(quiet, out, overwrite)
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.exporting import check_texts, export_checked
 
-    found = export_checked(model, out, precision=precision, texts=check_texts(check, text), overwrite=overwrite)
+    found = export_checked(
+        find_folder(model), out, precision=precision, texts=check_texts(check, text), overwrite=overwrite
+    )
     print(
         f"compared on {counted(found.texts, 'text')}: no probability differs by more than {found.largest:.2g} from the "
         f"classifier's own, and {counted(found.changed, 'label')} changed"
@@ -47,7 +50,7 @@ def export_command(
 @command("serve", example="serve models/reviews --port 8000")
 def serve_command(
     models: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of classifiers; exported ones start faster.")
+        list[Path] | None, typer.Argument(help="Folders of classifiers, or `hf:user/name`; exported ones start faster.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; one beyond this machine needs --token.")] = LOCAL,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
@@ -72,6 +75,7 @@ def serve_command(
         raise OptionError(
             f"serve needs more packages ({error.name}): pip install 'ulmfit-lib[serve]' (or 'ulmfit-predict[serve]')"
         ) from error
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.progress import note
     from ulmfit_lib.server.models import Models
 
@@ -79,7 +83,9 @@ def serve_command(
         raise OptionError("name a classifier's folder, or give --train to make one from the page")
     if host not in LOOPBACK and not token:
         raise OptionError(f"--host {host} lets other machines in: choose a --token that they must bring")
-    served = Models(models or [], threads=threads or os.cpu_count() or 1, waiting=waiting)
+    served = Models(
+        [find_folder(model) for model in models or []], threads=threads or os.cpu_count() or 1, waiting=waiting
+    )
     app = create_app(served, folder=folder, train=train, token=token)
     note(f"serving on http://{host}:{port} (Ctrl-C stops it)")
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=60)

@@ -46,7 +46,9 @@ def fit_classifier_command(
     data: Data,
     text: Text,
     label: Label,
-    lm: Annotated[str, typer.Option(help="Language model: a folder (see `fit-lm`) or a name (see `models`).")],
+    lm: Annotated[
+        str, typer.Option(help="Language model: a folder (see `fit-lm`), a name (see `models`) or `hf:user/name`.")
+    ],
     out: Out,
     direction: Directions = None,
     recipe: Recipe = "cpu",

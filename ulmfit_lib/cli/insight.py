@@ -31,9 +31,10 @@ def explain_command(
 ) -> None:
     """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
     start(quiet)
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
 
-    found = TextClassifier.load(model).explain(text, label=label)
+    found = TextClassifier.load(find_folder(model)).explain(text, label=label)
     print(json.dumps(found.as_dict()) if as_json else found.as_text(colour=sys.stdout.isatty()))
 
 
@@ -98,10 +99,12 @@ def diagnose(
     """Say what is at fault when a classifier is poor (the data, the base, reading the texts or learning the labels)."""
     start(quiet)
     from ulmfit_lib.errors import OptionError
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget
     from ulmfit_lib.models.classifier import TextClassifier
 
-    path, is_model = Path(target), (Path(target) / "config.json").is_file()
+    path = find_folder(target)
+    is_model = (path / "config.json").is_file()
     if (learnt or not is_model) and not (text and label):
         raise OptionError("to look at a file, name its columns with --text and --label")
     if is_model:

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a classifier, or of an exported one.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
+    ],
     data: Annotated[
         str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
     ] = None,
@@ -66,6 +69,8 @@ def predict(
 ) -> None:
     """Label a text, or every row of a file: adds the prediction, its confidence and each class's probability."""
     start(quiet)
+    from ulmfit_lib.hub.fetching import find_folder
+
     if not text:
         _predict_lines(model, data, out, min_precision)
         return
@@ -80,6 +85,7 @@ def predict(
     with table_writer(out) as write:
         parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
+        model = find_folder(model)
         classifier, predict_proba = _load_any(model, device)
         surprise = _surprise(model, known, base, text, file, device) if novelty else None
         if min_precision is not None:
@@ -119,13 +125,14 @@ def _load_any(model: Path, device: str) -> "tuple[TextClassifier | Predictor, Ca
 
 def _predict_lines(model: Path, given: str | None, out: Path | None, min_precision: float | None) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up."""
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.serving.predictor import Predictor
 
     if out is not None:
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
     if given is not None and Path(given).is_file():
         raise OptionError(f"{given} is a file: name the column of its texts with --text")
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(find_folder(model))
     least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
     for line in [given] if given is not None else map(str.rstrip, sys.stdin):
         probabilities = predictor.predict_proba([line])
@@ -166,6 +173,7 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.report import NAMES
@@ -174,7 +182,7 @@ def evaluate(
     if audit:
         drawn = read_table(data, text=text, label="why", file=file)
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
-    classifier = TextClassifier.load(model)
+    classifier = TextClassifier.load(find_folder(model))
     if plots and not classifier.kind.one_class_per_text:
         raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
     parts = classifier.evaluate_parts(table, device=str(find_device(device)))

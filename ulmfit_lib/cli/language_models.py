@@ -144,7 +144,7 @@ def fit_lm_command(
 
 @command("generate", example='generate wiki-en-small --prompt "The film was" --max-tokens 30')
 def generate(
-    model: Annotated[str, typer.Argument(help="Language model: a folder or a name (see `models`).")],
+    model: Annotated[str, typer.Argument(help="Language model: a folder, a name (see `models`) or `hf:user/name`.")],
     prompt: Annotated[str, typer.Option(help="Beginning of the text.")] = "",
     max_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens to add.")] = 100,
     temperature: Annotated[
@@ -169,7 +169,9 @@ def generate(
 
 @command("evaluate-lm", example="evaluate-lm wiki-en-small --on examples/tiny-test.csv --text review")
 def evaluate_lm(
-    models: Annotated[list[str], typer.Argument(help="Language models: folders or names (see `models`).")],
+    models: Annotated[
+        list[str], typer.Argument(help="Language models: folders, names (see `models`) or `hf:user/name`.")
+    ],
     on: Annotated[Path, typer.Option(help="File of texts that none of the models has read.")],
     text: Text,
     hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,

@@ -43,6 +43,7 @@ def report_command(
 ) -> None:
     """Write one page that says what a classifier is worth, on which texts it fails, and how it was made."""
     start(quiet)
+    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.label_budget import label_budget
@@ -53,7 +54,7 @@ def report_command(
         raise OptionError(f"{data}: name its columns with --text and --label")
     if data is None and with_budget:
         raise OptionError("--label-budget needs the file with the labels: name it after the model")
-    classifier = TextClassifier.load(model)
+    classifier = TextClassifier.load(find_folder(model))
     table = read_table(data, text=text, label=label, file=file).with_kind(classifier.kind) if data else None
     budget = label_budget(table, base=base, seed=seed, device=device) if table is not None and with_budget else None
     write_report(

@@ -10,7 +10,7 @@ from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Known
 from ulmfit_lib.cli.running import command, read_table, start
 
 Model = Annotated[
-    str, typer.Argument(help="Folder of a classifier or a language model, or a model's name (see `models`).")
+    str, typer.Argument(help="Folder of a classifier or language model, a name (see `models`) or `hf:user/name`.")
 ]
 
 

@@ -18,7 +18,7 @@ from ulmfit_lib.models.wt103 import find_pretrained
 
 
 def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
-    """A classifier's folder, or a language model's folder or name.
+    """A classifier's folder, a language model's folder or name, or either on the hub.
 
     Raises:
         ArtifactError: no such model, or one that cannot be read.
@@ -26,7 +26,7 @@ def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
     path = find_pretrained(model)
     if describe_model(path)["kind"] == CLASSIFIER:
         return TextClassifier.load(path)
-    return LanguageModel.from_pretrained(model)
+    return LanguageModel.from_pretrained(path)
 
 
 def find_known(

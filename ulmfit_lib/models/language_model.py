@@ -17,6 +17,7 @@ from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_taught
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
@@ -272,14 +273,16 @@ class LanguageModel:
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path) -> "LanguageModel":
-        """A model by name (``wiki-en-small`` comes with the library) or from a folder of yours.
+        """A model by name (``wiki-en-small`` comes with the library), from a folder of yours or from the hub
+        (``hf:user/name``).
 
-        What it is called is remembered in ``training["name"]``.
+        What it is called is remembered in ``training["name"]``; one from the hub is called as it is found there.
 
         Raises:
             ArtifactError: no such name or folder; the message lists the names.
         """
         path = find_pretrained(name_or_folder)
         model = cls.load(path)
-        model.training.setdefault("name", path.name)
+        on_hub = Repository.of_folder(path)
+        model.training["name"] = str(on_hub) if on_hub else model.training.get("name", path.name)
         return model

@@ -9,6 +9,8 @@ from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, save_artifact
 from ulmfit_lib.errors import ArtifactError, OptionError
+from ulmfit_lib.hub.fetching import find_folder
+from ulmfit_lib.hub.repository import is_on_hub
 from ulmfit_lib.models.downloading import download
 from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, in_order_of, read_archive
 from ulmfit_lib.models.tensors import as_arrays
@@ -17,11 +19,13 @@ from ulmfit_lib.tokens.words import WordTokenizer
 
 
 def find_pretrained(name_or_folder: str | Path) -> Path:
-    """The folder of a model given by name or by folder; ``wt103`` is downloaded when it is first asked for.
+    """The folder of a model given by name or by folder; ``wt103`` and ``hf:user/name`` are downloaded when asked for.
 
     Raises:
         ArtifactError: neither a name nor a folder, or a download that fails.
     """
+    if is_on_hub(name_or_folder):
+        return find_folder(name_or_folder)
     return find_model(name_or_folder) or download_wt103()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.predictor import Predictor
 
@@ -45,6 +46,11 @@ class ServedModel:
         return facts.st_mtime_ns, facts.st_ino
 
 
+def _name(path: Path) -> str:
+    on_hub = Repository.of_folder(path)
+    return on_hub.name.split("/")[1] if on_hub else path.resolve().name
+
+
 class Models:
     """Every served classifier, and the threads that ask them; so many texts may wait and no more.
 
@@ -62,7 +68,7 @@ class Models:
     """
 
     def __init__(self, paths: Sequence[Path], *, threads: int, waiting: int) -> None:
-        names = [path.resolve().name for path in paths]
+        names = [_name(path) for path in paths]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise OptionError(f"two models are called {twice[0]!r}: give one of the folders another name")
         self.by_name = {name: ServedModel(path) for name, path in zip(names, paths, strict=True)}
@@ -72,7 +78,7 @@ class Models:
 
     def add(self, path: Path) -> str:
         """Serve one more, or another of the same name."""
-        name = path.resolve().name
+        name = _name(path)
         self.by_name[name] = ServedModel(path)
         return name
 

@@ -89,7 +89,7 @@ class StoredClassifier:
             vocabulary=self.vocabulary, tokenizer=self.tokenizer, tensors=tensors, training=self.training,
             card=classifier_card(self.training, direction, self.classes), config=config,
             files={
-                **{_terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
+                **{terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
                 **{graph_file(way): graph for way, graph in (graphs or {}).items()},
             },
             precision=precision, overwrite=overwrite, least_version=OFFSETS_VERSION if self.blend.offsets else 0,
@@ -121,7 +121,7 @@ class StoredClassifier:
         if is_taught(pooling) and not artifact.architecture.taught:
             raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder that was taught, and this one was not")
         directions = artifact.directions()
-        terms = {part: _read_terms(artifact.path / _terms_file(part)) for part in parts[1:]}
+        terms = {part: _read_terms(artifact.path / terms_file(part)) for part in parts[1:]}
         shapes = artifact.architecture.encoder_shapes(len(artifact.vocabulary))
         if config["kind"] == PREDICTOR:
             shapes = {name: shape for name, shape in shapes.items() if name.startswith(MAP)}
@@ -172,7 +172,8 @@ def graph_file(way: str) -> str:
     return f"{way}.onnx"
 
 
-def _terms_file(part: str) -> str:
+def terms_file(part: str) -> str:
+    """The file of a linear part's words and pairs of words."""
     return f"{part}_terms.json"
 
 

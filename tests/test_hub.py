@@ -1,0 +1,269 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hub_server import Hub
+
+from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
+from ulmfit_lib.hub.cards import hub_card
+from ulmfit_lib.hub.fetching import find_folder
+from ulmfit_lib.hub.files import SAVED
+from ulmfit_lib.hub.repository import Repository
+
+constants = pytest.importorskip("huggingface_hub.constants")
+ModelCard = pytest.importorskip("huggingface_hub").ModelCard
+TOKEN = "hf_neverprinted"
+TEXTS = ["the film was great great", "the film was terrible terrible"]
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """Start with an empty cache, again each time that it is called."""
+
+    def empty(name="hub"):
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / name))
+        return tmp_path / name
+
+    empty()
+    return empty
+
+
+@pytest.fixture
+def hub(cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    for name in ("HF_HUB_OFFLINE", "ULMFIT_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    server = Hub(TOKEN)
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def classifier_folder(tiny_lm, fruit, tmp_path_factory):
+    """What ``fit`` saves: with TF-IDF, and a report."""
+    from ulmfit_lib import fit
+
+    path = tmp_path_factory.mktemp("hub") / "fruit"
+    fit(fruit, base=tiny_lm, strategy="features", minutes=1, device="cpu").save(path)
+    return path
+
+
+def files_of(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_pushed_classifier_gives_the_same_probabilities_elsewhere(hub, cache, classifier_folder):
+    sent = push_to_hub(classifier_folder, "ada/fruit")
+    cache("elsewhere")
+    found = from_pretrained("ada/fruit")
+    expected = TextClassifier.load(classifier_folder).predict_proba(TEXTS)
+    np.testing.assert_array_equal(found.predict_proba(TEXTS), expected)
+    assert sent == f"hf:ada/fruit@{hub.repos['ada/fruit'].branches['main']}"
+
+
+def test_a_pushed_language_model_becomes_the_base_of_others_by_its_commit(hub, lm_folder, ulmfit, write_csv, tmp_path):
+    sent = push_to_hub(lm_folder, "ada/lm")
+    data = write_csv([[text, label] for text in TEXTS for label in ("a", "b")])
+    code, _, said = ulmfit("fit-classifier", data, "--text", "review", "--label", "sentiment", "--lm", "hf:ada/lm",
+                           "--strategy", "features", "--out", tmp_path / "model")  # fmt: skip
+    assert code == 0, said
+    assert TextClassifier.load(tmp_path / "model").base["name"] == sent
+    push_to_hub(tmp_path / "model", "ada/on-lm")
+    card = ModelCard(hub.repos["ada/on-lm"].files("main")[1]["README.md"].decode())
+    assert card.data.base_model == "ada/lm"
+    assert isinstance(from_pretrained("ada/lm"), LanguageModel)
+
+
+def test_an_exported_classifier_can_be_pushed_and_served_under_its_name(hub, cache, tiny_classifier, tmp_path):
+    from ulmfit_lib.models.exporting import export_checked
+    from ulmfit_lib.server.models import Models
+
+    pytest.importorskip("onnx")
+    tiny_classifier.save(tmp_path / "model")
+    export_checked(tmp_path / "model", tmp_path / "exported", precision="float32", texts=TEXTS)
+    push_to_hub(tmp_path / "exported", "ada/exported")
+    cache("elsewhere")
+    np.testing.assert_allclose(
+        from_pretrained("ada/exported").predict_proba(TEXTS), tiny_classifier.predict_proba(TEXTS), atol=1e-4
+    )
+    assert list(Models([find_folder("hf:ada/exported")], threads=1, waiting=1).by_name) == ["exported"]
+
+
+def test_commands_take_a_model_on_the_hub_where_they_take_a_folder(hub, cache, classifier_folder, ulmfit, write_csv):
+    code, said, _ = ulmfit("push", classifier_folder, "ada/fruit", "--message", "first")
+    assert code == 0 and "hf:ada/fruit@" in said
+    data = write_csv([[text, label] for text, label in zip(TEXTS, ("positive", "negative"), strict=True)])
+    columns = ["--text", "review", "--label", "sentiment"]
+    for command in (["predict", "hf:ada/fruit", TEXTS[0]], ["predict", "hf:ada/fruit", data, *columns[:2]],
+                    ["evaluate", "hf:ada/fruit", data, *columns], ["explain", "hf:ada/fruit", TEXTS[0]],
+                    ["info", "hf:ada/fruit"], ["diagnose", "hf:ada/fruit"],
+                    ["similar", "hf:ada/fruit", data, *columns[:2], "--to", TEXTS[0]]):  # fmt: skip
+        code, _, said = ulmfit(*command)
+        assert code == 0, (command, said)
+
+
+def test_a_repository_is_private_unless_it_is_told_to_be_public(hub, lm_folder):
+    push_to_hub(lm_folder, "ada/quiet")
+    push_to_hub(lm_folder, "ada/loud", public=True)
+    assert hub.repos["ada/quiet"].private and not hub.repos["ada/loud"].private
+    before = hub.repos["ada/loud"].branches["main"]
+    with pytest.raises(ArtifactError, match="everybody can read this repository"):
+        push_to_hub(lm_folder, "ada/loud")
+    assert hub.repos["ada/loud"].branches["main"] == before
+
+
+def test_words_of_texts_in_tfidf_become_public_only_when_allowed(hub, classifier_folder):
+    with pytest.raises(OptionError, match="words and pairs of words"):
+        push_to_hub(classifier_folder, "ada/fruit", public=True)
+    assert not hub.repos
+    push_to_hub(classifier_folder, "ada/fruit", public=True, words=True)
+    assert "baseline_terms.json" in hub.repos["ada/fruit"].files("main")[1]
+
+
+def test_only_files_of_the_model_are_sent_and_they_are_named_before(hub, lm_folder, tmp_path, ulmfit):
+    folder = tmp_path / "lm"
+    LanguageModel.load(lm_folder).save(folder)
+    (folder / "reviews.csv").write_text("my secret text", encoding="utf-8")
+    code, _, said = ulmfit("push", folder, "ada/lm")
+    sent = hub.repos["ada/lm"].files("main")[1]
+    assert code == 0 and set(sent) == {".gitattributes", *files_of(lm_folder)}
+    assert "no part of the model: reviews.csv" in said and all(name in said for name in files_of(lm_folder))
+    assert TOKEN not in said and not any(b"my secret text" in content for content in sent.values())
+
+
+def test_what_a_smaller_model_no_longer_has_is_deleted(hub, cache, classifier_folder, tiny_classifier, tmp_path):
+    tiny_classifier.save(tmp_path / "plain")
+    push_to_hub(classifier_folder, "ada/fruit")
+    push_to_hub(tmp_path / "plain", "ada/fruit")
+    assert set(hub.repos["ada/fruit"].files("main")[1]) == {".gitattributes", *files_of(tmp_path / "plain")}
+
+
+def test_a_damaged_folder_is_not_sent(hub, lm_folder, tmp_path):
+    folder = tmp_path / "lm"
+    LanguageModel.load(lm_folder).save(folder)
+    (folder / "training.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"training\.json"):
+        push_to_hub(folder, "ada/lm")
+    assert not hub.repos
+
+
+def test_the_card_has_the_hubs_metadata(hub, classifier_folder):
+    push_to_hub(classifier_folder, "ada/fruit", licence="mit")
+    text = hub.repos["ada/fruit"].files("main")[1]["README.md"].decode()
+    card, report = ModelCard(text), TextClassifier.load(classifier_folder).training["report"]
+    data = card.data.to_dict()
+    assert data["license"] == "mit" and data["language"] == "en" and data["pipeline_tag"] == "text-classification"
+    assert "base_model" not in data  # `tiny` is nothing that the hub knows
+    accuracy = next(one for one in card.data.eval_results if one.metric_type == "accuracy")
+    low, high = report["delivered"]["accuracy_95"]
+    assert accuracy.metric_value == round(report["delivered"]["accuracy"], 4)
+    assert f"{low:.3f} to {high:.3f}" in accuracy.metric_name
+    assert report["sentence"] in text and "## pretrain" in text and "hf:ada/fruit" in text
+
+
+def test_the_card_has_the_scores_of_every_kind_of_label_and_the_licence_of_the_record():
+    found = {"mean_absolute_error": 0.51234, "spearman": 0.8, "n": 10}
+    training = {"licence": "MIT; it has read reviews", "report": {"ratings": {"delivered": found}}}
+    config = {"kind": "classifier", "tokenizer": {"language": "de"}, "base": None}
+    card = ModelCard(hub_card("# stars", config=config, training=training, repository=Repository("a/b"), licence=None))
+    assert {one.metric_type: one.metric_value for one in card.data.eval_results} == {"mae": 0.5123, "spearmanr": 0.8}
+    assert card.data.license == "mit" and card.data.language == "de" and card.data.metrics == ["mae", "spearmanr"]
+
+
+def test_a_card_that_comes_back_keeps_what_people_wrote_into_it(hub, cache, lm_folder, tmp_path):
+    push_to_hub(lm_folder, "ada/lm", licence="apache-2.0")
+    card = hub.repos["ada/lm"].files("main")[1]["README.md"].decode()
+    LanguageModel.load(lm_folder).save(tmp_path / "lm")
+    (tmp_path / "lm" / "README.md").write_text(card.replace("- ulmfit", "- mine"), encoding="utf-8")
+    push_to_hub(tmp_path / "lm", "ada/again")
+    again = ModelCard(hub.repos["ada/again"].files("main")[1]["README.md"].decode())
+    assert again.data.license == "apache-2.0" and again.data.tags == ["mine", "awd-lstm"]
+    assert again.text.count("## Use") == 1 and "hf:ada/again" in again.text and "hf:ada/lm" not in again.text
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "pytorch_model.bin", "notes.txt", "deeper/config.json"])
+def test_a_repository_with_a_file_that_is_no_part_of_a_model_is_refused_unread(hub, cache, lm_folder, name):
+    hub.add("eve/lm", {**files_of(lm_folder), name: pickle.dumps("boo")})
+    with pytest.raises(ArtifactError, match=name):
+        from_pretrained("eve/lm")
+    assert not hub.downloads() and not cache().exists()
+    with pytest.raises(ArtifactError, match=name):
+        push_to_hub(lm_folder, "eve/lm", public=True)
+
+
+def test_a_repository_of_another_kind_of_model_is_refused(hub):
+    hub.add("eve/bert", {"config.json": b"{}"})
+    with pytest.raises(ArtifactError, match="no model that ulmfit_lib saved"):
+        from_pretrained("eve/bert")
+
+
+def test_a_file_that_arrives_truncated_is_refused(hub, lm_folder, cache):
+    files = files_of(lm_folder)
+    hub.add("ada/lm", files)
+    hub.announced["vocab.json"] = len(files["vocab.json"]) + 100
+    with pytest.raises(ArtifactError, match=r"ada/lm: this failed: .*size"):
+        from_pretrained("ada/lm")
+
+
+def test_a_file_that_was_truncated_on_the_hub_is_refused_by_its_seal(hub, lm_folder):
+    files = files_of(lm_folder)
+    shorter = json.dumps(json.loads(files["training.json"]), indent=None).encode()
+    hub.add("ada/lm", {**files, "training.json": shorter})
+    with pytest.raises(ArtifactError, match=r"training\.json: it is not as it was written"):
+        from_pretrained("ada/lm")
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "ULMFIT_OFFLINE", None])
+def test_without_a_network_the_cache_answers_and_says_so(hub, lm_folder, monkeypatch, capsys, variable):
+    sent = push_to_hub(lm_folder, "ada/lm")
+    from_pretrained("ada/lm")
+    hub.stop()
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    asked = len(hub.asked)
+    model = from_pretrained("ada/lm")
+    assert model.training["name"] == sent and len(hub.asked) == asked
+    assert f"commit {sent[-40:]} is taken from the cache" in capsys.readouterr().err
+    with pytest.raises(ArtifactError, match="the cache has no such model"):
+        from_pretrained("ada/other")
+
+
+def test_a_revision_is_what_it_was_when_it_was_pinned(hub, cache, lm_folder, tiny_classifier, tmp_path):
+    first = push_to_hub(lm_folder, "ada/model")
+    tiny_classifier.save(tmp_path / "classifier")
+    push_to_hub(tmp_path / "classifier", "ada/model", branch="next")
+    assert isinstance(from_pretrained("ada/model", revision="next"), TextClassifier)
+    push_to_hub(tmp_path / "classifier", "ada/model")
+    assert isinstance(from_pretrained("ada/model"), TextClassifier)
+    assert isinstance(from_pretrained(first), LanguageModel)
+    with pytest.raises(ArtifactError, match="no such branch, tag or commit"):
+        from_pretrained("ada/model@v9")
+
+
+def test_what_the_hub_refuses_is_said_in_a_sentence_without_the_token(hub, lm_folder, monkeypatch, ulmfit):
+    push_to_hub(lm_folder, "ada/lm")
+    monkeypatch.setenv("HF_TOKEN", TOKEN + "wrong")
+    for command in (["push", lm_folder, "ada/new"], ["generate", "hf:ada/lm"]):
+        code, _, said = ulmfit(*command)
+        assert code == 2 and "your token does not allow this" in said and TOKEN not in said
+
+
+@pytest.mark.parametrize("name", ["reviews", "ada/", "ada/re views", "a/b/c", "ada/../x", "ada/x@", "ada/x@../main"])
+def test_a_name_that_no_repository_can_have_is_refused(name):
+    with pytest.raises(OptionError, match="is needed"):
+        Repository.parse(name)
+
+
+def test_without_huggingface_hub_a_sentence_says_what_to_install(monkeypatch, ulmfit):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    code, _, said = ulmfit("predict", "hf:ada/reviews", "a text")
+    assert code == 2 and "pip install 'ulmfit-lib[hub]'" in said
+
+
+def test_every_file_that_a_model_can_have_may_be_on_the_hub(classifier_folder, lm_folder, tiny_lm, tmp_path):
+    assert {*files_of(classifier_folder), *files_of(lm_folder)} <= set(SAVED)

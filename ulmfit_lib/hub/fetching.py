@@ -1,0 +1,62 @@
+"""A model on the hub -> its folder in the hub's cache."""
+
+from pathlib import Path
+
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.hub.client import Unreachable, asking, import_hub, offline_by
+from ulmfit_lib.hub.files import SAVED, refuse_strangers, shown_size
+from ulmfit_lib.hub.repository import Repository, is_on_hub
+from ulmfit_lib.progress import note
+
+
+def find_folder(model: str | Path) -> Path:
+    """The folder of a model: one on the hub (``hf:user/name[@revision]``) is fetched first.
+
+    Raises:
+        OptionError: what ``Repository.parse`` raises, or huggingface_hub is missing.
+        ArtifactError: what ``fetch`` raises.
+    """
+    return fetch(Repository.parse(Path(model).as_posix())) if is_on_hub(model) else Path(model)
+
+
+def fetch(repository: Repository) -> Path:
+    """The folder of a model on the hub, which is downloaded where the cache lacks it; it is not read yet.
+
+    What the repository holds is looked at first, so that nothing of one is downloaded that holds more than a saved
+    model. Without a network the cache has to do.
+
+    Raises:
+        ArtifactError: no such repository or revision, a file that is no part of a model, or nothing in the cache.
+    """
+    if variable := offline_by():
+        return _from_cache(repository, f"{variable} is set")
+    try:
+        with asking(repository) as api:
+            found = api.model_info(repository.name, revision=repository.revision, files_metadata=True)
+    except Unreachable as error:
+        return _from_cache(repository, error.message.removeprefix(f"{repository}: "))
+    refuse_strangers(repository, (file.rfilename for file in found.siblings))
+    size = shown_size(sum(file.size or 0 for file in found.siblings))
+    note(f"{repository} is at commit {found.sha} ({size}); to ask for exactly this one: {repository.at(found.sha)}")
+    with asking(repository) as api:
+        folder = Path(
+            api.snapshot_download(repository.name, revision=repository.revision, allow_patterns=list(SAVED))
+        )  # fmt: skip
+    if folder.name != found.sha:
+        raise ArtifactError(f"{repository}: it changed while it was being downloaded; try again")
+    return folder
+
+
+def _from_cache(repository: Repository, why: str) -> Path:
+    hub = import_hub()
+    try:
+        folder = Path(
+            hub.snapshot_download(
+                repository.name, revision=repository.revision, allow_patterns=list(SAVED), local_files_only=True
+            )
+        )
+    except hub.errors.LocalEntryNotFoundError as error:
+        raise ArtifactError(f"{repository}: {why}, and the cache has no such model") from error
+    refuse_strangers(repository, (file.name for file in folder.iterdir()))
+    note(f"{repository}: {why}, so commit {folder.name} is taken from the cache")
+    return folder
