@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.pipeline.fit import fit, fit_csv
     from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
+    from ulmfit_lib.pipeline.tuning import Tuned, tune
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
     from ulmfit_lib.reporting.page import write_report
     from ulmfit_lib.serving.explanations import Explanation, explain
@@ -70,6 +71,7 @@ _HOMES = {
     "models.language_model": ["LanguageModel"],
     "pipeline.fit": ["fit", "fit_csv"],
     "pipeline.label_budget": ["LabelBudget", "label_budget"],
+    "pipeline.tuning": ["Tuned", "tune"],
     "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
     "reporting.page": ["write_report"],
@@ -90,12 +92,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
     "Explanation", "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags",
-    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitClassifier", "UlmfitError",
+    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "Tuned", "UlmfitClassifier", "UlmfitError",
     "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
     "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
     "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table", "slanted_triangular",
-    "suggest_labels", "teach", "write_report",
+    "suggest_labels", "teach", "tune", "write_report",
 ]  # fmt: skip
 
 
