@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
     from ulmfit_lib.training.teachers import find_teacher
     from ulmfit_lib.training.teaching import TeachingRecipe
+    from ulmfit_lib.training.tracking import track, track_model
 
 _HOMES = {
     "artifact.architecture": ["Architecture"],
@@ -86,6 +87,7 @@ _HOMES = {
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
     "training.teachers": ["find_teacher"],
     "training.teaching": ["TeachingRecipe"],
+    "training.tracking": ["track", "track_model"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -97,7 +99,7 @@ __all__ = [
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
     "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
     "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "read_csv", "read_table", "slanted_triangular",
-    "suggest_labels", "teach", "tune", "write_report",
+    "suggest_labels", "teach", "track", "track_model", "tune", "write_report",
 ]  # fmt: skip
 
 

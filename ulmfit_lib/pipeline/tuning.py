@@ -247,7 +247,6 @@ def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float)
     said["best"] = said["default"] if found is default else task.predict_test(found)
     held_out = HeldOut.of(task, {name: probabilities["delivered"] for name, (probabilities, _) in said.items()})
     sentence = gain_sentence(best.params, default, found, ahead, others, held_out)
-    note(sentence)
     chosen = replace(found if gained else default, told=(sentence,))
     probabilities, fitter = said["best" if gained else "default"]
     settings = best.params if gained else search.space.default
