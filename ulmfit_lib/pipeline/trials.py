@@ -119,16 +119,16 @@ class Trials:
             )
         self.study.set_user_attr("run", run)
         self.study.sampler = optuna.samplers.TPESampler(seed=seed + len(self.study.trials))
-        for params in space.first():
-            self.study.enqueue_trial(params, skip_if_exists=True)
+        self.unfinished: list[Params] = []
         for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
             self.study.tell(stale.number, state=self._states.FAIL)
-            self.study.enqueue_trial(stale.params)
+            self.unfinished.append(stale.params)
 
     def ask(self) -> tuple[Any, Params]:
-        """The next trial, and its settings."""
-        if not self.study.get_trials(deepcopy=False, states=[self._states.WAITING]):
-            self.study.enqueue_trial({"strategy": "fine-tune"})  # all heads are tried
+        """The next trial, and its settings: those tried in any case first, then unfinished ones, then drawn ones."""
+        tried = [one.params for one in self.done]
+        waiting = (params for params in (*self.space.first(), *self.unfinished) if params not in tried)
+        self.study.enqueue_trial(next(waiting, {"strategy": "fine-tune"}))
         trial = self.study.ask()
         return trial, self.space.draw(trial)
 

@@ -124,8 +124,8 @@ def tune(
     going_on = ""
     if trials.seconds:
         going_on = (
-            f" This goes on with a search that was stopped: {counted(len(trials.done), 'trial')} are kept, "
-            f"and {shown(max(0.0, budget.seconds - budget.spent()))} are left."
+            f" This goes on with a search that was stopped: it keeps {counted(len(trials.done), 'trial')}, and has "
+            f"{shown(max(0.0, budget.seconds - budget.spent()))} left."
         )
     note(task.sentence(minutes) + going_on)
     search.run(trials, budget, most_trials)
@@ -178,36 +178,45 @@ class _Search:
 
             while trials.default is None or (budget.left() and (most is None or len(trials.done) < most)):
                 trial, params = trials.ask()
-                needed = self.seconds(params)
-                if trials.default is not None and needed > budget.left():
-                    note(f"the search ends: the next trial takes about {shown(needed)}, and there is no time for that")
-                    return  # a run with more time takes this trial up
                 best = {"best": f"{trials.best.value:.3f}"} if trials.best else {}
                 shows.set_postfix(refresh=False, trial=str(trial.number), **best)
-                self.attempt(trial, params, trials, spend)
+                if not self.attempt(trial, params, trials, budget, spend):
+                    note("the search ends here: there is no time for another trial (--minutes)")
+                    return
                 if self.checkpoints:
                     shutil.rmtree(self.checkpoints.folder / _name(params), ignore_errors=True)
-                spend()
 
-    def attempt(self, trial: Any, params: Params, trials: Trials, spend: Callable[[], None]) -> None:
-        """One trial, fold after fold, as long as it is not behind others."""
-        started, default = time.monotonic(), trials.default
+    def attempt(self, trial: Any, params: Params, trials: Trials, budget: Budget, spend: Callable[[], None]) -> bool:
+        """One trial, fold after fold, as long as it is not behind others.
+
+        Returns:
+            Whether there was time for it; if not, a run with more time takes it up.
+        """
+        started, default, splits = time.monotonic(), trials.default, self.task.splits
+        if default and self.seconds(params) > budget.left():
+            return False
         beside = trials.unseen(default, self.task.data.kind) if default else None
         fitter, told = self.fitter(params, _name(params)), list[Unseen]()
         try:
-            for one in fitter.out_of_fold(self.task.learnt, self.task.splits, beside=beside):
+            for one in fitter.out_of_fold(self.task.learnt, splits, beside=beside):
                 told.append(one)
                 found = Found.of(fitter, joined(told))
                 trial.report(found.nats, len(told) - 1)
                 spend()
-                if params != self.space.default and len(told) < len(self.task.splits) and trial.should_prune():
-                    return trials.stop(trial, "behind the median", seconds=time.monotonic() - started)
+                passed, left = time.monotonic() - started, len(splits) - len(told)
+                if default and left and trial.should_prune():
+                    trials.stop(trial, "behind the median", seconds=passed)
+                    return True
+                if default and left and passed / len(told) * (left + FINAL_FITS) > budget.left():
+                    return False
+            trials.finish(trial, found.nats, found.right, found.unseen, seconds=passed)
         except TrainingError as error:
-            if params == self.space.default:
+            if not default:
                 raise
             note(f"trial {trial.number} is given up: {error}")
-            return trials.stop(trial, str(error), seconds=time.monotonic() - started)
-        return trials.finish(trial, found.nats, found.right, found.unseen, seconds=time.monotonic() - started)
+            trials.stop(trial, str(error), seconds=time.monotonic() - started)
+        spend()
+        return True
 
     def fitter(self, params: Params, name: str) -> PartsFitter:
         """What fits a table with these settings; its checkpoints have this name."""

@@ -72,11 +72,12 @@ def tracking_callbacks(name: str, *, measured: bool) -> Sequence[Callback]:
     return tracker.callbacks(name, measured=measured) if tracker else ()
 
 
-def track_model(folder: Path) -> None:
+def track_model(folder: str | Path) -> None:
     """Within ``track``, write down a saved model: its last stage's settings, its scores and, in MLflow, itself."""
     tracker = _tracker.get()
     if not tracker:
         return
+    folder = Path(folder)
     training = read_json(folder / "training.json")
     stage = training["stages"][-1]
     settings = {**_plain(stage), **_plain(stage["recipe"])}
