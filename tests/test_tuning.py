@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import OptionError, TextClassifier, TextTable, TrainingError, tune
+from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.pipeline.gain import Gain
 from ulmfit_lib.pipeline.parts import PartsFitter
@@ -132,6 +132,8 @@ def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_p
     assert [one["strategy"] for one in tuned.trials] == ["features", "features"]
     assert "no time for another trial" in capsys.readouterr().err
     assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
+    alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
+    assert alone.sentence.startswith("Nothing but the defaults was tried, so they are delivered.")
 
 
 def test_the_best_of_many_trials_must_be_further_ahead():
@@ -164,6 +166,8 @@ def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table,
     assert code == 2 and "pip install 'ulmfit-lib[tune]'" in stderr
 
 
-def test_no_time_at_all_is_refused(table, tmp_path):
+def test_no_time_at_all_and_too_few_rows_are_refused(table, tmp_path):
+    with pytest.raises(DataError, match="30 labelled rows; a search needs 40"):
+        tune(table.select(range(30)), folder=tmp_path)
     with pytest.raises(OptionError, match="more than 0"):
         tune(table, folder=tmp_path, minutes=0)

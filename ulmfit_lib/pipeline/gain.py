@@ -89,14 +89,18 @@ class HeldOut:
 def gain_sentence(params: Params, default: Found, found: Found, ahead: Gain, others: int, held_out: HeldOut) -> str:
     """Whether the search gained anything."""
     rows = f"On {counted(held_out.rows, 'row')} that the search never saw"
+    if not others:
+        return (
+            f"Nothing but the defaults was tried, so they are delivered. {rows}, they are {held_out.shown('default')}."
+        )
     if found is default:
         return (
-            f"The search gained nothing: none of {counted(others, 'other trial')} tells the rows that it has not "
-            f"learnt from better than the defaults do (log loss {default.nats:.3f}), so the defaults are delivered. "
+            f"The search gained nothing: of {counted(others, 'other trial')}, none is better than the defaults on rows "
+            f"not learnt from (log loss {default.nats:.3f}), so the defaults are delivered. "
             f"{rows}, they are {held_out.shown('default')}."
         )
-    settings = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-                         for name, value in params.items())  # fmt: skip
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in params.items()}
+    settings = ", ".join(f"{name} {value}" for name, value in shown.items())
     start = (
         f"The best of {counted(others, 'other trial')} ({settings}) has a log loss of {found.nats:.3f} on rows not "
         f"learnt from, where the defaults have {default.nats:.3f}"
@@ -110,9 +114,9 @@ def gain_sentence(params: Params, default: Found, found: Found, ahead: Gain, oth
             f"The search gained nothing that is certain. {start}, and the best of so many trials can be that far "
             f"ahead by chance: the default is as good and is delivered. {beside}."
         )
-    confirmed = "which confirms it" if held_out.gain.low > 0 else (
-        "which alone could be chance" if held_out.gain.mean > 0 else "which does not confirm it"
-    )  # fmt: skip
+    confirmed = "which does not confirm it"
+    if held_out.gain.mean > 0:
+        confirmed = "which confirms it" if held_out.gain.low > 0 else "which alone could be chance"
     return (
         f"The search gained something. {start}, further ahead than the best of so many trials is by chance, so it is "
         f"delivered. {beside}, {confirmed}."

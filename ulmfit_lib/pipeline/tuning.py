@@ -13,7 +13,7 @@ import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
-from ulmfit_lib.errors import OptionError, TrainingError
+from ulmfit_lib.errors import DataError, OptionError, TrainingError
 from ulmfit_lib.models.bases import load_bases
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
@@ -25,7 +25,7 @@ from ulmfit_lib.pipeline.plan import fine_tuning_seconds
 from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.search import Found, choose_base
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
-from ulmfit_lib.pipeline.trials import Params, Space, Trials
+from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
 from ulmfit_lib.pipeline.unseen import Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -33,6 +33,7 @@ from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
+FEWEST_ROWS = 40  # below, chance alone would choose
 FINAL_FITS = 2  # on the rows of the search, and on all of them
 
 
@@ -101,7 +102,7 @@ def tune(
         checkpoints: of fine-tuning; a trial that was stopped goes on from there.
 
     Raises:
-        DataError: labels that cannot be learnt from.
+        DataError: labels that cannot be learnt from, or too few.
         ArtifactError: no such base.
         OptionError: an option out of range, or optuna is not installed.
         TrainingError: the folder holds another search.
@@ -111,13 +112,15 @@ def tune(
     started = time.monotonic()
     check_labels(data)
     mention_single_labels(data)
+    if (labels := len(data.labelled())) < FEWEST_ROWS:
+        raise DataError(f"{data.source}: {labels} labelled rows; a search needs {FEWEST_ROWS} at least")
     task = Task.of(data, test_fraction=test_fraction, folds=None, transductive=False, seed=seed)
     search = _Search.of(task, bases, direction=direction, seed=seed, device=device, checkpoints=checkpoints)
     models = {name: lm.sha256()[:12] for name, lm in search.bases.items()}
     run = {
         "the data": data.sha256()[:12], "the held-out share": f"{test_fraction:g}", "the seed": str(seed),
         "the bases": ", ".join(f"{name} ({models[name]})" for name in sorted(models)),
-        "the direction": direction or "all", "the defaults": str(search.space.default["base"]),
+        "the direction": direction or "all", "the space of settings": _digest(f"{search.space} {POOLINGS}"),
     }  # fmt: skip
     trials = Trials(Path(folder), search.space, run, seed=seed)
     budget = Budget(minutes, before=trials.seconds + time.monotonic() - started)
@@ -151,9 +154,12 @@ class _Search:
         """The bases are read, and that of the defaults is chosen as ``fit`` chooses it."""
         loaded: dict[str, LanguageModel] = {}
         for base in bases:
-            for lm in load_bases(base, task.learnt.texts, direction=direction, seed=seed)[0]:
+            models, said = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
+            for lm in models:
                 own = base == AUTO or isinstance(base, LanguageModel)
-                loaded[lm.training.get("name", "language model") if own else str(base)] = lm.only(direction)
+                name = lm.training.get("name", "language model") if own else str(base)
+                if loaded.setdefault(name, lm.only(direction)).sha256() != lm.only(direction).sha256():
+                    raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
         options: dict[str, Any] = {
             "topics": learn_topics(task.texts, labelled=len(task.learnt), seed=seed), "with_baseline": True,
             "seed": seed, "device": find_device(device),
@@ -165,7 +171,7 @@ class _Search:
         chosen, why = choose_base(list(loaded.values()), task.learnt, task.splits, read=read, seed=seed)
         names = sorted(loaded, key=lambda name: loaded[name] is not chosen)
         space = Space(names, CLASSIFY.for_texts(len(task.learnt)))
-        return cls(task, loaded, why or f"base {names[0]}: as asked for", space, options, checkpoints)
+        return cls(task, loaded, why or said, space, options, checkpoints)
 
     def run(self, trials: Trials, budget: Budget, most: int | None) -> None:
         """Try one after the other, as long as there is time."""
@@ -274,4 +280,8 @@ def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float)
 
 def _name(params: Params) -> str:
     """Of the folder of a trial's checkpoints: the same for the same settings."""
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:12]
+    return _digest(json.dumps(params, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
