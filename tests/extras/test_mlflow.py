@@ -25,8 +25,8 @@ def test_a_tracked_command_is_a_run_with_losses_settings_and_the_model(
     code, _, stderr = ulmfit("fit-lm", data, *options, "--out", tmp_path / "lm", "--track", f"mlflow:{place}")
     assert code == 0, stderr
     client, run = only_run(place)
-    assert run.info.run_name == "lm" and run.info.status == "FINISHED"
-    assert run.data.params["stage"] == "fine-tune" and run.data.params["epochs"] == "2"
+    assert run.info.run_name == str(tmp_path / "lm") and run.info.status == "FINISHED"
+    assert run.data.params["stage"] == "fine-tune" and run.data.params["recipe.epochs"] == "2"
     losses = client.get_metric_history(run.info.run_id, "fine-tune forward all groups/valid_loss")
     assert [one.step for one in losses] == [1, 2] and run.data.metrics["perplexity"] > 1
     assert {file.path for file in client.list_artifacts(run.info.run_id, "model")} >= {"model/training.json"}

@@ -96,7 +96,7 @@ def _tracked(where: str | None, out: Path) -> Iterator[None]:
         return
     from ulmfit_lib.training.tracking import track, track_model
 
-    with track(where, name=out.name):
+    with track(where, name=str(out)):
         yield
         track_model(out)
 

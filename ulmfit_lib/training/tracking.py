@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,9 @@ Values = dict[str, Any]
 
 class Tracker(Protocol):
     """Where trainings are written down."""
+
+    def run(self, name: str) -> AbstractContextManager[None]:
+        """All within it belongs together."""
 
     def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
         """What fastai's Learner needs for a training of this name, and with validation batches or without."""
@@ -52,10 +55,7 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
         raise OptionError(f"--track {kind} needs more packages: pip install 'ulmfit-lib[{kind}]'") from error
     token = _tracker.set(tracker)
     try:
-        if isinstance(tracker, _MLflow):
-            with tracker.run(name):
-                yield
-        else:
+        with tracker.run(name):
             yield
     finally:
         _tracker.reset(token)
@@ -80,9 +80,8 @@ def track_model(folder: str | Path) -> None:
     folder = Path(folder)
     training = read_json(folder / "training.json")
     stage = training["stages"][-1]
-    settings = {**_plain(stage), **_plain(stage["recipe"])}
     scores = _numbers(training.get("report") or stage.get("validation") or {})
-    tracker.write(settings, scores, folder)
+    tracker.write(_plain({**stage, "validation": {}}), scores, folder)
 
 
 class _TensorBoard:
@@ -94,6 +93,10 @@ class _TensorBoard:
         from ulmfit_lib.training.tensorboard import TensorBoardLosses
 
         self.folder, self.losses, self.writer, self.named = folder, TensorBoardLosses, SummaryWriter, _Names()
+
+    def run(self, name: str) -> AbstractContextManager[None]:
+        """The folder is the run."""
+        return nullcontext()
 
     def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
         """fastai's recorder, which has the losses, and its callback."""
@@ -118,7 +121,7 @@ class _MLflow:
 
     @contextmanager
     def run(self, name: str) -> Iterator[None]:
-        """All within it belongs to one run."""
+        """One of MLflow's, which fails if what is within it does."""
         before = self.mlflow.get_tracking_uri()
         self.mlflow.set_tracking_uri(self.uri)
         try:
