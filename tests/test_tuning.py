@@ -84,6 +84,24 @@ def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_
     assert tuned.scores["out_of_fold"]["gain"]["low"] > 0
 
 
+def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
+    folds = []
+
+    def spoil(self, table, splits, **options):
+        for one in out_of_fold(self, table, splits, **options):
+            folds.append(self.lm.direction)
+            flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
+            yield replace(one, ulmfit=flat) if self.lm.direction == "backward" else one
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
+    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 3)
+    monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
+    other = replace(tiny_lm.only("backward"), training={"name": "other", "stages": []})
+    tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
+    assert [one["given_up"] for one in tuned.trials] == ["", "", "", "behind the median"]
+    assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None
+
+
 def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, table, tmp_path, monkeypatch, capsys):
     def stop(self, table, splits, **options):
         for number, one in enumerate(out_of_fold(self, table, splits, **options)):
