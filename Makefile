@@ -64,7 +64,13 @@ dist: .venv-docs/.installed
 	.venv-docs/bin/python -m build
 
 # What needs packages that nobody else does, in an environment of its own.
-test-extras: docs dist
+test-extras: docs dist .venv-extras/.installed
+	.venv-extras/bin/python -W ignore -m pytest tests/extras
+
+.venv-extras/.installed: pyproject.toml
+	test -x .venv-extras/bin/python || $(PYTHON) -m venv .venv-extras
+	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,mlflow]'
+	touch $@
 
 .venv-docs/.installed: pyproject.toml
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
@@ -80,4 +86,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
-	rm -rf $(VENV) .venv-docs .venv-spark .venv-oldest build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-docs .venv-extras .venv-spark .venv-oldest build dist *.egg-info demo-model

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.loading import from_pretrained
     from ulmfit_lib.pipeline.fit import fit, fit_csv
     from ulmfit_lib.pipeline.label_budget import LabelBudget, label_budget
+    from ulmfit_lib.pipeline.tuning import Tuned, tune
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
     from ulmfit_lib.reporting.page import write_report
     from ulmfit_lib.serving.explanations import Explanation, explain
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
     from ulmfit_lib.training.teachers import find_teacher
     from ulmfit_lib.training.teaching import TeachingRecipe
+    from ulmfit_lib.training.tracking import track, track_model
 
 _HOMES = {
     "artifact.architecture": ["Architecture"],
@@ -74,6 +76,7 @@ _HOMES = {
     "models.loading": ["from_pretrained"],
     "pipeline.fit": ["fit", "fit_csv"],
     "pipeline.label_budget": ["LabelBudget", "label_budget"],
+    "pipeline.tuning": ["Tuned", "tune"],
     "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
     "reporting.page": ["write_report"],
@@ -88,18 +91,19 @@ _HOMES = {
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
     "training.teachers": ["find_teacher"],
     "training.teaching": ["TeachingRecipe"],
+    "training.tracking": ["track", "track_model"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Architecture", "ArtifactError", "Checkpoints", "Classes", "ClassifierRecipe", "DataError", "Dropouts",
     "Explanation", "LabelBudget", "LanguageModel", "LanguageModelRecipe", "OptionError", "Ratings", "Tags",
-    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "UlmfitClassifier", "UlmfitError",
+    "TeachingRecipe", "TextClassifier", "TextTable", "TrainingError", "Tuned", "UlmfitClassifier", "UlmfitError",
     "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
     "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
     "from_pretrained", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "push_to_hub", "read_csv",
-    "read_table", "slanted_triangular", "suggest_labels", "teach", "write_report",
+    "read_table", "slanted_triangular", "suggest_labels", "teach", "track", "track_model", "tune", "write_report",
 ]  # fmt: skip
 
 

@@ -6,14 +6,14 @@ import warnings
 
 import typer
 
-from ulmfit_lib.cli import language_models, teaching, fitting, judging, labelling  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, teaching, fitting, tuning, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, UlmfitError
 
 __all__ = [
     "app", "catalogue", "deploying", "fitting", "hub", "insight", "judging", "labelling", "language_models", "main",
-    "rates", "reporting", "teaching", "vectors",
+    "rates", "reporting", "teaching", "tuning", "vectors",
 ]  # fmt: skip
 
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click

@@ -82,6 +82,14 @@ Restart = Annotated[
 CheckpointEvery = Annotated[
     float, typer.Option(min=0, help="Seconds between two checkpoints.", rich_help_panel=RUNNING)
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        help="Write losses, settings and scores down: tensorboard:FOLDER, or mlflow:URI such as "
+        "mlflow:sqlite:///runs.db.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Ratings = Annotated[
     bool, typer.Option("--ratings", help="Treat the labels as numbers and predict numbers.", rich_help_panel=READING)
 ]
@@ -117,6 +125,7 @@ class TrainingRun:
     overwrite: Overwrite = False
     restart: Restart = False
     checkpoint_every: CheckpointEvery = 60
+    track: Track = None
     seed: Seed = 42
     device: Device = "auto"
     quiet: Quiet = False

@@ -83,8 +83,22 @@ def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
         start(run.quiet, out, run.overwrite)
         if run.restart:
             shutil.rmtree(folder, ignore_errors=True)
-        yield Checkpoints(folder, every=run.checkpoint_every)
+        with _tracked(run.track, out):
+            yield Checkpoints(folder, every=run.checkpoint_every)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _tracked(where: str | None, out: Path) -> Iterator[None]:
+    """Trainings within it, and the model in ``out`` that they end with, are written down, if it is said where."""
+    if where is None:
+        yield
+        return
+    from ulmfit_lib.training.tracking import track, track_model
+
+    with track(where, name=str(out)):
+        yield
+        track_model(out)
 
 
 def read_table(

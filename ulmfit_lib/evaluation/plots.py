@@ -194,6 +194,22 @@ def plot_lr_find(
     return axes
 
 
+def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> Axes:
+    """The log loss of each trial of a search, and the lowest so far; a trial that was given up has no dot."""
+    axes = _axes(axes)
+    numbers, losses = zip(*((one["trial"], one["log_loss"]) for one in trials if one["log_loss"]), strict=True)
+    axes.step(numbers, np.minimum.accumulate(losses), where="post", color=GREY, label="lowest so far")
+    for number, strategy in enumerate(dict.fromkeys(one["strategy"] for one in trials)):
+        chosen = [(one["trial"], one["log_loss"]) for one in trials if one["log_loss"] and one["strategy"] == strategy]
+        if chosen:
+            axes.plot(*zip(*chosen, strict=True), "o", color=COLOURS[number], label=strategy)
+    axes.axhline(losses[0], linestyle=":", color=GREY, label="the defaults")
+    axes.set(xlabel="trial", ylabel="log loss out of fold (nats)")
+    _title(axes, "What the search tried")
+    axes.legend(frameon=False)
+    return axes
+
+
 def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = None) -> Axes:
     """Share of right predictions against their confidence, by ``Scores.reliability``."""
     axes = _axes(axes)

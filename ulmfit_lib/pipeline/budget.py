@@ -34,9 +34,10 @@ class Budget:
     Args:
         minutes: how many.
         folder: of the checkpoints; None: nothing is remembered.
+        before: seconds that were spent before, where something else remembers them.
     """
 
-    def __init__(self, minutes: float, folder: Path | None = None) -> None:
+    def __init__(self, minutes: float, folder: Path | None = None, *, before: float = 0.0) -> None:
         self.seconds, self.started = 60 * minutes, time.monotonic()
         self._file = folder / "decisions.json" if folder else None
         self._numbers: dict[str, float] = {}
@@ -45,7 +46,7 @@ class Budget:
             later = max(file.stat().st_mtime for file in folder.rglob("*")) - self._file.stat().st_mtime
             known = read_json(self._file)
             self._numbers = {str(name): float(number) for name, number in known.items()}
-        self._before = self._numbers.pop(SPENT, 0.0) + later  # until the last checkpoint
+        self._before = self._numbers.pop(SPENT, 0.0) + later + before  # until the last checkpoint
 
     def going_on(self) -> str:
         """Where an earlier run was stopped, and what is left of its time; empty where there was none."""

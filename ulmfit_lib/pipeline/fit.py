@@ -11,7 +11,6 @@ from ulmfit_lib.errors import Interrupted, OptionError
 from ulmfit_lib.models.bases import load_bases
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, default_minutes, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
@@ -167,17 +166,10 @@ def fit(
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is delivered. Press Ctrl-C again to deliver nothing.")
     report, fitter = task.score(found)
-    final = replace(found, fitter=fitter).fit(data.labelled())
-    report = replace(
-        report, base=why, copies=task.copies, blend=final.blend,
+    return task.deliver(
+        found, report, fitter, base=why, lm=lm, minutes=minutes, seconds=budget.spent(),
         transductive=found.has_read and (transductive or (forced_reading and not len(task.test))),
-        base_has_read=tuple(stage.get("source", "") for stage in lm.training.get("stages", [])),
-        labelled_rows=len(data.labelled()) - len(task.test), tried=found.told, minutes=minutes,
     )  # fmt: skip
-    stages = final.training["stages"]
-    stages[-1] = {**stages[-1], "all_seconds": round(budget.spent())}
-    final = replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
-    return with_known_texts(final, data.texts, lm=lm, seed=seed, device=str(chosen_device))
 
 
 def _read_while_it_pays(

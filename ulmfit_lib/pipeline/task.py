@@ -9,6 +9,9 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.known_texts import with_known_texts
+from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.report import Report, report_on
 from ulmfit_lib.pipeline.search import Found
@@ -86,23 +89,59 @@ class Task:
 
     def score(self, found: Found) -> tuple[Report, PartsFitter]:
         """The report, and a fitter that knows the texts of all labelled rows."""
-        unseen, kind = found.unseen, found.unseen.kind
+        unseen = found.unseen
         if not len(self.test):
             scored, delivered = self.learnt.select(unseen.places.tolist()), found.delivered["delivered"]
             report = report_on(found.delivered, scored, self.learnt.classes, learnt=self.learnt, folds=len(self.splits))
             kept = _kept(scored, unseen.targets, delivered, np.argsort(unseen.places))
             return replace(report, folds=len(self.splits), out_of_fold=kept), found.fitter
+        said, fitter = self.predict_test(found)
+        return self.report_test(found, said), fitter
+
+    def predict_test(self, found: Found) -> tuple[dict[str, Floats], PartsFitter]:
+        """What is delivered and its parts say of the held-out rows, and a fitter that knows those rows, too."""
         trial = found.fit(self.learnt)
         features = trial.features(self.test.texts, device=found.fitter.device)
-        said = trial.probabilities(self.test.texts, features=features)
+        known = features if found.fitter.strategy == "features" else None
+        return trial.probabilities(self.test.texts, features=features), found.fitter.knowing(self.test, known)
+
+    def report_test(self, found: Found, said: dict[str, Floats]) -> Report:
+        """The report on what ``predict_test`` gives."""
+        unseen, delivered = found.unseen, found.delivered["delivered"]
         report = report_on(
-            said, self.test, trial.classes, learnt=self.learnt,
-            also_unseen=(kind.decisions(found.delivered["delivered"]), kind.decided(unseen.targets)),
+            said, self.test, self.learnt.classes, learnt=self.learnt,
+            also_unseen=(unseen.kind.decisions(delivered), unseen.kind.decided(unseen.targets)),
         )  # fmt: skip
         few = np.arange(0, len(self.test), -(-len(self.test) // MOST_KEPT))
-        kept = _kept(self.test, self.test.class_numbers(trial.classes), said["delivered"], few)
-        known = features if found.fitter.strategy == "features" else None
-        return replace(report, out_of_fold=kept), found.fitter.knowing(self.test, known)
+        kept = _kept(self.test, self.test.class_numbers(self.learnt.classes), said["delivered"], few)
+        return replace(report, out_of_fold=kept)
+
+    def deliver(
+        self, found: Found, report: Report, fitter: PartsFitter, *, base: str, lm: LanguageModel, transductive: bool,
+        minutes: float, seconds: float,
+    ) -> TextClassifier:  # fmt: skip
+        """The classifier, fitted to all labelled rows, with its report and what it keeps of the texts.
+
+        Args:
+            found: what is delivered.
+            report: on it.
+            fitter: knows all labelled rows.
+            base: which language model reads the texts, and why.
+            lm: that one, as it was before it read any of them.
+            transductive: the language model has read the texts of the held-out rows.
+            minutes: the time that there was.
+            seconds: that were spent.
+        """
+        final = replace(found, fitter=fitter).fit(self.data.labelled())
+        report = replace(
+            report, base=base, copies=self.copies, blend=final.blend, transductive=transductive,
+            base_has_read=tuple(stage.get("source", "") for stage in lm.training.get("stages", [])),
+            labelled_rows=len(self.learnt), tried=found.told, minutes=minutes,
+        )  # fmt: skip
+        stages = final.training["stages"]
+        stages[-1] = {**stages[-1], "all_seconds": round(seconds)}
+        final = replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
+        return with_known_texts(final, self.data.texts, lm=lm, seed=fitter.seed, device=str(fitter.device))
 
 
 def _kept(scored: TextTable, targets: Ints, delivered: Floats, places: Ints) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History, Metric, Row, build_learner
 from ulmfit_lib.training.schedules import Schedule
+from ulmfit_lib.training.tracking import tracking_callbacks
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,13 @@ def train_phases(
         if not phase.epochs:
             continue
         history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best, accuracy=accuracy)
+        train, valid = batches(number)
+        tracking = tracking_callbacks(f"{description}, {phase.name}", measured=len(valid) > 0)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
         learner = build_learner(
-            net, *batches(number), loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
+            net, train, valid, loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
             device=device, betas=settings.betas, weight_decay=settings.weight_decay, clip=settings.clip,
-            callbacks=[history, *keeper],
+            callbacks=[history, *keeper, *tracking],
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(phase.first_group)

@@ -1,0 +1,191 @@
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
+from ulmfit_lib.errors import Interrupted
+from ulmfit_lib.pipeline.gain import Gain
+from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.tuning import CLASSIFY
+from ulmfit_lib.pipeline.unseen import scoring_folds
+
+out_of_fold = PartsFitter.out_of_fold
+
+
+@pytest.fixture(scope="module")
+def base(tiny_lm):
+    return tiny_lm.only("forward")
+
+
+@pytest.fixture
+def table(fruit):
+    """The last two rows are near copies of the first two."""
+    words = ["apple", "pear", "plum", "cherry", "quince", "fig", "grape", "melon", "lemon", "lime", "date", "nut"]
+    draw = np.random.default_rng(0)
+    texts = [f"{text} {' '.join(draw.choice(words, 9))} number{i}" for i, text in enumerate(fruit.texts)]
+    copies = [f"{text} !" for text in texts[:2]]
+    return TextTable.from_lists([*texts, *copies, "no label here"], [*fruit.labels, *fruit.labels[:2], None])
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Few epochs, folds and heads; the recipe."""
+    recipe = replace(CLASSIFY, epochs=1, head_epochs=1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.CLASSIFY", recipe)
+    monkeypatch.setattr("ulmfit_lib.pipeline.trials.POOLINGS", ("layers", "all"))
+    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 2)
+    return recipe
+
+
+@pytest.fixture
+def trial_tables(monkeypatch):
+    """The tables that trials learn from and are scored on."""
+    found = []
+
+    def remember(self, table, splits, **options):
+        found.append(table)
+        return out_of_fold(self, table, splits, **options)
+
+    monkeypatch.setattr(PartsFitter, "out_of_fold", remember)
+    return found
+
+
+def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
+    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=2, device="cpu")
+    assert not tuned.gained and "The search gained nothing" in tuned.sentence
+    assert "delivered" in tuned.sentence and "rows that the search never saw" in tuned.sentence
+    first, second = tuned.trials
+    assert (first["frozen_pooling"], second["frozen_pooling"]) == ("layers", "concat")
+    assert tuned.classifier.pooling == "layers" and tuned.classifier.training["stages"][-1]["labelled_texts"] == 50
+    learnt, held_out = table.split(0.2, seed=42)
+    texts = {text for one in trial_tables for text in one.texts}
+    assert len(trial_tables) == 2 and texts == set(learnt.labelled().texts) and not texts & set(held_out.texts)
+    assert tuned.scores["held_out"]["rows"] == len(held_out) == tuned.classifier.training["report"]["held_out_rows"]
+    near = [row for row in held_out.rows if row in (1, 2, 49, 50)]
+    assert not near  # copies learn, or are held out, together
+
+
+def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, monkeypatch):
+    def spoil(self, table, splits, **options):
+        for one in out_of_fold(self, table, splits, **options):
+            if self.recipe.frozen_pooling == "layers":
+                flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
+                one = replace(one, ulmfit=flat, others={name: np.full_like(p, 0.5) for name, p in one.others.items()})
+            yield one
+
+    monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
+    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=3, device="cpu")
+    assert tuned.gained and "The search gained something" in tuned.sentence
+    assert tuned.classifier.pooling == tuned.settings["frozen_pooling"] != "layers"
+    assert tuned.scores["out_of_fold"]["gain"]["low"] > 0
+
+
+def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
+    folds = []
+
+    def spoil(self, table, splits, **options):
+        for one in out_of_fold(self, table, splits, **options):
+            folds.append(self.lm.direction)
+            flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
+            yield replace(one, ulmfit=flat) if self.lm.direction == "backward" else one
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
+    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 3)
+    monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
+    other = replace(tiny_lm.only("backward"), training={"name": "other", "stages": []})
+    tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
+    assert [one["given_up"] for one in tuned.trials] == ["", "", "", "behind the median"]
+    assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None
+
+
+def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, table, tmp_path, monkeypatch, capsys):
+    def stop(self, table, splits, **options):
+        for number, one in enumerate(out_of_fold(self, table, splits, **options)):
+            if number == 1 and self.recipe.frozen_pooling == "concat":
+                raise Interrupted
+            yield one
+
+    options = {"folder": tmp_path / "stopped", "bases": [base], "most_trials": 3, "device": "cpu"}
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(PartsFitter, "out_of_fold", stop)
+        tune(table, **options)
+    capsys.readouterr()
+    tuned = tune(table, **options)
+    said = capsys.readouterr().err
+    assert "goes on with a search that was stopped: it keeps 1 trial, and has" in said
+    assert [one["trial"] for one in tuned.trials] == [0, 2, 3]
+    whole = tune(table, **{**options, "folder": tmp_path / "whole"})
+    losses = [[(one["frozen_pooling"], one["log_loss"]) for one in each.trials] for each in (tuned, whole)]
+    assert losses[0] == losses[1]
+    np.testing.assert_array_equal(*(one.classifier.predict_proba(table.texts) for one in (tuned, whole)))
+    with pytest.raises(TrainingError, match=r"of another search \(the seed was 42, and is 43\)"):
+        tune(table, **options, seed=43)
+
+
+def test_fine_tuning_is_drawn_when_all_heads_are_tried(base, table, tmp_path, quick, monkeypatch):
+    seen = []
+
+    def remember(self, table, splits, **options):
+        seen.append(self)
+        return out_of_fold(self, table, splits, **options)
+
+    monkeypatch.setattr(PartsFitter, "out_of_fold", remember)
+    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=4, device="cpu")
+    assert [one["strategy"] for one in tuned.trials] == ["features"] * 2 + ["fine-tune"] * 2
+    usual, drawn = tuned.trials[2:]
+    assert usual["lr"] == quick.lr and usual["dropout"] == 0
+    assert quick.lr / 4 <= drawn["lr"] <= 4 * quick.lr and drawn["lr"] != quick.lr and 1 <= drawn["epochs"] <= 2
+    assert seen[3].recipe.lr == drawn["lr"] and seen[3].recipe.dropouts.weight == pytest.approx(0.5 * drawn["dropout"])
+
+
+def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
+    options = {"folder": tmp_path, "bases": [base], "device": "cpu", "most_trials": 3}
+    with monkeypatch.context() as patch:
+        patch.setattr("ulmfit_lib.pipeline.tuning.epoch_seconds", lambda *_, **__: 1e4)
+        tuned = tune(table, minutes=5, **options)
+    assert [one["strategy"] for one in tuned.trials] == ["features", "features"]
+    assert "no time for another trial" in capsys.readouterr().err
+    assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
+    alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
+    assert alone.sentence.startswith("Nothing but the defaults was tried, so they are delivered.")
+
+
+def test_the_best_of_many_trials_must_be_further_ahead():
+    draw = np.random.default_rng(0)
+    default = draw.random(100)
+    best = default - 0.02 + 0.1 * draw.standard_normal(100)
+    one, hundred = (Gain.of(default, best, chance=0.05 / tries) for tries in (1, 100))
+    assert one.mean == hundred.mean > 0 and one.low > 0 > hundred.low
+    assert Gain.of(default, best, chance=0.05, folds=5).low < one.low  # folds learn from the same rows
+
+
+def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table, write_csv, tmp_path, monkeypatch):
+    data = write_csv([(text, label or "") for text, label in zip(table.texts, table.labels, strict=True)])
+    out = tmp_path / "tuned"
+    options = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--direction", "forward"]
+    code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 2, "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["sentence"] == json.loads((out / "tuning.json").read_text())["sentence"]
+    assert sorted(path.name for path in out.iterdir()) == ["model", "study", "trials.csv", "trials.png", "tuning.json"]
+    assert pd.read_csv(out / "trials.csv")["frozen_pooling"].tolist() == ["layers", "concat"]
+    assert TextClassifier.load(out / "model").predict(["the film was great great"]) == ["positive"]
+    assert ulmfit("tune", data, *options, "--out", out)[0] == 2  # the place is taken
+    code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 3, "--overwrite")
+    assert code == 0 and "it keeps 2 trials" in stderr and "trials.csv" in stdout
+    (out / "study" / "trials.db").write_bytes(b"SQLite format 3\x00 and then nothing")
+    code, _, stderr = ulmfit("tune", data, *options, "--out", out, "--overwrite")
+    assert code == 2 and "these trials cannot be read" in stderr and "Traceback" not in stderr
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    code, _, stderr = ulmfit("tune", data, *options, "--out", tmp_path / "other")
+    assert code == 2 and "pip install 'ulmfit-lib[tune]'" in stderr
+
+
+def test_no_time_at_all_and_too_few_rows_are_refused(table, tmp_path):
+    with pytest.raises(DataError, match="30 labelled rows; a search needs 40"):
+        tune(table.select(range(30)), folder=tmp_path)
+    with pytest.raises(OptionError, match="more than 0"):
+        tune(table, folder=tmp_path, minutes=0)

@@ -1,0 +1,73 @@
+"""The command that searches for better settings: tune."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ulmfit_lib.cli.options import AsJson, Data, Directions, FileFormat, Label, LabelKind, Text, TrainingRun
+from ulmfit_lib.cli.running import command, read_table, training
+
+if TYPE_CHECKING:
+    from ulmfit_lib.pipeline.tuning import Tuned
+
+
+@command("tune", example="tune examples/reviews.csv --text review --label sentiment --out models/tuned --minutes 30")
+def tune_command(
+    data: Data,
+    text: Text,
+    label: Label,
+    out: Annotated[Path, typer.Option(help="Folder for the trials, and in it, in `model`, for the classifier.")],
+    base: Annotated[
+        list[str],
+        typer.Option(
+            help="Language model to try: a name (see `models`), a folder, or `auto` for all embedded ones; may be "
+            "repeated."
+        ),
+    ] = ["auto"],  # noqa: B006 (typer needs a list here)
+    direction: Directions = None,
+    minutes: Annotated[float, typer.Option(help="Time to spend on the search, in all runs together.")] = 30,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials to stop after, even if there is time left.")] = None,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")
+    ] = 0.2,
+    as_json: AsJson = False,
+    *,
+    file: FileFormat,
+    kind: LabelKind,
+    run: TrainingRun,
+) -> None:
+    """Search for settings that suit your labels better than the defaults, and say honestly what that gained."""
+    from ulmfit_lib.models.precision import save_smallest
+    from ulmfit_lib.pipeline.tuning import tune
+
+    study = out / "study"
+    with training(run, out / "model") as checkpoints:
+        if run.restart:
+            shutil.rmtree(study, ignore_errors=True)
+        table = read_table(data, text=text, label=label, file=file, kind=kind)
+        tuned = tune(
+            table, folder=study, bases=base, direction=direction, minutes=minutes, most_trials=trials,
+            test_fraction=test_fraction, seed=run.seed, device=run.device, checkpoints=checkpoints,
+        )  # fmt: skip
+        saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)
+        _write(out, tuned)
+    if as_json:
+        print(json.dumps({**tuned.as_dict(), "saved": str(out / "model")}))
+        return
+    print(tuned.sentence)
+    print(f"{saved}; all trials are in {out / 'trials.csv'}")
+
+
+def _write(out: Path, tuned: "Tuned") -> None:
+    """The trials as a table and as a plot, and all that the search came to as JSON."""
+    import pandas as pd
+
+    from ulmfit_lib.evaluation.plots import plot_trials, save_plot
+    from ulmfit_lib.files import write_file
+
+    write_file(out / "trials.csv", pd.DataFrame(tuned.trials).to_csv(index=False).encode())
+    write_file(out / "tuning.json", json.dumps(tuned.as_dict(), indent=2).encode())
+    save_plot(plot_trials(tuned.trials), out / "trials.png")
