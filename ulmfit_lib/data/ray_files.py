@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 FILE, ROW = "source_file", "source_row"
 JOB = "_job.json"  # readers of Parquet folders pass over names with an underscore
-PART_BYTES = 1 << 20  # of rows in memory: some hundred reviews, which take a core some seconds
+PARTS = 8  # a worker gets, if that makes none too small or too large
+PART_BYTES = 1 << 16, 1 << 22  # from fifty reviews to some thousands, which take a core a minute
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -118,7 +119,7 @@ class Source:
 
 def predict_files_on_ray(
     model: Path, data: Path, out: Path, *, text: Sequence[str], encoding: str = "utf-8", delimiter: str | None = None,
-    min_precision: float | None = None, workers: int | None = None, cores: int = 1, part_bytes: int = PART_BYTES,
+    min_precision: float | None = None, workers: int | None = None, cores: int = 1,
 ) -> ScoredFiles:  # fmt: skip
     """Score a file, or all files of a folder, into a folder of Parquet files; the same call goes on after a stop.
 
@@ -135,7 +136,6 @@ def predict_files_on_ray(
         min_precision: precision to reach; rows too uncertain for it are labelled "unsure".
         workers: actors; default as many as the cluster has cores for.
         cores: that each actor reserves, and threads that it scores with.
-        part_bytes: size of a part's rows in memory.
 
     Raises:
         DataError: names the file, the row or the column at fault; most of it before the cluster starts.
@@ -161,7 +161,7 @@ def predict_files_on_ray(
             _cluster(workers, cores) as size,
             bar(total=max(about, before), initial=before, description="scoring", unit=" rows") as progress,
         ):
-            for part in _parts(source, schema, out, scorer, size, part_bytes).iter_rows():
+            for part in _parts(source, schema, out, scorer, size).iter_rows():
                 found = {name: number + part[name] for name, number in found.items()}
                 progress.update(part["rows"])
     return ScoredFiles(**found, before=before)
@@ -221,12 +221,12 @@ def _cluster(workers: int | None, cores: int) -> Iterator[int]:
             ray.shutdown()
 
 
-def _parts(
-    source: Source, schema: pa.Schema, out: Path, scorer: dict[str, Any], size: int, part_bytes: int
-) -> "Dataset":  # fmt: skip
+def _parts(source: Source, schema: pa.Schema, out: Path, scorer: dict[str, Any], size: int) -> "Dataset":
     """Counts of rows, one row a part, which are there when the part is written."""
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
 
+    whole = sum(path.stat().st_size for path in source.files.values())
+    part_bytes = int(np.clip(whole // (PARTS * size), *PART_BYTES))
     context = DataContext.get_current()
     before = context.target_max_block_size, context.enable_progress_bars
     context.target_max_block_size, context.enable_progress_bars = part_bytes, False
