@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest test-spark test-extras docs dist lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-engines test-extras docs dist lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -12,13 +12,14 @@ demo: $(READY)
 test: $(READY) lint
 	$(BIN)/python -W ignore -m pytest
 
-# Spark, in an environment of its own; it needs Java (Debian: default-jre-headless).
-test-spark: .venv-spark/.installed
-	.venv-spark/bin/python -W ignore -m pytest tests/extras
+# Ray and Spark, in an environment of their own; Spark's tests are left out where there is no Java (Debian:
+# default-jre-headless).
+test-engines: .venv-engines/.installed
+	.venv-engines/bin/python -W ignore -m pytest tests/extras
 
-.venv-spark/.installed: pyproject.toml
-	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
-	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spark]'
+.venv-engines/.installed: pyproject.toml
+	test -x .venv-engines/bin/python || $(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray,spark]'
 	touch $@
 
 lint: $(READY)
@@ -64,7 +65,7 @@ dist: .venv-docs/.installed
 	.venv-docs/bin/python -m build
 
 # What needs packages that nobody else does, in an environment of its own.
-test-extras: docs dist
+test-extras: docs dist test-engines
 
 .venv-docs/.installed: pyproject.toml
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
@@ -80,4 +81,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
-	rm -rf $(VENV) .venv-docs .venv-spark .venv-oldest build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-docs .venv-engines .venv-oldest build dist *.egg-info demo-model

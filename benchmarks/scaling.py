@@ -1,6 +1,6 @@
 """What does each stage cost per million tokens, on one core?
 
-    python benchmarks/scaling.py [--texts 600] [--stages fit-lm predict-int8 ...] [--note "..."] [--json]
+    python benchmarks/scaling.py [--stages fit-lm predict-int8 ...] [--note "..."] [--json]
 
 Each stage runs in a process of its own, with one thread, on made-up reviews, in one direction of an embedded base. The
 seconds are those that the CPU spent on it, so that other work on the machine counts for little.
@@ -8,6 +8,7 @@ seconds are those that the CPU spent on it, so that other work on the machine co
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from conditions import conditions
 from light_side import resident
 from made_up_texts import reviews
 from measuring import count_cpu_seconds
 
 from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, fit_lm, pretrain, teach
+from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
@@ -43,33 +46,34 @@ Found = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=600, help="that a stage reads")
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stage:
-        print(json.dumps(measure(STAGES[arguments.stage], arguments.texts)))
+        print(json.dumps(measure(*STAGES[arguments.stage])))
         return
     count_cpu_seconds()
-    result: dict[str, Any] = {"texts": arguments.texts, **conditions(), "networks": networks(), "stages": {}}
+    result: dict[str, Any] = {**conditions(), "networks": networks(), "stages": {}}
     result |= {"note": arguments.note} if arguments.note else {}
     for stage in arguments.stages:
-        command = [sys.executable, "-W", "ignore", __file__, "--stage", stage, "--texts", str(arguments.texts)]
+        command = [sys.executable, "-W", "ignore", __file__, "--stage", stage]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         result["stages"][stage] = json.loads(done.stdout)
         print(stage, done.stdout.strip(), file=sys.stderr)
     print(json.dumps(result) if arguments.json else json.dumps(result["stages"], indent=1))
 
 
-def measure(stage: Callable[[TextTable], Found], count: int) -> Found:
+def measure(count: int, stage: Callable[[TextTable], Found]) -> Found:
     count_cpu_seconds()
     texts, labels = zip(*islice(reviews(), count), strict=True)
     found = stage(TextTable.from_lists(texts, labels))
     spent = found["seconds"] * 1e6 / found["tokens"]
-    return {**found, "seconds": round(found["seconds"], 2), "seconds_per_million_tokens": float(f"{spent:.4g}"),
-            "peak_mb": round(resident("VmHWM"))}  # fmt: skip
+    return {
+        "texts": count, "tokens": found["tokens"], "seconds": round(found["seconds"], 2),
+        "seconds_per_million_tokens": float(f"{spent:.4g}"), "peak_mb": round(resident("VmHWM")),
+    }  # fmt: skip
 
 
 def networks() -> dict[str, Found]:
@@ -111,10 +115,21 @@ def _seconds(rows: Sequence[Found]) -> float:
     return sum(row.get("phase_seconds", 0) for row in rows)
 
 
-def _tokenize(table: TextTable) -> Found:
-    started = time.perf_counter()
+def _read(table: TextTable) -> Found:
     tokens = sum(map(len, WordTokenizer()(table.texts)))
-    return {"tokens": tokens, "seconds": time.perf_counter() - started}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "reviews.csv"
+        pd.DataFrame({"review": table.texts}).to_csv(file, index=False)
+        started = time.perf_counter()
+        for _ in read_parts(file, text="review"):
+            pass
+        return {"tokens": tokens, "seconds": time.perf_counter() - started}
+
+
+def _tokenize(table: TextTable) -> Found:
+    started = sum(os.times()[:4])  # its workers' too
+    tokens = sum(map(len, WordTokenizer()(table.texts)))
+    return {"tokens": tokens, "seconds": sum(os.times()[:4]) - started}
 
 
 def _pretrain(table: TextTable) -> Found:
@@ -157,12 +172,17 @@ def _tokens(table: TextTable, lm: LanguageModel) -> int:
     return int(encode_texts(table.texts, lm.tokenizer, lm.vocabulary).n_tokens)
 
 
-STAGES: dict[str, Callable[[TextTable], Found]] = {
-    "tokenize": _tokenize, "pretrain": _pretrain, "teach": _teach, "fit-lm": _fit_lm,
-    "fit-classifier": partial(_fit_classifier, strategy="fine-tune"),
-    "heads": partial(_fit_classifier, strategy="features"),
-    "predict-float32": partial(_predict, precision="float32"), "predict-int8": partial(_predict, precision="int8"),
-}  # fmt: skip
+STAGES: dict[str, tuple[int, Callable[[TextTable], Found]]] = {  # texts, so that each takes some seconds
+    "read": (4000, _read),
+    "tokenize": (4000, _tokenize),
+    "pretrain": (400, _pretrain),
+    "teach": (400, _teach),
+    "fit-lm": (900, _fit_lm),  # from which on its batches are whole
+    "fit-classifier": (300, partial(_fit_classifier, strategy="fine-tune", epochs=1)),
+    "heads": (400, partial(_fit_classifier, strategy="features")),
+    "predict-float32": (400, partial(_predict, precision="float32")),
+    "predict-int8": (400, partial(_predict, precision="int8")),
+}
 
 if __name__ == "__main__":
     main()
