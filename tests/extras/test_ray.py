@@ -2,14 +2,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
+from ulmfit_lib.data.ray_files import Source, _read
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (
@@ -94,6 +97,18 @@ def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_p
         file.write("one,two,three\n")
     with pytest.raises(DataError, match="line 21002 has 3 fields"):
         predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], workers=1)
+
+
+def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    source = Source.find(tmp_path / "rows.csv", ["review"], "utf-8", None)
+    read = partial(_read, {"name": ["rows.csv"]}, source, source.look()[0])
+    (whole,) = read([])
+    part = tmp_path / "rows.csv-000000000011.parquet"
+    pq.write_table(whole.slice(10, 20), part)
+    (again,), (later,) = read([]), read([part])
+    assert again.equals(whole)
+    assert later["source_row"].to_pylist() == [*range(1, 11), *range(31, 303)]
 
 
 def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(ulmfit, exported, rows, tmp_path):

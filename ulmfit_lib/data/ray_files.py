@@ -5,10 +5,10 @@ named after its first row and appears whole or not at all. So a part that is sco
 its own place; and a run that goes on leaves out the rows that parts hold already.
 """
 
-import glob
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from ulmfit_lib.artifact.format import read_config
 from ulmfit_lib.artifact.seal import SEAL
 from ulmfit_lib.data.frames import PART_ROWS, read_frames
 from ulmfit_lib.data.ray import Scorer, added_columns
+from ulmfit_lib.data.reading import texts_of
 from ulmfit_lib.data.writing import to_arrow
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError, UlmfitError
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
@@ -155,13 +156,14 @@ def predict_files_on_ray(
     scorer = {"model": str(model.resolve()), "text": source.text, "threads": cores, "least": least, "out": out}
     with only_process(out):
         _start_or_go_on(out, {**source.record(), "model": read_config(model).get(SEAL), "precision": least})
-        before = sum(pq.read_metadata(part).num_rows for part in out.glob("*.parquet"))
+        held = sorted(out.glob("*.parquet"))
+        before = sum(pq.read_metadata(part).num_rows for part in held)
         found = {"rows": 0, "blank": 0, "unsure": 0}
         with (
             _cluster(workers, cores) as size,
             bar(total=max(about, before), initial=before, description="scoring", unit=" rows") as progress,
         ):
-            for part in _parts(source, schema, out, scorer, size).iter_rows():
+            for part in _parts(source, schema, held, scorer, size).iter_rows():
                 found = {name: number + part[name] for name, number in found.items()}
                 progress.update(part["rows"])
     return ScoredFiles(**found, before=before)
@@ -221,7 +223,7 @@ def _cluster(workers: int | None, cores: int) -> Iterator[int]:
             ray.shutdown()
 
 
-def _parts(source: Source, schema: pa.Schema, out: Path, scorer: dict[str, Any], size: int) -> "Dataset":
+def _parts(source: Source, schema: pa.Schema, held: list[Path], scorer: dict[str, Any], size: int) -> "Dataset":
     """Counts of rows, one row a part, which are there when the part is written."""
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
 
@@ -233,7 +235,7 @@ def _parts(source: Source, schema: pa.Schema, out: Path, scorer: dict[str, Any],
     names = from_items([{"name": name} for name in source.files], override_num_blocks=len(source.files))
     context.target_max_block_size, context.enable_progress_bars = before
     rows = names.map_batches(
-        _read, fn_kwargs={"source": source, "schema": schema, "out": out}, batch_size=1, num_cpus=0,  # it mostly waits
+        _read, fn_kwargs={"source": source, "schema": schema, "held": held}, batch_size=1, num_cpus=0,  # mostly it waits
         compute=TaskPoolStrategy(size=min(size, len(source.files))),
     )  # fmt: skip
     return rows.map_batches(
@@ -242,19 +244,21 @@ def _parts(source: Source, schema: pa.Schema, out: Path, scorer: dict[str, Any],
     )  # fmt: skip
 
 
-def _read(names: dict[str, Any], source: Source, schema: pa.Schema, out: Path) -> Iterator[pa.Table]:
-    """The rows of a file that no part holds."""
+def _read(names: dict[str, Any], source: Source, schema: pa.Schema, held: Sequence[Path]) -> Iterator[pa.Table]:
+    """The rows of a file that no part held when the run began: a reader that is started again must find the same."""
     set_quiet(True)
     name, first = str(names["name"][0]), 1
-    parts = out.glob(f"{glob.escape(name)}-{'[0-9]' * 12}.parquet")
-    held = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
-    done = np.concatenate([np.zeros(0, np.int64), *held])
+    parts = [part for part in held if re.fullmatch(rf"{re.escape(name)}-\d{{12}}\.parquet", part.name)]
+    done = np.concatenate(
+        [np.zeros(0, np.int64), *(pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts)]
+    )
     for frame in source.frames(name):
         numbers = np.arange(first, first + len(frame))
         first += len(frame)
         left = ~np.isin(numbers, done)
         if left.any():
             frame = frame[left].assign(**{FILE: name, ROW: numbers[left]})
+            texts_of(frame, source.text, rows=numbers[left], source=source.files[name])  # what is none is named here
             yield to_arrow(frame[schema.names], schema, source.files[name])
 
 
