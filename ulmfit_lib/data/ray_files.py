@@ -235,8 +235,8 @@ def _parts(source: Source, schema: pa.Schema, held: list[Path], scorer: dict[str
     names = from_items([{"name": name} for name in source.files], override_num_blocks=len(source.files))
     context.target_max_block_size, context.enable_progress_bars = before
     rows = names.map_batches(
-        _read, fn_kwargs={"source": source, "schema": schema, "held": held}, batch_size=1, num_cpus=0,  # mostly it waits
-        compute=TaskPoolStrategy(size=min(size, len(source.files))),
+        _read, fn_kwargs={"source": source, "schema": schema, "held": held}, batch_size=1,
+        compute=TaskPoolStrategy(size=min(size, len(source.files))), num_cpus=0,  # mostly it waits for the actors
     )  # fmt: skip
     return rows.map_batches(
         _PartScorer, fn_constructor_kwargs=scorer, batch_size=None, batch_format="pyarrow", num_cpus=scorer["threads"],
@@ -249,16 +249,17 @@ def _read(names: dict[str, Any], source: Source, schema: pa.Schema, held: Sequen
     set_quiet(True)
     name, first = str(names["name"][0]), 1
     parts = [part for part in held if re.fullmatch(rf"{re.escape(name)}-\d{{12}}\.parquet", part.name)]
-    done = np.concatenate(
-        [np.zeros(0, np.int64), *(pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts)]
-    )
+    rows = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
+    done = np.concatenate([np.zeros(0, np.int64), *rows])
     for frame in source.frames(name):
         numbers = np.arange(first, first + len(frame))
         first += len(frame)
         left = ~np.isin(numbers, done)
         if left.any():
             frame = frame[left].assign(**{FILE: name, ROW: numbers[left]})
-            texts_of(frame, source.text, rows=numbers[left], source=source.files[name])  # what is none is named here
+            texts_of(
+                frame, source.text, rows=numbers[left].tolist(), source=source.files[name]
+            )  # what is none is named here
             yield to_arrow(frame[schema.names], schema, source.files[name])
 
 
