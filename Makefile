@@ -3,23 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+comma := ,
 
-.PHONY: demo test test-oldest test-spark test-extras docs dist lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-extras docs dist lint bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
 
 test: $(READY) lint
 	$(BIN)/python -W ignore -m pytest
-
-# Spark, in an environment of its own; it needs Java (Debian: default-jre-headless).
-test-spark: .venv-spark/.installed
-	.venv-spark/bin/python -W ignore -m pytest tests/extras
-
-.venv-spark/.installed: pyproject.toml
-	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
-	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spark]'
-	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -67,9 +59,13 @@ dist: .venv-docs/.installed
 test-extras: docs dist .venv-extras/.installed
 	.venv-extras/bin/python -W ignore -m pytest tests/extras
 
-.venv-extras/.installed: pyproject.toml
+# It sees what .venv holds, so that PyTorch is not installed twice. Spark needs Java (Debian: default-jre-headless).
+EXTRAS := mlflow,ray$(if $(shell command -v java),$(comma)spark)
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+.venv-extras/.installed: $(READY)
 	test -x .venv-extras/bin/python || $(PYTHON) -m venv .venv-extras
-	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,mlflow]'
+	$(BIN)/python $(SITE) > "$$(.venv-extras/bin/python $(SITE))/shared.pth"
+	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@
 
 .venv-docs/.installed: pyproject.toml
@@ -86,4 +82,4 @@ reliability: $(READY)
 	$(BIN)/python -W ignore benchmarks/reliability/web.py --cases 2000
 
 clean:
-	rm -rf $(VENV) .venv-docs .venv-extras .venv-spark .venv-oldest build dist *.egg-info demo-model
+	rm -rf $(VENV) .venv-docs .venv-extras .venv-oldest build dist *.egg-info demo-model

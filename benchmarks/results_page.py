@@ -1,4 +1,4 @@
-"""Write RESULTS.md, and the README's table, from the files in benchmarks/results and the embedded models' folders.
+"""Write RESULTS.md, and the tables of other pages, from benchmarks/results and the embedded models' folders.
 
     python benchmarks/results_page.py            # or `make results`
     python benchmarks/results_page.py --check    # write nothing; exit with 1 if a page is out of date
@@ -13,11 +13,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from result_sections import accuracy, insight, language_models, light, peers, robustness, serving, speed, teaching
+from result_sections import (
+    accuracy,
+    insight,
+    language_models,
+    light,
+    peers,
+    robustness,
+    scaling,
+    serving,
+    speed,
+    teaching,
+)
 from result_sections.markdown import Results, paragraph
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, README = ROOT / "benchmarks" / "RESULTS.md", ROOT / "README.md"
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
+WITH_TABLES = ROOT / "README.md", ROOT / "docs" / "scaling.md"
 EMBEDDED = ROOT / "ulmfit_lib" / "embedded"
 
 SECTIONS: tuple[Callable[[Results], str], ...] = (
@@ -39,10 +51,16 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     speed.speed,
     light.light,
     serving.serving,
+    scaling.stages,
+    scaling.engines,
     robustness.memory,
     robustness.reliability,
 )
-README_TABLES: dict[str, Callable[[Results], str]] = {"peers": peers.peers_in_short}
+TABLES: dict[str, Callable[[Results], str]] = {
+    "peers": peers.peers_in_short, "stage_costs": scaling.stage_costs, "step_volume": scaling.step_volume,
+    "wikipedia": scaling.wikipedia, "wikipedia_on_cores": scaling.wikipedia_on_cores,
+    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost,
+}  # fmt: skip
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
 
 
@@ -51,7 +69,8 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     arguments = parser.parse_args()
     results = load_results()
-    wanted = {PAGE: render_page(results), README: render_readme(README.read_text(encoding="utf-8"), results)}
+    wanted = {file: render_tables(file.read_text(encoding="utf-8"), results) for file in WITH_TABLES}
+    wanted[PAGE] = render_page(results)
     old = [file for file, text in wanted.items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
     if arguments.check and old:
         names = ", ".join(file.name for file in old)
@@ -97,9 +116,9 @@ def anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-def render_readme(text: str, results: Results) -> str:
-    """The README with each table between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
-    return MARKED.sub(lambda found: found[1] + README_TABLES[found[2]](results) + found[3], text)
+def render_tables(text: str, results: Results) -> str:
+    """A page with each table between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
+    return MARKED.sub(lambda found: found[1] + TABLES[found[2]](results) + found[3], text)
 
 
 if __name__ == "__main__":

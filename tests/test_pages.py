@@ -9,8 +9,8 @@ from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ecosystem.md", "docs/understanding.md",
-    "benchmarks/RESULTS.md", "benchmarks/GPU.md",
+    "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ecosystem.md", "docs/scaling.md",
+    "docs/understanding.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md",
 ]  # fmt: skip
 
 

@@ -23,10 +23,11 @@ def test_the_results_page_says_what_the_result_files_say(results_page):
     assert page == results_page.render_page(results_page.load_results()), "run `make results` and commit what it writes"
 
 
-def test_the_readmes_table_says_what_the_result_files_say(results_page):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert results_page.MARKED.search(readme)
-    assert readme == results_page.render_readme(readme, results_page.load_results()), "run `make results`"
+@pytest.mark.parametrize("name", ["README.md", "docs/scaling.md"])
+def test_the_tables_of_other_pages_say_what_the_result_files_say(results_page, name):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert results_page.MARKED.search(page)
+    assert page == results_page.render_tables(page, results_page.load_results()), "run `make results`"
 
 
 def test_every_cell_of_the_readmes_table_stands_on_the_results_page(results_page):

@@ -17,7 +17,10 @@ from ulmfit_lib.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.architecture import Architecture
+    from ulmfit_lib.data.ray import predict_on_ray
+    from ulmfit_lib.data.ray_files import predict_files_on_ray
     from ulmfit_lib.data.reading import read_csv, read_table
+    from ulmfit_lib.data.spark import predict_on_spark
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError, UlmfitError
     from ulmfit_lib.estimators.classifier import UlmfitClassifier
@@ -56,7 +59,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "artifact.architecture": ["Architecture"],
+    "data.ray": ["predict_on_ray"],
+    "data.ray_files": ["predict_files_on_ray"],
     "data.reading": ["read_csv", "read_table"],
+    "data.spark": ["predict_on_spark"],
     "data.table": ["TextTable"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError", "UlmfitError"],
     "estimators.classifier": ["UlmfitClassifier"],
@@ -102,8 +108,9 @@ __all__ = [
     "UlmfitVectorizer", "check_label_errors",
     "diagnose_data", "diagnose_model", "discriminative_lrs", "explain", "find_classifier_rates", "find_drift",
     "find_language_model_rates", "find_teacher", "fit", "fit_by_names", "fit_classifier", "fit_csv", "fit_lm",
-    "from_pretrained", "gradual_unfreezing", "label_budget", "one_cycle", "pretrain", "push_to_hub", "read_csv",
-    "read_table", "slanted_triangular", "suggest_labels", "teach", "track", "track_model", "tune", "write_report",
+    "from_pretrained", "gradual_unfreezing", "label_budget", "one_cycle", "predict_files_on_ray", "predict_on_ray",
+    "predict_on_spark", "pretrain", "push_to_hub", "read_csv", "read_table", "slanted_triangular", "suggest_labels",
+    "teach", "track", "track_model", "tune", "write_report",
 ]  # fmt: skip
 
 

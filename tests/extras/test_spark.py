@@ -1,12 +1,13 @@
+import shutil
 import sys
 
 import pytest
 
 pytest.importorskip("pyspark", reason="the extra [spark] is not installed")
+if not shutil.which("java"):
+    pytest.skip("Spark needs Java", allow_module_level=True)
 
-from ulmfit_lib import DataError
-from ulmfit_lib.data.spark import predict_on_spark
-from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib import DataError, predict_on_spark
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -19,15 +20,6 @@ def spark():
         session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
         yield session
         session.stop()
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_classifier, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
-    tiny_classifier.save(folder / "model")
-    texts = ["the film was great great", "terrible"]
-    export_checked(folder / "model", folder / "onnx", precision="float32", texts=texts)
-    return folder / "onnx"
 
 
 def test_spark_scores_every_row_once_as_one_process_does(spark, exported):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ulmfit_lib.cli.engines import Engine, predict_on_engine
 from ulmfit_lib.cli.options import (
     AsJson,
     Base,
@@ -50,7 +51,10 @@ def predict(
         list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
     ] = [],  # noqa: B006 (typer needs a list here)
     out: Annotated[
-        Path | None, typer.Option(help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
+        Path | None,
+        typer.Option(
+            help="File to write (.csv, .tsv, .jsonl, .parquet), or with --engine a folder; by default CSV on stdout."
+        ),
     ] = None,
     min_precision: Annotated[
         float | None,
@@ -63,6 +67,7 @@ def predict(
     known: Known = None,
     base: Base = "auto",
     *,
+    engine: Engine,
     file: FileFormat,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -71,6 +76,11 @@ def predict(
     start(quiet)
     from ulmfit_lib.hub.fetching import find_folder
 
+    if engine.engine:
+        if novelty:
+            raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")
+        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=min_precision)
+        return
     if not text:
         _predict_lines(model, data, out, min_precision)
         return
@@ -98,8 +108,9 @@ def predict(
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
             probabilities = predict_proba(table.texts)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
-            said = classifier.decode(probabilities, least), classifier.kind.confidence(probabilities)
-            frame = with_predictions(frame, table, classifier.classes, probabilities, *said)
+            frame = with_predictions(
+                frame, table.texts, probabilities, classes=classifier.classes, kind=classifier.kind, least=least
+            )
             write(surprise(frame, table.texts) if surprise else frame)
     if min_precision is not None:
         note(f"{unsure:,} of {counted(rows, 'row')} ({100 * unsure / max(rows, 1):.1f} %) labelled unsure")

@@ -96,32 +96,54 @@ def read_parts(
         return
     first_row = 1
     for frame in read_frames(path, [*columns, *([label] if label else [])], encoding=encoding, delimiter=delimiter):
-
-        def cells(column: str, frame: pd.DataFrame = frame, first: int = first_row) -> list[str | None]:
-            return [_cell(value, path, column, row) for row, value in enumerate(frame[column], first)]
-
-        texts = cells(columns[0])
-        if len(columns) > 1:
-            texts = [_join_fields(fields) for fields in zip(*map(cells, columns), strict=True)]
-        labels = cells(label) if label else [None] * len(frame)
-        yield frame, _table(texts, labels, first_row, str(path))
+        rows = range(first_row, first_row + len(frame))
+        labels = _cells(frame, label, rows, path) if label else [None] * len(frame)
+        yield frame, _table(texts_of(frame, columns, rows=rows, source=path), labels, first_row, str(path))
         first_row += len(frame)
+
+
+def texts_of(
+    frame: pd.DataFrame, columns: Sequence[str], *, rows: Sequence[int], source: str | Path
+) -> list[str]:  # fmt: skip
+    """Each row's text, from one column or from several, joined; "" where it is blank.
+
+    Args:
+        frame: the rows.
+        columns: that hold the texts.
+        rows: their numbers, for messages.
+        source: where they came from, for messages.
+
+    Raises:
+        DataError: names the row and the column that holds something else.
+    """
+    texts = _cells(frame, columns[0], rows, source)
+    if len(columns) > 1:
+        fields = zip(*(_cells(frame, column, rows, source) for column in columns), strict=True)
+        texts = [_join_fields(some) for some in fields]
+    return [_blank(text) for text in texts]
+
+
+def _blank(text: str | None) -> str:
+    return text if text and not text.isspace() else ""
+
+
+def _cells(frame: pd.DataFrame, column: str, rows: Sequence[int], source: str | Path) -> list[str | None]:
+    return [_cell(value, source, column, row) for row, value in zip(rows, frame[column], strict=True)]
 
 
 def _read_folder(path: Path, encoding: str, *, with_labels: bool) -> tuple[pd.DataFrame, TextTable]:
     files = sorted(path.glob("*/*.txt")) + sorted(path.glob("*.txt"))
     if not files:
         raise DataError(f"{path}: no .txt files in this folder or one level below, in a subfolder per label")
-    texts: list[str | None] = [read_text(file, encoding) for file in files]
+    texts = [_blank(read_text(file, encoding)) for file in files]
     folders = [file.parent.name if file.parent != path and with_labels else None for file in files]
     labels = [None if name in UNLABELLED_FOLDERS else name for name in folders]
     return pd.DataFrame({"text": texts}), _table(texts, labels, 1, str(path))
 
 
-def _table(texts: Sequence[str | None], labels: Sequence[str | None], first_row: int, source: str) -> TextTable:
+def _table(texts: Sequence[str], labels: Sequence[str | None], first_row: int, source: str) -> TextTable:
     return TextTable(
-        ["" if text is None or not text.strip() else text for text in texts],
-        [label.strip() or None if label is not None else None for label in labels],
+        texts, [label.strip() or None if label is not None else None for label in labels],
         range(first_row, first_row + len(texts)), source,
     )  # fmt: skip
 
@@ -132,7 +154,7 @@ def _join_fields(fields: Sequence[str | None]) -> str | None:
     return " ".join(f"{FIELD} {number} {field or ''}" for number, field in enumerate(fields, 1))
 
 
-def _cell(value: Any, path: Path, column: str, row: int) -> str | None:
+def _cell(value: Any, path: str | Path, column: str, row: int) -> str | None:
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.reading import texts_of
 from ulmfit_lib.data.writing import with_predictions
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.serving.predictor import Predictor
@@ -42,10 +42,9 @@ def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str) -> "Dat
     def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         predictor = _predictor(folder, threads)
         for frame in frames:
-            texts = ["" if not isinstance(one, str) or not one.strip() else one for one in frame[text]]
+            texts = texts_of(frame, [text], rows=range(1, len(frame) + 1), source="the Spark frame")
             probabilities = predictor.predict_proba(texts)
-            said = predictor.decode(probabilities), predictor.kind.confidence(probabilities)
-            yield with_predictions(frame, TextTable.from_lists(texts), predictor.classes, probabilities, *said)
+            yield with_predictions(frame, texts, probabilities, classes=predictor.classes, kind=predictor.kind)
 
     return rows.mapInPandas(score, StructType([*rows.schema.fields, *added]))
 

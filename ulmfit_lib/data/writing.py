@@ -5,35 +5,40 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ulmfit_lib.arrays import Floats
 from ulmfit_lib.data.frames import DELIMITED
-from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.files import new_file
+from ulmfit_lib.labels.kind import LabelKind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def with_predictions(
-    frame: pd.DataFrame, table: TextTable, classes: Sequence[str], probabilities: npt.NDArray[np.float64],
-    labels: Sequence[str], confidence: npt.NDArray[np.float64],
+    frame: pd.DataFrame, texts: Sequence[str], probabilities: Floats, *, classes: Sequence[str], kind: LabelKind,
+    least: float = 0.0,
 ) -> pd.DataFrame:  # fmt: skip
     """A table's columns and its predictions; rows without a text get an empty label.
 
     Args:
         frame: the columns that were read.
-        table: the same rows' texts, blank ones as "".
-        classes: names of the columns of ``probabilities``.
+        texts: the same rows' texts, blank ones as "".
         probabilities: (n_rows, n_classes).
-        labels: what is said of each row.
-        confidence: (n_rows,) in that.
+        classes: names of their columns.
+        kind: what a label is.
+        least: confidence below which a row is labelled "unsure".
     """
-    real = np.array([bool(text) for text in table.texts])
+    real = np.array([bool(text) for text in texts], bool)
     columns: dict[str, npt.NDArray[np.object_] | npt.NDArray[np.float64]] = {
-        "prediction": np.where(real, np.array(labels, object), ""),
-        "confidence": np.where(real, confidence.round(6), np.nan),
+        "prediction": np.where(real, np.array(kind.decode(probabilities, classes, least), object), ""),
+        "confidence": np.where(real, kind.confidence(probabilities).round(6), np.nan),
     }
     for column, name in enumerate(classes):
         columns[f"probability of {name}"] = np.where(real, probabilities[:, column].round(6), np.nan)
@@ -85,19 +90,13 @@ def _delimited(write: Callable[[str], object], delimiter: str) -> Callable[[pd.D
 
 @contextmanager
 def _parquet(path: Path, out: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     writer = None
 
     def write_frame(frame: pd.DataFrame) -> None:
         nonlocal writer
-        try:
-            table = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(
-                f"{out}: a column has several kinds of values, which Parquet cannot hold; write .csv or .jsonl instead"
-            ) from error
+        table = to_arrow(frame, writer.schema if writer else None, out)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
 
@@ -106,3 +105,24 @@ def _parquet(path: Path, out: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     finally:
         if writer:
             writer.close()
+
+
+def to_arrow(frame: pd.DataFrame, schema: "pa.Schema | None", name: Path) -> "pa.Table":
+    """A frame as Arrow, and so Parquet, holds it.
+
+    Args:
+        frame: the rows.
+        schema: the kind of each column; None: what the values are.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: a column has values of another kind, or of several.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"{name}: a column has several kinds of values, which Parquet cannot hold; write .csv or .jsonl instead"
+        ) from error

@@ -1,0 +1,151 @@
+"""What each stage costs, what an engine costs, and what that makes of large jobs: measurements, then arithmetic."""
+
+from result_sections.markdown import Result, Results, commands, listed, measured, number, paragraph, section, table
+
+SCALING, ENGINES, LIGHT = "scaling", "engines", "light"
+STAGES = {
+    "read": "read a CSV", "tokenize": "tokenise", "pretrain": "`pretrain`, an epoch",
+    "teach": "`teach`, an epoch, without the teacher",
+    "fit-lm": "`fit-lm`, an epoch", "fit-classifier": "`fit-classifier`, an epoch of the whole network",
+    "heads": "`fit`: read once by the frozen network, then a head", "predict-float32": "`predict`, exported as float32",
+    "predict-int8": "`predict`, exported as int8",
+}  # fmt: skip
+PREDICTS = {"predict-float32": "light", "predict-int8": "light-int8"}  # whose memory light.py measured
+WIKIPEDIA, REVIEWS = 4.5e9, 10e6  # tokens; texts
+GPUS, CORES, RANKS = (1, 8, 64), (1, 16, 256), (2, 8, 64)
+GPU_RATE = 500_000  # tokens a second, assumed: the lower end of what GPU.md expects
+LINKS = {1: 0.0, 8: 100e9, 64: 25e9}  # bytes a second that a GPU sends, assumed: inside a machine, between machines
+MILLION, HOUR = 1e6, 3600
+
+
+def stages(results: Results) -> str:
+    """Seconds of a core, and memory, by stage."""
+    return section(
+        "What each stage costs",
+        paragraph(
+            "Each stage runs in a process of its own, with one thread, in one direction: `wiki-en-small` where a "
+            "language model is pretrained or taught, `general-en-small` elsewhere. The texts are made up, of 230 words "
+            "on average. Seconds are those of a CPU. Both directions take twice as long, several epochs as many times. "
+            "Memory is the most that was resident; that of `predict` is from `benchmarks/light.py`, whose processes "
+            "load nothing else.",
+        ),
+        commands("python benchmarks/scaling.py --json"),
+        stage_costs(results),
+        measured(SCALING, results=results),
+    )
+
+
+def engines(results: Results) -> str:
+    """Scoring on Ray beside one process."""
+    result = results[ENGINES]
+    kinds = {"reviews": "reviews, `general-en-small`, int8", "short": "short texts, next to no network"}
+    rows = [
+        [
+            f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
+            number(side["texts_per_second"]), number(side["start_seconds"]), number(side["milliseconds_a_text"]),
+        ]
+        for kind in kinds for side in result[kind]["sides"]
+    ]  # fmt: skip
+    sizes = listed(f"{listed(result[kind]['texts'])} ({name.partition(',')[0]})" for kind, name in kinds.items())
+    return section(
+        "Scoring on an engine",
+        paragraph(
+            "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
+            f"whose workers have one core each. Files have {sizes} texts; the medians of {result['rounds']} rounds, in "
+            "turns, give the rate, and what is left is the start. Ray's own processes, and what reads the file, share "
+            "the machine's cores with the workers.",
+        ),
+        commands("python benchmarks/engines.py --json"),
+        table(["texts", "scored by", "cores", "texts/s", "start, s", "ms a text"], rows, text_columns=(0, 1)),
+        paragraph(engine_cost(results)),
+        measured(ENGINES, results=results),
+    )
+
+
+SIDES = {"none": "`predict`", "ray": "`predict --engine ray`"}
+
+
+def engine_cost(results: Results) -> str:
+    """What the engine adds to a start and to a row, in a sentence."""
+    found = {kind: _sides(results[ENGINES][kind]) for kind in ("reviews", "short")}
+    start = found["reviews"]["ray", 1]["start_seconds"] - found["reviews"]["none", 1]["start_seconds"]
+    a_row = found["short"]["ray", 1]["milliseconds_a_text"] - found["short"]["none", 1]["milliseconds_a_text"]
+    second = found["reviews"]["ray", 2]["texts_per_second"] / found["reviews"]["ray", 1]["texts_per_second"]
+    return (
+        f"The engine adds {number(start)} s to a start, and {number(a_row)} ms to a row (from the short texts, one "
+        f"worker). A second worker scored reviews {number(second)} times as fast."
+    )
+
+
+def _sides(found: Result) -> dict[tuple[str, int], Result]:
+    return {(side["engine"], side["cores"]): side for side in found["sides"]}
+
+
+def stage_costs(results: Results) -> str:
+    """Measured."""
+    forward = next(iter(results[LIGHT]["networks"].values()))
+    rows = (
+        [
+            STAGES[name], number(one["seconds_per_million_tokens"]),
+            number(MILLION / one["seconds_per_million_tokens"]),
+            number(forward[PREDICTS[name]]["peak_mb"] if name in PREDICTS else one["peak_mb"]),
+        ]
+        for name, one in results[SCALING]["stages"].items()
+    )  # fmt: skip
+    return table(["stage", "seconds of a core per million tokens", "tokens/s", "memory, MB"], rows)
+
+
+def step_volume(results: Results) -> str:
+    """Arithmetic: what a process sends in data-parallel training."""
+    rows = []
+    for name, one in results[SCALING]["networks"].items():
+        sizes = f"{name}, {one['embedding']} / {one['hidden']} / {one['layers']}, {one['vocabulary']:,} words"
+        for ranks in RANKS:
+            steps = MILLION / (one["tokens_a_step"] * ranks)
+            rows.append([
+                sizes, f"{one['parameters'] / MILLION:.1f}", f"{ranks}", number(_sent(one, ranks) / MILLION),
+                number(steps), number(steps * _sent(one, ranks) / 1e9),
+            ])  # fmt: skip
+    header = ["network", "million parameters", "processes", "MB a step", "steps per million tokens",
+              "GB per million tokens"]  # fmt: skip
+    return table(header, rows)
+
+
+def wikipedia(results: Results) -> str:
+    """Arithmetic: 4.5 G tokens."""
+    rows = []
+    for name, one in results[SCALING]["networks"].items():
+        for gpus in GPUS:
+            steps = WIKIPEDIA / (one["tokens_a_step"] * gpus)
+            reading = WIKIPEDIA / (GPU_RATE * gpus) / HOUR
+            sending = steps * _sent(one, gpus) / LINKS[gpus] / HOUR if gpus > 1 else 0.0
+            rows.append([name, f"{gpus}", number(steps), number(reading), number(sending), number(reading + sending)])
+    header = ["network", "GPUs", "steps", "hours of reading", "hours of sending", "hours, one after the other"]
+    return table(header, rows)
+
+
+def wikipedia_on_cores(results: Results) -> str:
+    """Arithmetic, in a sentence."""
+    costs = {name: one["seconds_per_million_tokens"] for name, one in results[SCALING]["stages"].items()}
+    days = {name: WIKIPEDIA / MILLION * costs[name] / HOUR / 24 for name in ("tokenize", "pretrain")}
+    return paragraph(
+        f"On one core, at the measured costs, tokenising it takes {number(days['tokenize'])} days, and an epoch of the "
+        f"small network in one direction takes {number(days['pretrain'])} days."
+    )
+
+
+def ten_million(results: Results) -> str:
+    """Arithmetic: reviews scored."""
+    rows = []
+    for name in PREDICTS:
+        one = results[SCALING]["stages"][name]
+        seconds = REVIEWS * one["tokens"] / one["texts"] * one["seconds_per_million_tokens"] / MILLION
+        for ways, factor in (("one direction", 1), ("both directions", 2)):
+            hours = [number(factor * seconds / cores / HOUR) for cores in CORES]
+            rows.append([f"{name.removeprefix('predict-')}, {ways}", *hours])
+    return table(["exported as", *(f"hours, {cores} {'core' if cores == 1 else 'cores'}" for cores in CORES)], rows)
+
+
+def _sent(network: Result, processes: int) -> float:
+    """Bytes that a process sends a step, and as many that it receives: a ring's all-reduce of float32 gradients."""
+    return float(network["parameters"] * 4 * 2 * (processes - 1) / processes)

@@ -1,0 +1,145 @@
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("ray", reason="the extra [ray] is not installed")
+import psutil
+
+from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
+from ulmfit_lib.data.ray_files import Source, _read
+
+TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
+RUN = (
+    "import sys; from pathlib import Path; from ulmfit_lib import predict_files_on_ray;"
+    "predict_files_on_ray(*map(Path, sys.argv[1:]), text=['review'], workers=2)"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One on this machine, for all tests that kill nothing."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def rows():
+    texts = [f"number {i} : the film was {'great' if i % 3 else 'terrible'} " * 60 for i in range(300)]
+    return pd.DataFrame({"id": [f"row {i}" for i in range(302)], "review": [*texts, "", " "]})
+
+
+def test_ray_scores_every_row_once_as_predict_does(cluster, ulmfit, exported, rows, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    rows.to_csv(data / "a.csv", index=False)
+    rows.to_json(data / "b.jsonl", orient="records", lines=True)
+    rows.to_parquet(data / "c.parquet", row_group_size=70)
+    code, _, said = ulmfit("predict", exported, data, *TEXT, "--engine", "ray", "--workers", 2, "--out", out)
+    assert code == 0 and "906 rows scored" in said and "6 rows without a text" in said
+    scored = pd.read_parquet(out).sort_values(["source_file", "source_row"])
+    assert len(list(out.glob("*.parquet"))) >= 3
+    for name, some in scored.groupby("source_file"):
+        assert ulmfit("predict", exported, data / name, *TEXT, "--out", tmp_path / "one.parquet")[0] == 0
+        assert some["source_row"].tolist() == list(range(1, 303))
+        here = some.drop(columns=["source_file", "source_row"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(here, pd.read_parquet(tmp_path / "one.parquet"))
+
+
+def test_a_ray_dataset_gets_the_same_columns(cluster, ulmfit, exported, rows, tmp_path):
+    import ray
+
+    rows.to_parquet(tmp_path / "rows.parquet")
+    data = ray.data.read_parquet(str(tmp_path / "rows.parquet"))
+    predict_on_ray(data, exported, text="review", workers=1).write_parquet(str(tmp_path / "out"))
+    assert ulmfit("predict", exported, tmp_path / "rows.parquet", *TEXT, "--out", tmp_path / "one.parquet")[0] == 0
+    scored = pd.read_parquet(tmp_path / "out").set_index("id").loc[rows["id"]].reset_index()
+    pd.testing.assert_frame_equal(scored, pd.read_parquet(tmp_path / "one.parquet"))
+    with pytest.raises(DataError, match="no column 'text'"):
+        predict_on_ray(data, exported, text="text")
+
+
+def test_what_cannot_be_scored_is_said_before_a_cluster_starts(ulmfit, exported, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr("ray.init", None)
+    data, out = tmp_path / "rows.csv", tmp_path / "out"
+    rows.to_csv(data, index=False)
+    with pytest.raises(DataError, match="no column 'text'"):
+        predict_files_on_ray(exported, data, out, text=["text"])
+    with pytest.raises(ArtifactError, match="no such folder"):
+        predict_files_on_ray(tmp_path / "nowhere", data, out, text=["review"])
+    rows.rename(columns={"id": "source_row"}).to_csv(tmp_path / "odd.csv", index=False)
+    with pytest.raises(DataError, match="column 'source_row'"):
+        predict_files_on_ray(exported, tmp_path / "odd.csv", out, text=["review"])
+    (out / "something").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="holds no scored rows"):
+        predict_files_on_ray(exported, data, out, text=["review"])
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(OptionError, match=r"ulmfit-lib\[ray\]"):
+        predict_files_on_ray(exported, data, out, text=["review"])
+    code, _, said = ulmfit("predict", exported, data, *TEXT, "--engine", "ray")
+    assert code == 2 and "--out" in said
+
+
+def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_path):
+    data = tmp_path / "rows.csv"
+    rows.sample(21_000, replace=True).assign(review="good").to_csv(data, index=False)
+    with data.open("a") as file:
+        file.write("one,two,three\n")
+    with pytest.raises(DataError, match="line 21002 has 3 fields"):
+        predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], workers=1)
+
+
+def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    source = Source.find(tmp_path / "rows.csv", ["review"], "utf-8", None)
+    read = partial(_read, {"name": ["rows.csv"]}, source, source.look()[0])
+    (whole,) = read([])
+    part = tmp_path / "rows.csv-000000000011.parquet"
+    pq.write_table(whole.slice(10, 20), part)
+    (again,), (later,) = read([]), read([part])
+    assert again.equals(whole)
+    assert later["source_row"].to_pylist() == [*range(1, 11), *range(31, 303)]
+
+
+def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(ulmfit, exported, rows, tmp_path):
+    data, out = tmp_path / "rows.parquet", tmp_path / "out"
+    rows.to_parquet(data)
+    stopped, processes = started(exported, data, out, beyond=0)
+    stopped.kill()
+    psutil.wait_procs([one for one in processes if one.name().startswith(WORKER)], timeout=60)  # end with the run
+    for one in processes:  # Ray's agents stay on
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    before = {part: part.stat().st_mtime_ns for part in out.glob("*.parquet")}
+    run, processes = started(exported, data, out, beyond=len(before))
+    next(one for one in processes if one.name().startswith(WORKER)).kill()
+    assert run.wait() == 0
+    assert {part: part.stat().st_mtime_ns for part in before} == before and len(before) < 10
+    assert ulmfit("predict", exported, data, *TEXT, "--out", tmp_path / "one.parquet")[0] == 0
+    scored = pd.read_parquet(out).sort_values("source_row", ignore_index=True)
+    pd.testing.assert_frame_equal(
+        scored.drop(columns=["source_file", "source_row"]), pd.read_parquet(tmp_path / "one.parquet")
+    )
+    other = tmp_path / "rows.csv"
+    rows.to_csv(other)
+    with pytest.raises(ArtifactError, match="scored with other files"):
+        predict_files_on_ray(exported, other, out, text=["review"])
+
+
+def started(exported, data, out, *, beyond):
+    """A run of its own that has written more than ``beyond`` parts, and all its processes."""
+    run = subprocess.Popen([sys.executable, "-c", RUN, exported, data, out])
+    while len(list(out.glob("*.parquet"))) <= beyond:
+        assert run.poll() is None
+        time.sleep(0.01)
+    return run, psutil.Process(run.pid).children(recursive=True)
