@@ -10,6 +10,7 @@ from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable, Traini
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.pipeline.gain import Gain
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.trials import Space, Trials
 from ulmfit_lib.pipeline.tuning import CLASSIFY
 from ulmfit_lib.pipeline.unseen import scoring_folds
 
@@ -140,6 +141,18 @@ def test_fine_tuning_is_drawn_when_all_heads_are_tried(base, table, tmp_path, qu
     assert usual["lr"] == quick.lr and usual["dropout"] == 0
     assert quick.lr / 4 <= drawn["lr"] <= 4 * quick.lr and drawn["lr"] != quick.lr and 1 <= drawn["epochs"] <= 2
     assert seen[3].recipe.lr == drawn["lr"] and seen[3].recipe.dropouts.weight == pytest.approx(0.5 * drawn["dropout"])
+
+
+def test_what_is_drawn_does_not_depend_on_where_a_run_was_stopped(tmp_path):
+    def search():
+        return Trials(tmp_path, Space(["base"], CLASSIFY), {}, seed=1)
+
+    trials = search()
+    for _ in range(12):
+        trials.stop(trials.ask()[0], "not scored", seconds=0)
+    drawn = trials.ask()[1]
+    assert drawn["strategy"] == "fine-tune" and drawn not in list(trials.space.first())
+    assert search().ask()[1] == search().ask()[1] == drawn
 
 
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):

@@ -1,6 +1,5 @@
 """What a search for better settings tries, and the file in which optuna remembers it, so that a later run goes on."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -94,19 +93,16 @@ class Trials:
         except ModuleNotFoundError as error:
             raise OptionError("tune needs optuna: pip install 'ulmfit-lib[tune]'") from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.folder, self.space, self._states = folder, space, optuna.trial.TrialState
+        self.folder, self.space, self.seed = folder, space, seed
+        self._states, self._sampler = optuna.trial.TrialState, optuna.samplers.TPESampler
         file = folder / "trials.db"
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.study = optuna.create_study(
-                    storage=URL.create("sqlite", database=str(file)).render_as_string(), study_name="tune",
-                    load_if_exists=True, direction="minimize",
-                    pruner=optuna.pruners.MedianPruner(
-                        n_startup_trials=JUDGED_BESIDE, n_warmup_steps=JUDGED_AFTER - 1
-                    ),
-                )  # fmt: skip
+            self.study = optuna.create_study(
+                storage=URL.create("sqlite", database=str(file)).render_as_string(), study_name="tune",
+                load_if_exists=True, direction="minimize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=JUDGED_BESIDE, n_warmup_steps=JUDGED_AFTER - 1),
+            )  # fmt: skip
             before = self.study.user_attrs.get("run", run)
             self.seconds = float(self.study.user_attrs.get("seconds", 0.0))
         except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, OSError) as error:
@@ -118,17 +114,16 @@ class Trials:
                 f"with --restart"
             )
         self.study.set_user_attr("run", run)
-        self.study.sampler = optuna.samplers.TPESampler(seed=seed + len(self.study.trials))
-        self.unfinished: list[Params] = []
         for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
             self.study.tell(stale.number, state=self._states.FAIL)
-            self.unfinished.append(stale.params)
 
     def ask(self) -> tuple[Any, Params]:
-        """The next trial, and its settings: those tried in any case first, then unfinished ones, then drawn ones."""
+        """The next trial, and its settings; what was not finished, because a run was stopped at it, comes again."""
         tried = [one.params for one in self.done]
-        waiting = (params for params in (*self.space.first(), *self.unfinished) if params not in tried)
-        self.study.enqueue_trial(next(waiting, {"strategy": "fine-tune"}))
+        waiting = (params for params in self.space.first() if params not in tried)
+        if not self.study.get_trials(deepcopy=False, states=[self._states.WAITING]):
+            self.study.enqueue_trial(next(waiting, {"strategy": "fine-tune"}))
+        self.study.sampler = self._sampler(seed=self.seed + len(tried))
         trial = self.study.ask()
         return trial, self.space.draw(trial)
 
