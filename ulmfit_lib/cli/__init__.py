@@ -3,12 +3,13 @@
 import signal
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 
 import typer
 
 from ulmfit_lib.cli import language_models, teaching, fitting, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, catalogue  # isort: skip
-from ulmfit_lib.cli.running import app
+from ulmfit_lib.cli.running import app, launched
 from ulmfit_lib.errors import Interrupted, UlmfitError
 
 __all__ = [
@@ -24,7 +25,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
-        app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
+        with _with_others() if launched() else nullcontext():
+            app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
     except Interrupted:
         print(
             "\nStopped. If a model was being trained, the same command continues from the last checkpoint.",
@@ -54,6 +56,14 @@ def _sentence(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context else ""
     return said[:1].lower() + said[1:] + where
+
+
+def _with_others() -> AbstractContextManager[None]:
+    """What a launcher has started; it ends them by SIGTERM."""
+    from ulmfit_lib.training.processes import joined
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    return joined()
 
 
 def _interrupt(*_: object) -> None:

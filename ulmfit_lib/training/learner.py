@@ -17,6 +17,7 @@ from torch import nn
 
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.progress import NotebookBar, bar, note
+from ulmfit_lib.training.processes import SharedSteps, my_share, summed
 from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
@@ -55,7 +56,7 @@ class History(Callback):
 
     def before_validate(self) -> None:
         """Keep the training loss, and start the validation's sums."""
-        self.train_loss = float(self.loss_sum / max(1, self.n_targets))
+        self.train_loss, _ = self._mean_loss()
         self.loss_sum, self.n_targets = torch.zeros(()), 0
 
     def after_batch(self) -> None:
@@ -89,10 +90,11 @@ class History(Callback):
         """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
         if not self.trained:
             return
-        valid_loss = float(self.loss_sum / self.n_targets) if self.n_targets else self.train_loss
+        valid_loss, n_targets = self._mean_loss()
+        valid_loss = valid_loss if n_targets else self.train_loss
         self.rows.append({"epoch": self.learn.epoch + 1, "train_loss": self.train_loss, "valid_loss": valid_loss})
         if isinstance(self.bar, NotebookBar):
-            measured = f"{valid_loss:.4f}" if self.n_targets else "–"
+            measured = f"{valid_loss:.4f}" if n_targets else "–"
             self.bar.add_row(
                 epoch=str(self.learn.epoch + 1), training_loss=f"{self.train_loss:.4f}", validation_loss=measured
             )
@@ -102,6 +104,11 @@ class History(Callback):
                 self.best = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
         elif self.patience and self.learn.epoch - self.best_epoch >= self.patience:
             raise CancelFitException
+
+    def _mean_loss(self) -> tuple[float, int]:
+        """Of all processes, and of how many targets."""
+        total, count = summed(torch.tensor([float(self.loss_sum), self.n_targets], dtype=torch.float64)).tolist()
+        return total / max(1, count), int(count)
 
     def after_fit(self) -> None:
         """Go back to the best epoch's weights."""
@@ -134,6 +141,7 @@ def build_learner(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.01,
     clip: float = 0.0,
+    weigh: Callable[[torch.Tensor], float] = torch.numel,
     callbacks: Sequence[Callback] = (),
 ) -> Learner:
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
@@ -150,16 +158,18 @@ def build_learner(
         betas: AdamW's momenta.
         weight_decay: AdamW's, decoupled.
         clip: the largest gradient norm; 0 clips nothing.
+        weigh: targets -> over how much the loss is a mean, which several processes need to know.
         callbacks: more of fastai's.
     """
     scheduler = ParamScheduler({"lr": lambda progress: [lr * schedule(progress) for lr in lrs]})
     clipping = [GradientClip(clip)] if clip else []
+    shared = [SharedSteps(weigh)] if my_share().of > 1 else []
     return Learner(
         DataLoaders(train, valid, device=device),
         model.to(device),
         loss_func=loss,
         opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=True),
         splitter=groups,
-        cbs=[TrainEvalCallback, ModelResetter, scheduler, *clipping, *callbacks],
+        cbs=[TrainEvalCallback, ModelResetter, scheduler, *shared, *clipping, *callbacks],
         default_cbs=False,
     )

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History, Row, build_learner
+from ulmfit_lib.training.processes import gathered
 from ulmfit_lib.training.schedules import Schedule
 
 
@@ -55,6 +57,7 @@ def train_phases(
     batches: Callable[[int], tuple[Any, Any]],
     *,
     loss: Callable[..., Tensor],
+    weigh: Callable[[Tensor], float] = torch.numel,
     settings: OptimizerSettings,
     device: torch.device,
     description: str,
@@ -71,6 +74,7 @@ def train_phases(
         phases: what trains when.
         batches: the number of a phase -> its training and validation batches.
         loss: of the network's output and the targets.
+        weigh: targets -> over how much the loss is a mean.
         settings: of the optimiser.
         device: where to train, in bfloat16 if that is faster there.
         description: what the progress bar says.
@@ -81,7 +85,12 @@ def train_phases(
 
     Returns:
         One row an epoch: training and validation loss in nats; the last of a phase has its seconds, too.
+
+    Raises:
+        TrainingError: several processes have not read the same.
     """
+    if any(other != run for other in gathered(run)):
+        raise TrainingError("the processes have not read the same files, or were not given the same options")
     rows: list[Row] = []
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):
@@ -90,9 +99,9 @@ def train_phases(
         history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
         learner = build_learner(
-            net, *batches(number), loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
-            device=device, betas=settings.betas, weight_decay=settings.weight_decay, clip=settings.clip,
-            callbacks=[history, *keeper],
+            net, *batches(number), loss=loss, weigh=weigh, groups=type(net).layer_groups, lrs=phase.lrs,
+            schedule=phase.schedule, device=device, betas=settings.betas, weight_decay=settings.weight_decay,
+            clip=settings.clip, callbacks=[history, *keeper],
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(phase.first_group)
