@@ -4,8 +4,8 @@ import itertools
 import multiprocessing
 import os
 import signal
-import socket
 import sys
+import time
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
@@ -13,50 +13,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.distributed import TCPStore
 
-from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, fit_lm, pretrain
+from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, pretrain
 from ulmfit_lib.cli import main
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.tokens import corpus
 from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.processes import Share, SharedSteps, joined
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LM = LanguageModelRecipe(epochs=2, lr=1e-2, batch_size=5, window=16, samples=0, clip=0.1, weight_decay=0.1)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="these tests need a platform that forks")
+LAUNCHED = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
 LONG = 60  # seconds that no test comes near
 
 
 @pytest.fixture
 def processes(tmp_path):
-    """Run a function in processes that train together; its results by rank, or exit codes where there is none."""
+    """Run a function in processes that train together; their exit codes, and what they said."""
     context = multiprocessing.get_context("fork")
 
     def child(job, rank, count, port, arguments):
-        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_PORT": str(port), **LAUNCHED}
         with (tmp_path / f"stderr-{rank}").open("w", buffering=1) as file, redirect_stderr(file):
             job(*arguments)
 
-    def start(job, *arguments, count=2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def run(job, *arguments, count=2):
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         running = [
-            context.Process(target=child, args=(job, rank, count, port, arguments), daemon=True)
+            context.Process(target=child, args=(job, rank, count, store.port, arguments), daemon=True)
             for rank in range(count)
         ]  # fmt: skip
         for one in running:
             one.start()
-        return running
-
-    def run(job, *arguments, count=2):
-        running = start(job, *arguments, count=count)
         for one in running:
             one.join(LONG)
-        codes = [one.exitcode for one in running]
-        return codes, "".join((tmp_path / f"stderr-{rank}").read_text() for rank in range(count))
+        said = "".join((tmp_path / f"stderr-{rank}").read_text() for rank in range(count))
+        return [one.exitcode for one in running], said
 
-    run.start = start
     return run
 
 
@@ -94,7 +92,9 @@ def test_every_text_is_one_processs_and_none_is_read_twice(count):
     assert sorted(int(i) for part in parts for *_, targets in part for i in targets) == list(range(101))
 
 
-def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_batch(reviews, processes, exact, tmp_path):
+def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_batch(
+    reviews, processes, exact, tmp_path
+):
     settings = {"architecture": Architecture(16, 24, 2), "min_count": 2, "device": "cpu"}
 
     def train():
@@ -138,7 +138,7 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     def arguments(out):
         return [
             "fit-lm", EXAMPLES / "tiny-train.csv", "--text", "review", "--base", lm_folder, "--out", out, "--epochs", 2,
-            "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
+            "--set", "window=16", "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
         ]  # fmt: skip
 
     def train(out, last_step=10**9):
@@ -156,7 +156,7 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     codes, said = processes(train, whole)
     assert codes == [0, 0] and "2 processes: a batch is 2 rows in each at most, and 4 in all" in said
-    codes, said = processes(train, killed, 60)
+    codes, said = processes(train, killed, 20)
     assert codes == [2, -signal.SIGKILL] and said.count("Error: ") == 1
     assert "has lost another one" in said and "continues from the last checkpoint" in said
     code, _, said = ulmfit(*arguments(killed))
@@ -164,3 +164,48 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     assert processes(train, killed)[0] == [0, 0]
     first, second = (LanguageModel.load(path).weights["forward"] for path in (whole, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_processes_that_read_other_texts_say_so_once(processes, tmp_path):
+    def train():
+        file = EXAMPLES / ("tiny-train.csv" if os.environ["RANK"] == "0" else "reviews.csv")
+        sizes = ["--embedding", "8", "--hidden", "8", "--layers", "1"]
+        sys.argv = ["ulmfit", "pretrain", str(file), "--text", "review", "--out", str(tmp_path / "lm"), *sizes]
+        main()
+
+    codes, said = processes(train)
+    assert codes == [2, 2] and said.count("Error: the processes have not read the same files") == 1
+
+
+def test_a_command_that_does_not_train_is_refused_once(processes):
+    def run():
+        sys.argv = ["ulmfit", "models"]
+        main()
+
+    codes, said = processes(run)
+    assert codes == [2, 2]
+    assert said == (
+        "Error: `models` runs in one process: start it without `accelerate launch`, which is for pretrain, fit-lm, "
+        "fit-classifier\n"
+    )
+
+
+def test_one_process_where_several_were_asked_for_is_refused(ulmfit, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    code, _, said = ulmfit("models")
+    assert code == 2 and "give it --multi_gpu instead of --cpu" in said
+
+
+def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path, monkeypatch):
+    write = corpus._write_corpus
+
+    def count(*arguments):
+        with (tmp_path / "times").open("a") as file:
+            file.write("once ")
+        time.sleep(0.2)
+        write(*arguments)
+
+    monkeypatch.setattr(corpus, "_write_corpus", count)
+    codes, _ = processes(lambda: corpus.tokenize_corpus(["a film"], WordTokenizer(), cache=tmp_path))
+    assert codes == [0, 0] and (tmp_path / "times").read_text() == "once "

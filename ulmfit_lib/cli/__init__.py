@@ -1,22 +1,25 @@
 """The command line: each command parses, calls one function, reports. Results to stdout, progress to stderr."""
 
+import os
 import signal
 import sys
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from ulmfit_lib.cli import language_models, teaching, fitting, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, catalogue  # isort: skip
-from ulmfit_lib.cli.running import app, launched
-from ulmfit_lib.errors import Interrupted, UlmfitError
+from ulmfit_lib.cli.running import app
+from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 
 __all__ = [
     "app", "catalogue", "deploying", "fitting", "insight", "judging", "labelling", "language_models", "main",
     "rates", "reporting", "teaching", "vectors",
 ]  # fmt: skip
 
+ON_PROCESSES = ("pretrain", "fit-lm", "fit-classifier")
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 
 
@@ -25,7 +28,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
-        with _with_others() if launched() else nullcontext():
+        with _processes():
             app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
     except Interrupted:
         print(
@@ -58,12 +61,23 @@ def _sentence(error: Exception) -> str:
     return said[:1].lower() + said[1:] + where
 
 
-def _with_others() -> AbstractContextManager[None]:
-    """What a launcher has started; it ends them by SIGTERM."""
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Join those that ``accelerate launch`` or ``torchrun`` has started with this one; alone, do nothing."""
+    by_accelerate = {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys()  # and perhaps without the others
+    if not by_accelerate and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
     from ulmfit_lib.training.processes import joined
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    return joined()
+    signal.signal(signal.SIGTERM, _interrupt)  # with which the launcher ends the others when one has ended
+    with joined():
+        if sys.argv[1:2] and sys.argv[1] not in ON_PROCESSES:
+            raise OptionError(
+                f"`{sys.argv[1]}` runs in one process: start it without `accelerate launch`, which is for "
+                f"{', '.join(ON_PROCESSES)}"
+            )
+        yield
 
 
 def _interrupt(*_: object) -> None:

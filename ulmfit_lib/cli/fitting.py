@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     "fit-classifier",
     example="fit-classifier examples/reviews.csv --text review --label sentiment "
     "--lm models/reviews-lm --out models/reviews",
-    on_processes=True,
 )
 def fit_classifier_command(
     data: Data,

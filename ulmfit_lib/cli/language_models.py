@@ -33,11 +33,7 @@ from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
 
-@command(
-    "pretrain",
-    example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base",
-    on_processes=True,
-)
+@command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")
 def pretrain_command(
     files: Annotated[
         list[Path], typer.Argument(help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2).")
@@ -112,7 +108,7 @@ def pretrain_command(
     _finish_language_model(out, model.training)
 
 
-@command("fit-lm", example="fit-lm examples/reviews.csv --text review --out models/reviews-lm", on_processes=True)
+@command("fit-lm", example="fit-lm examples/reviews.csv --text review --out models/reviews-lm")
 def fit_lm_command(
     data: Data,
     text: Text,

@@ -1,19 +1,16 @@
 """How every command is registered, starts and ends."""
 
 import inspect
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from ulmfit_lib.cli.options import FileFormat, LabelKind, TrainingRun
-from ulmfit_lib.errors import OptionError
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -27,41 +24,17 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-def command(
-    name: str, *, example: str, group: typer.Typer = app, on_processes: bool = False
-) -> Callable[[Command], Command]:
+def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
     """Register a command whose help ends with ``example``, given without ``ulmfit``.
-
-    Only those with ``on_processes`` run on the several processes of ``accelerate launch``.
 
     A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field.
     """
 
     def register(function: Command) -> Command:
-        run = function if on_processes else _in_one_process(name, function)
-        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(run))
+        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(function))
         return function
 
     return register
-
-
-def _in_one_process(name: str, function: Command) -> Command:
-    @wraps(function)
-    def run(**values: Any) -> None:
-        if launched():
-            raise OptionError(
-                f"`{name}` runs in one process: start it without `accelerate launch`, which is for pretrain, fit-lm "
-                f"and fit-classifier"
-            )
-        function(**values)
-
-    return cast(Command, run)
-
-
-def launched() -> bool:
-    """Whether ``accelerate launch`` or ``torchrun`` was told to start several processes, of which this is one."""
-    by_accelerate = {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys()
-    return by_accelerate or int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None]:

@@ -24,7 +24,7 @@ from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
 from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
-from ulmfit_lib.training.processes import Share, gathered, my_share
+from ulmfit_lib.training.processes import Share, agree, gathered, my_share
 from ulmfit_lib.training.recipes import CPU, STRATEGIES, mention_processes, on_all_processes, override
 
 CLASSIFY = CPU.fit_classifier
@@ -83,6 +83,7 @@ def fit_classifier(
     recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
     targets = table.class_numbers()
+    agree(table.sha256(), lm.sha256(), recipe, seed)
     if features is None:
         features = _read_together(
             lambda texts: lm.features(texts, direction=direction, pooling=pooling, device=chosen_device), table.texts

@@ -15,7 +15,7 @@ from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import Phase, train_phases
-from ulmfit_lib.training.processes import my_share, share_model
+from ulmfit_lib.training.processes import agree, my_share, share_model
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
 from ulmfit_lib.training.streams import LanguageModelStream
 
@@ -96,7 +96,8 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
-    phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
+    phases, share, data = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share(), train.fingerprint()
+    agree(data, len(net.bias), recipe, seed)
     share_model(net)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
@@ -116,7 +117,7 @@ def train_language_model(
         facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
         return train_phases(
             net, phases, batches, loss=loss, settings=recipe, device=device, description=description, keep_best=True,
-            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, train.fingerprint()) if kept else {},
+            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, data) if kept else {},
         )  # fmt: skip
 
     unit = f"rows of {recipe.window} tokens"

@@ -8,11 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History, Row, build_learner
-from ulmfit_lib.training.processes import gathered
 from ulmfit_lib.training.schedules import Schedule
 
 
@@ -85,12 +83,7 @@ def train_phases(
 
     Returns:
         One row an epoch: training and validation loss in nats; the last of a phase has its seconds, too.
-
-    Raises:
-        TrainingError: several processes have not read the same.
     """
-    if any(other != run for other in gathered(run)):
-        raise TrainingError("the processes have not read the same files, or were not given the same options")
     rows: list[Row] = []
     net.mixed_precision = fast_bfloat16(device)
     for number, phase in enumerate(phases):

@@ -131,6 +131,19 @@ def of_first(value: Value) -> Value:
     return found[0]
 
 
+def agree(*facts: object) -> None:
+    """Make sure that all processes train on the same.
+
+    Args:
+        facts: hashes, recipes and the like.
+
+    Raises:
+        TrainingError: they do not, or one of the others has ended.
+    """
+    if len(set(gathered(repr(facts)))) > 1:
+        raise TrainingError("the processes have not read the same files, or were not given the same options")
+
+
 def share_model(net: nn.Module) -> None:
     """Begin with the first process's weights, and let batch normalisation see the rows of all processes."""
     if _share.of == 1:
@@ -191,7 +204,8 @@ class SharedSteps(Callback):
     def before_backward(self) -> None:
         """Scale the loss that is derived, and show that of the whole batch."""
         weight = self.weigh(self.learn.yb[0])
-        total, loss = summed(torch.tensor([weight, weight * float(self.learn.loss)], dtype=torch.float64)).tolist()
+        loss = weight * float(self.learn.loss.detach())
+        total, loss = summed(torch.tensor([weight, loss], dtype=torch.float64)).tolist()
         self.learn.loss_grad = self.learn.loss_grad * (weight / total)
         self.learn.loss = torch.tensor(loss / total)
 
