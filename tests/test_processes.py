@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import redirect_stderr
@@ -155,7 +156,8 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     codes, said = processes(train, whole)
-    assert codes == [0, 0] and "2 processes: a batch is 2 rows in each at most, and 4 in all" in said
+    assert codes == [0, 0]
+    assert "2 processes train together: a batch has 4 rows, at most 2 of them in each process" in said
     codes, said = processes(train, killed, 20)
     assert codes == [2, -signal.SIGKILL] and said.count("Error: ") == 1
     assert "has lost another one" in said and "continues from the last checkpoint" in said
@@ -209,3 +211,17 @@ def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path,
     monkeypatch.setattr(corpus, "_write_corpus", count)
     codes, _ = processes(lambda: corpus.tokenize_corpus(["a film"], WordTokenizer(), cache=tmp_path))
     assert codes == [0, 0] and (tmp_path / "times").read_text() == "once "
+
+
+def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp_path):
+    command = [
+        sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--main_process_port", "0", "-m", "ulmfit_lib.cli", "fit-classifier", EXAMPLES / "tiny-train.csv", "--text",
+        "review", "--label", "sentiment", "--lm", lm_folder, "--out", tmp_path / "classifier", "--epochs", "1",
+    ]  # fmt: skip
+    found = subprocess.run(command, capture_output=True, text=True, timeout=LONG * 3)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("trained a classifier of 2 classes") == 1
+    assert found.stderr.count("2 processes train together") == 1
+    assert TextClassifier.load(tmp_path / "classifier").training["stages"][-1]["processes"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]

@@ -8,6 +8,7 @@ should count, and hides the model's state.
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -231,7 +232,7 @@ def _collective() -> Iterator[None]:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0]  # gloo says where in its source, and more
         raise TrainingError(
             f"process {_share.rank + 1} of {_share.of} has lost another one, which may have been killed ({reason}); "
             f"the same command continues from the last checkpoint"

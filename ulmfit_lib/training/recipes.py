@@ -169,9 +169,9 @@ def mention_processes(recipe: LanguageModelRecipe | ClassifierRecipe) -> None:
     count = my_share().of
     if count > 1:
         note(
-            f"{count} processes: a batch is {counted(-(-recipe.batch_size // count), 'row')} in each at most, and "
-            f"{recipe.batch_size:,} in all; the highest learning rate is {recipe.lr:g} in each and in all, since it is "
-            f"not multiplied by the number of processes"
+            f"{count} processes train together: a batch has {counted(recipe.batch_size, 'row')}, at most "
+            f"{-(-recipe.batch_size // count):,} of them in each process; the highest learning rate is {recipe.lr:g} "
+            f"in each and in all, and does not grow with their number"
         )
 
 
