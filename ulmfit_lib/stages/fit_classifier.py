@@ -83,8 +83,8 @@ def fit_classifier(
     recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
     targets = table.class_numbers()
-    agree(table.sha256(), lm.sha256(), recipe, seed)
-    if features is None:
+    agree(lambda: (table.sha256(), lm.sha256(), recipe, seed))
+    if not features:
         features = _read_together(
             lambda texts: lm.features(texts, direction=direction, pooling=pooling, device=chosen_device), table.texts
         )

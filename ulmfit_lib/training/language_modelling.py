@@ -96,8 +96,8 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
-    phases, share, data = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share(), train.fingerprint()
-    agree(data, len(net.bias), recipe, seed)
+    phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
+    agree(lambda: (train.fingerprint(), len(net.bias), recipe, seed))
     share_model(net)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
@@ -117,7 +117,7 @@ def train_language_model(
         facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
         return train_phases(
             net, phases, batches, loss=loss, settings=recipe, device=device, description=description, keep_best=True,
-            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, data) if kept else {},
+            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, train.fingerprint()) if kept else {},
         )  # fmt: skip
 
     unit = f"rows of {recipe.window} tokens"

@@ -132,16 +132,13 @@ def of_first(value: Value) -> Value:
     return found[0]
 
 
-def agree(*facts: object) -> None:
-    """Make sure that all processes train on the same.
-
-    Args:
-        facts: hashes, recipes and the like.
+def agree(facts: Callable[[], object]) -> None:
+    """Make sure that all processes train on the same: hashes, recipes and the like.
 
     Raises:
         TrainingError: they do not, or one of the others has ended.
     """
-    if len(set(gathered(repr(facts)))) > 1:
+    if _share.of > 1 and len(set(gathered(repr(facts())))) > 1:
         raise TrainingError("the processes have not read the same files, or were not given the same options")
 
 
