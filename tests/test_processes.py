@@ -138,8 +138,8 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
 ):
     def arguments(out):
         return [
-            "fit-lm", EXAMPLES / "tiny-train.csv", "--text", "review", "--base", lm_folder, "--out", out, "--epochs", 2,
-            "--set", "window=16", "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
+            "fit-lm", EXAMPLES / "reviews.csv", "--text", "review", "--base", lm_folder, "--out", out, "--epochs", 1,
+            "--set", "window=28", "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
         ]  # fmt: skip
 
     def train(out, last_step=10**9):
@@ -157,15 +157,17 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     codes, said = processes(train, whole)
     assert codes == [0, 0]
-    assert "2 processes train together: a batch has 4 rows, at most 2 of them in each process" in said
+    assert "2 processes train together: a batch has 5 rows, at most 3 of them in each process" in said
     codes, said = processes(train, killed, 20)
     assert codes == [2, -signal.SIGKILL] and said.count("Error: ") == 1
     assert "has lost another one" in said and "continues from the last checkpoint" in said
     code, _, said = ulmfit(*arguments(killed))
     assert code == 2 and "is of a run on 2 processes: start as many again, or --restart begins anew" in said
     assert processes(train, killed)[0] == [0, 0]
-    first, second = (LanguageModel.load(path).weights["forward"] for path in (whole, killed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    first, second = (LanguageModel.load(path) for path in (whole, killed))
+    np.testing.assert_array_equal(losses(first), losses(second))
+    weights = second.weights["forward"]
+    assert all(torch.equal(first.weights["forward"][name], weight) for name, weight in weights.items())
 
 
 def test_processes_that_read_other_texts_say_so_once(processes, tmp_path):
@@ -225,3 +227,14 @@ def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp
     assert found.stderr.count("2 processes train together") == 1
     assert TextClassifier.load(tmp_path / "classifier").training["stages"][-1]["processes"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
+
+
+def test_more_processes_than_rows_are_refused_once(lm_folder, processes, tmp_path):
+    def train():
+        options = ["--text", "review", "--base", str(lm_folder), "--out", str(tmp_path / "lm"), "--set", "window=600"]
+        sys.argv = ["ulmfit", "fit-lm", str(EXAMPLES / "tiny-train.csv"), *options]
+        main()
+
+    codes, said = processes(train)
+    assert codes == [2, 2] and said.count("Error: ") == 1
+    assert "too short for 2 processes: they make 1 row of 600 tokens, and each process needs one; start fewer" in said

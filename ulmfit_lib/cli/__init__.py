@@ -70,14 +70,17 @@ def _processes() -> Iterator[None]:
         return
     from ulmfit_lib.training.processes import joined
 
-    signal.signal(signal.SIGTERM, _interrupt)  # with which the launcher ends the others when one has ended
-    with joined():
-        if sys.argv[1:2] and sys.argv[1] not in ON_PROCESSES:
-            raise OptionError(
-                f"`{sys.argv[1]}` runs in one process: start it without `accelerate launch`, which is for "
-                f"{', '.join(ON_PROCESSES)}"
-            )
-        yield
+    before = signal.signal(signal.SIGTERM, _interrupt)  # the launcher ends the others by it when one has ended
+    try:
+        with joined():
+            if sys.argv[1:2] and sys.argv[1] not in ON_PROCESSES:
+                raise OptionError(
+                    f"`{sys.argv[1]}` runs in one process: start it without `accelerate launch`, which is for "
+                    f"{', '.join(ON_PROCESSES)}"
+                )
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_: object) -> None:

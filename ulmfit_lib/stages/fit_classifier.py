@@ -11,7 +11,7 @@ import numpy as np
 from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.classifier_net import ClassifierNet
@@ -19,6 +19,7 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.head import Head, head_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -71,7 +72,7 @@ def fit_classifier(
         checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
 
     Raises:
-        DataError: labels that cannot be learnt from.
+        DataError: labels that cannot be learnt from, or fewer than processes.
         OptionError: an unknown strategy, direction or device.
     """
     if strategy not in STRATEGIES:
@@ -79,6 +80,8 @@ def fit_classifier(
     started, chosen_device = time.monotonic(), find_device(device)
     table = data.labelled()
     check_labels(table)
+    if len(table) < my_share().of:
+        raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
     recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)

@@ -87,7 +87,7 @@ class Checkpointer(Callback):
             return
         self.learn.model.load_state_dict(self.resumed["model"])
         self.learn.history.restore(self.resumed["history"])
-        torch.set_rng_state(self.resumed["rng"][my_share().rank])
+        torch.set_rng_state(self.resumed["own"][my_share().rank]["rng"])
         if self.resumed["epoch"] < self.learn.n_epoch:
             self.learn.opt.opt.load_state_dict(self.resumed["optimizer"])
             self.learn.dls.train.epoch = self.resumed["epoch"]
@@ -101,13 +101,13 @@ class Checkpointer(Callback):
         """Skip the batches that are done, and restore the stream's state and the random numbers."""
         if self.resumed is None:
             return
+        own = self.resumed["own"][my_share().rank]
         if self.resumed["batch"]:
             self.learn.dls.train.start = self.resumed["batch"]
             self.learn.pct_train = self.resumed["progress"]  # a sum of many steps: one product would round differently
-            state = self.resumed["state"][my_share().rank]
-            self.learn.model.state = state and _moved(state, self.learn.dls.device)
-            self.learn.history.restore(self.resumed["history"])  # the sums of this epoch, too
-        torch.set_rng_state(self.resumed["rng"][my_share().rank])
+            self.learn.model.state = own["state"] and _moved(own["state"], self.learn.dls.device)
+            self.learn.history.restore(own["sums"])
+        torch.set_rng_state(own["rng"])
         self.resumed = None
 
     def after_batch(self) -> None:
@@ -125,7 +125,8 @@ class Checkpointer(Callback):
 
     def _save(self, epoch: int, batch: int) -> None:
         model, done = self.learn.model, epoch == self.learn.n_epoch
-        states, rngs = gathered(model.state and _moved(model.state, "cpu")), gathered(torch.get_rng_state())
+        state = model.state and _moved(model.state, "cpu")
+        own = gathered({"state": state, "rng": torch.get_rng_state(), "sums": self.learn.history.sums()})
         if not leads():
             return
         buffer = io.BytesIO()
@@ -133,8 +134,8 @@ class Checkpointer(Callback):
             {
                 "run": self.made_of, "epoch": epoch, "batch": batch, "progress": self.learn.pct_train,
                 "model": model.state_dict(),
-                "optimizer": None if done else self.learn.opt.opt.state_dict(), "state": states,
-                "rng": rngs, "processes": my_share().of, "history": self.learn.history.snapshot(),
+                "optimizer": None if done else self.learn.opt.opt.state_dict(), "own": own,
+                "history": self.learn.history.snapshot(),
             },
             buffer,
         )  # fmt: skip
@@ -149,7 +150,7 @@ class Checkpointer(Callback):
         try:
             found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             before: dict[str, str] = found["run"]
-            count: int = found["processes"]
+            count = len(found["own"])
             other = [name for name in self.made_of if before[name] != self.made_of[name]]
         except Exception as error:  # torch names no set of errors for damaged files
             raise TrainingError(f"{self.path}: this checkpoint cannot be read; {anew}") from error

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.architecture import POOLINGS
-from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import Row
@@ -143,12 +141,9 @@ def fine_tune(
         One row per epoch: training and validation loss in nats.
 
     Raises:
-        DataError: fewer texts than processes.
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
     share = my_share()
-    if len(targets) < share.of:
-        raise DataError(f"{counted(len(targets), 'labelled text')} for {share.of} processes: start fewer")
     share_model(net)
     balance = torch.from_numpy(kind.balance(targets)).float().to(device) if recipe.class_weights == "balanced" else None
     nothing = documents.select([]), targets[:0]

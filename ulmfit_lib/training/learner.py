@@ -118,9 +118,12 @@ class History(Callback):
 
     def snapshot(self) -> dict[str, Any]:
         """For a checkpoint."""
-        sums = {"loss_sum": self.loss_sum, "n_targets": self.n_targets}
         best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch}
-        return {"rows": self.rows, "recent": self.recent, "first": self.first, **sums, **best}
+        return {"rows": self.rows, "recent": self.recent, "first": self.first, **best}
+
+    def sums(self) -> dict[str, Any]:
+        """Of this process in this epoch, for a checkpoint."""
+        return {"loss_sum": self.loss_sum, "n_targets": self.n_targets}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """From a checkpoint."""
