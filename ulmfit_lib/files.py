@@ -108,10 +108,14 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def only_process(path: Path) -> Iterator[None]:
+def only_process(path: Path, *, wait: bool = False) -> Iterator[None]:
     """While it lasts, no other process of this user does the same for ``path``; one that is killed lets go.
 
     What a killed one left half-written beside ``path`` is removed.
+
+    Args:
+        path: what is made.
+        wait: for another process that is at it, rather than refuse.
 
     Raises:
         ArtifactError: another process is at it, or the lock, in the cache folder, cannot be written.
@@ -120,7 +124,7 @@ def only_process(path: Path) -> Iterator[None]:
     lock = FileLock(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
         raise ArtifactError(f"{path}: another process is writing it; wait for that, or choose another place") from error
     except OSError as error:

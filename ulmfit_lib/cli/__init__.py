@@ -1,21 +1,25 @@
 """The command line: each command parses, calls one function, reports. Results to stdout, progress to stderr."""
 
+import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from ulmfit_lib.cli import language_models, teaching, fitting, tuning, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
-from ulmfit_lib.errors import Interrupted, UlmfitError
+from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 
 __all__ = [
     "app", "catalogue", "deploying", "fitting", "hub", "insight", "judging", "labelling", "language_models", "main",
     "rates", "reporting", "teaching", "tuning", "vectors",
 ]  # fmt: skip
 
+ON_PROCESSES = ("pretrain", "fit-lm", "fit-classifier")
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 
 
@@ -24,7 +28,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
-        app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
+        with _processes():
+            app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
     except Interrupted:
         print(
             "\nStopped. If a model was being trained, the same command continues from the last checkpoint.",
@@ -54,6 +59,28 @@ def _sentence(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context else ""
     return said[:1].lower() + said[1:] + where
+
+
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Join those that ``accelerate launch`` or ``torchrun`` has started with this one; alone, do nothing."""
+    by_accelerate = {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys()  # and perhaps without the others
+    if not by_accelerate and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from ulmfit_lib.training.processes import joined
+
+    before = signal.signal(signal.SIGTERM, _interrupt)  # the launcher ends the others by it when one has ended
+    try:
+        with joined():
+            if sys.argv[1:2] and sys.argv[1] not in ON_PROCESSES:
+                raise OptionError(
+                    f"`{sys.argv[1]}` runs in one process: start it without `accelerate launch`, which is for "
+                    f"{', '.join(ON_PROCESSES)}"
+                )
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_: object) -> None:

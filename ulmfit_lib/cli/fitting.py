@@ -73,6 +73,7 @@ def fit_classifier_command(
     from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
+    from ulmfit_lib.training.processes import leads
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
@@ -86,8 +87,9 @@ def fit_classifier_command(
             class_weights=class_weights, label_smoothing=label_smoothing, seed=run.seed, device=run.device,
             checkpoints=checkpoints,
         )  # fmt: skip
-        classifier.save(out, overwrite=run.overwrite)
-        if plots:
+        if leads():
+            classifier.save(out, overwrite=run.overwrite)
+        if leads() and plots:
             plot_classifier(plots, classifier, replace(chosen, fit_classifier=override(changed, lr=lr)), epochs)
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
     print(f"trained a classifier of {classes} on {labelled}")

@@ -63,7 +63,9 @@ def pretrain_command(
     direction: Directions = None,
     epochs: Epochs = None,
     lr: Rate = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size, in rows of the token stream.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Batch size of each process, in rows of the token stream.")
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
     ] = None,
@@ -78,6 +80,7 @@ def pretrain_command(
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
+    from ulmfit_lib.training.processes import leads
     from ulmfit_lib.training.recipes import override
 
     with training(run, out) as checkpoints:
@@ -100,7 +103,8 @@ def pretrain_command(
             recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=run.seed,
             device=run.device, licence=licence, checkpoints=checkpoints,
         )  # fmt: skip
-        model.save(out, precision=precision, overwrite=run.overwrite)
+        if leads():
+            model.save(out, precision=precision, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
 
 
@@ -124,6 +128,7 @@ def fit_lm_command(
     from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.fit_lm import fit_lm
+    from ulmfit_lib.training.processes import leads
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
@@ -136,8 +141,9 @@ def fit_lm_command(
             table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr,
             seed=run.seed, device=run.device, source=table.source, checkpoints=checkpoints,
         )  # fmt: skip
-        model.save(out, overwrite=run.overwrite)
-        if plots:
+        if leads():
+            model.save(out, overwrite=run.overwrite)
+        if leads() and plots:
             plot_language_model(plots, model, replace(chosen_recipe, fit_lm=override(changed, lr=lr)), epochs)
     _finish_language_model(out, model.training)
 

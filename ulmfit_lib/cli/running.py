@@ -3,7 +3,7 @@
 import inspect
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,18 +74,21 @@ def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
     """``start`` of a command that trains: no other process makes the same model meanwhile.
 
     Its checkpoints lie beside the result, so that the same command run again finds them, until the result is saved.
+    Of several processes that train together, the first one writes.
     """
     from ulmfit_lib.files import only_process
     from ulmfit_lib.training.checkpoints import Checkpoints
+    from ulmfit_lib.training.processes import leads
 
     folder = out.parent / f".{out.name}.checkpoints"
-    with only_process(out):
+    with only_process(out) if leads() else nullcontext():
         start(run.quiet, out, run.overwrite)
-        if run.restart:
+        if run.restart and leads():
             shutil.rmtree(folder, ignore_errors=True)
-        with _tracked(run.track, out):
+        with _tracked(run.track if leads() else None, out):
             yield Checkpoints(folder, every=run.checkpoint_every)
-        shutil.rmtree(folder, ignore_errors=True)
+        if leads():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """Stage 3: a language model and labelled texts -> a classifier."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.classifier_net import ClassifierNet
@@ -17,12 +19,14 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.head import Head, head_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
 from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
-from ulmfit_lib.training.recipes import CPU, STRATEGIES, override
+from ulmfit_lib.training.processes import Share, agree, gathered, my_share
+from ulmfit_lib.training.recipes import CPU, STRATEGIES, mention_processes, on_all_processes, override
 
 CLASSIFY = CPU.fit_classifier
 
@@ -55,7 +59,7 @@ def fit_classifier(
         lm: the language model under it; it stays as it is.
         direction: ``forward``, ``backward``, or ``both`` (averaged); default all that the language model has.
         strategy: ``fine-tune``, or ``features`` for the head alone: seconds instead of minutes.
-        recipe: hyperparameters.
+        recipe: hyperparameters; its batch is that of each process.
         epochs: epochs with all groups, instead of the recipe's.
         lr: the highest rate, instead of the recipe's.
         class_weights: ``balanced``, or None, instead of the recipe's.
@@ -68,7 +72,7 @@ def fit_classifier(
         checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
 
     Raises:
-        DataError: labels that cannot be learnt from.
+        DataError: labels that cannot be learnt from, or fewer than processes.
         OptionError: an unknown strategy, direction or device.
     """
     if strategy not in STRATEGIES:
@@ -76,11 +80,17 @@ def fit_classifier(
     started, chosen_device = time.monotonic(), find_device(device)
     table = data.labelled()
     check_labels(table)
+    if len(table) < my_share().of:
+        raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
-    recipe = override(recipe.for_texts(len(table)), epochs=epochs, lr=lr, **changes)
+    recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
     targets = table.class_numbers()
-    features = features or lm.features(table.texts, direction=direction, pooling=pooling, device=chosen_device)
+    agree(lambda: (table.sha256(), lm.sha256(), recipe, seed))
+    if not features:
+        features = _read_together(
+            lambda texts: lm.features(texts, direction=direction, pooling=pooling, device=chosen_device), table.texts
+        )
     learn_head: Callable[..., Head] = fit_hidden_head
     if strategy == "features" or not recipe.head_hidden:
         learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling), choice=head_choice)
@@ -88,6 +98,7 @@ def fit_classifier(
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}
     if strategy == "fine-tune":
+        mention_processes(recipe)
         parts = [table, *([valid.labelled()] if valid is not None else [])]
         documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
         used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
@@ -108,7 +119,8 @@ def fit_classifier(
     record = {
         "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(), "versions": package_versions(),
+        "processes": my_share().of, "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(),
+        "versions": package_versions(),
     }  # fmt: skip
     return TextClassifier(
         table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights,
@@ -125,6 +137,19 @@ def classifier_net(
     encoder, weights = Encoder(lm.architecture, len(used), recipe.dropouts), encoder_weights(lm.weights[direction])
     copy_weights(encoder, {**weights, "encoder.weight": weights["encoder.weight"][used]})
     return ClassifierNet(encoder, pooling, head)
+
+
+def _read_together(read: Callable[[Sequence[str]], Features], texts: Sequence[str]) -> Features:
+    """What ``read`` gives for all texts, each process having read its share."""
+    share = my_share()
+    if share.of == 1:
+        return read(texts)
+    parts = gathered(read(texts[share.rows]))
+    whole = {way: np.empty((len(texts), part.shape[1]), part.dtype) for way, part in parts[0].items()}
+    for rank, part in enumerate(parts):
+        for way, vectors in part.items():
+            whole[way][Share(rank, share.of).rows] = vectors
+    return whole
 
 
 def encoder_weights(weights: Weights) -> Weights:

@@ -11,7 +11,7 @@ from ulmfit_lib.stages.language_models import extend, train_directions
 from ulmfit_lib.tokens.corpus import Corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import CPU, override
+from ulmfit_lib.training.recipes import CPU, on_all_processes, override
 
 FINE_TUNE = CPU.fit_lm
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
@@ -44,7 +44,7 @@ def fit_lm(
         base: the language model to go on from; it stays as it is.
         valid_texts: what each epoch is measured on; default a tenth of the texts, which it then does not read.
         direction: ``forward``, ``backward``, ``both``; default all that the base has.
-        recipe: hyperparameters.
+        recipe: hyperparameters; its batch is that of each process.
         epochs: epochs with all groups training, instead of the recipe's.
         lr: the highest rate, instead of the recipe's.
         min_count: a new word needs this many occurrences.
@@ -61,7 +61,7 @@ def fit_lm(
     name = "fine-tuned from " + base.training.get("name", "a language model")
     size = 2 * len(base.vocabulary)
     grown, corpus = extend(base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count)
-    recipe = for_corpus(override(recipe, epochs=epochs, lr=lr), corpus)
+    recipe = for_corpus(on_all_processes(override(recipe, epochs=epochs, lr=lr)), corpus)
     model = train_directions(
         grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
         checkpoints=checkpoints,

@@ -15,6 +15,8 @@ from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+from ulmfit_lib.training.processes import my_share
+from ulmfit_lib.training.recipes import mention_processes
 
 
 def extend(
@@ -52,6 +54,7 @@ def train_directions(
         TrainingError: what ``train_language_model`` raises.
     """
     started, chosen_device = time.monotonic(), find_device(device)
+    mention_processes(recipe)
     train = corpus.numericalize(model.vocabulary)
     valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
     weights: dict[str, Weights] = {}
@@ -72,7 +75,8 @@ def train_directions(
         "tokens_per_epoch": len(corpus.ids),
         "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
         "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "recipe": asdict(recipe), "validation": asdict(trained.score(held_out, device=str(chosen_device))),
+        "processes": my_share().of, "recipe": asdict(recipe),
+        "validation": asdict(trained.score(held_out, device=str(chosen_device))),
         "history": history, "data_sha256": train.fingerprint(), "versions": package_versions(),
     }  # fmt: skip
     training = {**model.training, "stages": [*model.training.get("stages", []), record]}

@@ -20,7 +20,7 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import override
+from ulmfit_lib.training.recipes import on_all_processes, override
 
 PRETRAIN = LanguageModelRecipe()
 
@@ -61,7 +61,7 @@ def pretrain(
         min_count: a word needs this many occurrences.
         architecture: sizes; default 256 / 512 / 3.
         direction: ``forward``, ``backward`` or ``both``; default forward, or all that the base has.
-        recipe: hyperparameters.
+        recipe: hyperparameters; its batch is that of each process.
         epochs: instead of the recipe's.
         lr: instead of the recipe's.
         seed: of weights, order and dropout.
@@ -75,7 +75,7 @@ def pretrain(
         OptionError: an unknown language, kind of tokens, direction or device.
     """
     train_texts, held_out = hold_out(texts, valid_texts, seed)
-    recipe = override(recipe, epochs=epochs, lr=lr)
+    recipe = on_all_processes(override(recipe, epochs=epochs, lr=lr))
     if base:
         size = vocab_size or round(1.2 * len(base.vocabulary))
         untrained, corpus = extend(

@@ -35,12 +35,14 @@ def group_by_length(
     *,
     max_texts: int = 128,
     max_tokens: int = 40_000,
+    fewest: int = 2,
     shuffle: np.random.Generator | None = None,
 ) -> list[Ints]:
     """The places of texts of like length, group by group, bounded in texts and in padded tokens.
 
     Without ``shuffle`` the longest come first. With it, lengths are jittered and the groups come in random order, for
-    training; none then holds a single text if there are several, since batch normalisation cannot learn from one.
+    training; none then holds fewer than ``fewest`` texts if there are so many, since batch normalisation cannot learn
+    from one.
     """
     lengths = np.maximum(lengths, 1)
     keys = -lengths.astype(np.float64)
@@ -55,7 +57,7 @@ def group_by_length(
             longest = int(lengths[i])
         groups[-1].append(i)
     if shuffle is not None:
-        groups = _without_singles(groups)
+        groups = _merged(groups, fewest)
         shuffle.shuffle(groups)
     return [np.array(group, np.int64) for group in groups]
 
@@ -72,10 +74,10 @@ def pad_texts(documents: Documents, places: Ints, pad_id: int) -> TextBatch:
     return TextBatch(ids, np.array(lengths, np.int64), places)
 
 
-def _without_singles(groups: list[list[int]]) -> list[list[int]]:
+def _merged(groups: list[list[int]], fewest: int) -> list[list[int]]:
     merged: list[list[int]] = []
     for group in groups:
-        if merged and (len(group) == 1 or len(merged[-1]) == 1):
+        if merged and min(len(group), len(merged[-1])) < fewest:
             merged[-1] = merged[-1] + group
         else:
             merged.append(group)

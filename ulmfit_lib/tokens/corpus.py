@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.files import cache_folder, new_folder
+from ulmfit_lib.files import cache_folder, new_folder, only_process
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.stored_ids import StoredIds
@@ -57,13 +56,12 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
         cache: where results are kept by content hash; default ``files.cache_folder()``.
     """
     folder = (cache or cache_folder()) / "corpora" / _content_hash(texts, tokenizer)
-    if not (folder / "offsets.npy").is_file():
-        try:
-            with new_folder(folder) as temporary:
-                _write_corpus(texts, tokenizer, temporary)
-        except UlmfitError:
-            if not (folder / "offsets.npy").is_file():  # else another process was faster, with the same content
-                raise
+    done = folder / "offsets.npy"
+    if not done.is_file():
+        with only_process(folder, wait=True):  # of processes that train together, one tokenises
+            if not done.is_file():
+                with new_folder(folder) as temporary:
+                    _write_corpus(texts, tokenizer, temporary)
     return Corpus(
         types=json.loads((folder / "types.json").read_text(encoding="utf-8")),
         counts=np.load(folder / "counts.npy"),

@@ -13,6 +13,9 @@ from torch import nn
 
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.files import write_file
+from ulmfit_lib.models.tensors import State
+from ulmfit_lib.progress import counted
+from ulmfit_lib.training.processes import gathered, leads, my_share, of_first, summed
 
 
 def run_facts(net: nn.Module, settings: dict[str, Any], data: str) -> dict[str, str]:
@@ -61,6 +64,8 @@ class Checkpoints:
 class Checkpointer(Callback):
     """Save everything every ``every`` seconds and at each epoch; at the start of ``fit``, go on from what is there.
 
+    Of several processes the first one writes and reads, and as many must go on as have been there.
+
     Args:
         path: the checkpoint's file, written beside and renamed.
         run: what the run is made of (arguments, data), by name; a checkpoint of another run is refused.
@@ -82,7 +87,7 @@ class Checkpointer(Callback):
             return
         self.learn.model.load_state_dict(self.resumed["model"])
         self.learn.history.restore(self.resumed["history"])
-        torch.set_rng_state(self.resumed["rng"])
+        torch.set_rng_state(self.resumed["own"][my_share().rank]["rng"])
         if self.resumed["epoch"] < self.learn.n_epoch:
             self.learn.opt.opt.load_state_dict(self.resumed["optimizer"])
             self.learn.dls.train.epoch = self.resumed["epoch"]
@@ -96,17 +101,21 @@ class Checkpointer(Callback):
         """Skip the batches that are done, and restore the stream's state and the random numbers."""
         if self.resumed is None:
             return
+        own = self.resumed["own"][my_share().rank]
         if self.resumed["batch"]:
             self.learn.dls.train.start = self.resumed["batch"]
             self.learn.pct_train = self.resumed["progress"]  # a sum of many steps: one product would round differently
-            self.learn.model.state = self.resumed["state"]
-            self.learn.history.restore(self.resumed["history"])  # the sums of this epoch, too
-        torch.set_rng_state(self.resumed["rng"])
+            self.learn.model.state = own["state"] and _moved(own["state"], self.learn.dls.device)
+            self.learn.history.restore(own["sums"])
+        torch.set_rng_state(own["rng"])
         self.resumed = None
 
     def after_batch(self) -> None:
         """Save now and then."""
-        if self.learn.training and time.monotonic() - self.saved_at > self.every:
+        if not self.learn.training:
+            return
+        due = leads() and time.monotonic() - self.saved_at > self.every
+        if summed(torch.tensor(int(due))):
             self._save(self.learn.epoch, self.learn.dls.train.position)
 
     def after_epoch(self) -> None:
@@ -116,13 +125,17 @@ class Checkpointer(Callback):
 
     def _save(self, epoch: int, batch: int) -> None:
         model, done = self.learn.model, epoch == self.learn.n_epoch
+        state = model.state and _moved(model.state, "cpu")
+        own = gathered({"state": state, "rng": torch.get_rng_state(), "sums": self.learn.history.sums()})
+        if not leads():
+            return
         buffer = io.BytesIO()
         torch.save(
             {
                 "run": self.made_of, "epoch": epoch, "batch": batch, "progress": self.learn.pct_train,
                 "model": model.state_dict(),
-                "optimizer": None if done else self.learn.opt.opt.state_dict(), "state": model.state,
-                "rng": torch.get_rng_state(), "history": self.learn.history.snapshot(),
+                "optimizer": None if done else self.learn.opt.opt.state_dict(), "own": own,
+                "history": self.learn.history.snapshot(),
             },
             buffer,
         )  # fmt: skip
@@ -130,16 +143,26 @@ class Checkpointer(Callback):
         self.saved_at = time.monotonic()
 
     def _load(self) -> dict[str, Any] | None:
-        if not self.path.is_file():
+        content = of_first(self.path.read_bytes() if leads() and self.path.is_file() else None)
+        if content is None:
             return None
         anew = f"--restart begins anew, or delete {self.path.parent}"
         try:
-            found: dict[str, Any] = torch.load(self.path, weights_only=True)
+            found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             before: dict[str, str] = found["run"]
+            count = len(found["own"])
             other = [name for name in self.made_of if before[name] != self.made_of[name]]
         except Exception as error:  # torch names no set of errors for damaged files
             raise TrainingError(f"{self.path}: this checkpoint cannot be read; {anew}") from error
+        if count != my_share().of:
+            raise TrainingError(
+                f"{self.path} is of a run on {counted(count, 'process')}: start as many again, or {anew}"
+            )
         if other:
             shown = ", ".join(f"{name} was {before[name]}, and is {self.made_of[name]}" for name in other[:3])
             raise TrainingError(f"{self.path} is of a run with other settings ({shown}): give the same ones, or {anew}")
         return found
+
+
+def _moved(state: State, device: str | torch.device) -> State:
+    return [(hidden.to(device), cell.to(device)) for hidden, cell in state]

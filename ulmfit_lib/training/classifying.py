@@ -17,6 +17,7 @@ from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import Phase, train_phases
+from ulmfit_lib.training.processes import my_share, share_model
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing
 from ulmfit_lib.training.streams import ClassifierBatches
 
@@ -65,7 +66,7 @@ class ClassifierRecipe:
         ratio: its highest rate over its lowest.
         lr: the highest group's maximal rate.
         decay: each lower group's rate is the next one's divided by this (ULMFiT 3.2).
-        batch_size: texts per step, at most.
+        batch_size: texts per step, at most; of all processes together where several train.
         batch_tokens: tokens per step, padding included, at most.
         betas: AdamW's momenta.
         weight_decay: AdamW's.
@@ -142,6 +143,8 @@ def fine_tune(
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
+    share = my_share()
+    share_model(net)
     balance = torch.from_numpy(kind.balance(targets)).float().to(device) if recipe.class_weights == "balanced" else None
     nothing = documents.select([]), targets[:0]
     phases = classifier_phases(recipe, len(net.layer_groups()))
@@ -149,14 +152,15 @@ def fine_tune(
     def attempt(tokens: int, kept: Checkpoints | None) -> list[Row]:
         def batches(part: tuple[Documents, Ints], order: int) -> ClassifierBatches:
             return ClassifierBatches(
-                *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order
+                *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order, share=share
             )  # fmt: skip
 
-        torch.manual_seed(seed)
+        torch.manual_seed(share.seed(seed))
         data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
         return train_phases(
             net, phases, lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
             loss=lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
+            weigh=lambda truth: float(truth.numel() if balance is None or not kind.exclusive else balance[truth].sum()),
             settings=recipe, device=device, description=description, keep_best=False, checkpoints=kept,
             accuracy=lambda logits, truth: share_right(logits, truth, kind),
             run=run_facts(net, {**asdict(recipe), "batch_tokens": tokens, "seed": seed}, data),

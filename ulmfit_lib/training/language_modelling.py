@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import Phase, train_phases
+from ulmfit_lib.training.processes import agree, my_share, share_model
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
 from ulmfit_lib.training.streams import LanguageModelStream
 
@@ -33,7 +36,7 @@ class LanguageModelRecipe:
         schedule: ``slanted-triangular`` or ``one-cycle``.
         cut_frac: share of the steps in which the slanted triangle rises.
         ratio: its highest rate over its lowest.
-        batch_size: rows of the token stream.
+        batch_size: rows of the token stream; of all processes together where several train.
         window: tokens per row and step (BPTT).
         samples: words in the sampled softmax; 0 uses the whole vocabulary.
         betas: AdamW's momenta.
@@ -89,20 +92,28 @@ def train_language_model(
         One row per epoch: training and validation loss in nats, perplexity, seconds.
 
     Raises:
+        DataError: fewer rows than processes.
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
-    phases = language_model_phases(recipe, len(net.layer_groups()) - 1)
+    phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
+    agree(lambda: (train.fingerprint(), len(net.bias), recipe, seed))
+    share_model(net)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
     def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
         def batches(number: int) -> tuple[LanguageModelStream, LanguageModelStream]:
             return (
-                LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=seed + number),
-                LanguageModelStream(valid, batch_size=rows, window=recipe.window, shuffle=False),
+                LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=seed + number, share=share),
+                LanguageModelStream(valid, batch_size=rows, window=recipe.window, shuffle=False, share=share),
             )
 
-        torch.manual_seed(seed)
+        if (possible := batches(0)[0].batch_size) < share.of:
+            raise DataError(
+                f"the texts are too short for {share.of} processes: they make {counted(possible, 'row')} of "
+                f"{recipe.window} tokens, and each process needs one; start fewer"
+            )
+        torch.manual_seed(share.seed(seed))
         facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
         return train_phases(
             net, phases, batches, loss=loss, settings=recipe, device=device, description=description, keep_best=True,

@@ -17,6 +17,7 @@ from torch import nn
 
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.progress import NotebookBar, bar, note
+from ulmfit_lib.training.processes import SharedSteps, my_share, summed
 from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
@@ -59,25 +60,29 @@ class History(Callback):
 
     def before_validate(self) -> None:
         """Keep the training loss, and start the validation's sums."""
-        self.training_means = self._means()
+        self.training_means, _ = self._means()
         self._start_sums()
 
     def _start_sums(self) -> None:
-        self.sums, self.n_targets = {"loss": 0.0, **({"accuracy": 0.0} if self.accuracy else {})}, 0
+        self.totals, self.n_targets = {"loss": 0.0, **({"accuracy": 0.0} if self.accuracy else {})}, 0
 
-    def _means(self) -> Row:
-        return {name: float(total) / max(1, self.n_targets) for name, total in self.sums.items()}
+    def _means(self) -> tuple[Row, int]:
+        """Of all processes, and over how many targets."""
+        sums = torch.tensor([*self.totals.values(), self.n_targets], dtype=torch.float64)
+        *totals, count = summed(sums).tolist()
+        return {name: total / max(1, count) for name, total in zip(self.totals, totals, strict=True)}, int(count)
 
     def after_batch(self) -> None:
         """Add up the loss; a loss that is no number ends the training."""
         n, loss = self.learn.yb[0].numel(), float(self.learn.loss.detach())
-        self.sums["loss"] += loss * n
+        self.totals["loss"] += loss * n
         if self.accuracy:
-            self.sums["accuracy"] += float(self.accuracy(self.learn.pred.detach(), self.learn.yb[0])) * n
+            self.totals["accuracy"] += float(self.accuracy(self.learn.pred.detach(), self.learn.yb[0])) * n
         self.n_targets += n
         if self.learn.training:
             self._watch(loss)
-            self.bar.set_postfix(**{name: f"{mean:.3f}" for name, mean in self._means().items()}, refresh=False)
+            means = {name: f"{total / self.n_targets:.3f}" for name, total in self.totals.items()}
+            self.bar.set_postfix(**means, refresh=False)
             self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
 
     def _watch(self, loss: float) -> None:
@@ -101,7 +106,8 @@ class History(Callback):
         """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
         if not self.trained:
             return
-        trained, measured = self.training_means, self._means() if self.n_targets else {}
+        trained, (measured, count) = self.training_means, self._means()
+        measured = measured if count else {}
         valid_loss = measured.get("loss", trained["loss"])
         row = {f"train_{name}": mean for name, mean in trained.items()}
         row |= {"valid_loss": valid_loss, **{f"valid_{name}": mean for name, mean in measured.items()}}
@@ -125,9 +131,12 @@ class History(Callback):
 
     def snapshot(self) -> dict[str, Any]:
         """For a checkpoint."""
-        sums = {"sums": self.sums, "n_targets": self.n_targets}
         best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch}
-        return {"rows": self.rows, "recent": self.recent, "first": self.first, **sums, **best}
+        return {"rows": self.rows, "recent": self.recent, "first": self.first, **best}
+
+    def sums(self) -> dict[str, Any]:
+        """Of this process in this epoch, for a checkpoint."""
+        return {"totals": self.totals, "n_targets": self.n_targets}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """From a checkpoint."""
@@ -148,6 +157,7 @@ def build_learner(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.01,
     clip: float = 0.0,
+    weigh: Callable[[torch.Tensor], float] = torch.numel,
     callbacks: Sequence[Callback] = (),
 ) -> Learner:
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
@@ -164,16 +174,18 @@ def build_learner(
         betas: AdamW's momenta.
         weight_decay: AdamW's, decoupled.
         clip: the largest gradient norm; 0 clips nothing.
+        weigh: targets -> over how much the loss is a mean, which several processes need to know.
         callbacks: more of fastai's.
     """
     scheduler = ParamScheduler({"lr": lambda progress: [lr * schedule(progress) for lr in lrs]})
     clipping = [GradientClip(clip)] if clip else []
+    shared = [SharedSteps(weigh)] if my_share().of > 1 else []
     return Learner(
         DataLoaders(train, valid, device=device),
         model.to(device),
         loss_func=loss,
         opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=True),
         splitter=groups,
-        cbs=[TrainEvalCallback, ModelResetter, scheduler, *clipping, *callbacks],
+        cbs=[TrainEvalCallback, ModelResetter, scheduler, *shared, *clipping, *callbacks],
         default_cbs=False,
     )

@@ -10,6 +10,7 @@ from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.models.devices import is_out_of_memory
 from ulmfit_lib.progress import note
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.processes import my_share
 
 Result = TypeVar("Result")
 
@@ -29,7 +30,7 @@ def train_within_memory(
         unit: what the size counts.
 
     Raises:
-        TrainingError: even ``least`` does not fit.
+        TrainingError: even ``least`` does not fit, or one of several processes lacks memory.
     """
     before = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
     place = checkpoints.next_training() if checkpoints else None
@@ -40,6 +41,11 @@ def train_within_memory(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            if (share := my_share()).of > 1:
+                raise TrainingError(
+                    f"process {share.rank + 1} of {share.of} is out of memory with its share of {size} {unit} a step: "
+                    f"give a smaller batch, or start fewer processes"
+                ) from error
             if size // 2 < least:
                 raise TrainingError(
                     f"{size} {unit} a step do not fit into memory, and training needs no fewer: "

@@ -56,6 +56,7 @@ def train_phases(
     batches: Callable[[int], tuple[Any, Any]],
     *,
     loss: Callable[..., Tensor],
+    weigh: Callable[[Tensor], float] = torch.numel,
     settings: OptimizerSettings,
     device: torch.device,
     description: str,
@@ -73,6 +74,7 @@ def train_phases(
         phases: what trains when.
         batches: the number of a phase -> its training and validation batches.
         loss: of the network's output and the targets.
+        weigh: targets -> over how much the loss is a mean.
         settings: of the optimiser.
         device: where to train, in bfloat16 if that is faster there.
         description: what the progress bar says.
@@ -95,9 +97,9 @@ def train_phases(
         tracking = tracking_callbacks(f"{description}, {phase.name}", measured=len(valid) > 0)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
         learner = build_learner(
-            net, train, valid, loss=loss, groups=type(net).layer_groups, lrs=phase.lrs, schedule=phase.schedule,
-            device=device, betas=settings.betas, weight_decay=settings.weight_decay, clip=settings.clip,
-            callbacks=[history, *keeper, *tracking],
+            net, train, valid, loss=loss, weigh=weigh, groups=type(net).layer_groups, lrs=phase.lrs,
+            schedule=phase.schedule, device=device, betas=settings.betas, weight_decay=settings.weight_decay,
+            clip=settings.clip, callbacks=[history, *keeper, *tracking],
         )  # fmt: skip
         learner.create_opt()
         learner.freeze_to(phase.first_group)

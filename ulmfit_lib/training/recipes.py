@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.classifying import ClassifierPhase, ClassifierRecipe
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
+from ulmfit_lib.training.processes import my_share
 
 STRATEGIES = ("fine-tune", "features")
 BY_SIZE = "auto"  # one of them, by the length of the labelled texts
@@ -154,6 +156,23 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = ""
     if "epochs" in changes and "most_steps" in known:
         changes = {"most_steps": 0, **changes}
     return replace(recipe, **changes)
+
+
+def on_all_processes(recipe: AnyRecipe) -> AnyRecipe:
+    """The same with the batch of all processes together, each of which has the recipe's; the rates stay."""
+    sizes = {name: getattr(recipe, name) for name in ("batch_size", "batch_tokens") if hasattr(recipe, name)}
+    return replace(recipe, **{name: size * my_share().of for name, size in sizes.items()})
+
+
+def mention_processes(recipe: LanguageModelRecipe | ClassifierRecipe) -> None:
+    """Say what each of several processes does, and what they do together."""
+    count = my_share().of
+    if count > 1:
+        note(
+            f"{count} processes train together: a batch has {counted(recipe.batch_size, 'row')}, at most "
+            f"{-(-recipe.batch_size // count):,} of them in each process; the highest learning rate is {recipe.lr:g} "
+            f"in each and in all, and does not grow with their number"
+        )
 
 
 def override(settings: Settings, **values: Any) -> Settings:

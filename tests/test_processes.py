@@ -1,0 +1,240 @@
+"""Training on two processes, which are forked from this one, and so start at once."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.distributed import TCPStore
+
+from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, pretrain
+from ulmfit_lib.cli import main
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.tokens import corpus
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.words import WordTokenizer
+from ulmfit_lib.training.processes import Share, SharedSteps, joined
+from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+LM = LanguageModelRecipe(epochs=2, lr=1e-2, batch_size=5, window=16, samples=0, clip=0.1, weight_decay=0.1)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="these tests need a platform that forks")
+LAUNCHED = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+LONG = 60  # seconds that no test comes near
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """Run a function in processes that train together; their exit codes, and what they said."""
+    context = multiprocessing.get_context("fork")
+
+    def child(job, rank, count, port, arguments):
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_PORT": str(port), **LAUNCHED}
+        with (tmp_path / f"stderr-{rank}").open("w", buffering=1) as file, redirect_stderr(file):
+            job(*arguments)
+
+    def run(job, *arguments, count=2):
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        running = [
+            context.Process(target=child, args=(job, rank, count, store.port, arguments), daemon=True)
+            for rank in range(count)
+        ]  # fmt: skip
+        for one in running:
+            one.start()
+        for one in running:
+            one.join(LONG)
+        said = "".join((tmp_path / f"stderr-{rank}").read_text() for rank in range(count))
+        return [one.exitcode for one in running], said
+
+    return run
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """float32, in which the order of adding up hardly matters."""
+    monkeypatch.setattr("ulmfit_lib.training.phases.fast_bfloat16", lambda _: False)
+
+
+def losses(model):
+    (rows,) = model.training["stages"][-1]["history"].values()
+    return np.array([[row["train_loss"], row["valid_loss"]] for row in rows])
+
+
+def test_rows_of_all_processes_are_the_whole_batch_in_every_window():
+    texts = Documents(np.arange(400) % 50, np.arange(0, 401, 10))
+    settings = {"batch_size": 5, "window": 8, "seed": 1}
+    whole = list(LanguageModelStream(texts, **settings))
+    parts = [list(LanguageModelStream(texts, **settings, share=Share(rank, 2))) for rank in range(2)]
+    assert len(whole) == len(parts[0]) == len(parts[1]) > 5
+    for (inputs, targets), *halves in zip(whole, *parts, strict=True):
+        for rank, (some_inputs, some_targets) in enumerate(halves):
+            assert torch.equal(some_inputs, inputs[rank::2]) and torch.equal(some_targets, targets[rank::2])
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_every_text_is_one_processs_and_none_is_read_twice(count):
+    lengths = np.random.default_rng(0).integers(1, 60, 101)
+    texts = Documents(np.zeros(lengths.sum(), np.int64), np.concatenate([[0], np.cumsum(lengths)]))
+    settings = {"batch_size": 7, "batch_tokens": 200, "pad_id": 1, "seed": 3}
+    parts = [
+        list(ClassifierBatches(texts, np.arange(101), **settings, share=Share(rank, count))) for rank in range(count)
+    ]
+    assert len({len(part) for part in parts}) == 1 and all(len(batch[2]) for part in parts for batch in part)
+    assert sorted(int(i) for part in parts for *_, targets in part for i in targets) == list(range(101))
+
+
+def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_batch(
+    reviews, processes, exact, tmp_path
+):
+    settings = {"architecture": Architecture(16, 24, 2), "min_count": 2, "device": "cpu"}
+
+    def train():
+        with joined():
+            pretrain(reviews.texts[:150], recipe=LM, **settings).save(tmp_path / f"lm-{os.environ['RANK']}")
+
+    one = pretrain(reviews.texts[:150], recipe=replace(LM, batch_size=10), **settings)
+    assert processes(train)[0] == [0, 0]
+    first, second = (LanguageModel.load(tmp_path / f"lm-{rank}") for rank in range(2))
+    assert first.training["stages"][-1]["processes"] == 2
+    np.testing.assert_allclose(losses(first), losses(one), atol=1e-4)
+    for name, weight in first.weights["forward"].items():
+        assert torch.equal(weight, second.weights["forward"][name])
+
+
+@pytest.mark.parametrize("class_weights", [None, "balanced"])
+def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch(
+    tiny_lm, reviews, processes, exact, tmp_path, class_weights
+):
+    """With a last batch of three, batch normalisation, and classes that do not weigh the same."""
+    table = reviews.labelled().select(range(75))
+    recipe = replace(CLASSIFY, batch_size=4, dropouts=Dropouts(), head_dropout=0.0, epochs=2, most_steps=0, clip=0.05)
+    settings = {"lm": tiny_lm, "direction": "forward", "device": "cpu", "class_weights": class_weights, "valid": table}
+
+    def train():
+        with joined():
+            fit_classifier(table, recipe=recipe, **settings).save(tmp_path / f"classifier-{os.environ['RANK']}")
+
+    one = fit_classifier(table, recipe=replace(recipe, batch_size=8), **settings)
+    assert processes(train)[0] == [0, 0]
+    first, second = (TextClassifier.load(tmp_path / f"classifier-{rank}") for rank in range(2))
+    assert len(table) % one.training["stages"][-1]["recipe"]["batch_size"] == 3
+    np.testing.assert_allclose(losses(first)[:, 0], losses(one)[:, 0], atol=1e-4)
+    np.testing.assert_allclose(first.predict_proba(table.texts), one.predict_proba(table.texts), atol=1e-3)
+    np.testing.assert_array_equal(first.predict_proba(table.texts), second.predict_proba(table.texts))
+
+
+def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same_weights(
+    lm_folder, processes, tmp_path, ulmfit
+):
+    def arguments(out):
+        return [
+            "fit-lm", EXAMPLES / "reviews.csv", "--text", "review", "--base", lm_folder, "--out", out, "--epochs", 1,
+            "--set", "window=28", "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
+        ]  # fmt: skip
+
+    def train(out, last_step=10**9):
+        steps, before_backward = itertools.count(), SharedSteps.before_backward
+
+        def step(self):
+            if next(steps) == last_step and os.environ["RANK"] == "1":
+                os.kill(os.getpid(), signal.SIGKILL)
+            before_backward(self)
+
+        SharedSteps.before_backward = step
+        sys.argv = ["ulmfit", *map(str, arguments(out))]
+        main()
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    codes, said = processes(train, whole)
+    assert codes == [0, 0]
+    assert "2 processes train together: a batch has 5 rows, at most 3 of them in each process" in said
+    codes, said = processes(train, killed, 20)
+    assert codes == [2, -signal.SIGKILL] and said.count("Error: ") == 1
+    assert "has lost another one" in said and "continues from the last checkpoint" in said
+    code, _, said = ulmfit(*arguments(killed))
+    assert code == 2 and "is of a run on 2 processes: start as many again, or --restart begins anew" in said
+    assert processes(train, killed)[0] == [0, 0]
+    first, second = (LanguageModel.load(path) for path in (whole, killed))
+    np.testing.assert_array_equal(losses(first), losses(second))
+    weights = second.weights["forward"]
+    assert all(torch.equal(first.weights["forward"][name], weight) for name, weight in weights.items())
+
+
+def test_processes_that_read_other_texts_say_so_once(processes, tmp_path):
+    def train():
+        file = EXAMPLES / ("tiny-train.csv" if os.environ["RANK"] == "0" else "reviews.csv")
+        sizes = ["--embedding", "8", "--hidden", "8", "--layers", "1"]
+        sys.argv = ["ulmfit", "pretrain", str(file), "--text", "review", "--out", str(tmp_path / "lm"), *sizes]
+        main()
+
+    codes, said = processes(train)
+    assert codes == [2, 2] and said.count("Error: the processes have not read the same files") == 1
+
+
+def test_a_command_that_does_not_train_is_refused_once(processes):
+    def run():
+        sys.argv = ["ulmfit", "models"]
+        main()
+
+    codes, said = processes(run)
+    assert codes == [2, 2]
+    assert said == (
+        "Error: `models` runs in one process: start it without `accelerate launch`, which is for pretrain, fit-lm, "
+        "fit-classifier\n"
+    )
+
+
+def test_one_process_where_several_were_asked_for_is_refused(ulmfit, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    code, _, said = ulmfit("models")
+    assert code == 2 and "give it --multi_gpu instead of --cpu" in said
+
+
+def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path, monkeypatch):
+    write = corpus._write_corpus
+
+    def count(*arguments):
+        with (tmp_path / "times").open("a") as file:
+            file.write("once ")
+        time.sleep(0.2)
+        write(*arguments)
+
+    monkeypatch.setattr(corpus, "_write_corpus", count)
+    codes, _ = processes(lambda: corpus.tokenize_corpus(["a film"], WordTokenizer(), cache=tmp_path))
+    assert codes == [0, 0] and (tmp_path / "times").read_text() == "once "
+
+
+def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp_path):
+    command = [
+        sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--main_process_port", "0", "-m", "ulmfit_lib.cli", "fit-classifier", EXAMPLES / "tiny-train.csv", "--text",
+        "review", "--label", "sentiment", "--lm", lm_folder, "--out", tmp_path / "classifier", "--epochs", "1",
+    ]  # fmt: skip
+    found = subprocess.run(command, capture_output=True, text=True, timeout=LONG * 3)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("trained a classifier of 2 classes") == 1
+    assert found.stderr.count("2 processes train together") == 1
+    assert TextClassifier.load(tmp_path / "classifier").training["stages"][-1]["processes"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
+
+
+def test_more_processes_than_rows_are_refused_once(lm_folder, processes, tmp_path):
+    def train():
+        options = ["--text", "review", "--base", str(lm_folder), "--out", str(tmp_path / "lm"), "--set", "window=600"]
+        sys.argv = ["ulmfit", "fit-lm", str(EXAMPLES / "tiny-train.csv"), *options]
+        main()
+
+    codes, said = processes(train)
+    assert codes == [2, 2] and said.count("Error: ") == 1
+    assert "too short for 2 processes: they make 1 row of 600 tokens, and each process needs one; start fewer" in said
