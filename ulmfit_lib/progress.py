@@ -33,9 +33,9 @@ def quietly(quiet: bool = True) -> Iterator[None]:
 
 
 def note(message: str) -> None:
-    """Say something to a person on stderr, without tearing a running bar apart."""
+    """Say something to a person on stderr, without tearing a running bar apart; in a notebook stderr looks like alarm."""
     if not _quiet:
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
 
 
 def counted(number: int, thing: str) -> str:

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import warnings
 
 import typer
 
@@ -21,7 +20,6 @@ BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickExcept
 
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and exit code 2, Ctrl-C one and 130."""
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)

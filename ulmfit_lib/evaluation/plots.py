@@ -24,8 +24,8 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "axes.labelsize": 9, "axes.labelcolor": "#333333", "axes.edgecolor": "#999999", "grid.color": "#e6e6e6",
     "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
-    "figure.dpi": 110,
 }  # fmt: skip
+DPI = 110
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
 
 
@@ -56,8 +56,10 @@ def _axes(axes: Axes | None, *, size: tuple[float, float] = (6, 3.7)) -> Axes:
     import matplotlib.pyplot as plt
     from cycler import cycler
 
+    # Outside the context, which would undo that a notebook's first figure makes pyplot show all later ones.
+    figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return figure.add_subplot()
 
 
 def _title(axes: Axes, title: str) -> None:
