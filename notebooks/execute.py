@@ -1,11 +1,14 @@
 """Run notebooks from their beginning and store what they show: ``python notebooks/execute.py [NOTEBOOK ...]``."""
 
+import base64
+import io
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 HERE = Path(__file__).parent
 
@@ -24,14 +27,24 @@ def execute(path: Path) -> nbformat.NotebookNode:
 
 
 def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Without progress bars that ended, and with lines that were printed one after the other in one piece."""
+    """Without progress bars that ended, with lines printed one after the other in one piece, and with small plots."""
     found: list[nbformat.NotebookNode] = []
     for one in outputs:
+        if plot := one.get("data", {}).get("image/png"):
+            one.data["image/png"] = _smaller(plot)
         if found and one.output_type == found[-1].output_type == "stream" and one.name == found[-1].name:
             found[-1].text += one.text
         elif one.get("data", {}).get("text/html") != "":
             found.append(one)
     return found
+
+
+def _smaller(png: str) -> str:
+    """A plot, in base64, with as many colours as a plot needs."""
+    small = io.BytesIO()
+    plot = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    plot.quantize(256, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode("ascii")
 
 
 def main(names: list[str]) -> None:

@@ -26,6 +26,7 @@ STYLE = {
     "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
 }  # fmt: skip
 DPI = 110
+FALL = 100  # of a learning rate below its maximum that is shown
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
 
 
@@ -124,6 +125,8 @@ def plot_schedule(
     for start in starts[1:-1]:
         axes.axvline(start, linestyle=":", color=GREY, linewidth=1)
     axes.set(yscale="log", xlabel="epochs", ylabel="learning rate")
+    if phases:  # one-cycle ends near nothing, which would take most of the height
+        axes.set_ylim(bottom=max(min(phases[0].lrs) / FALL, axes.get_ylim()[0]))
     _title(axes, "Learning rate of each parameter group")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
@@ -192,7 +195,7 @@ def plot_lr_find(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
     _title(axes, "Loss as the rate grows")
     if suggestions:
-        axes.legend(frameon=False, loc="upper center")
+        axes.legend(loc="upper center", framealpha=1, edgecolor="none")
     return axes
 
 
