@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-oldest test-spark test-extras docs dist lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-spark test-extras docs dist lint notebooks bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -25,6 +25,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Run the notebooks and store what they show.
+notebooks: $(READY)
+	$(BIN)/python -W ignore notebooks/execute.py
 
 bench: $(READY)
 	$(BIN)/python -W ignore benchmarks/token_parity.py

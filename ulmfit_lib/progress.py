@@ -33,7 +33,7 @@ def quietly(quiet: bool = True) -> Iterator[None]:
 
 
 def note(message: str) -> None:
-    """Say something to a person on stderr, without tearing a running bar apart; in a notebook stderr looks like alarm."""
+    """Say something to a person without tearing a running bar apart: on stderr, which notebooks would show in red."""
     if not _quiet:
         tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
 
