@@ -195,7 +195,7 @@ def plot_lr_find(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
     _title(axes, "Loss as the rate grows")
     if suggestions:
-        axes.legend(loc="upper center", framealpha=1, edgecolor="none")
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 
