@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 comma := ,
 
-.PHONY: demo test test-oldest test-extras docs dist lint bench results reliability audit clean
+.PHONY: demo test test-oldest test-extras docs dist lint notebooks bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
@@ -17,6 +17,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Run the notebooks and store what they show.
+notebooks: $(READY)
+	$(BIN)/python -W ignore notebooks/execute.py
 
 bench: $(READY)
 	$(BIN)/python -W ignore benchmarks/token_parity.py

@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from ulmfit_lib import read_csv
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_the_example_reviews_are_as_many_as_promised():
@@ -39,10 +42,33 @@ def test_eight_labels_and_62_texts_give_a_classifier(tmp_path):
     assert len(pd.read_csv(out)) == 2
 
 
-def test_the_notebook_runs():
+def plots(notebook):
+    """How many images each cell shows."""
+    outputs = [cell.get("outputs", []) for cell in notebook.cells]
+    return [sum("image/png" in one.get("data", {}) for one in some) for some in outputs]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_the_plots_that_are_stored_in_it(path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    notebook = nbformat.read(ROOT / "notebooks" / "01_sentiment_from_a_csv.ipynb", as_version=4)
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT)}}).execute()
+    notebook = nbformat.read(path, as_version=4)
+    stored = plots(notebook)
+    assert any(stored)
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    assert plots(notebook) == stored
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_small_and_executed_without_errors_warnings_or_paths_of_a_machine(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert path.stat().st_size < 300_000
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    for output in (one for cell in cells for one in cell["outputs"]):
+        assert output["output_type"] != "error" and output.get("name") != "stderr"
+        data = {kind: shown for kind, shown in output.get("data", {}).items() if kind != "image/png"}
+        shown = json.dumps([output.get("text"), data])
+        assert not re.search(r"Traceback|Warning|/(home|root|tmp|usr|Users|work)/|[A-Z]:\\\\", shown), shown
 
 
 def test_token_parity_benchmark_finds_no_difference():

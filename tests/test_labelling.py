@@ -6,8 +6,9 @@ import pytest
 
 from ulmfit_lib import DataError, TextTable, read_csv
 from ulmfit_lib.data.joining import join_tables
-from ulmfit_lib.insight.label_errors import suspect
+from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by, suspect
 from ulmfit_lib.insight.suggestions import AUDIT, TYPICAL, UNCERTAIN, suggest_labels
+from ulmfit_lib.labels.links import softmax
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,23 @@ def test_doubtful_labels_come_worst_first_with_the_label_to_expect():
     table = TextTable.from_lists(["a", "b", "c"], ["x", "y", "x"])
     found = suspect(table, np.array([[0.4, 0.6], [0.3, 0.7], [0.1, 0.9]]))
     assert [(one.row, one.label, one.expected) for one in found] == [(3, "x", "y"), (1, "x", "y")]
+
+
+def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
+    random = np.random.default_rng(0)
+    truth, noise = random.integers(0, 2, 100), random.normal(size=100)
+    labels = np.where(np.arange(100) < 5, 1 - truth, truth)  # the first five are wrong
+
+    class Fitter:
+        def predict_parts(self, train, test):
+            places = np.array(test.rows) - 1
+            sides = np.array([np.where(truth, 2.0, -2.0), 2 * noise])[:, places]
+            good, guess = (softmax(np.stack([-side, side], 1)) for side in sides)
+            return {"ulmfit": good, "baseline": guess}
+
+    words = random.permutation(100).astype(str).tolist()
+    found = out_of_fold_by(Fitter(), TextTable.from_lists(words, labels.astype(str).tolist()), seed=0)
+    assert sorted(doubtful_first(found, labels)[:5]) == list(range(5))
 
 
 def test_filled_in_rows_replace_the_same_texts_without_a_label_or_with_another():

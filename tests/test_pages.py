@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,15 +9,26 @@ import typer
 from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
     "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ecosystem.md", "docs/scaling.md",
     "docs/understanding.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md",
+    *(f"notebooks/{one.name}" for one in NOTEBOOKS),
 ]  # fmt: skip
+
+
+def text_of(page):
+    """A page, or what a notebook says between its code; a command that goes on in the next line is one line here."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".ipynb"):
+        said = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n".join(map("".join, said))
+    return text.replace("\\\n", " ")
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
-    for line in re.findall(r"^ *ulmfit (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE):
+    for line in re.findall(r"^ *ulmfit (.+)$", text_of(page), re.MULTILINE):
         words, command = shlex.split(line, comments=True), typer.main.get_command(app)
         while words and hasattr(command, "commands") and words[0] in command.commands:
             command = command.commands[words.pop(0)]
@@ -28,7 +40,7 @@ def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_between_pages_leads_somewhere(page):
     file = ROOT / page
-    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", file.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text_of(page))
     for target, place in links:
         other = file.parent / target if target else file
         assert other.exists(), f"{page}: {target}"

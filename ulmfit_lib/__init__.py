@@ -10,6 +10,7 @@
 Names load on first use, so that importing the package is instant.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ _HOMES = {
     "training.teaching": ["TeachingRecipe"],
     "training.tracking": ["track", "track_model"],
 }
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [

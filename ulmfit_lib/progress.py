@@ -38,9 +38,9 @@ def quietly(quiet: bool = True) -> Iterator[None]:
 
 
 def note(message: str) -> None:
-    """Say something to a person on stderr, without tearing a running bar apart."""
+    """Say something to a person without tearing a running bar apart: on stderr, which notebooks would show in red."""
     if not _quiet:
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
 
 
 def counted(number: int, thing: str) -> str:

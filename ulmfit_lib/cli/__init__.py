@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +24,6 @@ BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickExcept
 
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and exit code 2, Ctrl-C one and 130."""
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         with _processes():

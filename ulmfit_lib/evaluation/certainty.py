@@ -71,8 +71,8 @@ class Certainty:
         enough = [place for place, low in enumerate(lows) if low >= min_precision]
         if not enough:
             raise OptionError(
-                f"precision {min_precision}: no confidence gives it on the {self.rows[-1]:,} rows that were measured; "
-                f"the highest precision that they vouch for is {max(lows):.3f}"
+                f"precision {min_precision}: no confidence gives it for sure on the {self.rows[-1]:,} rows that were "
+                f"measured; ask for {np.floor(1000 * max(lows)) / 1000:.3f} at most, or label more rows"
             )
         last = enough[-1]
         return self.confidence[last], 1 - self.rows[last] / self.rows[-1]

@@ -24,8 +24,9 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "axes.labelsize": 9, "axes.labelcolor": "#333333", "axes.edgecolor": "#999999", "grid.color": "#e6e6e6",
     "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
-    "figure.dpi": 110,
 }  # fmt: skip
+DPI = 110
+FALL = 100  # of a learning rate below its maximum that is shown
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
 
 
@@ -56,8 +57,10 @@ def _axes(axes: Axes | None, *, size: tuple[float, float] = (6, 3.7)) -> Axes:
     import matplotlib.pyplot as plt
     from cycler import cycler
 
+    # Outside the context, which would undo that a notebook's first figure makes pyplot show all later ones.
+    figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return figure.add_subplot()
 
 
 def _title(axes: Axes, title: str) -> None:
@@ -122,6 +125,8 @@ def plot_schedule(
     for start in starts[1:-1]:
         axes.axvline(start, linestyle=":", color=GREY, linewidth=1)
     axes.set(yscale="log", xlabel="epochs", ylabel="learning rate")
+    if phases:  # one-cycle ends near nothing, which would take most of the height
+        axes.set_ylim(bottom=max(min(phases[0].lrs) / FALL, axes.get_ylim()[0]))
     _title(axes, "Learning rate of each parameter group")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
@@ -190,7 +195,7 @@ def plot_lr_find(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
     _title(axes, "Loss as the rate grows")
     if suggestions:
-        axes.legend(frameon=False, loc="upper center")
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 

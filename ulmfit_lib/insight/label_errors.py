@@ -20,6 +20,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 FOLDS = 5
 FEWEST_ROWS = 20
+UNLEARNT = 1e-6  # probability of a class that no row of a fold had
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,19 @@ def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, seed: int
 
 
 def out_of_fold_by(fitter: PartsFitter, table: TextTable, *, seed: int) -> Floats:
-    """The same from parts that know the table's texts."""
+    """The same from parts that know the table's texts; how they are weighed, all rows together say."""
     targets, n_classes = table.class_numbers(), len(table.classes)
-    found = np.full((len(table), n_classes), 1 / n_classes)
+    said: dict[str, Floats] = {}
     folds = grouped_folds(table.groups, targets, count=FOLDS, seed=seed)
     for train, test in track(folds, total=len(folds), description="checking labels", unit="fold"):
         learnt = np.unique(targets[train])
         if len(learnt) < 2:
             continue
-        said = fitter.predict_parts(table.select(train.tolist()), table.select(test.tolist()))
-        found[test] = 1e-6
-        found[np.ix_(test, learnt)] = Blend.even(said).apply(said)
-    return found
+        for name, part in fitter.predict_parts(table.select(train.tolist()), table.select(test.tolist())).items():
+            rows = said.setdefault(name, np.full((len(table), n_classes), 1 / n_classes))
+            rows[test] = UNLEARNT
+            rows[np.ix_(test, learnt)] = part
+    return Blend.fit(said, targets).apply(said) if said else np.full((len(table), n_classes), 1 / n_classes)
 
 
 def doubtful_first(probabilities: Floats, targets: Ints) -> Ints:

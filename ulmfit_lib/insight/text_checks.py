@@ -59,7 +59,7 @@ def check_language(unknown_share: float, base: str) -> Finding | None:
     return Finding(
         LANGUAGE, BASE,
         f"The language model {base} does not know {100 * unknown_share:.0f} % of the words: "
-        "the texts are in another language than it, or hardly texts at all.",
+        "the texts are in another language, or hardly texts at all.",
         "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
     )  # fmt: skip
 

@@ -80,7 +80,7 @@ class Task:
         skipped = f" ({counted(data.skipped, 'row')} without a text left out)" if data.skipped else ""
         copies = f" ({self.copies} rows are copies or near copies of others)" if self.copies else ""
         scored = f"{len(self.test):,} held out to score" if len(self.test) else f"scored in {len(self.splits)} folds"
-        most = f"{minutes:.3g} minute{'' if f'{minutes:.3g}' == '1' else 's'}"
+        most = f"{minutes:.2g} minute{'' if f'{minutes:.2g}' == '1' else 's'}"
         unlabelled = len(data) - len(self.learnt) - len(self.test)
         return (
             f"{data.source}: {counted(len(self.learnt), 'labelled row')} to learn from, {scored}, {unlabelled:,} "
