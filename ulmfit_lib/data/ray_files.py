@@ -249,17 +249,16 @@ def _read(names: dict[str, Any], source: Source, schema: pa.Schema, held: Sequen
     set_quiet(True)
     name, first = str(names["name"][0]), 1
     parts = [part for part in held if re.fullmatch(rf"{re.escape(name)}-\d{{12}}\.parquet", part.name)]
-    rows = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
-    done = np.concatenate([np.zeros(0, np.int64), *rows])
+    scored = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
+    done = np.concatenate([np.zeros(0, np.int64), *scored])
     for frame in source.frames(name):
         numbers = np.arange(first, first + len(frame))
         first += len(frame)
         left = ~np.isin(numbers, done)
         if left.any():
-            frame = frame[left].assign(**{FILE: name, ROW: numbers[left]})
-            texts_of(
-                frame, source.text, rows=numbers[left].tolist(), source=source.files[name]
-            )  # what is none is named here
+            rows = numbers[left].tolist()
+            frame = frame[left].assign(**{FILE: name, ROW: rows})
+            texts_of(frame, source.text, rows=rows, source=source.files[name])  # what is no text is named here
             yield to_arrow(frame[schema.names], schema, source.files[name])
 
 
