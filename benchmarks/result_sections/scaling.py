@@ -131,8 +131,8 @@ def wikipedia_on_cores(results: Results) -> str:
         WIKIPEDIA / MILLION * stages[name]["seconds_per_million_tokens"] for name in ("tokenize", "pretrain")
     )
     return paragraph(
-        f"On one core, at the measured costs, tokenising it takes {number(tokenize / HOUR)} hours, an epoch of the small "
-        f"network {number(small / DAY)} days, and one of the large network {number(WIKIPEDIA / rate / DAY)} days."
+        f"On one core, at the measured costs, tokenising it takes {number(tokenize / HOUR)} hours, an epoch of the "
+        f"small network {number(small / DAY)} days, and one of the large network {number(WIKIPEDIA / rate / DAY)} days."
     )
 
 
