@@ -47,7 +47,8 @@ def engines(results: Results) -> str:
     rows = [
         [
             f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
-            number(side["texts_per_second"]), number(side["start_seconds"]), number(side["milliseconds_a_text"]),
+            number(side["cpu_seconds_a_start"]), number(side["cpu_milliseconds_a_text"]), number(side["start_seconds"]),
+            number(side["texts_per_second"]),
         ]
         for kind in kinds for side in result[kind]["sides"]
     ]  # fmt: skip
@@ -56,13 +57,16 @@ def engines(results: Results) -> str:
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
-            f"whose workers have one core each. Files have {sizes} texts; the medians of {result['rounds']} rounds, in "
-            "turns, give the rate, and what is left is the start. Ray's own processes, and what reads the file, share "
-            "the machine's cores with the workers.",
+            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a text "
+            "costs, and what is left is the start. Seconds of CPU are those of all processes, Ray's own among them.",
         ),
         commands("python benchmarks/engines.py --json"),
-        table(["texts", "scored by", "cores", "texts/s", "start, s", "ms a text"], rows, text_columns=(0, 1)),
-        paragraph(engine_cost(results)),
+        table(
+            ["texts", "scored by", "cores", "start, s of CPU", "a text, ms of CPU", "start, s", "texts/s"],
+            rows,
+            text_columns=(0, 1),
+        ),
+        engine_cost(results),
         measured(ENGINES, results=results),
     )
 
@@ -70,12 +74,16 @@ def engines(results: Results) -> str:
 def engine_cost(results: Results) -> str:
     """What the engine adds to a start and to a row, in a sentence."""
     found = {kind: _sides(results[ENGINES][kind]) for kind in ("reviews", "short")}
-    start = found["reviews"]["ray", 1]["start_seconds"] - found["reviews"]["none", 1]["start_seconds"]
-    a_row = found["short"]["ray", 1]["milliseconds_a_text"] - found["short"]["none", 1]["milliseconds_a_text"]
-    second = found["reviews"]["ray", 2]["texts_per_second"] / found["reviews"]["ray", 1]["texts_per_second"]
-    return (
-        f"The engine adds {number(start)} s to a start, and {number(a_row)} ms to a row (from the short texts, one "
-        f"worker). A second worker scored reviews {number(second)} times as fast."
+    start, a_row = (
+        found[kind]["ray", 1][cost] - found[kind]["none", 1][cost]
+        for kind, cost in (("reviews", "cpu_seconds_a_start"), ("short", "cpu_milliseconds_a_text"))
+    )
+    again = (
+        found["reviews"]["ray", 2]["cpu_milliseconds_a_text"] / found["reviews"]["ray", 1]["cpu_milliseconds_a_text"]
+    )
+    return paragraph(
+        f"With one worker, Ray adds {number(start)} seconds of CPU to a start, and {number(a_row)} ms of CPU to a row "
+        f"(measured on short texts). With two workers, a review takes {number(again)} times the CPU that it takes with one."
     )
 
 
