@@ -57,8 +57,8 @@ def engines(results: Results) -> str:
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
-            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a text "
-            "costs, and what is left is the start. Seconds of CPU are those of all processes, Ray's own among them.",
+            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a "
+            "text costs, and what is left is the start. Seconds of CPU are those of all processes, Ray's own among them.",
         ),
         commands("python benchmarks/engines.py --json"),
         table(
@@ -78,12 +78,11 @@ def engine_cost(results: Results) -> str:
         found[kind]["ray", 1][cost] - found[kind]["none", 1][cost]
         for kind, cost in (("reviews", "cpu_seconds_a_start"), ("short", "cpu_milliseconds_a_text"))
     )
-    again = (
-        found["reviews"]["ray", 2]["cpu_milliseconds_a_text"] / found["reviews"]["ray", 1]["cpu_milliseconds_a_text"]
-    )
+    alone, both = (found["reviews"]["ray", workers]["cpu_milliseconds_a_text"] for workers in (1, 2))
     return paragraph(
         f"With one worker, Ray adds {number(start)} seconds of CPU to a start, and {number(a_row)} ms of CPU to a row "
-        f"(measured on short texts). With two workers, a review takes {number(again)} times the CPU that it takes with one."
+        f"(measured on short texts). With two workers, a review takes {number(both / alone)} times the CPU that it takes "
+        "with one."
     )
 
 
