@@ -53,14 +53,15 @@ def engines(results: Results) -> str:
         for kind in kinds for side in result[kind]["sides"]
     ]  # fmt: skip
     sizes = listed(f"{listed(result[kind]['texts'])} ({name.partition(',')[0]})" for kind, name in kinds.items())
+    options = " ".join(f"--{kind} {' '.join(map(str, result[kind]['texts']))}" for kind in kinds)
     return section(
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
             f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a "
-            "text costs, and what is left is the start. Seconds of CPU are those of all processes, Ray's own among them.",
+            "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own.",
         ),
-        commands("python benchmarks/engines.py --json"),
+        commands(f"python benchmarks/engines.py {options} --rounds {result['rounds']} --json"),
         table(
             ["texts", "scored by", "cores", "start, s of CPU", "a text, ms of CPU", "start, s", "texts/s"],
             rows,
@@ -81,8 +82,8 @@ def engine_cost(results: Results) -> str:
     alone, both = (found["reviews"]["ray", workers]["cpu_milliseconds_a_text"] for workers in (1, 2))
     return paragraph(
         f"With one worker, Ray adds {number(start)} seconds of CPU to a start, and {number(a_row)} ms of CPU to a row "
-        f"(measured on short texts). With two workers, a review takes {number(both / alone)} times the CPU that it takes "
-        "with one."
+        f"(measured on short texts). With two workers, a review takes {number(both / alone)} times the CPU that it "
+        "takes with one."
     )
 
 
