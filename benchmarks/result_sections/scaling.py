@@ -2,20 +2,25 @@
 
 from result_sections.markdown import Result, Results, commands, listed, measured, number, paragraph, section, table
 
-SCALING, ENGINES, LIGHT = "scaling", "engines", "light"
+SCALING, ENGINES, LIGHT, SPEED = "scaling", "engines", "light", "speed-avx512"
 STAGES = {
-    "read": "read a CSV", "tokenize": "tokenise", "pretrain": "`pretrain`, an epoch",
-    "teach": "`teach`, an epoch, without the teacher",
-    "fit-lm": "`fit-lm`, an epoch", "fit-classifier": "`fit-classifier`, an epoch of the whole network",
-    "heads": "`fit`: read once by the frozen network, then a head", "predict-float32": "`predict`, exported as float32",
+    "read": "read a CSV",
+    "tokenize": "tokenise",
+    "pretrain": "`pretrain`, an epoch",
+    "teach": "`teach`, an epoch, without what the teacher costs",
+    "fit-lm": "`fit-lm`, an epoch",
+    "fit-classifier": "`fit-classifier`, an epoch of the whole network",
+    "heads": "`fit`: read once by the frozen network, then a head",
+    "predict-float32": "`predict`, exported as float32",
     "predict-int8": "`predict`, exported as int8",
-}  # fmt: skip
+}
+SIDES = {"none": "`predict`", "ray": "`predict --engine ray`"}
 PREDICTS = {"predict-float32": "light", "predict-int8": "light-int8"}  # whose memory light.py measured
 WIKIPEDIA, REVIEWS = 4.5e9, 10e6  # tokens; texts
-GPUS, CORES, RANKS = (1, 8, 64), (1, 16, 256), (2, 8, 64)
+CORES, RANKS = (1, 16, 256), (2, 8, 64)
 GPU_RATE = 500_000  # tokens a second, assumed: the lower end of what GPU.md expects
-LINKS = {1: 0.0, 8: 100e9, 64: 25e9}  # bytes a second that a GPU sends, assumed: inside a machine, between machines
-MILLION, HOUR = 1e6, 3600
+LINKS = {1: 100e9, 8: 100e9, 64: 25e9}  # bytes a second that a GPU sends, by their number, assumed
+MILLION, MINUTE, HOUR, DAY = 1e6, 60, 3600, 86400
 
 
 def stages(results: Results) -> str:
@@ -42,38 +47,43 @@ def engines(results: Results) -> str:
     rows = [
         [
             f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
-            number(side["texts_per_second"]), number(side["start_seconds"]), number(side["milliseconds_a_text"]),
+            number(side["cpu_seconds_a_start"]), number(side["cpu_milliseconds_a_text"]), number(side["start_seconds"]),
+            number(side["texts_per_second"]),
         ]
         for kind in kinds for side in result[kind]["sides"]
     ]  # fmt: skip
     sizes = listed(f"{listed(result[kind]['texts'])} ({name.partition(',')[0]})" for kind, name in kinds.items())
+    options = " ".join(f"--{kind} {' '.join(map(str, result[kind]['texts']))}" for kind in kinds)
     return section(
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
-            f"whose workers have one core each. Files have {sizes} texts; the medians of {result['rounds']} rounds, in "
-            "turns, give the rate, and what is left is the start. Ray's own processes, and what reads the file, share "
-            "the machine's cores with the workers.",
+            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a "
+            "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own.",
         ),
-        commands("python benchmarks/engines.py --json"),
-        table(["texts", "scored by", "cores", "texts/s", "start, s", "ms a text"], rows, text_columns=(0, 1)),
-        paragraph(engine_cost(results)),
+        commands(f"python benchmarks/engines.py {options} --rounds {result['rounds']} --json"),
+        table(
+            ["texts", "scored by", "cores", "start, s of CPU", "a text, ms of CPU", "start, s", "texts/s"],
+            rows,
+            text_columns=(0, 1),
+        ),
+        engine_cost(results),
         measured(ENGINES, results=results),
     )
-
-
-SIDES = {"none": "`predict`", "ray": "`predict --engine ray`"}
 
 
 def engine_cost(results: Results) -> str:
     """What the engine adds to a start and to a row, in a sentence."""
     found = {kind: _sides(results[ENGINES][kind]) for kind in ("reviews", "short")}
-    start = found["reviews"]["ray", 1]["start_seconds"] - found["reviews"]["none", 1]["start_seconds"]
-    a_row = found["short"]["ray", 1]["milliseconds_a_text"] - found["short"]["none", 1]["milliseconds_a_text"]
-    second = found["reviews"]["ray", 2]["texts_per_second"] / found["reviews"]["ray", 1]["texts_per_second"]
-    return (
-        f"The engine adds {number(start)} s to a start, and {number(a_row)} ms to a row (from the short texts, one "
-        f"worker). A second worker scored reviews {number(second)} times as fast."
+    start, a_row = (
+        found[kind]["ray", 1][cost] - found[kind]["none", 1][cost]
+        for kind, cost in (("reviews", "cpu_seconds_a_start"), ("short", "cpu_milliseconds_a_text"))
+    )
+    alone, both = (found["reviews"]["ray", workers]["cpu_milliseconds_a_text"] for workers in (1, 2))
+    return paragraph(
+        f"With one worker, Ray adds {number(start)} seconds of CPU to a start, and {number(a_row)} ms of CPU to a row "
+        f"(measured on short texts). With two workers, a review takes {number(both / alone)} times the CPU that it "
+        "takes with one."
     )
 
 
@@ -112,25 +122,25 @@ def step_volume(results: Results) -> str:
 
 
 def wikipedia(results: Results) -> str:
-    """Arithmetic: 4.5 G tokens."""
-    rows = []
-    for name, one in results[SCALING]["networks"].items():
-        for gpus in GPUS:
-            steps = WIKIPEDIA / (one["tokens_a_step"] * gpus)
-            reading = WIKIPEDIA / (GPU_RATE * gpus) / HOUR
-            sending = steps * _sent(one, gpus) / LINKS[gpus] / HOUR if gpus > 1 else 0.0
-            rows.append([name, f"{gpus}", number(steps), number(reading), number(sending), number(reading + sending)])
-    header = ["network", "GPUs", "steps", "hours of reading", "hours of sending", "hours, one after the other"]
-    return table(header, rows)
+    """Arithmetic: 4.5 G tokens read by the large network."""
+    large, rows = results[SCALING]["networks"]["large"], []
+    for gpus, link in LINKS.items():
+        steps = WIKIPEDIA / (large["tokens_a_step"] * gpus)
+        reading = WIKIPEDIA / (GPU_RATE * gpus) / MINUTE
+        sending = steps * _sent(large, gpus) / link / MINUTE
+        rows.append([f"{gpus}", number(steps), number(reading), number(sending), number(reading + sending)])
+    return table(["GPUs", "steps", "minutes of reading", "minutes of sending", "both, one after the other"], rows)
 
 
 def wikipedia_on_cores(results: Results) -> str:
     """Arithmetic, in a sentence."""
-    costs = {name: one["seconds_per_million_tokens"] for name, one in results[SCALING]["stages"].items()}
-    days = {name: WIKIPEDIA / MILLION * costs[name] / HOUR / 24 for name in ("tokenize", "pretrain")}
+    stages, rate = results[SCALING]["stages"], results[SPEED]["lm_train"]["ours"]
+    tokenize, small = (
+        WIKIPEDIA / MILLION * stages[name]["seconds_per_million_tokens"] for name in ("tokenize", "pretrain")
+    )
     return paragraph(
-        f"On one core, at the measured costs, tokenising it takes {number(days['tokenize'])} days, and an epoch of the "
-        f"small network in one direction takes {number(days['pretrain'])} days."
+        f"On one core, at the measured costs, tokenising it takes {number(tokenize / HOUR)} hours, an epoch of the "
+        f"small network {number(small / DAY)} days, and one of the large network {number(WIKIPEDIA / rate / DAY)} days."
     )
 
 

@@ -12,7 +12,8 @@ pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
-from ulmfit_lib.data.ray_files import Source, _read
+from ulmfit_lib.data.ray_files import _read
+from ulmfit_lib.data.sources import Source
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (
@@ -132,7 +133,7 @@ def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(ul
     )
     other = tmp_path / "rows.csv"
     rows.to_csv(other)
-    with pytest.raises(ArtifactError, match="scored with other files"):
+    with pytest.raises(ArtifactError, match="begun with another input"):
         predict_files_on_ray(exported, other, out, text=["review"])
 
 

@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ulmfit_lib.artifact.format import read_config
 from ulmfit_lib.artifact.seal import SEAL
-from ulmfit_lib.data.frames import PART_ROWS, read_frames
 from ulmfit_lib.data.ray import Scorer, added_columns
 from ulmfit_lib.data.reading import texts_of
+from ulmfit_lib.data.sources import FILE, ROW, Source
 from ulmfit_lib.data.writing import to_arrow
-from ulmfit_lib.errors import ArtifactError, DataError, OptionError, UlmfitError
+from ulmfit_lib.errors import ArtifactError, OptionError, UlmfitError
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
 from ulmfit_lib.progress import bar, set_quiet
 from ulmfit_lib.serving.predictor import Predictor
@@ -36,11 +35,9 @@ from ulmfit_lib.serving.predictor import Predictor
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-FILE, ROW = "source_file", "source_row"
 JOB = "_job.json"  # readers of Parquet folders pass over names with an underscore
 PARTS = 8  # a worker gets, if that makes none too small or too large
 PART_BYTES = 1 << 16, 1 << 22  # from fifty reviews to some thousands, which take a core a minute
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -58,64 +55,6 @@ class ScoredFiles:
     blank: int
     unsure: int
     before: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """Files of the same columns.
-
-    Attributes:
-        files: by name.
-        text: columns that hold the texts.
-        encoding: of text files.
-        delimiter: between columns; default a comma, in ``.tsv`` a tab.
-    """
-
-    files: dict[str, Path]
-    text: list[str]
-    encoding: str
-    delimiter: str | None
-
-    @classmethod
-    def find(cls, data: Path, text: Sequence[str], encoding: str, delimiter: str | None) -> "Source":
-        """A file, or those of a folder.
-
-        Raises:
-            DataError: an empty folder.
-        """
-        found = sorted(data.iterdir()) if data.is_dir() else [data]
-        files = {file.name: file.resolve() for file in found if not file.name.startswith((".", "_"))}
-        if not files:
-            raise DataError(f"{data}: no files in this folder; their names must end in {', '.join(ENDINGS)}")
-        return cls(files, list(text), encoding, delimiter)
-
-    def frames(self, name: str) -> Iterator[pd.DataFrame]:
-        """All columns of a file (``read_frames``)."""
-        return read_frames(self.files[name], self.text, encoding=self.encoding, delimiter=self.delimiter)
-
-    def look(self) -> tuple[pa.Schema, int]:
-        """The kind of each column, every row's file and number being the last, and about how many rows there are.
-
-        Raises:
-            DataError: a file cannot be read, or lacks a column.
-        """
-        schema, rows = pa.schema([]), 0
-        for name, path in self.files.items():
-            first = next(self.frames(name))
-            found = pq.read_schema(path) if path.suffix == ".parquet" else to_arrow(first, None, path).schema
-            found = pa.schema([field for field in found.remove_metadata() if field.name in first])  # an index is none
-            if taken := {FILE, ROW} & set(found.names):
-                raise DataError(f"{path}: has a column {min(taken)!r}, which --engine ray adds; give it another name")
-            schema = schema if len(schema) else found
-            if odd := set(schema.names) ^ set(found.names):
-                raise DataError(f"{path}: only some of the files have the column {min(odd)!r}; all must have the same")
-            rows += _rows(path, first)
-        return schema.append(pa.field(FILE, pa.string())).append(pa.field(ROW, pa.int64())), rows
-
-    def record(self) -> dict[str, Any]:
-        """For JSON."""
-        sizes = {name: path.stat().st_size for name, path in self.files.items()}
-        return {"files": sizes, "text": self.text, "encoding": self.encoding, "delimiter": self.delimiter}
 
 
 def predict_files_on_ray(
@@ -155,7 +94,7 @@ def predict_files_on_ray(
     schema = pa.schema([field for field in schema if field.name not in added])
     scorer = {"model": str(model.resolve()), "text": source.text, "threads": cores, "least": least, "out": out}
     with only_process(out):
-        _start_or_go_on(out, {**source.record(), "model": read_config(model).get(SEAL), "precision": least})
+        _start_or_go_on(out, {**source.record(), "model": read_config(model).get(SEAL), "min_precision": least})
         held = sorted(out.glob("*.parquet"))
         before = sum(pq.read_metadata(part).num_rows for part in held)
         found = {"rows": 0, "blank": 0, "unsure": 0}
@@ -169,21 +108,12 @@ def predict_files_on_ray(
     return ScoredFiles(**found, before=before)
 
 
-def _rows(path: Path, first: pd.DataFrame) -> int:
-    """How many there are; in a text file that is not short, about."""
-    if path.suffix == ".parquet":
-        return int(pq.read_metadata(path).num_rows)
-    if len(first) < PART_ROWS:
-        return len(first)
-    return round(len(first) * path.stat().st_size / len(first.to_csv(index=False).encode("utf-8", "surrogatepass")))
-
-
 def _start_or_go_on(out: Path, job: dict[str, Any]) -> None:
     """Make the folder, or find that it holds the rows of the same job."""
     if (out / JOB).is_file():
         found = read_json(out / JOB)
         if differ := [name for name, value in job.items() if found.get(name) != value]:
-            raise ArtifactError(f"{out}: was scored with other {differ[0]}; choose another place, or delete it")
+            raise ArtifactError(f"{out}: begun with another {differ[0]}; choose another place, or delete it")
         for unfinished in out.glob(".*.writing"):
             unfinished.unlink()
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -204,7 +134,11 @@ def _cluster(workers: int | None, cores: int) -> Iterator[int]:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = None if "RAY_ADDRESS" in os.environ else "local"  # which asks for a token that only this user has
-        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            with _silence():
+                ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError) as error:
+            raise OptionError(f"Ray does not start ({str(error).splitlines()[0]})") from error
     try:
         there = int(ray.cluster_resources().get("CPU", 0))
         if (workers or 1) * cores > there:
@@ -221,6 +155,19 @@ def _cluster(workers: int | None, cores: int) -> Iterator[int]:
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing on stderr, where Ray's own processes and its C++ write, too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _parts(source: Source, schema: pa.Schema, held: list[Path], scorer: dict[str, Any], size: int) -> "Dataset":
@@ -249,17 +196,16 @@ def _read(names: dict[str, Any], source: Source, schema: pa.Schema, held: Sequen
     set_quiet(True)
     name, first = str(names["name"][0]), 1
     parts = [part for part in held if re.fullmatch(rf"{re.escape(name)}-\d{{12}}\.parquet", part.name)]
-    rows = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
-    done = np.concatenate([np.zeros(0, np.int64), *rows])
+    scored = [pq.read_table(part, columns=[ROW])[ROW].to_numpy() for part in parts]
+    done = np.concatenate([np.zeros(0, np.int64), *scored])
     for frame in source.frames(name):
         numbers = np.arange(first, first + len(frame))
         first += len(frame)
         left = ~np.isin(numbers, done)
         if left.any():
-            frame = frame[left].assign(**{FILE: name, ROW: numbers[left]})
-            texts_of(
-                frame, source.text, rows=numbers[left].tolist(), source=source.files[name]
-            )  # what is none is named here
+            rows = numbers[left].tolist()
+            frame = frame[left].assign(**{FILE: name, ROW: rows})
+            texts_of(frame, source.text, rows=rows, source=source.files[name])  # what is no text is named here
             yield to_arrow(frame[schema.names], schema, source.files[name])
 
 
