@@ -26,3 +26,10 @@ def test_outside_a_notebook_there_is_the_bar_of_the_terminal():
     assert not progress.in_notebook()
     with progress.bar(total=2, description="x", unit="row") as bar:
         assert not isinstance(bar, progress.NotebookBar)
+
+
+def test_a_notebook_shows_notes_as_output_and_a_terminal_keeps_them_apart(monkeypatch, capsys):
+    progress.note("first")
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    progress.note("second")
+    assert capsys.readouterr() == ("second\n", "first\n")

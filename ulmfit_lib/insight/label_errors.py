@@ -20,7 +20,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 FOLDS = 5
 FEWEST_ROWS = 20
-UNLEARNT = 1e-6  # probability of a class that no row of a fold had
+UNLEARNT = 1e-6  # probability of a class where none of its rows was learnt
 
 
 @dataclass(frozen=True)
