@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
 
 test: $(READY) lint
-	$(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
