@@ -43,7 +43,9 @@ def stages(results: Results) -> str:
 def engines(results: Results) -> str:
     """Scoring on Ray beside one process."""
     result = results[ENGINES]
-    kinds = {"reviews": "reviews, `general-en-small` in both directions, int8", "short": "short texts, next to no network"}
+    kinds = {
+        "reviews": "reviews, `general-en-small` in both directions, int8", "short": "short texts, next to no network",
+    }  # fmt: skip
     rows = [
         [
             f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
@@ -58,7 +60,7 @@ def engines(results: Results) -> str:
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
-            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a "
+            f"whose workers have one core each. Files have {sizes} rows. The difference of two files gives what a "
             "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own.",
         ),
         commands(f"python benchmarks/engines.py {options} --rounds {result['rounds']} --json"),
