@@ -43,7 +43,9 @@ def stages(results: Results) -> str:
 def engines(results: Results) -> str:
     """Scoring on Ray beside one process."""
     result = results[ENGINES]
-    kinds = {"reviews": "reviews, `general-en-small`, int8", "short": "short texts, next to no network"}
+    kinds = {
+        "reviews": "reviews, `general-en-small` in both directions, int8", "short": "short texts, next to no network",
+    }  # fmt: skip
     rows = [
         [
             f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
@@ -58,7 +60,7 @@ def engines(results: Results) -> str:
         "Scoring on an engine",
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
-            f"whose workers have one core each. Files have {sizes} texts. The difference of two files gives what a "
+            f"whose workers have one core each. Files have {sizes} rows. The difference of two files gives what a "
             "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own.",
         ),
         commands(f"python benchmarks/engines.py {options} --rounds {result['rounds']} --json"),
@@ -74,21 +76,18 @@ def engines(results: Results) -> str:
 
 def engine_cost(results: Results) -> str:
     """What the engine adds to a start and to a row, in a sentence."""
-    found = {kind: _sides(results[ENGINES][kind]) for kind in ("reviews", "short")}
-    start, a_row = (
-        found[kind]["ray", 1][cost] - found[kind]["none", 1][cost]
-        for kind, cost in (("reviews", "cpu_seconds_a_start"), ("short", "cpu_milliseconds_a_text"))
-    )
-    alone, both = (found["reviews"]["ray", workers]["cpu_milliseconds_a_text"] for workers in (1, 2))
+    found = {
+        (kind, side["engine"], side["cores"]): side
+        for kind in ("reviews", "short") for side in results[ENGINES][kind]["sides"]
+    }  # fmt: skip
+    start = found["reviews", "ray", 1]["cpu_seconds_a_start"] - found["reviews", "none", 1]["cpu_seconds_a_start"]
+    text = {place: number(side["cpu_milliseconds_a_text"]) for place, side in found.items()}
     return paragraph(
-        f"With one worker, Ray adds {number(start)} seconds of CPU to a start, and {number(a_row)} ms of CPU to a row "
-        f"(measured on short texts). With two workers, a review takes {number(both / alone)} times the CPU that it "
-        "takes with one."
+        f"With one worker, Ray adds {number(start)} seconds of CPU to a start. A review takes "
+        f"{text['reviews', 'ray', 1]} ms of CPU instead of {text['reviews', 'none', 1]}, a short text "
+        f"{text['short', 'ray', 1]} ms instead of {text['short', 'none', 1]}. With two workers, a review takes "
+        f"{text['reviews', 'ray', 2]} ms."
     )
-
-
-def _sides(found: Result) -> dict[tuple[str, int], Result]:
-    return {(side["engine"], side["cores"]): side for side in found["sides"]}
 
 
 def stage_costs(results: Results) -> str:
