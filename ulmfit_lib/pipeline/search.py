@@ -15,9 +15,10 @@ from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.plan import Reading, epoch_seconds
 from ulmfit_lib.pipeline.unseen import Split, Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
-from ulmfit_lib.training.classifying import FEWEST_EPOCHS, unfreezing
+from ulmfit_lib.training.classifying import unfreezing
 
 BASE_ROWS = 500  # that bases are compared on, at most
+LEAST_EPOCHS = 2  # of fine-tuning, where time is short
 FEWEST_TO_COMPARE = 30  # rows; what fewer say of two ways is chance
 DOUBT = 1.0  # standard errors by which something must be behind before it is given up
 
@@ -159,7 +160,7 @@ def try_fine_tuning(
         first = sum(phase.epochs for phase in unfreezing(recipe, found.fitter.lm.architecture.layers + 2)[:-1])
         most = recipe.for_texts(len(table)).epochs
         epochs = budget.decide("fine-tuning epochs", min(most, budget.left() // epoch - first))
-        if epochs < (least := min(most, FEWEST_EPOCHS)):
+        if epochs < (least := min(most, LEAST_EPOCHS)):
             needed = shown((first + least) * epoch)
             told = f"fine-tuning the encoder was left out: it takes about {needed}, and there is no time for that"
             note(told)
