@@ -10,7 +10,8 @@ the share of labels that it takes less than random draws to the same accuracy, b
 of them among as many rows as were changed, the most doubtful first: by the plain out-of-fold probability of the label,
 which is what ``check-labels`` does, and by cleanlab (Northcutt et al. 2021), from the same probabilities.
 
-All heads learn on features of a frozen encoder, read once. Mean and standard deviation over ``--seeds`` seeds.
+What learns is what ``fit`` delivers with ``--strategy features``: heads on features of a frozen encoder, read once, and
+TF-IDF, weighed together by rows that they have not learnt from. Mean and standard deviation over ``--seeds`` seeds.
 """
 
 import json
@@ -27,10 +28,11 @@ from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by
 from ulmfit_lib.insight.suggestions import FEW_LABELS, find_typical, find_uncertain, margin
-from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.search import Found, try_heads
+from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 SIZES = (16, 32, 64, 128, 256)
@@ -119,8 +121,12 @@ def predict(fitter: PartsFitter, train: TextTable, test: TextTable, *, all_class
     if len(columns) == 1:
         found[:, columns] = 1
         return found
-    said = fitter.predict_parts(train, test)
-    found[:, columns] = Blend.even(said).apply(said)
+    splits = scoring_folds(train, seed=0)
+    if not splits:
+        found[:, columns] = fitter.predict_parts(train, test)["ulmfit"]
+        return found
+    classifier = Found.of(fitter, try_heads(fitter, train, splits)).fit(train)
+    found[:, columns] = classifier.probabilities(test.texts, features=fitter.known(test))["delivered"]
     return found
 
 
