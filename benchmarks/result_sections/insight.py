@@ -63,7 +63,7 @@ def label_loop(results: Results) -> str:
             "Labels are bought some at a time, by several ways to choose the texts; accuracy in % on test rows (mean "
             "± standard deviation over seeds). `suggest-labels` takes typical texts up to 50 labels, then uncertain "
             "ones that differ; its random share is left out here. In brackets stands the share of labels that a way "
-            "saves against random draws to the same accuracy.",
+            "saves against random draws to the same accuracy; it says little where accuracy hardly rises.",
         ),
         commands(
             *(
