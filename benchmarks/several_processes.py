@@ -1,6 +1,6 @@
 """How many tokens a second does a language model learn from on one process and on two?
 
-    python benchmarks/several_processes.py [--base general-en-small] [--tokens 40000] [--rounds 3] [--json]
+    python benchmarks/several_processes.py [--base general-en-small] [--tokens 60000] [--rounds 3] [--json]
 
 The base goes on with made-up reviews: on one process of one thread, on one of two threads, and on two of one thread
 each, in turns. Every process takes the recipe's batch, so that two take steps of twice as many tokens. The time is that
@@ -31,7 +31,7 @@ SIDES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="general-en-small")
-    parser.add_argument("--tokens", type=int, default=40_000, help="to learn from, about")
+    parser.add_argument("--tokens", type=int, default=60_000, help="to learn from, about")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one-side", action="store_true", help=argparse.SUPPRESS)

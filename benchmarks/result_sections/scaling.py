@@ -3,6 +3,7 @@
 from result_sections.markdown import Result, Results, commands, listed, measured, number, paragraph, section, table
 
 SCALING, ENGINES, LIGHT, SPEED = "scaling", "engines", "light", "speed-avx512"
+PROCESSES = "several-processes"
 STAGES = {
     "read": "read a CSV",
     "tokenize": "tokenise",
@@ -88,6 +89,38 @@ def engine_cost(results: Results) -> str:
         f"{text['short', 'ray', 1]} ms instead of {text['short', 'none', 1]}. With two workers, a review takes "
         f"{text['reviews', 'ray', 2]} ms."
     )
+
+
+def processes(results: Results) -> str:
+    """Training on one process and on two."""
+    result = results[PROCESSES]
+    return section(
+        "Training on several processes",
+        paragraph(
+            f"`{result['base']}` (forward) goes on with {result['tokens']:,} tokens of made-up reviews, all groups "
+            "unfrozen, in turns on each side. Every process takes the recipe's batch, so that two take steps of twice "
+            f"as many rows, and sum gradients of {result['megabytes_per_step']} MB a step (gloo). The time is that of "
+            "the training, without the start of the processes; the middle one of the rounds counts.",
+        ),
+        commands(f"python benchmarks/several_processes.py --rounds {result['rounds']} --json"),
+        process_rates(results),
+        measured(PROCESSES, results=results),
+    )
+
+
+def process_rates(results: Results) -> str:
+    """Measured."""
+    sides = results[PROCESSES]["sides"]
+    rows = [
+        [
+            f"{side['processes']}", f"{side['threads']}", f"{side['batch']}", number(side["tokens_per_second"]),
+            " to ".join(map(number, side["spread"])),
+            f"{side['tokens_per_second'] / sides[0]['tokens_per_second']:.2f}",
+        ]
+        for side in sides
+    ]  # fmt: skip
+    header = ["processes", "threads of each", "rows a step", "tokens/s", "in all rounds", "times the first"]
+    return table(header, rows, text_columns=())
 
 
 def stage_costs(results: Results) -> str:
