@@ -14,11 +14,12 @@ import two_files
 from conditions import conditions
 
 from ulmfit_lib import TextTable, label_budget, read_csv
-from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.search import Found, try_heads
+from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 
@@ -42,11 +43,11 @@ def main() -> None:
     for seed in range(arguments.seeds):
         part = train.select(nested_order(train.targets(), seed)[: arguments.target])
         budget = label_budget(part.select(range(arguments.known)), base=lm, seed=seed)
-        said = fitter.predict_parts(part, test)
-        guessed = Blend.even(said).apply(said).argmax(1)
+        found = Found.of(fitter, try_heads(fitter, part, scoring_folds(part, seed=seed))).fit(part)
+        guessed = found.probabilities(test.texts, features=fitter.known(test))["delivered"].argmax(1)
         right = np.array(part.classes)[guessed] == truth
-        found, foreseen = float(right.mean()), 1 - budget.curve.error(arguments.target)
-        rows.append({"seed": seed, "foreseen": foreseen, "found": found, "off_by": abs(foreseen - found)})
+        foreseen, share = 1 - budget.curve.error(arguments.target), float(right.mean())
+        rows.append({"seed": seed, "foreseen": foreseen, "found": share, "off_by": abs(foreseen - share)})
         print(json.dumps(rows[-1]), file=sys.stderr)
     mean = float(np.mean([row["off_by"] for row in rows]))
     if arguments.json:

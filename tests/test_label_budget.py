@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, TextTable, label_budget
+from ulmfit_lib import DataError, TextTable, fit, label_budget
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.pipeline.label_budget import nested_order
 
@@ -62,6 +62,27 @@ def test_too_few_rows_are_said(tiny_lm):
     table = TextTable.from_lists([f"text {i}" for i in range(20)], ["a", "b"] * 10)
     with pytest.raises(DataError, match="20 labelled rows; a curve needs 40"):
         label_budget(table, base=tiny_lm)
+
+
+def test_texts_that_are_all_alike_are_said(tiny_lm):
+    table = TextTable.from_lists(["the same again"] * 44, ["a", "b"] * 22)
+    with pytest.raises(DataError, match="all texts are alike"):
+        label_budget(table, base=tiny_lm)
+
+
+def test_the_curve_ends_where_fit_begins(tiny_lm):
+    """With all labels, as many are wrong as the report of ``fit`` says of its heads: the parts are weighed alike."""
+    random = np.random.default_rng(1)
+    labels = ["good", "bad"] * 25
+    texts = [
+        f"{label if random.random() < 0.6 else 'some'} film {random.integers(99)} of {i}"
+        for i, label in enumerate(labels)
+    ]
+    table = TextTable.from_lists(texts, labels)
+    curve = label_budget(table, base=tiny_lm, device="cpu").curve
+    report = fit(table, base=tiny_lm, strategy="features", device="cpu").training["report"]
+    assert curve.sizes[-1] == 40 and 0 < curve.errors[-1] < 0.5
+    assert curve.errors[-1] == pytest.approx(1 - report["delivered"]["accuracy"])
 
 
 def test_fine_tuning_for_every_point(tiny_lm, fruit):

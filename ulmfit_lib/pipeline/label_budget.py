@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
-from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.unseen import FOLDS, joined, scoring_folds
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.topics import learn_topics
 
 FEWEST_ROWS = 40  # below, the curve would be noise
-FOLDS, SIZES = 5, 5
+SIZES = 5
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def label_budget(
 ) -> LabelBudget:
     """Learn from nested, stratified parts of the labels and see how the error on held-out rows falls.
 
-    ULMFiT, TF-IDF + logistic regression and topics are weighed evenly, near what ``fit`` delivers. The language model
-    is taken as it is: for a curve of your own one, give the folder that ``fit-lm`` made.
+    ULMFiT, TF-IDF + logistic regression and topics are weighed as ``fit`` weighs them. The language model is taken as
+    it is; ``fit`` may do better by fine-tuning it. For a curve of your own one, give the folder that ``fit-lm`` made.
 
     Args:
         data: texts; of those without a label, where they are many, topics are learnt.
@@ -109,24 +108,27 @@ def label_budget(
         with_baseline=True, seed=seed, device=find_device(device),
         topics=learn_topics(free, labelled=len(table), seed=seed),
     )  # fmt: skip
-    parts = grouped_folds(table.groups, table.class_numbers(), count=FOLDS, seed=seed)
-    splits = [(table.select(train), table.select(test)) for train, test in parts[:folds]]  # all tell the most
-    most = min(len(train) for train, _ in splits)
-    fewest = max(2 * len(table.classes), 10)
-    sizes = np.unique(np.geomspace(max(fewest, most / 16), most, SIZES).astype(int)).tolist()
+    splits = scoring_folds(table, count=FOLDS, seed=seed)[:folds]
+    if not splits:
+        raise DataError(f"{data.source}: all texts are alike, so that none can be held out; label others")
+    targets = np.array(table.targets())
+    orders = [train[nested_order(targets[train].tolist(), seed + fold)] for fold, (train, _) in enumerate(splits)]
+    most = min(map(len, orders))
+    fewest = min(max(2 * len(table.classes), 10, most / 16), most)  # all classes are among the first
+    sizes = np.unique(np.geomspace(fewest, most, SIZES).astype(int)).tolist()
     wrong = []
     with bar(total=len(splits) * len(sizes), description="learning curve", unit="part") as progress:
-        for fold, (train, test) in enumerate(splits):
-            order = nested_order(train.targets(), seed + fold)
-            found = []
-            for size in sizes:
-                part = train.select(order[:size])
-                said = fitter.predict_parts(part, test)
-                guessed = Blend.even(said).apply(said).argmax(1)
-                found.append(np.array(part.classes)[guessed] != np.array(test.targets()))
+        for size in sizes:
+            parts = [(np.sort(order[:size]), test) for order, (_, test) in zip(orders, splits, strict=True)]
+            scored = []
+            for one in fitter.out_of_fold(table, parts):
+                scored.append(one)
                 progress.update(1)
-            wrong.append(np.array(found))
-    return LabelBudget(len(table), LearningCurve.fit(sizes, wrong, seed=seed), why)
+            unseen = joined(scored)
+            missed = unseen.delivered()["delivered"].argmax(1) != unseen.targets
+            wrong.append([missed[unseen.fold == fold] for fold in range(len(splits))])
+    draws = [np.array(of_sizes) for of_sizes in zip(*wrong, strict=True)]
+    return LabelBudget(len(table), LearningCurve.fit(sizes, draws, seed=seed), why)
 
 
 def nested_order(labels: Sequence[str], seed: int) -> list[int]:
