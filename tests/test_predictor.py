@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,14 @@ def test_an_exported_classifier_says_the_same(whole, exported):
     assert found.keys() == expected.keys()
     for part, probabilities in found.items():
         np.testing.assert_allclose(probabilities, expected[part], atol=1e-3)  # which may use bfloat16
+
+
+def test_predicting_reports_to_nobody(exported, tmp_path):
+    code = f"from ulmfit_lib.serving.predictor import Predictor; Predictor.load({str(exported[1] / 'onnx')!r})"
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "XDG_CACHE_HOME")}  # it heeds these
+    home = {**kept, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=home)
+    assert not list(tmp_path.iterdir())  # onnxruntime would leave reports there until they are sent
 
 
 @pytest.mark.parametrize("pooling", ["concat", "all", "layers"])

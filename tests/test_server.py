@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 
 from ulmfit_lib.server.app import Limits, create_app
 from ulmfit_lib.server.jobs import Jobs
-from ulmfit_lib.server.models import Models
+from ulmfit_lib.server.models import Models, answer
 from ulmfit_lib.server.trainings import Trainings
 
 GOOD, BAD = "the film was great great", "the film was terrible terrible"
@@ -165,6 +165,31 @@ def test_jobs_go_on_after_a_restart(model, tmp_path, monkeypatch):
     after.stop()
 
 
+def test_a_job_that_a_stop_interrupts_goes_on_after_a_restart(model, tmp_path, monkeypatch):
+    models, under_way, go_on = Models([model], threads=1, waiting=10), threading.Event(), threading.Event()
+
+    def slowly(*asked):
+        under_way.set()
+        go_on.wait(20)
+        return answer(*asked)
+
+    monkeypatch.setattr("ulmfit_lib.server.jobs.answer", slowly)
+    before = Jobs(tmp_path, models)
+    name = before.begin(lambda path: path.write_text("text\n" + f"{GOOD}\n" * 70), model=None, column="text")
+    under_way.wait(20)
+    stopped = threading.Thread(target=before.stop)
+    stopped.start()
+    before._stopping.wait(20)
+    go_on.set()
+    stopped.join()
+    assert before.state(name)["state"] == "running" and before.result(name) is None
+    after = Jobs(tmp_path, models)
+    while after.state(name)["state"] == "running":
+        time.sleep(0.02)
+    assert after.state(name)["done"] == 70
+    after.stop()
+
+
 def test_one_model_is_trained_at_a_time_and_served(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("sleep"))
     monkeypatch.setattr("ulmfit_lib.server.trainings.subprocess.Popen", _process_of("import time; time.sleep(60)"))
@@ -235,6 +260,6 @@ def test_a_stopped_server_finishes_what_it_accepted(model, tmp_path):
 
 def test_wider_than_this_machine_needs_a_token(ulmfit, model):
     code, _, err = ulmfit("serve", model, "--host", "0.0.0.0")
-    assert code == 2 and "choose a --token" in err
+    assert code == 2 and "--token or ULMFIT_TOKEN" in err
     code, _, err = ulmfit("serve")
     assert code == 2 and "--train" in err

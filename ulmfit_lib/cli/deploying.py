@@ -82,7 +82,7 @@ def serve_command(
     if not models and not train:
         raise OptionError("name a classifier's folder, or give --train to make one from the page")
     if host not in LOOPBACK and not token:
-        raise OptionError(f"--host {host} lets other machines in: choose a --token that they must bring")
+        raise OptionError(f"--host {host} lets other machines in: choose a token for them (--token or ULMFIT_TOKEN)")
     served = Models(
         [find_folder(model) for model in models or []], threads=threads or os.cpu_count() or 1, waiting=waiting
     )

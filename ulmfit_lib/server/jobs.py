@@ -19,6 +19,10 @@ ROWS = 64  # labelled between two looks at whether to stop
 csv.field_size_limit(1 << 24)
 
 
+class _Left(Exception):
+    """The server stops, or the job was removed."""
+
+
 class Jobs:
     """A queue of files, one after the other.
 
@@ -95,6 +99,8 @@ class Jobs:
                 continue
             try:
                 self._label(name, self.state(name))
+            except _Left:
+                continue
             except Exception as error:  # the queue must go on
                 note(f"job {name} failed: {type(error).__name__}")
                 with suppress(OSError):
@@ -111,7 +117,7 @@ class Jobs:
             writer, done = csv.writer(file), 0
             for header, rows, texts in in_pieces(read_rows(path / "input.csv", state["column"])):
                 if self._stopping.is_set() or not path.is_dir():
-                    raise InterruptedError
+                    raise _Left
                 if not done:
                     writer.writerow([*header, "prediction", "confidence", *(f"p_{one}" for one in predictor.classes)])
                 for row, said in zip(rows, answer(predictor, texts, None), strict=True):

@@ -4,6 +4,7 @@ Texts are read one by one: ONNX Runtime's LSTM gains next to nothing by reading 
 depend on the texts beside it.
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,14 @@ class OnnxEncoder:
     """
 
     def __init__(self, graph: bytes, architecture: Architecture, taught_map: tuple[Matrix, Matrix] | None) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
         try:
             import onnxruntime
         except ImportError as error:
             raise OptionError(
                 "predicting without PyTorch needs the package onnxruntime: pip install onnxruntime"
             ) from error
+        onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
