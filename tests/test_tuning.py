@@ -158,7 +158,7 @@ def test_what_is_drawn_does_not_depend_on_where_a_run_was_stopped(tmp_path):
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
     options = {"folder": tmp_path, "bases": [base], "device": "cpu", "most_trials": 3}
     with monkeypatch.context() as patch:
-        patch.setattr("ulmfit_lib.pipeline.tuning.epoch_seconds", lambda *_, **__: 1e4)
+        patch.setattr("ulmfit_lib.pipeline.plan.epoch_seconds", lambda *_, **__: 1e4)
         tuned = tune(table, minutes=5, **options)
     assert [one["strategy"] for one in tuned.trials] == ["features", "features"]
     assert "no time for another trial" in capsys.readouterr().err

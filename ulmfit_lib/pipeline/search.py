@@ -12,10 +12,9 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import Reading, epoch_seconds
+from ulmfit_lib.pipeline.plan import FineTuningTime, Reading, learnt_share
 from ulmfit_lib.pipeline.unseen import Split, Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
-from ulmfit_lib.training.classifying import unfreezing
 
 BASE_ROWS = 500  # that bases are compared on, at most
 LEAST_EPOCHS = 2  # of fine-tuning, where time is short
@@ -153,27 +152,25 @@ def try_fine_tuning(
         forced: fine-tune whatever it takes and brings.
         fits: how many fits follow if it is kept.
     """
-    share, recipe = np.mean([len(train) for train, _ in splits]) / len(table), found.fitter.recipe
+    recipe, lm, device = found.fitter.recipe, found.fitter.lm, found.fitter.device
     if not forced:
-        whole = share * len(splits) + fits  # so many fits to the whole table
-        epoch = whole * epoch_seconds(table, recipe, lm=found.fitter.lm, device=found.fitter.device)
-        first = sum(phase.epochs for phase in unfreezing(recipe, found.fitter.lm.architecture.layers + 2)[:-1])
+        time = FineTuningTime.of(table, splits, recipe, lm=lm, device=device, fits=fits)
         most = recipe.for_texts(len(table)).epochs
-        epochs = budget.decide("fine-tuning epochs", min(most, budget.left() // epoch - first))
+        epochs = budget.decide("fine-tuning epochs", min(most, time.epochs(budget.left())))
         if epochs < (least := min(most, LEAST_EPOCHS)):
-            needed = shown((first + least) * epoch)
+            needed = shown(time.seconds(least))
             told = f"fine-tuning the encoder was left out: it takes about {needed}, and there is no time for that"
             note(told)
             return replace(found, told=(*found.told, told))
         recipe = replace(recipe, epochs=int(epochs))
     fitter = found.fitter.instead(table, strategy="fine-tune", recipe=recipe)
-    tuned, began = list[Unseen](), budget.spent()
+    tuned, began, after = list[Unseen](), budget.spent(), fits / learnt_share(table, splits)
     for number, one in enumerate(fitter.out_of_fold(table, splits, beside=found.unseen), start=1):
         tuned.append(one)
         if forced or number == len(splits) or sum(len(one.places) for one in tuned) < FEWEST_TO_COMPARE:
             continue
         each = (budget.spent() - began) / number
-        late = not budget.allows(f"fine-tuning after {number}", each * (len(splits) - number + fits / share))
+        late = not budget.allows(f"fine-tuning after {number}", each * (len(splits) - number + after))
         if budget.decide(f"fine-tuning is behind after {number}", float(_behind(found.unseen, joined(tuned)))):
             why = "it is clearly worse than the head alone"
         elif late:

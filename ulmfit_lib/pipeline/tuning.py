@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError, OptionError, TrainingError
@@ -21,7 +19,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, shown
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import epoch_seconds
+from ulmfit_lib.pipeline.plan import FineTuningTime
 from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.search import Found, choose_base
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
@@ -30,7 +28,6 @@ from ulmfit_lib.pipeline.unseen import Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
@@ -237,13 +234,10 @@ class _Search:
         """About how long a trial of fine-tuning takes, with the fits at the end if it turns out the best."""
         if params["strategy"] == "features":
             return 0.0
-        task, lm = self.task, self.bases[params["base"]]
-        share = np.mean([len(train) for train, _ in task.splits]) / len(task.learnt)
-        recipe = self.space.recipe_for(params)
-        phases = unfreezing(recipe.for_texts(len(task.learnt)), lm.architecture.layers + 2)
-        epoch = epoch_seconds(task.learnt, recipe, lm=lm, device=self.options["device"])
-        once = epoch * sum(phase.epochs for phase in phases)
-        return float(once * (share * len(task.splits) + FINAL_FITS))
+        return FineTuningTime.of(
+            self.task.learnt, self.task.splits, self.space.recipe_for(params), lm=self.bases[params["base"]],
+            device=self.options["device"], fits=FINAL_FITS,
+        ).seconds(params["epochs"])  # fmt: skip
 
     def found(self, trial: Any, trials: Trials) -> Found:
         """What a trial that is complete had come to, to be fitted to any rows."""
