@@ -147,12 +147,29 @@ def test_what_is_drawn_does_not_depend_on_where_a_run_was_stopped(tmp_path):
     def search():
         return Trials(tmp_path, Space(["base"], CLASSIFY), {}, seed=1)
 
+    def ask(trials):
+        return trials.ask(lambda base: 99)[1]
+
     trials = search()
     for _ in range(12):
-        trials.stop(trials.ask()[0], "not scored", seconds=0)
-    drawn = trials.ask()[1]
-    assert drawn["strategy"] == "fine-tune" and drawn not in list(trials.space.first())
-    assert search().ask()[1] == search().ask()[1] == drawn
+        trials.stop(trials.ask(lambda base: 99)[0], "not scored", seconds=0)
+    drawn = ask(trials)
+    assert drawn["strategy"] == "fine-tune" and {*drawn} > {"epochs", "dropout"}
+    assert ask(search()) == ask(search()) == drawn
+
+
+def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_stays_as_it_was(tmp_path):
+    space = Space(["base"], CLASSIFY)
+    trials = Trials(tmp_path, space, {}, seed=1)
+    for _ in range(3):
+        trials.stop(trials.ask(lambda base: 0)[0], "not scored", seconds=0)
+    trial, usual = trials.ask(lambda base: 3.5)
+    assert usual["epochs"] == 3 < CLASSIFY.epochs and usual["lr"] == CLASSIFY.lr
+    trials.stop(trial, "not scored", seconds=0)
+    _, drawn = trials.ask(lambda base: 3.5)
+    assert 2 <= drawn["epochs"] <= 3
+    trial, again = Trials(tmp_path, space, {}, seed=1).ask(lambda base: 0)
+    assert again == drawn and trial.user_attrs
 
 
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):

@@ -83,7 +83,7 @@ def try_heads(
 
 def choose_base(
     bases: Sequence[LanguageModel], table: TextTable, splits: Sequence[Split], *,
-    read: Callable[[TextTable, LanguageModel], PartsFitter], seed: int,
+    read: Callable[[TextTable, LanguageModel], PartsFitter], seed: int, names: Sequence[str] = (),
 ) -> tuple[LanguageModel, str]:  # fmt: skip
     """The base whose frozen encoders tell most of the labels, by log loss on rows not learnt from; and why.
 
@@ -95,12 +95,13 @@ def choose_base(
         splits: of its rows.
         read: makes a fitter that knows a table's texts.
         seed: of the rows that are compared on where there are very many.
+        names: what the user calls the bases; by default the names that they were given in training.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:BASE_ROWS])
     place = np.full(len(table), -1)
     place[rows] = np.arange(len(rows))
     few = [tuple(place[part][place[part] >= 0] for part in split) for split in splits]
-    part, losses = table.select(rows.tolist()), {}
+    part = table.select(rows.tolist())
     classes = len(table.classes)
     usable = [
         (train, test) for train, test in few
@@ -108,20 +109,21 @@ def choose_base(
     ]  # fmt: skip
     if len(bases) == 1 or not usable:
         return bases[0], ""
-    for base in sorted(bases, key=lambda base: not base.architecture.taught):
+    named = dict(zip(names or (base.training.get("name", "") for base in bases), bases, strict=True))
+    losses = {}
+    for name, base in sorted(named.items(), key=lambda item: not item[1].architecture.taught):
         unseen = joined(list(replace(read(part, base), with_baseline=False, topics=None).out_of_fold(part, usable)))
-        losses[base.training.get("name", "")] = unseen.row_losses(unseen.ulmfit[unseen.best_choice()])
+        losses[name] = unseen.row_losses(unseen.ulmfit[unseen.best_choice()])
     best, *others = losses
     for name in others:
         if _clearly_worse(losses[best], losses[name]):
             best = name
     said = ", ".join(f"{name} {some.mean():.3f}" for name, some in losses.items())
-    chosen = next(base for base in bases if base.training.get("name", "") == best)
     lowest = min(losses, key=lambda name: float(losses[name].mean()))
     why = "the lowest log loss" if best == lowest else "no clearly higher log loss"
-    return chosen, (
+    return named[best], (
         f"base {best}: {why} on rows not learnt from, its encoders as they are ({said})"
-        f"{warn_of_unknown_words(chosen, part.texts)}"
+        f"{warn_of_unknown_words(named[best], part.texts)}"
     )
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from ulmfit_lib.pipeline.plan import FineTuningTime
 from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.search import Found, choose_base
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
-from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
+from ulmfit_lib.pipeline.trials import AGAIN, POOLINGS, Params, Space, Trials
 from ulmfit_lib.pipeline.unseen import Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -105,8 +107,8 @@ def tune(
         OptionError: an option out of range, or optuna is not installed.
         TrainingError: the folder holds another search.
     """
-    if minutes <= 0:
-        raise OptionError(f"--minutes {minutes:g}: give more than 0")
+    if not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
     started = time.monotonic()
     check_labels(data)
     mention_single_labels(data)
@@ -129,8 +131,9 @@ def tune(
             f"{shown(max(0.0, budget.seconds - budget.spent()))} left."
         )
     note(task.sentence(minutes) + going_on)
-    search.run(trials, budget, most_trials)
-    return _compare(search, trials, minutes=minutes, seconds=budget.spent())
+    with trials.kept():
+        search.run(trials, budget, most_trials)
+        return _compare(search, trials, minutes=minutes, seconds=budget.spent())
 
 
 @dataclass
@@ -143,6 +146,7 @@ class _Search:
     space: Space
     options: dict[str, Any]
     checkpoints: Checkpoints | None
+    times: dict[str, FineTuningTime] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -151,6 +155,7 @@ class _Search:
     ) -> "_Search":  # fmt: skip
         """The bases are read, and that of the defaults is chosen as ``fit`` chooses it."""
         loaded: dict[str, LanguageModel] = {}
+        reasons: dict[str, str] = {}
         for base in bases:
             models, said = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
             for lm in models:
@@ -158,6 +163,7 @@ class _Search:
                 name = lm.training.get("name", "language model") if own else str(base)
                 if loaded.setdefault(name, lm.only(direction)).sha256() != lm.only(direction).sha256():
                     raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
+                reasons[name] = said
         options: dict[str, Any] = {
             "topics": learn_topics(task.texts, labelled=len(task.learnt), seed=seed), "with_baseline": True,
             "seed": seed, "device": find_device(device),
@@ -166,10 +172,11 @@ class _Search:
         def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
             return PartsFitter.read(table, lm=lm, recipe=CLASSIFY, strategy="features", **options)
 
-        chosen, why = choose_base(list(loaded.values()), task.learnt, task.splits, read=read, seed=seed)
-        names = sorted(loaded, key=lambda name: loaded[name] is not chosen)
+        names, models = list(loaded), list(loaded.values())
+        chosen, why = choose_base(models, task.learnt, task.splits, read=read, seed=seed, names=names)
+        names.sort(key=lambda name: loaded[name] is not chosen)
         space = Space(names, CLASSIFY.for_texts(len(task.learnt)))
-        return cls(task, loaded, why or said, space, options, checkpoints)
+        return cls(task, loaded, why or reasons[names[0]], space, options, checkpoints)
 
     def run(self, trials: Trials, budget: Budget, most: int | None) -> None:
         """Try one after the other, as long as there is time."""
@@ -181,7 +188,7 @@ class _Search:
                 shows.update(min(minutes, budget.spent() / 60) - shows.n)
 
             while trials.default is None or (budget.left() and (most is None or len(trials.done) < most)):
-                trial, params = trials.ask()
+                trial, params = trials.ask(cache(lambda base: self.time(base).epochs(budget.left())))
                 best = {"best": f"{trials.best.value:.3f}"} if trials.best else {}
                 shows.set_postfix(refresh=False, trial=str(trial.number), **best)
                 if not self.attempt(trial, params, trials, budget, spend):
@@ -197,21 +204,25 @@ class _Search:
             Whether there was time for it; if not, a run with more time takes it up.
         """
         started, default, splits = time.monotonic(), trials.default, self.task.splits
-        if default and self.seconds(params) > budget.left():
+        if default and AGAIN not in trial.user_attrs and self.seconds(params, default) > budget.left():
+            trials.leave(trial.number)
             return False
         beside = trials.unseen(default, self.task.data.kind) if default else None
-        fitter, told = self.fitter(params, _name(params)), list[Unseen]()
+        fitter, told, took = self.fitter(params, _name(params)), list[Unseen](), list[float]()
+        reading = passed = time.monotonic() - started
         try:
             for one in fitter.out_of_fold(self.task.learnt, splits, beside=beside):
                 told.append(one)
+                took.append(time.monotonic() - started - passed)
+                passed += took[-1]
                 found = Found.of(fitter, joined(told))
                 trial.report(found.nats, len(told) - 1)
                 spend()
-                passed, left = time.monotonic() - started, len(splits) - len(told)
+                left, each = len(splits) - len(told), max(took)
                 if default and left and trial.should_prune():
                     trials.stop(trial, "behind the median", seconds=passed)
                     return True
-                if default and left and passed / len(told) * (left + FINAL_FITS) > budget.left():
+                if default and left and left * each + FINAL_FITS * (reading + each) > budget.left():
                     return False
             trials.finish(trial, found.nats, found.right, found.unseen, seconds=passed)
         except TrainingError as error:
@@ -230,14 +241,20 @@ class _Search:
             **self.options,
         )  # fmt: skip
 
-    def seconds(self, params: Params) -> float:
-        """About how long a trial of fine-tuning takes, with the fits at the end if it turns out the best."""
+    def seconds(self, params: Params, default: Any) -> float:
+        """About how long a trial takes, with the fits at the end if it turns out the best."""
         if params["strategy"] == "features":
-            return 0.0
-        return FineTuningTime.of(
-            self.task.learnt, self.task.splits, self.space.recipe_for(params), lm=self.bases[params["base"]],
-            device=self.options["device"], fits=FINAL_FITS,
-        ).seconds(params["epochs"])  # fmt: skip
+            return (1 + FINAL_FITS) * float(default.user_attrs["seconds"])
+        return self.time(params["base"]).seconds(params["epochs"])
+
+    def time(self, base: str) -> FineTuningTime:
+        """That fine-tuning this base takes here; measured once."""
+        if base not in self.times:
+            self.times[base] = FineTuningTime.of(
+                self.task.learnt, self.task.splits, self.space.recipe, lm=self.bases[base],
+                device=self.options["device"], fits=FINAL_FITS,
+            )  # fmt: skip
+        return self.times[base]
 
     def found(self, trial: Any, trials: Trials) -> Found:
         """What a trial that is complete had come to, to be fitted to any rows."""
@@ -261,9 +278,11 @@ def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float)
     chosen = replace(found if gained else default, told=(sentence,))
     probabilities, fitter = said["best" if gained else "default"]
     settings = best.params if gained else search.space.default
+    same = settings["base"] == search.space.default["base"]
+    why = search.why if same else f"base {settings['base']}: the best of the search has it"
     report = task.report_test(chosen, probabilities)
     classifier = task.deliver(
-        chosen, report, fitter, base=search.why, lm=search.bases[settings["base"]], transductive=False,
+        chosen, report, fitter, base=why, lm=search.bases[settings["base"]], transductive=False,
         minutes=minutes, seconds=seconds,
     )  # fmt: skip
     scores = {
