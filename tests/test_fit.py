@@ -6,7 +6,7 @@ import pytest
 from ulmfit_lib import DataError, OptionError, TextTable, fit
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
-from ulmfit_lib.pipeline import search
+from ulmfit_lib.pipeline import plan, search
 from ulmfit_lib.pipeline.budget import Budget, default_minutes
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.unseen import Unseen, joined, scoring_folds
@@ -173,7 +173,7 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
-    monkeypatch.setattr(search, "epoch_seconds", lambda *_, **__: 1e6)
+    monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: 1e6)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training["stages"][-1]["strategy"] == "features"
     assert "there is no time for that" in classifier.training["report"]["tried"][-1]
@@ -187,7 +187,7 @@ def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit,
         raise KeyboardInterrupt
 
     heads = PartsFitter.out_of_fold
-    monkeypatch.setattr(search, "epoch_seconds", lambda *_, **__: seconds)
+    monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: seconds)
     monkeypatch.setattr(PartsFitter, "out_of_fold", lambda self, *some, **named: (
         interrupt if self.strategy == "fine-tune" else heads)(self, *some, **named))  # fmt: skip
     fit(fruit, base=tiny_lm, direction="forward", minutes=10, device="cpu")
@@ -199,7 +199,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
     def interrupt(*_, **__):
         raise stop
 
-    monkeypatch.setattr(search, "epoch_seconds", interrupt)
+    monkeypatch.setattr(plan, "epoch_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training["stages"][-1]["strategy"] == "features"
     assert "the best classifier so far is delivered" in capsys.readouterr().err

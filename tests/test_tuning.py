@@ -11,8 +11,8 @@ from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.pipeline.gain import Gain
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.trials import Space, Trials
-from ulmfit_lib.pipeline.tuning import CLASSIFY
 from ulmfit_lib.pipeline.unseen import scoring_folds
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 out_of_fold = PartsFitter.out_of_fold
 
@@ -36,7 +36,7 @@ def table(fruit):
 def quick(monkeypatch):
     """Few epochs, folds and heads; the recipe."""
     recipe = replace(CLASSIFY, epochs=1, head_epochs=1)
-    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.CLASSIFY", recipe)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.CLASSIFY", recipe)
     monkeypatch.setattr("ulmfit_lib.pipeline.trials.POOLINGS", ("layers", "all"))
     monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 2)
     return recipe
@@ -94,7 +94,7 @@ def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, tab
             flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
             yield replace(one, ulmfit=flat) if self.lm.direction == "backward" else one
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
     monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 3)
     monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
     other = replace(tiny_lm.only("backward"), training={"name": "other", "stages": []})
@@ -147,24 +147,41 @@ def test_what_is_drawn_does_not_depend_on_where_a_run_was_stopped(tmp_path):
     def search():
         return Trials(tmp_path, Space(["base"], CLASSIFY), {}, seed=1)
 
+    def ask(trials):
+        return trials.ask(lambda base: 99)[1]
+
     trials = search()
     for _ in range(12):
-        trials.stop(trials.ask()[0], "not scored", seconds=0)
-    drawn = trials.ask()[1]
-    assert drawn["strategy"] == "fine-tune" and drawn not in list(trials.space.first())
-    assert search().ask()[1] == search().ask()[1] == drawn
+        trials.stop(trials.ask(lambda base: 99)[0], "not scored", seconds=0)
+    drawn = ask(trials)
+    assert drawn["strategy"] == "fine-tune" and {*drawn} > {"epochs", "dropout"}
+    assert ask(search()) == ask(search()) == drawn
+
+
+def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_stays_as_it_was(tmp_path):
+    space = Space(["base"], CLASSIFY)
+    trials = Trials(tmp_path, space, {}, seed=1)
+    for _ in range(3):
+        trials.stop(trials.ask(lambda base: 0)[0], "not scored", seconds=0)
+    trial, usual = trials.ask(lambda base: 3.5)
+    assert usual["epochs"] == 3 < CLASSIFY.epochs and usual["lr"] == CLASSIFY.lr
+    trials.stop(trial, "not scored", seconds=0)
+    _, drawn = trials.ask(lambda base: 3.5)
+    assert 2 <= drawn["epochs"] <= 3
+    trial, again = Trials(tmp_path, space, {}, seed=1).ask(lambda base: 0)
+    assert again == drawn and trial.user_attrs
 
 
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
     options = {"folder": tmp_path, "bases": [base], "device": "cpu", "most_trials": 3}
     with monkeypatch.context() as patch:
-        patch.setattr("ulmfit_lib.pipeline.tuning.epoch_seconds", lambda *_, **__: 1e4)
+        patch.setattr("ulmfit_lib.pipeline.plan.epoch_seconds", lambda *_, **__: 1e4)
         tuned = tune(table, minutes=5, **options)
     assert [one["strategy"] for one in tuned.trials] == ["features", "features"]
     assert "no time for another trial" in capsys.readouterr().err
     assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
     alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
-    assert alone.sentence.startswith("Nothing but the defaults was tried, so they are delivered.")
+    assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are delivered.")
 
 
 def test_the_best_of_many_trials_must_be_further_ahead():

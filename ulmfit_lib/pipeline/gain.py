@@ -29,10 +29,6 @@ class Gain:
     low: float
     high: float
 
-    def __str__(self) -> str:
-        mean, low, high = (f"{round(nats, 3) + 0:+.3f}" for nats in (self.mean, self.low, self.high))
-        return f"gain in log loss {mean}, 95 % interval {low} to {high}"
-
     @classmethod
     def of(cls, default: Floats, best: Floats, *, chance: float, folds: int = 0) -> "Gain":
         """From (n,) losses each; the interval leaves out ``chance`` at either end.
@@ -51,7 +47,8 @@ class HeldOut:
     """The best trial beside the defaults on rows that the search never saw, JSON-ready.
 
     Attributes:
-        rows: decisions; one a row unless labels are tags.
+        rows: that were held out.
+        decisions: on them; one a row unless labels are tags.
         accuracy: of each, with its 95 % interval.
         log_loss: of each.
         gain: in log loss, with its 95 % interval.
@@ -59,6 +56,7 @@ class HeldOut:
     """
 
     rows: int
+    decisions: int
     accuracy: dict[str, tuple[float, float, float]]
     log_loss: dict[str, float]
     gain: Gain
@@ -73,6 +71,7 @@ class HeldOut:
         right = {name: p.argmax(1) == decided for name, p in decisions.items()}
         losses = {name: row_losses(p, decided) for name, p in decisions.items()}
         return cls(
+            len(task.test),
             len(decided),
             {name: (float(one.mean()), *wilson_interval(int(one.sum()), len(one))) for name, one in right.items()},
             {name: float(one.mean()) for name, one in losses.items()},
@@ -80,44 +79,59 @@ class HeldOut:
             Verdict.of(right["best"], right["default"]),
         )
 
-    def shown(self, name: str) -> str:
-        """Accuracy and log loss for people."""
-        right, low, high = (100 * share for share in self.accuracy[name])
-        return f"right for {right:.1f} % ({low:.1f} to {high:.1f}), log loss {self.log_loss[name]:.3f}"
+    def hits(self, name: str) -> str:
+        """How many decisions are right, for people."""
+        share = self.accuracy[name][0]
+        return f"{round(share * self.decisions):,} ({100 * share:.1f} %)"
+
+    def sentences(self, delivered: str, other: str) -> str:
+        """What is delivered beside the other one, for people."""
+        called = {"best": "the best settings", "default": "the defaults"}
+        if self.verdict.ahead == self.verdict.behind:
+            doubt = ""
+        elif self.verdict.p_value < SIGNIFICANT:
+            doubt = ", a difference that chance alone would hardly make"
+        else:
+            doubt = ", a difference that chance alone may make"
+        mean, low, high = (f"{round(nats, 3) + 0:+.3f}" for nats in (self.gain.mean, self.gain.low, self.gain.high))
+        return (
+            f"{self.where()}, {called[delivered]} are right for {self.hits(delivered)}, and {called[other]} for "
+            f"{self.hits(other)}{doubt}. Log loss, which is lower where right answers get more probability, is "
+            f"{self.log_loss['best']:.3f} there with the best settings and {self.log_loss['default']:.3f} with the "
+            f"defaults: a gain of {mean} (95 % interval {low} to {high})"
+        )
+
+    def where(self) -> str:
+        """On how many rows, and on how many decisions if these are more."""
+        each = "" if self.decisions == self.rows else f" ({self.decisions:,} decisions, one for each label)"
+        return f"On {counted(self.rows, 'row')} that the search never saw{each}"
 
 
 def gain_sentence(params: Params, default: Found, found: Found, ahead: Gain, others: int, held_out: HeldOut) -> str:
-    """Whether the search gained anything."""
-    rows = f"On {counted(held_out.rows, 'row')} that the search never saw"
+    """Whether the search gained anything, for people who need not know statistics."""
+    alone = f"so the defaults are delivered. {held_out.where()}, they are right for {held_out.hits('default')}."
     if not others:
-        return (
-            f"Nothing but the defaults was tried, so they are delivered. {rows}, they are {held_out.shown('default')}."
-        )
+        return f"Nothing but the defaults was tried, {alone}"
+    tried = counted(others, "other trial")
     if found is default:
-        return (
-            f"The search gained nothing: of {counted(others, 'other trial')}, none is better than the defaults on rows "
-            f"not learnt from (log loss {default.nats:.3f}), so the defaults are delivered. "
-            f"{rows}, they are {held_out.shown('default')}."
-        )
+        return f"The search gained nothing: of {tried}, none did better than the defaults, {alone}"
     shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in params.items()}
     settings = ", ".join(f"{name} {value}" for name, value in shown.items())
-    start = (
-        f"The best of {counted(others, 'other trial')} ({settings}) has a log loss of {found.nats:.3f} on rows not "
-        f"learnt from, where the defaults have {default.nats:.3f}"
-    )
-    beside = (
-        f"{rows}, the best trial is {held_out.shown('best')}; the defaults are {held_out.shown('default')} "
-        f"(McNemar's test: p = {held_out.verdict.p_value:.2g}; {held_out.gain})"
-    )
+    beside = f"(log loss {found.nats:.3f} beside {default.nats:.3f}, on rows not learnt from)"
     if ahead.low <= 0:
         return (
-            f"The search gained nothing that is certain. {start}, and the best of so many trials can be that far "
-            f"ahead by chance: the default is as good and is delivered. {beside}."
+            f"The search gained nothing that is certain. The best of {tried} ({settings}) is no further ahead of the "
+            f"defaults than the best of so many may be by luck {beside}, so the defaults are delivered. "
+            f"{held_out.sentences('default', 'best')}."
         )
-    confirmed = "which does not confirm it"
-    if held_out.gain.mean > 0:
-        confirmed = "which confirms it" if held_out.gain.low > 0 else "which alone could be chance"
+    if held_out.gain.low > 0:
+        confirmed = "which confirms that the search gained something"
+    elif held_out.gain.mean > 0:
+        confirmed = "which fits, but these rows are too few to be sure by themselves"
+    else:
+        confirmed = "so that these rows do not confirm what the search gained"
     return (
-        f"The search gained something. {start}, further ahead than the best of so many trials is by chance, so it is "
-        f"delivered. {beside}, {confirmed}."
+        f"The search gained something. The best of {tried} ({settings}) is further ahead of the defaults than the "
+        f"best of so many is by luck {beside}, so it is delivered. {held_out.sentences('best', 'default')}, "
+        f"{confirmed}."
     )

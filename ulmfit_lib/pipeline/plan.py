@@ -12,8 +12,9 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import BPTT_WINDOW
+from ulmfit_lib.pipeline.unseen import Split
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.classifying import ClassifierRecipe, unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
 TRIALS = 5  # of a step, of which the fastest counts
@@ -69,6 +70,43 @@ def plan_reading(
         drawn = np.random.default_rng(seed).permutation(len(texts))
         chosen = Selection(texts, np.sort(drawn[: round(share * len(texts))]))
     return Reading(chosen, replace(recipe, epochs=passes - recipe.frozen_epochs), round(share * n_tokens))
+
+
+def learnt_share(table: TextTable, splits: Sequence[Split]) -> float:
+    """Share of a table's rows that its splits learn from, on average."""
+    return float(np.mean([len(train) for train, _ in splits])) / len(table)
+
+
+@dataclass(frozen=True)
+class FineTuningTime:
+    """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it.
+
+    Attributes:
+        epoch: seconds that one epoch takes, of all these fits together.
+        joining: epochs in which the groups join, before all of them train together.
+    """
+
+    epoch: float
+    joining: int
+
+    @classmethod
+    def of(
+        cls, table: TextTable, splits: Sequence[Split], recipe: ClassifierRecipe, *, lm: LanguageModel,
+        device: torch.device, fits: int,
+    ) -> "FineTuningTime":  # fmt: skip
+        """Where ``fits`` more fits to the whole table follow those to the splits."""
+        whole = learnt_share(table, splits) * len(splits) + fits
+        phases = unfreezing(recipe, lm.architecture.layers + 2)
+        epoch = whole * epoch_seconds(table, recipe, lm=lm, device=device)
+        return cls(epoch, sum(phase.epochs for phase in phases[:-1]))
+
+    def seconds(self, epochs: int) -> float:
+        """With so many epochs in which all groups train."""
+        return (self.joining + epochs) * self.epoch
+
+    def epochs(self, seconds: float) -> float:
+        """In which all groups train, as many as there is time for; below 0 where there is none."""
+        return seconds // self.epoch - self.joining
 
 
 def epoch_seconds(table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device) -> float:

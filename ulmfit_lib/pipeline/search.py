@@ -12,10 +12,9 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import Reading, epoch_seconds
+from ulmfit_lib.pipeline.plan import FineTuningTime, Reading, learnt_share
 from ulmfit_lib.pipeline.unseen import Split, Unseen, joined
 from ulmfit_lib.progress import bar, counted, note
-from ulmfit_lib.training.classifying import unfreezing
 
 BASE_ROWS = 500  # that bases are compared on, at most
 LEAST_EPOCHS = 2  # of fine-tuning, where time is short
@@ -84,7 +83,7 @@ def try_heads(
 
 def choose_base(
     bases: Sequence[LanguageModel], table: TextTable, splits: Sequence[Split], *,
-    read: Callable[[TextTable, LanguageModel], PartsFitter], seed: int,
+    read: Callable[[TextTable, LanguageModel], PartsFitter], seed: int, names: Sequence[str] = (),
 ) -> tuple[LanguageModel, str]:  # fmt: skip
     """The base whose frozen encoders tell most of the labels, by log loss on rows not learnt from; and why.
 
@@ -96,12 +95,13 @@ def choose_base(
         splits: of its rows.
         read: makes a fitter that knows a table's texts.
         seed: of the rows that are compared on where there are very many.
+        names: what the user calls the bases; by default the names that they were given in training.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:BASE_ROWS])
     place = np.full(len(table), -1)
     place[rows] = np.arange(len(rows))
     few = [tuple(place[part][place[part] >= 0] for part in split) for split in splits]
-    part, losses = table.select(rows.tolist()), {}
+    part = table.select(rows.tolist())
     classes = len(table.classes)
     usable = [
         (train, test) for train, test in few
@@ -109,20 +109,21 @@ def choose_base(
     ]  # fmt: skip
     if len(bases) == 1 or not usable:
         return bases[0], ""
-    for base in sorted(bases, key=lambda base: not base.architecture.taught):
+    named = dict(zip(names or (base.training.get("name", "") for base in bases), bases, strict=True))
+    losses = {}
+    for name, base in sorted(named.items(), key=lambda item: not item[1].architecture.taught):
         unseen = joined(list(replace(read(part, base), with_baseline=False, topics=None).out_of_fold(part, usable)))
-        losses[base.training.get("name", "")] = unseen.row_losses(unseen.ulmfit[unseen.best_choice()])
+        losses[name] = unseen.row_losses(unseen.ulmfit[unseen.best_choice()])
     best, *others = losses
     for name in others:
         if _clearly_worse(losses[best], losses[name]):
             best = name
     said = ", ".join(f"{name} {some.mean():.3f}" for name, some in losses.items())
-    chosen = next(base for base in bases if base.training.get("name", "") == best)
     lowest = min(losses, key=lambda name: float(losses[name].mean()))
     why = "the lowest log loss" if best == lowest else "no clearly higher log loss"
-    return chosen, (
+    return named[best], (
         f"base {best}: {why} on rows not learnt from, its encoders as they are ({said})"
-        f"{warn_of_unknown_words(chosen, part.texts)}"
+        f"{warn_of_unknown_words(named[best], part.texts)}"
     )
 
 
@@ -153,27 +154,25 @@ def try_fine_tuning(
         forced: fine-tune whatever it takes and brings.
         fits: how many fits follow if it is kept.
     """
-    share, recipe = np.mean([len(train) for train, _ in splits]) / len(table), found.fitter.recipe
+    recipe, lm, device = found.fitter.recipe, found.fitter.lm, found.fitter.device
     if not forced:
-        whole = share * len(splits) + fits  # so many fits to the whole table
-        epoch = whole * epoch_seconds(table, recipe, lm=found.fitter.lm, device=found.fitter.device)
-        first = sum(phase.epochs for phase in unfreezing(recipe, found.fitter.lm.architecture.layers + 2)[:-1])
+        time = FineTuningTime.of(table, splits, recipe, lm=lm, device=device, fits=fits)
         most = recipe.for_texts(len(table)).epochs
-        epochs = budget.decide("fine-tuning epochs", min(most, budget.left() // epoch - first))
+        epochs = budget.decide("fine-tuning epochs", min(most, time.epochs(budget.left())))
         if epochs < (least := min(most, LEAST_EPOCHS)):
-            needed = shown((first + least) * epoch)
+            needed = shown(time.seconds(least))
             told = f"fine-tuning the encoder was left out: it takes about {needed}, and there is no time for that"
             note(told)
             return replace(found, told=(*found.told, told))
         recipe = replace(recipe, epochs=int(epochs))
     fitter = found.fitter.instead(table, strategy="fine-tune", recipe=recipe)
-    tuned, began = list[Unseen](), budget.spent()
+    tuned, began, after = list[Unseen](), budget.spent(), fits / learnt_share(table, splits)
     for number, one in enumerate(fitter.out_of_fold(table, splits, beside=found.unseen), start=1):
         tuned.append(one)
         if forced or number == len(splits) or sum(len(one.places) for one in tuned) < FEWEST_TO_COMPARE:
             continue
         each = (budget.spent() - began) / number
-        late = not budget.allows(f"fine-tuning after {number}", each * (len(splits) - number + fits / share))
+        late = not budget.allows(f"fine-tuning after {number}", each * (len(splits) - number + after))
         if budget.decide(f"fine-tuning is behind after {number}", float(_behind(found.unseen, joined(tuned)))):
             why = "it is clearly worse than the head alone"
         elif late:

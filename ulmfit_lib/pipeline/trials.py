@@ -1,16 +1,20 @@
 """What a search for better settings tries, and the file in which optuna remembers it, so that a later run goes on."""
 
-from collections.abc import Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.errors import OptionError, TrainingError
+from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.pipeline.search import LEAST_EPOCHS
 from ulmfit_lib.pipeline.unseen import Unseen
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.heads import HeadChoice
@@ -19,6 +23,8 @@ from ulmfit_lib.training.recipes import PAPER_DROPOUTS, STRATEGIES
 POOLINGS = ("layers", "concat", "all")
 RATES = 4.0  # times lower and higher than the recipe's
 JUDGED_AFTER, JUDGED_BESIDE = 2, 3  # folds of a trial, and trials before it, from which on it may be stopped
+AGAIN = "begun before"  # marks a trial that an earlier run was stopped at
+LOCKED_SECONDS = 20  # to wait while another program has the file
 Params = dict[str, Any]
 
 
@@ -39,23 +45,33 @@ class Space:
         """What ``fit`` does first: a head on the frozen encoders."""
         return {"base": self.bases[0], "strategy": "features", "frozen_pooling": self.recipe.frozen_pooling}
 
-    def first(self) -> Iterator[Params]:
-        """What is tried in any case: the defaults, all other heads, which take seconds, and usual fine-tuning."""
-        yield self.default
-        for base in self.bases:
-            for pooling in POOLINGS:
-                yield {"base": base, "strategy": "features", "frozen_pooling": pooling}
-        usual = {"pooling": self.recipe.pooling, "epochs": self.recipe.epochs, "lr": self.recipe.lr, "dropout": 0.0}
-        yield {"base": self.bases[0], "strategy": "fine-tune", **usual}
+    def following(self, tried: Sequence[Params], most_epochs: Callable[[str], float]) -> Params:
+        """What is tried next: the defaults, all other heads, usual fine-tuning, and then what optuna draws."""
+        heads = ({"base": base, "strategy": "features", "frozen_pooling": p} for base in self.bases for p in POOLINGS)
+        for head in (self.default, *heads):
+            if head not in tried:
+                return head
+        if any(one["strategy"] == "fine-tune" for one in tried):
+            return {"strategy": "fine-tune"}
+        recipe, base = self.recipe, self.bases[0]
+        epochs = min(recipe.epochs, self.epochs(most_epochs(base))[1])
+        usual = {"pooling": recipe.pooling, "epochs": epochs, "lr": recipe.lr, "dropout": 0.0}
+        return {"base": base, "strategy": "fine-tune", **usual}
 
-    def draw(self, trial: Any) -> Params:
+    def epochs(self, most: float) -> tuple[int, int]:
+        """The fewest and the most epochs of fine-tuning that are drawn where there is time for so many."""
+        fewest = min(LEAST_EPOCHS, self.recipe.epochs)
+        return fewest, max(fewest, int(min(2 * self.recipe.epochs, most)))
+
+    def draw(self, trial: Any, most_epochs: Callable[[str], float]) -> Params:
         """The settings of one of optuna's trials; those of fine-tuning are drawn where they are not given."""
-        trial.suggest_categorical("base", list(self.bases))
+        base = trial.suggest_categorical("base", list(self.bases))
         if trial.suggest_categorical("strategy", STRATEGIES) == "features":
             trial.suggest_categorical("frozen_pooling", POOLINGS)
         else:
             trial.suggest_categorical("pooling", POOLINGS)
-            trial.suggest_int("epochs", max(1, self.recipe.epochs // 2), 2 * self.recipe.epochs)
+            most = np.inf if AGAIN in trial.user_attrs else most_epochs(base)
+            trial.suggest_int("epochs", *self.epochs(most))
             trial.suggest_float("lr", self.recipe.lr / RATES, self.recipe.lr * RATES, log=True)
             trial.suggest_float("dropout", 0.0, 1.0)
         return dict(trial.params)
@@ -95,37 +111,71 @@ class Trials:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.folder, self.space, self.seed = folder, space, seed
         self._states, self._sampler = optuna.trial.TrialState, optuna.samplers.TPESampler
-        file = folder / "trials.db"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._errors = (SQLAlchemyError, optuna.exceptions.OptunaError)
+        self._database = folder / "trials.db"
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtifactError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+        with self.kept(RuntimeError):  # of which optuna makes one for a file of another version
+            url = URL.create("sqlite", database=str(self._database)).render_as_string()
             self.study = optuna.create_study(
-                storage=URL.create("sqlite", database=str(file)).render_as_string(), study_name="tune",
-                load_if_exists=True, direction="minimize",
+                storage=optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}),
+                study_name="tune", load_if_exists=True, direction="minimize",
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=JUDGED_BESIDE, n_warmup_steps=JUDGED_AFTER - 1),
             )  # fmt: skip
             before = self.study.user_attrs.get("run", run)
             self.seconds = float(self.study.user_attrs.get("seconds", 0.0))
-        except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, OSError) as error:
-            raise TrainingError(f"{file}: these trials cannot be read; --restart begins anew") from error
-        if other := [name for name in run if before.get(name) != run[name]]:
-            shown = ", ".join(f"{name} was {before.get(name)}, and is {run[name]}" for name in other)
-            raise TrainingError(
-                f"{file} is of another search ({shown}): give the same options, choose another --out, or begin anew "
-                f"with --restart"
-            )
-        self.study.set_user_attr("run", run)
-        for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
-            self.study.tell(stale.number, state=self._states.FAIL)
+            if other := [name for name in run if before.get(name) != run[name]]:
+                shown = ", ".join(f"{name} was {before.get(name)}, and is {run[name]}" for name in other)
+                raise TrainingError(
+                    f"{self._database} is of another search ({shown}): give the same options, choose another --out, or "
+                    f"begin anew with --restart"
+                )
+            self.study.set_user_attr("run", run)
+            for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
+                self.leave(stale.number)
+                if {"frozen_pooling", "dropout"} & stale.params.keys():  # its last setting was drawn
+                    self.study.enqueue_trial(stale.params, user_attrs={AGAIN: True})
 
-    def ask(self) -> tuple[Any, Params]:
-        """The next trial, and its settings; what was not finished, because a run was stopped at it, comes again."""
+    @contextmanager
+    def kept(self, *others: type[Exception]) -> Iterator[None]:
+        """Within it, a sentence says if the trials cannot be read or written; ``others`` are errors that mean it, too.
+
+        Raises:
+            TrainingError: the file is damaged, locked or of another version of optuna, or the disk is full.
+        """
+        try:
+            yield
+        except (*self._errors, *others) as error:
+            cause: BaseException = error
+            while cause.__cause__:
+                cause = cause.__cause__
+            file, said = self._database, str(cause).splitlines()[0]
+            if "locked" in said:
+                raise TrainingError(
+                    f"{file}: another program keeps these trials locked; close it and run this again"
+                ) from error
+            raise TrainingError(
+                f"{file}: these trials cannot be read or written ({said}); --restart begins anew"
+            ) from error
+
+    def ask(self, most_epochs: Callable[[str], float]) -> tuple[Any, Params]:
+        """The next trial, and its settings; what was not finished, because a run was stopped at it, comes again.
+
+        Args:
+            most_epochs: a base's name -> the epochs of fine-tuning that there is time for.
+        """
         tried = [one.params for one in self.done]
-        waiting = (params for params in self.space.first() if params not in tried)
         if not self.study.get_trials(deepcopy=False, states=[self._states.WAITING]):
-            self.study.enqueue_trial(next(waiting, {"strategy": "fine-tune"}))
+            self.study.enqueue_trial(self.space.following(tried, most_epochs))
         self.study.sampler = self._sampler(seed=self.seed + len(tried))
         trial = self.study.ask()
-        return trial, self.space.draw(trial)
+        return trial, self.space.draw(trial, most_epochs)
+
+    def leave(self, number: int) -> None:
+        """Let a trial count for nothing."""
+        self.study.tell(number, state=self._states.FAIL)
 
     def stop(self, trial: Any, why: str, *, seconds: float) -> None:
         """Give a trial up."""
@@ -176,7 +226,7 @@ class Trials:
         file = self._file(trial.number)
         try:
             return read_unseen(file, kind)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise TrainingError(f"{file}: missing or damaged; --restart begins the search anew") from error
 
     def table(self) -> list[dict[str, Any]]:

@@ -1,41 +1,28 @@
 """A search for better settings than the defaults, with an honest end: what it gained on rows that it never saw."""
 
-import hashlib
-import json
-import shutil
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
-from ulmfit_lib.errors import DataError, OptionError, TrainingError
-from ulmfit_lib.models.bases import load_bases
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, shown
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import epoch_seconds
 from ulmfit_lib.pipeline.report import SIGNIFICANT
-from ulmfit_lib.pipeline.search import Found, choose_base
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
-from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
-from ulmfit_lib.pipeline.unseen import Unseen, joined
-from ulmfit_lib.progress import bar, counted, note
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.trials import POOLINGS, Params, Trials
+from ulmfit_lib.pipeline.tuner import Tuner, digest
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import unfreezing
-from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
 FEWEST_ROWS = 40  # below, chance alone would choose
-FINAL_FITS = 2  # on the rows of the search, and on all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,20 +95,20 @@ def tune(
         OptionError: an option out of range, or optuna is not installed.
         TrainingError: the folder holds another search.
     """
-    if minutes <= 0:
-        raise OptionError(f"--minutes {minutes:g}: give more than 0")
+    if not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
     started = time.monotonic()
     check_labels(data)
     mention_single_labels(data)
     if (labels := len(data.labelled())) < FEWEST_ROWS:
         raise DataError(f"{data.source}: {labels} labelled rows; a search needs {FEWEST_ROWS} at least")
     task = Task.of(data, test_fraction=test_fraction, folds=None, transductive=False, seed=seed)
-    search = _Search.of(task, bases, direction=direction, seed=seed, device=device, checkpoints=checkpoints)
+    search = Tuner.of(task, bases, direction=direction, seed=seed, device=device, checkpoints=checkpoints)
     models = {name: lm.sha256()[:12] for name, lm in search.bases.items()}
     run = {
         "the data": data.sha256()[:12], "the held-out share": f"{test_fraction:g}", "the seed": str(seed),
         "the bases": ", ".join(f"{name} ({models[name]})" for name in sorted(models)),
-        "the direction": direction or "all", "the space of settings": _digest(f"{search.space} {POOLINGS}"),
+        "the direction": direction or "all", "the space of settings": digest(f"{search.space} {POOLINGS}"),
     }  # fmt: skip
     trials = Trials(Path(folder), search.space, run, seed=seed)
     budget = Budget(minutes, before=trials.seconds + time.monotonic() - started)
@@ -132,126 +119,12 @@ def tune(
             f"{shown(max(0.0, budget.seconds - budget.spent()))} left."
         )
     note(task.sentence(minutes) + going_on)
-    search.run(trials, budget, most_trials)
-    return _compare(search, trials, minutes=minutes, seconds=budget.spent())
+    with trials.kept():
+        search.run(trials, budget, most_trials)
+        return _compare(search, trials, minutes=minutes, seconds=budget.spent())
 
 
-@dataclass
-class _Search:
-    """All that trials have in common."""
-
-    task: Task
-    bases: dict[str, LanguageModel]
-    why: str
-    space: Space
-    options: dict[str, Any]
-    checkpoints: Checkpoints | None
-
-    @classmethod
-    def of(
-        cls, task: Task, bases: Sequence[str | Path | LanguageModel], *, direction: str | None, seed: int, device: str,
-        checkpoints: Checkpoints | None,
-    ) -> "_Search":  # fmt: skip
-        """The bases are read, and that of the defaults is chosen as ``fit`` chooses it."""
-        loaded: dict[str, LanguageModel] = {}
-        for base in bases:
-            models, said = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
-            for lm in models:
-                own = base == AUTO or isinstance(base, LanguageModel)
-                name = lm.training.get("name", "language model") if own else str(base)
-                if loaded.setdefault(name, lm.only(direction)).sha256() != lm.only(direction).sha256():
-                    raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
-        options: dict[str, Any] = {
-            "topics": learn_topics(task.texts, labelled=len(task.learnt), seed=seed), "with_baseline": True,
-            "seed": seed, "device": find_device(device),
-        }  # fmt: skip
-
-        def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
-            return PartsFitter.read(table, lm=lm, recipe=CLASSIFY, strategy="features", **options)
-
-        chosen, why = choose_base(list(loaded.values()), task.learnt, task.splits, read=read, seed=seed)
-        names = sorted(loaded, key=lambda name: loaded[name] is not chosen)
-        space = Space(names, CLASSIFY.for_texts(len(task.learnt)))
-        return cls(task, loaded, why or said, space, options, checkpoints)
-
-    def run(self, trials: Trials, budget: Budget, most: int | None) -> None:
-        """Try one after the other, as long as there is time."""
-        minutes = budget.seconds / 60
-        with bar(total=minutes, initial=min(minutes, budget.spent() / 60), description="tuning", unit="min") as shows:
-
-            def spend() -> None:
-                trials.spend(budget.spent())
-                shows.update(min(minutes, budget.spent() / 60) - shows.n)
-
-            while trials.default is None or (budget.left() and (most is None or len(trials.done) < most)):
-                trial, params = trials.ask()
-                best = {"best": f"{trials.best.value:.3f}"} if trials.best else {}
-                shows.set_postfix(refresh=False, trial=str(trial.number), **best)
-                if not self.attempt(trial, params, trials, budget, spend):
-                    note("the search ends here: there is no time for another trial (--minutes)")
-                    return
-                if self.checkpoints:
-                    shutil.rmtree(self.checkpoints.folder / _name(params), ignore_errors=True)
-
-    def attempt(self, trial: Any, params: Params, trials: Trials, budget: Budget, spend: Callable[[], None]) -> bool:
-        """One trial, fold after fold, as long as it is not behind others.
-
-        Returns:
-            Whether there was time for it; if not, a run with more time takes it up.
-        """
-        started, default, splits = time.monotonic(), trials.default, self.task.splits
-        if default and self.seconds(params) > budget.left():
-            return False
-        beside = trials.unseen(default, self.task.data.kind) if default else None
-        fitter, told = self.fitter(params, _name(params)), list[Unseen]()
-        try:
-            for one in fitter.out_of_fold(self.task.learnt, splits, beside=beside):
-                told.append(one)
-                found = Found.of(fitter, joined(told))
-                trial.report(found.nats, len(told) - 1)
-                spend()
-                passed, left = time.monotonic() - started, len(splits) - len(told)
-                if default and left and trial.should_prune():
-                    trials.stop(trial, "behind the median", seconds=passed)
-                    return True
-                if default and left and passed / len(told) * (left + FINAL_FITS) > budget.left():
-                    return False
-            trials.finish(trial, found.nats, found.right, found.unseen, seconds=passed)
-        except TrainingError as error:
-            if not default:
-                raise
-            note(f"trial {trial.number} is given up: {error}")
-            trials.stop(trial, str(error), seconds=time.monotonic() - started)
-        spend()
-        return True
-
-    def fitter(self, params: Params, name: str) -> PartsFitter:
-        """What fits a table with these settings; its checkpoints have this name."""
-        return PartsFitter.read(
-            self.task.learnt, lm=self.bases[params["base"]], recipe=self.space.recipe_for(params),
-            strategy=params["strategy"], checkpoints=self.checkpoints.within(name) if self.checkpoints else None,
-            **self.options,
-        )  # fmt: skip
-
-    def seconds(self, params: Params) -> float:
-        """About how long a trial of fine-tuning takes, with the fits at the end if it turns out the best."""
-        if params["strategy"] == "features":
-            return 0.0
-        task, lm = self.task, self.bases[params["base"]]
-        share = np.mean([len(train) for train, _ in task.splits]) / len(task.learnt)
-        recipe = self.space.recipe_for(params)
-        phases = unfreezing(recipe.for_texts(len(task.learnt)), lm.architecture.layers + 2)
-        epoch = epoch_seconds(task.learnt, recipe, lm=lm, device=self.options["device"])
-        once = epoch * sum(phase.epochs for phase in phases)
-        return float(once * (share * len(task.splits) + FINAL_FITS))
-
-    def found(self, trial: Any, trials: Trials) -> Found:
-        """What a trial that is complete had come to, to be fitted to any rows."""
-        unseen = trials.unseen(trial, self.task.data.kind)
-        return Found.of(self.fitter(trial.params, f"last fits of trial {trial.number}"), unseen)
-
-
-def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float) -> Tuned:
+def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -> Tuned:
     """The best trial and the defaults on the held-out rows, and a classifier by the better of both."""
     task, best = search.task, trials.best
     others = len(trials.done) - 1
@@ -267,9 +140,11 @@ def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float)
     chosen = replace(found if gained else default, told=(sentence,))
     probabilities, fitter = said["best" if gained else "default"]
     settings = best.params if gained else search.space.default
+    same = settings["base"] == search.space.default["base"]
+    why = search.why if same else f"base {settings['base']}: the best of the search has it"
     report = task.report_test(chosen, probabilities)
     classifier = task.deliver(
-        chosen, report, fitter, base=search.why, lm=search.bases[settings["base"]], transductive=False,
+        chosen, report, fitter, base=why, lm=search.bases[settings["base"]], transductive=False,
         minutes=minutes, seconds=seconds,
     )  # fmt: skip
     scores = {
@@ -278,12 +153,3 @@ def _compare(search: _Search, trials: Trials, *, minutes: float, seconds: float)
         "held_out": asdict(held_out),
     }  # fmt: skip
     return Tuned(classifier, sentence, gained, best.params, trials.table(), scores)
-
-
-def _name(params: Params) -> str:
-    """Of the folder of a trial's checkpoints: the same for the same settings."""
-    return _digest(json.dumps(params, sort_keys=True))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

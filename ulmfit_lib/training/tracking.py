@@ -1,8 +1,10 @@
 """Trainings written down as they run, for TensorBoard or MLflow: losses, settings, scores, the model; never a text."""
 
+import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -31,7 +33,15 @@ class Tracker(Protocol):
         """What a model was made with, what it is worth, and the model."""
 
 
+# MLflow's own defaults let each call to a server that is gone wait for five minutes, tell the world of each run, and
+# print an address among the results.
+MLFLOW_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}  # fmt: skip
+
 _tracker: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
+_part: ContextVar[str] = ContextVar("part", default="")
 
 
 @contextmanager
@@ -44,7 +54,7 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
         name: of the run in MLflow.
 
     Raises:
-        OptionError: neither of them, or its package is not installed.
+        OptionError: neither of them, its package is not installed, or the place cannot be written.
     """
     kind, _, place = where.partition(":")
     if kind not in ("tensorboard", "mlflow") or not place:
@@ -61,6 +71,16 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
         _tracker.reset(token)
 
 
+@contextmanager
+def tracked_part(name: str) -> Iterator[None]:
+    """The names of trainings within the block begin with ``name``, such as a trial's."""
+    token = _part.set(f"{name}, ")
+    try:
+        yield
+    finally:
+        _part.reset(token)
+
+
 def tracking_callbacks(name: str, *, measured: bool) -> Sequence[Callback]:
     """What writes down a training of this name; nothing outside of ``track``.
 
@@ -69,7 +89,7 @@ def tracking_callbacks(name: str, *, measured: bool) -> Sequence[Callback]:
         measured: whether there are validation batches.
     """
     tracker = _tracker.get()
-    return tracker.callbacks(name, measured=measured) if tracker else ()
+    return tracker.callbacks(_part.get() + name, measured=measured) if tracker else ()
 
 
 def track_model(folder: str | Path) -> None:
@@ -93,6 +113,10 @@ class _TensorBoard:
         from ulmfit_lib.training.tensorboard import TensorBoardLosses
 
         self.folder, self.losses, self.writer, self.named = folder, TensorBoardLosses, SummaryWriter, _Names()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"--track tensorboard:{folder}: cannot be written ({error.strerror})") from error
 
     def run(self, name: str) -> AbstractContextManager[None]:
         """The folder is the run."""
@@ -111,13 +135,20 @@ class _TensorBoard:
 
 
 class _MLflow:
-    """Losses after each epoch, and the model's folder as an artifact."""
+    """Losses after each epoch, and the model's folder as an artifact.
+
+    What a server does not take, because it no longer answers, waits until the model is written.
+    """
 
     def __init__(self, uri: str) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine but to that address
+        for name, value in MLFLOW_DEFAULTS.items():
+            os.environ.setdefault(name, value)
         import mlflow
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.mlflow, self.uri, self.named = mlflow, uri, _Names()
+        self.waiting: list[tuple[Values, int]] = []
+        self.gone = False
 
     @contextmanager
     def run(self, name: str) -> Iterator[None]:
@@ -126,32 +157,53 @@ class _MLflow:
         self.mlflow.set_tracking_uri(self.uri)
         try:
             try:
-                run = self.mlflow.start_run(run_name=name, nested=self.mlflow.active_run() is not None)
-            except self.mlflow.MlflowException as error:
-                raise OptionError(f"--track mlflow:{self.uri}: {str(error).splitlines()[0]}") from error
-            with run:
+                self.mlflow.start_run(run_name=name, nested=self.mlflow.active_run() is not None)
+            except Exception as error:  # of MLflow, of its database, of the network
+                raise OptionError(f"--track mlflow:{self.uri}: {_first_line(error)}") from error
+            status = "FAILED"
+            try:
                 yield
+                status = "FINISHED"
+            finally:
+                self.gone = False
+                self.attempt(lambda: self.mlflow.end_run(status))
         finally:
             self.mlflow.set_tracking_uri(before)
 
     def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
         """One callback, after the history's."""
-        return [_EpochLosses(self, self.named(name.replace(",", "")))]
+        return [_EpochLosses(self, self.named(name))]
+
+    def tell(self, losses: Values, *, epoch: int) -> None:
+        """Write an epoch's losses down."""
+        self.waiting.append((_named_for_mlflow(losses), epoch))
+        self.attempt(self._send)
 
     def write(self, settings: Values, scores: Values, folder: Path) -> None:
         """As parameters, metrics and artifact."""
-        with self.forgiving():
-            self.mlflow.log_params(settings)
-            self.mlflow.log_metrics(scores)
-            self.mlflow.log_artifacts(str(folder), artifact_path="model")
+        self.gone = False
+        self.attempt(self._send)
+        self.attempt(lambda: self.mlflow.log_params(_named_for_mlflow(settings)))
+        self.attempt(lambda: self.mlflow.log_metrics(_named_for_mlflow(scores)))
+        self.attempt(lambda: self.mlflow.log_artifacts(str(folder), artifact_path="model"))
 
-    @contextmanager
-    def forgiving(self) -> Iterator[None]:
-        """A server that does not answer stops no training."""
+    def attempt(self, send: Callable[[], object]) -> None:
+        """Send something, unless the server is gone: what goes wrong with it stops no training."""
+        if self.gone:
+            return
         try:
-            yield
-        except self.mlflow.MlflowException as error:
-            note(f"MLflow at {self.uri} did not take this, and training goes on: {str(error).splitlines()[0]}")
+            send()
+        except Exception as error:  # of MLflow, of its database, of the network, of the disk
+            answered = isinstance(error, self.mlflow.exceptions.RestException)
+            self.gone = not answered and getattr(error, "error_code", "") == "INTERNAL_ERROR"
+            later = "; losses are sent again when the model is saved" if self.gone and self.waiting else ""
+            note(f"MLflow at {self.uri} did not take this, and training goes on{later}: {_first_line(error)}")
+
+    def _send(self) -> None:
+        while self.waiting:
+            losses, epoch = self.waiting[0]
+            self.mlflow.log_metrics(losses, step=epoch)
+            self.waiting.pop(0)
 
 
 class _EpochLosses(Callback):
@@ -165,11 +217,10 @@ class _EpochLosses(Callback):
         """The losses of epochs that are new."""
         rows = self.learn.history.rows[self.epochs :]
         self.epochs += len(rows)
-        with self.tracker.forgiving():
-            for row in rows:
-                means = {kind: mean for kind, mean in row.items() if kind.startswith(("train_", "valid_"))}
-                named = {f"{self.training}/{kind}": mean for kind, mean in means.items()}
-                self.tracker.mlflow.log_metrics(named, step=int(row["epoch"]))
+        for row in rows:
+            means = {kind: mean for kind, mean in row.items() if kind.startswith(("train_", "valid_"))}
+            losses = {f"{self.training}/{kind}": mean for kind, mean in means.items()}
+            self.tracker.tell(losses, epoch=int(row["epoch"]))
 
 
 class _Names:
@@ -203,3 +254,17 @@ def _numbers(record: Mapping[str, Any]) -> Values:
     return {
         name.replace(".", "/"): float(value) for name, value in _plain(record).items() if isinstance(value, int | float)
     }
+
+
+def _named_for_mlflow(values: Values) -> Values:
+    """The same under names that MLflow takes, which those of labels may not be.
+
+    >>> _named_for_mlflow({"f1/so-so, or/worse?/": 0.5})
+    {'f1/so-so_ or/worse_': 0.5}
+    """
+    names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name)).strip("/") for name in values)
+    return dict(zip(names, values.values(), strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
