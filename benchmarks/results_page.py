@@ -53,13 +53,14 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     serving.serving,
     scaling.stages,
     scaling.engines,
+    scaling.readers,
     robustness.memory,
     robustness.reliability,
 )
 TABLES: dict[str, Callable[[Results], str]] = {
     "peers": peers.peers_in_short, "stage_costs": scaling.stage_costs, "step_volume": scaling.step_volume,
     "wikipedia": scaling.wikipedia, "wikipedia_on_cores": scaling.wikipedia_on_cores,
-    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost,
+    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost, "reading": scaling.reading,
 }  # fmt: skip
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
 

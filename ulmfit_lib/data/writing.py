@@ -123,8 +123,10 @@ def to_arrow(frame: pd.DataFrame, schema: "pa.Schema | None", name: Path) -> "pa
 
     try:
         for field in schema or ():
-            if pa.types.is_integer(field.type) and frame[field.name].dtype == object:  # fractions would be cut off
-                pa.array(frame[field.name], from_pandas=True).cast(field.type)
+            # Arrow would cut fractions off
+            whole = pa.types.is_integer(field.type) and frame[field.name].dtype == object
+            if whole and any(isinstance(value, float) and value % 1 > 0 for value in frame[field.name]):
+                raise pa.ArrowInvalid("", f"failed for column {field.name} with type float")
         return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     except (pa.ArrowException, OverflowError) as error:
         found = re.search(r"failed for column (.*) with type", str(error.args[-1]))
