@@ -103,9 +103,12 @@ def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_p
         file.write("one,two,three\n")
     with pytest.raises(DataError, match="line 21002 has 3 fields"):
         predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], workers=1)
-    for asked, said in (({"workers": 8}, "no room for 8 workers of 1 core each"), ({"cores": 3}, "1 worker of 3 cores")):
+    for asked, said in ({"workers": 8}, "room for 8 workers of 1 core each"), ({"cores": 3}, "for 1 worker of 3 cores"):
         with pytest.raises(OptionError, match=said):
             predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], **asked)
+    rows.to_csv(tmp_path / f"{'r' * 240}.csv", index=False)  # whose parts get names that no disk takes
+    with pytest.raises(ArtifactError, match=r"cannot be written \(File name too long\)"):
+        predict_files_on_ray(exported, tmp_path / f"{'r' * 240}.csv", tmp_path / "other", text=["review"], workers=1)
 
 
 def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):

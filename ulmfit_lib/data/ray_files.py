@@ -154,11 +154,16 @@ def _parts(
 
     whole = sum(path.stat().st_size for path in source.files.values())
     part_bytes = int(np.clip(whole // (PARTS * size), *PART_BYTES))
+    settings = {
+        "target_max_block_size": part_bytes, "enable_progress_bars": False, "raise_original_map_exception": True
+    }  # fmt: skip
     context = DataContext.get_current()
-    before = context.target_max_block_size, context.enable_progress_bars
-    context.target_max_block_size, context.enable_progress_bars = part_bytes, False
+    before = {name: getattr(context, name) for name in settings}
+    for name, value in settings.items():
+        setattr(context, name, value)
     names = from_items([{"name": name} for name in source.files], override_num_blocks=len(source.files))
-    context.target_max_block_size, context.enable_progress_bars = before
+    for name, value in before.items():
+        setattr(context, name, value)
     rows = names.map_batches(
         _read, fn_kwargs={"source": source, "schema": schema, "done": done}, batch_size=1,
         compute=TaskPoolStrategy(size=min(size, len(source.files))), num_cpus=0,  # mostly it waits for the actors
