@@ -54,13 +54,15 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     scaling.stages,
     scaling.processes,
     scaling.engines,
+    scaling.readers,
     robustness.memory,
     robustness.reliability,
 )
 TABLES: dict[str, Callable[[Results], str]] = {
     "peers": peers.peers_in_short, "stage_costs": scaling.stage_costs, "step_volume": scaling.step_volume,
     "wikipedia": scaling.wikipedia, "wikipedia_on_cores": scaling.wikipedia_on_cores,
-    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost, "process_rates": scaling.process_rates,
+    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost, "reading": scaling.reading,
+    "process_rates": scaling.process_rates,
 }  # fmt: skip
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
 

@@ -71,6 +71,12 @@ def test_numbers_as_labels_become_their_names(tmp_path):
     assert read_csv(path, text="text", label="label").labels == ["1", "0", None]
 
 
+def test_a_list_is_no_text(tmp_path):
+    pd.DataFrame({"text": ["a", None], "words": [None, [1, 2]]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="row 2, column 'words': found a list, not a text"):
+        read_csv(tmp_path / "a.parquet", text=["text", "words"])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -227,4 +233,7 @@ def test_a_table_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="several kinds"), table_writer(tmp_path / "a.parquet") as write:
         write(pd.DataFrame({"a": [1]}))
         write(pd.DataFrame({"a": ["x"]}))
+    with pytest.raises(DataError, match="column 'a' has several kinds"), table_writer(tmp_path / "a.parquet") as write:
+        write(pd.DataFrame({"a": [1]}))
+        write(pd.DataFrame({"a": pd.Series([2, 2.5], dtype=object)}))  # which Arrow would cut to 2
     assert not list(tmp_path.iterdir())

@@ -71,13 +71,17 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling to write; at the end it is synced and takes the place of ``path``.
+def new_file(path: Path, *, within: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary file to write; at the end it is synced and takes the place of ``path``.
+
+    Args:
+        path: what is made.
+        within: a folder for the temporary file, on the same disk; default that of ``path``.
 
     Raises:
         ArtifactError: it cannot be written.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
+    temporary = (within or path.parent) / f".{path.name}.{os.getpid()}.writing"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -2,7 +2,7 @@
 
 from result_sections.markdown import Result, Results, commands, listed, measured, number, paragraph, section, table
 
-SCALING, ENGINES, LIGHT, SPEED = "scaling", "engines", "light", "speed-avx512"
+SCALING, ENGINES, READERS, LIGHT, SPEED = "scaling", "engines", "readers", "light", "speed-avx512"
 PROCESSES = "several-processes"
 STAGES = {
     "read": "read a CSV",
@@ -121,6 +121,39 @@ def process_rates(results: Results) -> str:
     ]  # fmt: skip
     header = ["processes", "threads of each", "rows a step", "tokens/s", "in all rounds", "times the first"]
     return table(header, rows, text_columns=())
+
+
+def readers(results: Results) -> str:
+    """Our reader beside Polars and DuckDB."""
+    result = results[READERS]
+    sizes = " ".join(map(str, result["megabytes"]))
+    return section(
+        "Reading a file larger than memory",
+        paragraph(
+            "Each reads the same CSV, and the same Parquet file, to its end in blocks of some thousands of rows, and "
+            "gives every text as a string of Python, on one core. Seconds are those of the CPU. Memory is the most "
+            "that was resident, with what the reader loads.",
+        ),
+        commands(
+            "pip install polars duckdb",
+            f"python benchmarks/readers.py --megabytes {sizes} --rounds {result['rounds']} --json",
+        ),
+        reading(results),
+        measured(READERS, results=results),
+    )
+
+
+def reading(results: Results) -> str:
+    """Rows a second, and how memory grows with the file."""
+    names = {"ours": "`predict`'s own", "polars": "Polars, streaming", "duckdb": "DuckDB"}
+    kinds = {"csv": "CSV", "parquet": "Parquet"}
+    small, large = results[READERS]["megabytes"]
+    rows = [
+        [kinds[side["kind"]], names[side["reader"]], number(side["rows_per_second"]), *map(number, side["peak_mb"])]
+        for side in results[READERS]["sides"]
+    ]
+    header = ["file", "read by", "rows/s", f"memory at {small} MB of CSV, MB", f"at {large} MB"]
+    return table(header, rows, text_columns=(0, 1))
 
 
 def stage_costs(results: Results) -> str:

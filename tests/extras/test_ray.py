@@ -1,11 +1,14 @@
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
@@ -18,7 +21,7 @@ from ulmfit_lib.data.sources import Source
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (
     "import sys; from pathlib import Path; from ulmfit_lib import predict_files_on_ray;"
-    "predict_files_on_ray(*map(Path, sys.argv[1:]), text=['review'], workers=2)"
+    "predict_files_on_ray(*map(Path, sys.argv[1:]), text=['prediction'], workers=2)"
 )
 
 
@@ -82,6 +85,8 @@ def test_what_cannot_be_scored_is_said_before_a_cluster_starts(ulmfit, exported,
     with pytest.raises(DataError, match="column 'source_row'"):
         predict_files_on_ray(exported, tmp_path / "odd.csv", out, text=["review"])
     (out / "something").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="lies among the files"):
+        predict_files_on_ray(exported, tmp_path, out, text=["review"])
     with pytest.raises(ArtifactError, match="holds no scored rows"):
         predict_files_on_ray(exported, data, out, text=["review"])
     monkeypatch.setitem(sys.modules, "ray.data", None)
@@ -98,43 +103,52 @@ def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_p
         file.write("one,two,three\n")
     with pytest.raises(DataError, match="line 21002 has 3 fields"):
         predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], workers=1)
+    for asked, said in ({"workers": 8}, "room for 8 workers of 1 core each"), ({"cores": 3}, "for 1 worker of 3 cores"):
+        with pytest.raises(OptionError, match=said):
+            predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], **asked)
+    rows.to_csv(tmp_path / f"{'r' * 240}.csv", index=False)  # whose parts get names that no disk takes
+    with pytest.raises(ArtifactError, match=r"cannot be written \(File name too long\)"):
+        predict_files_on_ray(exported, tmp_path / f"{'r' * 240}.csv", tmp_path / "other", text=["review"], workers=1)
 
 
 def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):
     rows.to_csv(tmp_path / "rows.csv", index=False)
     source = Source.find(tmp_path / "rows.csv", ["review"], "utf-8", None)
     read = partial(_read, {"name": ["rows.csv"]}, source, source.look()[0])
-    (whole,) = read([])
-    part = tmp_path / "rows.csv-000000000011.parquet"
-    pq.write_table(whole.slice(10, 20), part)
-    (again,), (later,) = read([]), read([part])
+    (whole,), (again,), (later,) = read({}), read({}), read({"rows.csv": np.arange(11, 31)})
     assert again.equals(whole)
     assert later["source_row"].to_pylist() == [*range(1, 11), *range(31, 303)]
 
 
-def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(ulmfit, exported, rows, tmp_path):
-    data, out = tmp_path / "rows.parquet", tmp_path / "out"
+def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(
+    ulmfit, exported, rows, tmp_path, monkeypatch
+):  # fmt: skip
+    data, out, folder = tmp_path / "rows.parquet", tmp_path / "out", Path(tempfile.mkdtemp(prefix="r"))  # short enough
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    rows = rows.rename(columns={"review": "prediction"})  # which gives way to what is predicted
     rows.to_parquet(data)
     stopped, processes = started(exported, data, out, beyond=0)
     stopped.kill()
-    psutil.wait_procs([one for one in processes if one.name().startswith(WORKER)], timeout=60)  # end with the run
-    for one in processes:  # Ray's agents stay on
+    for one in processes:  # workers outlive the run for a while, and Ray's agents stay on
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            if not one.name().startswith(WORKER):
+                one.kill()
     before = {part: part.stat().st_mtime_ns for part in out.glob("*.parquet")}
     run, processes = started(exported, data, out, beyond=len(before))
     next(one for one in processes if one.name().startswith(WORKER)).kill()
     assert run.wait() == 0
     assert {part: part.stat().st_mtime_ns for part in before} == before and len(before) < 10
-    assert ulmfit("predict", exported, data, *TEXT, "--out", tmp_path / "one.parquet")[0] == 0
+    assert len(list(folder.rglob("session_2*"))) == 1  # of the run that was killed
+    shutil.rmtree(folder)
+    assert ulmfit("predict", exported, data, "--text", "prediction", "--out", tmp_path / "one.parquet")[0] == 0
     scored = pd.read_parquet(out).sort_values("source_row", ignore_index=True)
     pd.testing.assert_frame_equal(
         scored.drop(columns=["source_file", "source_row"]), pd.read_parquet(tmp_path / "one.parquet")
     )
     other = tmp_path / "rows.csv"
     rows.to_csv(other)
-    with pytest.raises(ArtifactError, match="begun with another input"):
-        predict_files_on_ray(exported, other, out, text=["review"])
+    with pytest.raises(ArtifactError, match=r"begun with another file rows\.csv"):
+        predict_files_on_ray(exported, other, out, text=["prediction"])
 
 
 def started(exported, data, out, *, beyond):

@@ -30,7 +30,7 @@ def main() -> None:
             app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
     except Interrupted:
         print(
-            "\nStopped. If a model was being trained, the same command continues from the last checkpoint.",
+            "\nStopped. If a model was being trained, or files were scored on an engine, the same command goes on.",
             file=sys.stderr,
         )
         sys.exit(130)

@@ -76,6 +76,8 @@ def predict(
     start(quiet)
     from ulmfit_lib.hub.fetching import find_folder
 
+    if engine != Engine() and not engine.engine:
+        raise OptionError("--workers and --cores are for --engine: name one, or leave them out")
     if engine.engine:
         if novelty:
             raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")

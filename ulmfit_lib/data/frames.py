@@ -30,6 +30,10 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them 
 BLOCK = 1 << 20  # bytes or characters read at a time
 
 
+class NoRows(DataError):
+    """A file is empty, or has column names alone."""
+
+
 def read_frames(
     path: Path, columns: Sequence[str], *, encoding: str = "utf-8", delimiter: str | None = None, rows: int = PART_ROWS
 ) -> Iterator[pd.DataFrame]:
@@ -38,7 +42,8 @@ def read_frames(
     Every frame has the same columns, and there is at least one row in the first.
 
     Raises:
-        DataError: the file is missing, empty, damaged, in another encoding, or lacks a column.
+        NoRows: the file is empty.
+        DataError: the file is missing, damaged, in another encoding, or lacks a column.
         OptionError: an unknown encoding, or a delimiter of several characters.
     """
     suffix, found = _suffix(path), False
@@ -48,7 +53,7 @@ def read_frames(
         else:
             text = TextStream(path, stream, encoding)
             if not text.peek(BLOCK).strip():
-                raise DataError(f"{path}: the file is empty")
+                raise NoRows(f"{path}: the file is empty")
             if suffix == ".jsonl":
                 frames = _jsonl_frames(path, text, encoding, rows)
             else:
@@ -62,7 +67,7 @@ def read_frames(
             if suffix != ".parquet":  # which is read from its end
                 progress.update(file.tell() - progress.n)
     if not found:
-        raise DataError(f"{path}: the file has column names but no rows")
+        raise NoRows(f"{path}: the file has column names but no rows")
 
 
 def read_text(path: Path, encoding: str) -> str:
@@ -255,12 +260,18 @@ def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame
     try:  # a compressed file is read whole: Parquet is read from its end
         file = pq.ParquetFile(io.BytesIO(stream.read()) if path.suffix in COMPRESSED else stream)
         if not file.metadata.num_rows:
-            yield file.schema_arrow.empty_table().to_pandas()
+            yield _all_columns(file.schema_arrow.empty_table())
         for batch in file.iter_batches(rows):
             batch.validate(full=True)  # Arrow trusts a damaged file's strings, and may crash on them
-            yield batch.to_pandas(integer_object_nulls=True)
+            yield _all_columns(batch)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: no readable Parquet file ({_first_line(error)})") from error
+
+
+def _all_columns(rows: Any) -> pd.DataFrame:
+    """Those that pandas wrote as the names of rows, too, but for names that nobody gave."""
+    frame: pd.DataFrame = rows.to_pandas(integer_object_nulls=True, ignore_metadata=True)
+    return frame[[name for name in frame.columns if not name.startswith("__index_level_")]]
 
 
 def _names(columns: Sequence[Any] | pd.Index, most: int = 20) -> str:

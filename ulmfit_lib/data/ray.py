@@ -64,12 +64,12 @@ class Scorer:
     def __init__(self, model: str, text: Sequence[str], threads: int, least: float = 0.0) -> None:
         self.predictor = Predictor.load(model, threads=threads)
         self.text, self.least = text, least
+        pa.set_cpu_count(threads)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows with their predictions."""
-        frame = rows.select(self.text).to_pandas(integer_object_nulls=True)
-        numbers = range(1, len(frame) + 1)
-        texts = texts_of(frame, self.text, rows=numbers, source="the Ray dataset")
+        frame = rows.select(self.text).to_pandas(integer_object_nulls=True, ignore_metadata=True)
+        texts = texts_of(frame, self.text, rows=range(1, len(frame) + 1), source="a batch of the Ray dataset")
         probabilities = self.predictor.predict_proba(texts)
         said = with_predictions(
             pd.DataFrame(index=frame.index), texts, probabilities, classes=self.predictor.classes,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ulmfit_lib.data.frames import read_frames, read_text
@@ -161,6 +162,7 @@ def _cell(value: Any, path: str | Path, column: str, row: int) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # a column of whole numbers with gaps arrives as floats
-    if isinstance(value, list | dict | bytes):
-        raise DataError(f"{path}: row {row}, column {column!r}: found a {type(value).__name__}, not a text")
+    if isinstance(value, list | dict | bytes | np.ndarray):
+        found = "list" if isinstance(value, np.ndarray) else type(value).__name__
+        raise DataError(f"{path}: row {row}, column {column!r}: found a {found}, not a text")
     return str(value)

@@ -1,6 +1,6 @@
 """An exported classifier on Spark: each executor reads it once, and every row keeps its columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str) -> "DataFrame":
+def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str | Sequence[str]) -> "DataFrame":
     """Add the prediction, its confidence and each class's probability to every row of a Spark frame.
 
     Spark gives no order, so let a column of ``rows`` say which row is which. A task scores with as many threads as
@@ -25,7 +25,7 @@ def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str) -> "Dat
     Args:
         rows: the texts, with any other columns.
         model: folder of an exported classifier, at a path that every executor can read.
-        text: column that holds the texts; where it is empty, the prediction is "".
+        text: column that holds the texts, or several to be joined; where it is empty, the prediction is "".
 
     Raises:
         DataError: no such column.
@@ -33,20 +33,25 @@ def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str) -> "Dat
     """
     from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-    if text not in rows.columns:
-        raise DataError(f"no column {text!r}; the Spark frame has {', '.join(map(repr, rows.columns))}")
+    columns = [text] if isinstance(text, str) else list(text)
+    if missing := [column for column in columns if column not in rows.columns]:
+        raise DataError(f"no column {missing[0]!r}; the Spark frame has {', '.join(map(repr, rows.columns))}")
     threads, folder = int(rows.sparkSession.conf.get("spark.task.cpus", "1")), str(model)
     numbers = ["confidence", *(f"probability of {name}" for name in Predictor.load(folder, threads=1).classes)]
+    kept = rows.drop("prediction", *numbers).schema.fields  # what is predicted takes the place of such columns
     added = [StructField("prediction", StringType()), *(StructField(name, DoubleType()) for name in numbers)]
+    schema = StructType([*kept, *added])
 
     def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         predictor = _predictor(folder, threads)
         for frame in frames:
-            texts = texts_of(frame, [text], rows=range(1, len(frame) + 1), source="the Spark frame")
-            probabilities = predictor.predict_proba(texts)
-            yield with_predictions(frame, texts, probabilities, classes=predictor.classes, kind=predictor.kind)
+            texts = texts_of(frame, columns, rows=range(1, len(frame) + 1), source="a batch of the Spark frame")
+            said = with_predictions(
+                frame, texts, predictor.predict_proba(texts), classes=predictor.classes, kind=predictor.kind
+            )
+            yield said[schema.names]
 
-    return rows.mapInPandas(score, StructType([*rows.schema.fields, *added]))
+    return rows.mapInPandas(score, schema)
 
 
 @lru_cache(maxsize=1)

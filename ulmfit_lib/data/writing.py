@@ -1,6 +1,7 @@
 """Predictions -> a file, with the columns that came in, some rows at a time."""
 
 import csv
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -121,8 +122,16 @@ def to_arrow(frame: pd.DataFrame, schema: "pa.Schema | None", name: Path) -> "pa
     import pyarrow as pa
 
     try:
+        for field in schema or ():
+            # Arrow would cut fractions off
+            whole = pa.types.is_integer(field.type) and frame[field.name].dtype == object
+            if whole and any(isinstance(value, float) and value % 1 > 0 for value in frame[field.name]):
+                raise pa.ArrowInvalid("", f"failed for column {field.name} with type float")
         return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowException, OverflowError) as error:
+        found = re.search(r"failed for column (.*) with type", str(error.args[-1]))
+        column = f"column {found[1]!r}" if found else "a column"
         raise DataError(
-            f"{name}: a column has several kinds of values, which Parquet cannot hold; write .csv or .jsonl instead"
+            f"{name}: {column} has several kinds of values, or one that Parquet cannot hold: make them one kind, or "
+            "write .csv or .jsonl without an engine"
         ) from error
