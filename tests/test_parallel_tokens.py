@@ -1,15 +1,21 @@
+import multiprocessing
 import os
 import random
 import shutil
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
 from ulmfit_lib import read_csv
 from ulmfit_lib.data import wikipedia
+from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.tokens import corpus, workers
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.words import WordTokenizer
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers need a platform that forks")
 DUMP = '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/">{}</mediawiki>'
 ARTICLE = "<page><title>A</title><ns>0</ns><revision><text>{}</text></revision></page>"
 
@@ -23,9 +29,10 @@ def with_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "PARALLEL_FROM", 0)
     monkeypatch.setattr(corpus, "CHUNK", 16)
     monkeypatch.setattr(wikipedia, "CHUNK", 2)
-    for module in (corpus, wikipedia):
-        monkeypatch.setattr(module, "worker_pool", lambda: asked.append(workers.worker_count()) or pool())
-    pool = workers.worker_pool
+    executor = workers.ProcessPoolExecutor
+    monkeypatch.setattr(
+        workers, "ProcessPoolExecutor", lambda count, *others: asked.append(count) or executor(count, *others)
+    )
 
     def do(job, count):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
@@ -43,7 +50,6 @@ def words(seed, count=40):
     return " ".join(f"w{int(draw.expovariate(0.05))}" for _ in range(count)) + " Don't SHOUT!"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers need a platform that forks")
 def test_many_files_of_texts_become_the_same_bytes_with_any_number_of_workers(with_workers, write_csv):
     files = [write_csv([[words(100 * name + i), "a"] for i in range(50)], name=f"{name}.csv") for name in range(3)]
 
@@ -56,7 +62,6 @@ def test_many_files_of_texts_become_the_same_bytes_with_any_number_of_workers(wi
     assert with_workers(job, 2) == alone and with_workers(job, 3) == alone
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers need a platform that forks")
 def test_many_dumps_become_the_same_bytes_with_any_number_of_workers(with_workers, tmp_path):
     dumps = [tmp_path / f"{name}.xml" for name in range(3)]
     for name, dump in enumerate(dumps):
@@ -69,3 +74,58 @@ def test_many_dumps_become_the_same_bytes_with_any_number_of_workers(with_worker
     alone = with_workers(job, 1)
     assert {path.name for path in alone} >= {"texts.utf8", "offsets.int64", "ids.bin"}
     assert with_workers(job, 2) == alone and with_workers(job, 3) == alone
+
+
+def test_a_killed_worker_ends_the_work_with_a_sentence_and_leaves_nothing_half_written(with_workers):
+    class Killer(WordTokenizer):
+        def index(self, texts):
+            if "the last one" in texts:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().index(texts)
+
+    def job():
+        with pytest.raises(TrainingError, match="was killed, perhaps because memory ran short: run the same command"):
+            tokenize_corpus([words(i) for i in range(100)] + ["the last one"], Killer())
+
+    assert {path.parts[0] for path in with_workers(job, 2)} == {"locks"}
+
+
+def test_workers_are_few_items_ahead(with_workers):
+    read = []
+
+    def job():
+        items = (read.append(i) or i for i in range(1000))
+        assert next(workers.in_order(str, items)) == "0"
+
+    with_workers(job, 2)
+    assert len(read) < 10
+
+
+def test_workers_do_not_outlive_their_parent(with_workers, tmp_path):
+    def show(name):
+        (tmp_path / str(name)).write_text(str(os.getpid()))
+        time.sleep(60)
+
+    def job():
+        list(workers.in_order(show, range(4)))
+
+    parent = multiprocessing.get_context("fork").Process(target=with_workers, args=(job, 2))
+    parent.start()
+    wait_for(lambda: all((tmp_path / str(name)).exists() for name in range(2)))
+    parent.kill()
+    parent.join()
+    for name in range(2):
+        wait_for(lambda name=name: not runs((tmp_path / str(name)).read_text()))
+
+
+def runs(pid):
+    """Whether there is such a process; one that nobody has buried yet counts as none."""
+    stat = Path("/proc", pid, "stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def wait_for(condition):
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import redirect_stderr
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,9 @@ def processes(tmp_path):
 
 @pytest.fixture
 def exact(monkeypatch):
-    """float32, in which the order of adding up hardly matters."""
+    """float32, in which the order of adding up hardly matters, and no steps along gradients that are but rounding."""
     monkeypatch.setattr("ulmfit_lib.training.phases.fast_bfloat16", lambda _: False)
+    monkeypatch.setattr("torch.optim.AdamW", partial(torch.optim.AdamW, eps=1e-3))
 
 
 def losses(model):
@@ -128,7 +130,7 @@ def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch
     assert processes(train)[0] == [0, 0]
     first, second = (TextClassifier.load(tmp_path / f"classifier-{rank}") for rank in range(2))
     assert len(table) % one.training["stages"][-1]["recipe"]["batch_size"] == 3
-    np.testing.assert_allclose(losses(first)[:, 0], losses(one)[:, 0], atol=1e-4)
+    np.testing.assert_allclose(losses(first), losses(one), atol=1e-4)
     np.testing.assert_allclose(first.predict_proba(table.texts), one.predict_proba(table.texts), atol=1e-3)
     np.testing.assert_array_equal(first.predict_proba(table.texts), second.predict_proba(table.texts))
 

@@ -17,7 +17,7 @@ from ulmfit_lib.data.stored_texts import StoredTexts
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import cache_folder
 from ulmfit_lib.progress import bar
-from ulmfit_lib.tokens.workers import worker_count, worker_pool
+from ulmfit_lib.tokens.workers import in_order
 
 ARTICLES = "0"  # the namespace of articles; others hold talk, users, templates
 WITHOUT_TEXT = frozenset([
@@ -64,14 +64,13 @@ def read_dump(path: Path) -> Iterator[str]:
     first = next(pages, None)
     if first is None:
         raise DataError(f"{path}: no article in this dump")
-    strip = partial(plain_text, namespaces=first[1])
     sources = (source for source, _ in chain([first], pages))
-    if worker_count() == 1:
-        yield from filter(None, map(strip, sources))
-        return
-    with worker_pool() as pool:
-        while block := list(islice(sources, 64 * CHUNK)):  # a pool left to itself reads ahead without end
-            yield from filter(None, pool.imap(strip, block, chunksize=CHUNK))
+    chunks = iter(lambda: list(islice(sources, CHUNK)), [])
+    yield from filter(None, chain.from_iterable(in_order(partial(_plain_texts, namespaces=first[1]), chunks)))
+
+
+def _plain_texts(sources: Sequence[str], *, namespaces: frozenset[str]) -> list[str]:
+    return [plain_text(source, namespaces) for source in sources]
 
 
 def plain_text(source: str, namespaces: frozenset[str] = frozenset({"file", "image", "category"})) -> str:

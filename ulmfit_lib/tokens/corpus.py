@@ -17,7 +17,7 @@ from ulmfit_lib.tokens.stored_ids import StoredIds
 from ulmfit_lib.tokens.token_ids import TokenIds
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
-from ulmfit_lib.tokens.workers import worker_count, worker_pool
+from ulmfit_lib.tokens.workers import in_order
 
 CHUNK = 1024  # texts that one worker tokenises at a time
 PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than it saves
@@ -97,27 +97,12 @@ def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> N
     np.save(folder / "offsets.npy", np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
 
 
-_worker_tokenizer: Tokenizer
-
-
-def _tokenize_chunk(texts: list[str]) -> TokenIds:
-    return _worker_tokenizer.index(texts)
-
-
 def _tokenize_chunks(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[TokenIds]:
-    """Chunks in order; in worker processes where there is enough to do and the platform forks."""
-    global _worker_tokenizer
-    _worker_tokenizer = tokenizer
+    """Chunks in order; in worker processes where there is enough to do."""
     source = iter(texts)
     chunks = iter(lambda: list(islice(source, CHUNK)), [])
-    characters = sum(map(len, texts))
+    together = in_order if sum(map(len, texts)) > PARALLEL_FROM else map
     with bar(total=len(texts), description="tokenising", unit="text") as progress:
-        if worker_count() > 1 and characters > PARALLEL_FROM:
-            with worker_pool() as pool:
-                for chunk in pool.imap(_tokenize_chunk, chunks):
-                    yield chunk
-                    progress.update(len(chunk.lengths))
-        else:
-            for chunk in map(_tokenize_chunk, chunks):
-                yield chunk
-                progress.update(len(chunk.lengths))
+        for chunk in together(tokenizer.index, chunks):
+            yield chunk
+            progress.update(len(chunk.lengths))

@@ -1,10 +1,21 @@
 """Processes that share the work, where the platform forks."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import sys
-from multiprocessing.pool import Pool
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from ulmfit_lib.errors import TrainingError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 def worker_count() -> int:
@@ -12,6 +23,46 @@ def worker_count() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
-def worker_pool() -> Pool:
-    """That many workers; Ctrl-C is for their parent alone, which ends them."""
-    return multiprocessing.get_context("fork").Pool(worker_count(), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What ``function`` makes of each item, in their order, made by as many workers as there are cores.
+
+    Items are read, and results kept, only a few ahead of what is asked for.
+
+    Raises:
+        TrainingError: a worker was killed.
+    """
+    count = worker_count()
+    if count == 1:
+        yield from map(function, items)
+        return
+    workers = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (function,))
+    ahead: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            ahead.append(workers.submit(_call, item))
+            if len(ahead) > 2 * count:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a process that shared the work was killed, perhaps because memory ran short: run the same command again"
+        ) from error
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+_function: Callable[[Any], Any]
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    """In a worker, which Ctrl-C leaves to its parent, and which does not outlive that."""
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def _call(item: Any) -> Any:
+    return _function(item)

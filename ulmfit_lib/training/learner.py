@@ -22,6 +22,7 @@ from ulmfit_lib.training.schedules import Schedule
 
 Row = dict[str, float]
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Weigh = Callable[[torch.Tensor], float]
 RECENT, EXPLODED = 20, 3.0  # so many batches whose mean loss is so many times that of the first ones
 
 
@@ -33,15 +34,18 @@ class History(Callback):
         patience: epochs without a better validation loss after which training stops; 0 never stops.
         keep_best: end with the weights of the best epoch rather than the last.
         accuracy: of a batch's outputs and targets, a share; shown beside the loss.
+        weigh: targets -> over how much the loss is a mean.
     """
 
     order = 50
 
     def __init__(
-        self, description: str, *, patience: int = 0, keep_best: bool = True, accuracy: Metric | None = None
-    ) -> None:
+        self, description: str, *, patience: int = 0, keep_best: bool = True, accuracy: Metric | None = None,
+        weigh: Weigh = torch.numel,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.description, self.patience, self.keep_best, self.accuracy = description, patience, keep_best, accuracy
+        self.description, self.patience, self.keep_best = description, patience, keep_best
+        self.accuracy, self.weigh = accuracy, weigh
         self.rows: list[Row] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss, self.best_epoch = math.inf, -1
@@ -60,30 +64,34 @@ class History(Callback):
 
     def before_validate(self) -> None:
         """Keep the training loss, and start the validation's sums."""
-        self.training_means, _ = self._means()
+        self.training_means = self._means()
         self._start_sums()
 
     def _start_sums(self) -> None:
-        self.totals, self.n_targets = {"loss": 0.0, **({"accuracy": 0.0} if self.accuracy else {})}, 0
+        names = ("loss", "accuracy") if self.accuracy else ("loss",)
+        self.totals, self.weights = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
 
-    def _means(self) -> tuple[Row, int]:
-        """Of all processes, and over how many targets."""
-        sums = torch.tensor([*self.totals.values(), self.n_targets], dtype=torch.float64)
-        *totals, count = summed(sums).tolist()
-        return {name: total / max(1, count) for name, total in zip(self.totals, totals, strict=True)}, int(count)
+    def _means(self) -> Row:
+        """Of all processes; none where there was no batch."""
+        sums = torch.tensor([[*self.totals.values()], [*self.weights.values()]], dtype=torch.float64)
+        means = zip(self.totals, *summed(sums).tolist(), strict=True)
+        return {name: total / weight for name, total, weight in means if weight}
 
     def after_batch(self) -> None:
         """Add up the loss; a loss that is no number ends the training."""
-        n, loss = self.learn.yb[0].numel(), float(self.learn.loss.detach())
-        self.totals["loss"] += loss * n
+        truth, loss = self.learn.yb[0], float(self.learn.loss.detach())
+        self._add("loss", loss, self.weigh(truth))
         if self.accuracy:
-            self.totals["accuracy"] += float(self.accuracy(self.learn.pred.detach(), self.learn.yb[0])) * n
-        self.n_targets += n
+            self._add("accuracy", float(self.accuracy(self.learn.pred.detach(), truth)), truth.numel())
         if self.learn.training:
             self._watch(loss)
-            means = {name: f"{total / self.n_targets:.3f}" for name, total in self.totals.items()}
+            means = {name: f"{total / self.weights[name]:.3f}" for name, total in self.totals.items()}
             self.bar.set_postfix(**means, refresh=False)
             self.bar.update(round(self.learn.pct_train * self.bar.total) - self.bar.n)
+
+    def _add(self, name: str, value: float, weight: float) -> None:
+        self.totals[name] += value * weight
+        self.weights[name] += weight
 
     def _watch(self, loss: float) -> None:
         """Stop where the loss is no number, or has grown far beyond what it was at first; keep the best epoch."""
@@ -106,9 +114,8 @@ class History(Callback):
         """Write the epoch down, unless a resumed run skipped it; keep its weights if it is the best."""
         if not self.trained:
             return
-        trained, (measured, count) = self.training_means, self._means()
-        measured = measured if count else {}
-        valid_loss = measured.get("loss", trained["loss"])
+        trained, measured = self.training_means, self._means()
+        valid_loss = measured.get("loss", trained.get("loss", 0.0))
         row = {f"train_{name}": mean for name, mean in trained.items()}
         row |= {"valid_loss": valid_loss, **{f"valid_{name}": mean for name, mean in measured.items()}}
         self.rows.append({"epoch": self.learn.epoch + 1, **row})
@@ -136,7 +143,7 @@ class History(Callback):
 
     def sums(self) -> dict[str, Any]:
         """Of this process in this epoch, for a checkpoint."""
-        return {"totals": self.totals, "n_targets": self.n_targets}
+        return {"totals": self.totals, "weights": self.weights}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """From a checkpoint."""
@@ -157,7 +164,7 @@ def build_learner(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.01,
     clip: float = 0.0,
-    weigh: Callable[[torch.Tensor], float] = torch.numel,
+    weigh: Weigh = torch.numel,
     callbacks: Sequence[Callback] = (),
 ) -> Learner:
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.

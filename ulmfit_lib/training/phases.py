@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.learner import History, Metric, Row, build_learner
+from ulmfit_lib.training.learner import History, Metric, Row, Weigh, build_learner
 from ulmfit_lib.training.schedules import Schedule
 from ulmfit_lib.training.tracking import tracking_callbacks
 
@@ -56,7 +56,7 @@ def train_phases(
     batches: Callable[[int], tuple[Any, Any]],
     *,
     loss: Callable[..., Tensor],
-    weigh: Callable[[Tensor], float] = torch.numel,
+    weigh: Weigh = torch.numel,
     settings: OptimizerSettings,
     device: torch.device,
     description: str,
@@ -92,7 +92,9 @@ def train_phases(
     for number, phase in enumerate(phases):
         if not phase.epochs:
             continue
-        history = History(f"{description}, {phase.name}", patience=patience, keep_best=keep_best, accuracy=accuracy)
+        history = History(
+            f"{description}, {phase.name}", patience=patience, keep_best=keep_best, accuracy=accuracy, weigh=weigh
+        )
         train, valid = batches(number)
         tracking = tracking_callbacks(f"{description}, {phase.name}", measured=len(valid) > 0)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
