@@ -1,6 +1,8 @@
 import gzip
 import lzma
+import tracemalloc
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,6 +71,17 @@ def test_numbers_as_labels_become_their_names(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"text": ["a", "b", "c"], "label": [1.0, 0.0, None]}).to_parquet(path)
     assert read_csv(path, text="text", label="label").labels == ["1", "0", None]
+
+
+def test_a_parquet_file_that_is_read_does_not_stay_in_memory(tmp_path):
+    draw = np.random.default_rng(0)
+    with pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("text", pa.string())])) as file:
+        for _ in range(30):
+            file.write_table(pa.table({"text": [draw.bytes(500_000).hex()]}))
+    tracemalloc.start()
+    assert sum(len(frame) for frame in read_frames(tmp_path / "a.parquet", ["text"], rows=1)) == 30
+    assert tracemalloc.get_traced_memory()[1] < 10e6 < (tmp_path / "a.parquet").stat().st_size
+    tracemalloc.stop()
 
 
 def test_a_list_is_no_text(tmp_path):
