@@ -101,7 +101,7 @@ def test_a_list_is_no_text(tmp_path):
         ("latin.csv", "review,sentiment\ngood,pos\ncafé,neg\n".encode("latin-1"), "row 2 (line 3) is not utf-8"),
         ("fields.csv", b"review,sentiment\na,pos\na, b, c,pos\n", "line 3 has 4 fields"),
         ("wide.csv", b"review,sentiment\na,b,pos\nc,d,neg\n", "double quotes"),
-        ("quote.csv", b'review,sentiment\n"never closed,pos\n', "never closed"),
+        ("quote.csv", b'review,sentiment\na,pos\n"never closed,pos\n', "row 2 has an opening double quote that is"),
         ("blank.csv", b"review,sentiment\n ,pos\n,neg\n", "every text is blank"),
         ("broken.jsonl", b'{"review": "a", "sentiment": "b"}\n{"review": \n', "line 2 is no JSON"),
         ("list.jsonl", b"[1]\n", "line 1 is no JSON object"),

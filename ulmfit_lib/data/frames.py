@@ -212,7 +212,7 @@ def _parser_message(message: str) -> str:
             f"in double quotes, or pass another --delimiter"
         )
     if found := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f"row {int(found.group(1)) + 1} has an opening double quote that is never closed"
+        return f"row {int(found.group(1))} has an opening double quote that is never closed"
     return f"no readable table ({message.splitlines()[0]})"
 
 
