@@ -5,7 +5,8 @@
 
 Each reads the same CSV, and the same Parquet file, from its start to its end in blocks of some thousands of rows, and
 gives every text as a string of Python, which is what the classifier takes. Each run is a process of its own, on one
-core, and its seconds are those of the CPU. A hash shows that all have read the same texts.
+core, and its seconds are those of the CPU. A hash shows that all have read the same texts. Then each reads files whose
+last line is damaged.
 """
 
 import argparse
@@ -33,6 +34,11 @@ from ulmfit_lib.data.frames import PART_ROWS
 from ulmfit_lib.data.reading import read_parts
 
 DIFFERENT = 4000  # texts that are made up; then they come again
+GOOD_ROWS = 30_000  # before the damaged line
+DAMAGE = {
+    "a field too many": b"1,good,too many\n", "a byte that is no UTF-8": b"1,caf\xe9\n", "an open quote": b'1,"open\n'
+}  # fmt: skip
+DAMAGED = "damaged.csv"
 Blocks = Iterator[list[str]]
 
 
@@ -46,7 +52,8 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.reader:
-        print(json.dumps(measure(READERS[arguments.reader], arguments.file)))
+        job = say if arguments.file.name == DAMAGED else measure
+        print(json.dumps(job(READERS[arguments.reader], arguments.file)))
         return
     from conditions import conditions  # with PyTorch, which no reader needs
 
@@ -60,6 +67,9 @@ def main() -> None:
                     sys.exit(f"{file}: not all readers read the same texts")
                 for reader, of_rounds in zip(READERS, zip(*rounds, strict=True), strict=True):
                     found.setdefault((file, reader), []).append(list(of_rounds))
+        damaged = {
+            kind: {reader: verdict(reader, Path(folder), line) for reader in READERS} for kind, line in DAMAGE.items()
+        }
     sides = [
         {
             "kind": Path(file).suffix[1:], "reader": reader, "rows": large[0]["rows"],
@@ -68,10 +78,11 @@ def main() -> None:
         }
         for (file, reader), (small, large) in found.items()
     ]  # fmt: skip
-    result = {"rounds": arguments.rounds, "megabytes": arguments.megabytes, "sides": sides, **conditions()}
+    result = {"rounds": arguments.rounds, "megabytes": arguments.megabytes, "sides": sides, "damaged": damaged}
+    result |= conditions()
     result["versions"] |= {name: version(name) for name in ("pandas", "polars", "duckdb", "pyarrow")}
     result |= {"note": arguments.note} if arguments.note else {}
-    print(json.dumps(result) if arguments.json else "\n".join(map(json.dumps, sides)))
+    print(json.dumps(result) if arguments.json else "\n".join(map(json.dumps, [*sides, damaged])))
 
 
 def write(folder: Path, megabytes: int) -> None:
@@ -112,6 +123,23 @@ def measure(reader: Callable[[Path], Blocks], file: Path) -> dict[str, Any]:
         rows += len(block)
         for text in block:
             digest.update(text.encode())
+
+
+def verdict(reader: str, folder: Path, line: bytes) -> str:
+    """What a reader does about a damaged line: ``named``, ``refused`` without its number, or ``read``."""
+    (folder / DAMAGED).write_bytes(b"id,review\n" + b"1,good\n" * GOOD_ROWS + line)
+    said = run(reader, folder / DAMAGED)["said"]
+    numbers = (GOOD_ROWS + 1, GOOD_ROWS + 2)  # the row, and the line
+    return "read" if said is None else "named" if any(str(one) in said for one in numbers) else "refused"
+
+
+def say(reader: Callable[[Path], Blocks], file: Path) -> dict[str, Any]:
+    try:
+        for _ in reader(file):
+            pass
+    except Exception as error:  # each has its own
+        return {"said": str(error)}
+    return {"said": None}
 
 
 def ours(file: Path) -> Blocks:

@@ -1,6 +1,8 @@
 import gzip
 import lzma
+import tracemalloc
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,6 +73,17 @@ def test_numbers_as_labels_become_their_names(tmp_path):
     assert read_csv(path, text="text", label="label").labels == ["1", "0", None]
 
 
+def test_a_parquet_file_that_is_read_does_not_stay_in_memory(tmp_path):
+    draw = np.random.default_rng(0)
+    with pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("text", pa.string())])) as file:
+        for _ in range(30):
+            file.write_table(pa.table({"text": [draw.bytes(500_000).hex()]}))
+    tracemalloc.start()
+    assert sum(len(frame) for frame in read_frames(tmp_path / "a.parquet", ["text"], rows=1)) == 30
+    assert tracemalloc.get_traced_memory()[1] < 10e6 < (tmp_path / "a.parquet").stat().st_size
+    tracemalloc.stop()
+
+
 def test_a_list_is_no_text(tmp_path):
     pd.DataFrame({"text": ["a", None], "words": [None, [1, 2]]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="row 2, column 'words': found a list, not a text"):
@@ -88,7 +101,7 @@ def test_a_list_is_no_text(tmp_path):
         ("latin.csv", "review,sentiment\ngood,pos\ncafé,neg\n".encode("latin-1"), "row 2 (line 3) is not utf-8"),
         ("fields.csv", b"review,sentiment\na,pos\na, b, c,pos\n", "line 3 has 4 fields"),
         ("wide.csv", b"review,sentiment\na,b,pos\nc,d,neg\n", "double quotes"),
-        ("quote.csv", b'review,sentiment\n"never closed,pos\n', "never closed"),
+        ("quote.csv", b'review,sentiment\na,pos\n"never closed,pos\n', "row 2 has an opening double quote that is"),
         ("blank.csv", b"review,sentiment\n ,pos\n,neg\n", "every text is blank"),
         ("broken.jsonl", b'{"review": "a", "sentiment": "b"}\n{"review": \n', "line 2 is no JSON"),
         ("list.jsonl", b"[1]\n", "line 1 is no JSON object"),

@@ -84,9 +84,9 @@ def test_what_cannot_be_scored_is_said_before_a_cluster_starts(ulmfit, exported,
     rows.rename(columns={"id": "source_row"}).to_csv(tmp_path / "odd.csv", index=False)
     with pytest.raises(DataError, match="column 'source_row'"):
         predict_files_on_ray(exported, tmp_path / "odd.csv", out, text=["review"])
-    (out / "something").mkdir(parents=True)
     with pytest.raises(ArtifactError, match="lies among the files"):
         predict_files_on_ray(exported, tmp_path, out, text=["review"])
+    (out / "something").mkdir(parents=True)
     with pytest.raises(ArtifactError, match="holds no scored rows"):
         predict_files_on_ray(exported, data, out, text=["review"])
     monkeypatch.setitem(sys.modules, "ray.data", None)

@@ -212,7 +212,7 @@ def _parser_message(message: str) -> str:
             f"in double quotes, or pass another --delimiter"
         )
     if found := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f"row {int(found.group(1)) + 1} has an opening double quote that is never closed"
+        return f"row {int(found.group(1))} has an opening double quote that is never closed"
     return f"no readable table ({message.splitlines()[0]})"
 
 
@@ -257,8 +257,9 @@ def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:  # a compressed file is read whole: Parquet is read from its end
-        file = pq.ParquetFile(io.BytesIO(stream.read()) if path.suffix in COMPRESSED else stream)
+    try:  # a compressed file is read at once: Parquet is read from its end
+        whole = io.BytesIO(stream.read()) if path.suffix in COMPRESSED else stream
+        file = pq.ParquetFile(whole, pre_buffer=False)  # or else it keeps all that it has read
         if not file.metadata.num_rows:
             yield _all_columns(file.schema_arrow.empty_table())
         for batch in file.iter_batches(rows):
