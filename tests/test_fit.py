@@ -263,6 +263,10 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
 
     chosen, why = search.choose_base([blank, tiny_lm], fruit, scoring_folds(fruit, seed=0), read=read, seed=0)
     assert chosen is tiny_lm and "base tiny: the lowest log loss" in why and "blank" in why
+    same = [blank, replace(tiny_lm, training={"name": "blank"})]  # as two that were fine-tuned from one base are
+    options = {"read": read, "seed": 0, "names": ["models/a", "models/b"]}
+    chosen, why = search.choose_base(same, fruit, scoring_folds(fruit, seed=0), **options)
+    assert chosen is same[1] and "base models/b: the lowest log loss" in why
 
 
 def test_folds_are_joined_in_order():

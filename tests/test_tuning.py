@@ -1,15 +1,19 @@
 import json
+import sqlite3
 import sys
+import time
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
+from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
 from ulmfit_lib.errors import Interrupted
-from ulmfit_lib.pipeline.gain import Gain
+from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.report import Verdict
 from ulmfit_lib.pipeline.trials import Space, Trials
 from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -70,19 +74,34 @@ def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, tab
     assert not near  # copies learn, or are held out, together
 
 
-def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, monkeypatch):
+def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, quick, monkeypatch):
     def spoil(self, table, splits, **options):
         for one in out_of_fold(self, table, splits, **options):
-            if self.recipe.frozen_pooling == "layers":
+            if self.lm.training["name"] == "tiny":
                 flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
                 one = replace(one, ulmfit=flat, others={name: np.full_like(p, 0.5) for name, p in one.others.items()})
             yield one
 
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
     monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
-    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=3, device="cpu")
-    assert tuned.gained and "The search gained something" in tuned.sentence
-    assert tuned.classifier.pooling == tuned.settings["frozen_pooling"] != "layers"
+    other = replace(base, training={"name": "other", "stages": []})
+    tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
+    assert tuned.gained and "The search gained something" in tuned.sentence and "so it is delivered" in tuned.sentence
+    assert tuned.settings["base"] == "other" and tuned.scores["default_settings"]["base"] == "tiny"
+    assert tuned.classifier.training["report"]["base"].startswith("base other:")
     assert tuned.scores["out_of_fold"]["gain"]["low"] > 0
+
+
+def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_these_are_more():
+    accuracy = {"best": (0.9, 0.8, 0.95), "default": (0.8, 0.7, 0.9)}
+    gain = Gain(0.1, 0.02, 0.18)
+    rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, Verdict(12, 2, 0.013))
+    said = rows.sentences("best", "default")
+    assert "the best settings are right for 90 (90.0 %), and the defaults for 80 (80.0 %)" in said
+    assert "chance alone would hardly make" in said and "a gain of +0.100 (95 % interval +0.020 to +0.180)" in said
+    doubtful = replace(rows, decisions=300, verdict=Verdict(3, 2, 1.0))
+    assert "(300 decisions, one for each label)" in doubtful.where()
+    assert "chance alone may make" in doubtful.sentences("default", "best")
 
 
 def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
@@ -217,5 +236,47 @@ def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table,
 def test_no_time_at_all_and_too_few_rows_are_refused(table, tmp_path):
     with pytest.raises(DataError, match="30 labelled rows; a search needs 40"):
         tune(table.select(range(30)), folder=tmp_path)
-    with pytest.raises(OptionError, match="more than 0"):
-        tune(table, folder=tmp_path, minutes=0)
+    for minutes in (0, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="more than 0"):
+            tune(table, folder=tmp_path, minutes=minutes)
+
+
+def test_heads_are_judged_by_what_they_take_and_not_by_what_reading_the_texts_takes(
+    base, table, tmp_path, quick, monkeypatch
+):
+    clock, read = [0.0], PartsFitter.read.__func__
+
+    def slow(cls, *some, **options):
+        clock[0] += 60
+        return read(cls, *some, **options)
+
+    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 5)
+    monkeypatch.setattr(PartsFitter, "read", classmethod(slow))
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + clock[0])
+    tuned = tune(table, folder=tmp_path, bases=[base], minutes=6, most_trials=2, device="cpu")
+    assert [one["frozen_pooling"] for one in tuned.trials] == ["layers", "all"]
+
+
+def test_what_is_wrong_with_the_file_of_trials_is_said_in_a_sentence(tmp_path, fruit, monkeypatch):
+    def trials(folder):
+        return Trials(folder, Space(["base"], CLASSIFY), {}, seed=1)
+
+    begun = trials(tmp_path / "ô 1?a#%20")
+    trial, _ = begun.ask(lambda base: 9)
+    begun.stop(trial, "not scored", seconds=0)
+    (begun.folder / f"{trial.number}.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(TrainingError, match="missing or damaged; --restart"):
+        begun.unseen(trial, fruit.kind)
+    monkeypatch.setattr("ulmfit_lib.pipeline.trials.LOCKED_SECONDS", 0.1)
+    with closing(sqlite3.connect(begun.folder / "trials.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrainingError, match="another program keeps these trials locked"):
+            trials(begun.folder)
+    whole = (begun.folder / "trials.db").read_bytes()
+    (begun.folder / "trials.db").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainingError, match="cannot be read or written"), (cut := trials(begun.folder)).kept():
+        cut.ask(lambda base: 9)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        trials(tmp_path / "file" / "study")

@@ -52,8 +52,8 @@ def tune_command(
             table, folder=study, bases=base, direction=direction, minutes=minutes, most_trials=trials,
             test_fraction=test_fraction, seed=run.seed, device=run.device, checkpoints=checkpoints,
         )  # fmt: skip
-        saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)
         _write(out, tuned)
+        saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)  # last: then it is done
     if as_json:
         print(json.dumps({**tuned.as_dict(), "saved": str(out / "model")}))
         return

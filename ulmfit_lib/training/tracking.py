@@ -260,9 +260,9 @@ def _named_for_mlflow(values: Values) -> Values:
     """The same under names that MLflow takes, which those of labels may not be.
 
     >>> _named_for_mlflow({"f1/so-so, or/worse?/": 0.5})
-    {'f1/so-so_ or/worse_': 0.5}
+    {'f1/so-so or/worse_': 0.5}
     """
-    names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name)).strip("/") for name in values)
+    names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name.replace(",", ""))).strip("/") for name in values)
     return dict(zip(names, values.values(), strict=True))
 
 
