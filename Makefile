@@ -55,9 +55,11 @@ audit: $(READY)
 docs: .venv-docs/.installed
 	.venv-docs/bin/mkdocs build --strict --quiet
 
-# The wheel and the sdist, in dist.
+# The wheels and sdists of both distributions, in dist.
 dist: .venv-docs/.installed
+	rm -rf dist
 	.venv-docs/bin/python -m build
+	.venv-docs/bin/python -m build --outdir dist packaging/predict
 
 # What needs packages that nobody else does, in an environment of its own.
 test-extras: docs dist .venv-extras/.installed
