@@ -53,11 +53,13 @@ audit: $(READY)
 
 # The API reference, in build/site; it reads the source and imports nothing of it, so only its own tools are installed.
 docs: .venv-docs/.installed
-	.venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
-# The wheel and the sdist, in dist.
+# The wheels and sdists of both distributions, in dist.
 dist: .venv-docs/.installed
+	rm -rf dist
 	.venv-docs/bin/python -m build
+	.venv-docs/bin/python -m build --outdir dist packaging/predict
 
 # What needs packages that nobody else does, in an environment of its own.
 test-extras: docs dist .venv-extras/.installed
@@ -74,7 +76,7 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .venv-docs/.installed: pyproject.toml
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check build 'mkdocs>=1.6' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26' 'ruff>=0.6'
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check build 'mkdocs>=1.6,<2' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26' 'ruff>=0.6'
 	touch $@
 
 # The counts of the reliability table, an hour or so.

@@ -77,10 +77,10 @@ def measure(count: int, stage: Callable[[TextTable], Found]) -> Found:
 
 
 def networks() -> dict[str, Found]:
-    """Parameters of a direction, and tokens that a process reads a step."""
+    """Parameters of a direction that language-model training changes, and tokens that a process reads a step."""
     base = LanguageModel.from_pretrained(BASE)
     step = PRETRAIN.batch_size * PRETRAIN.window
-    sizes = {"small": (base.architecture, len(base.vocabulary)), "large": LARGE}
+    sizes = {"small": (replace(base.architecture, taught=0), len(base.vocabulary)), "large": LARGE}
     return {
         name: {
             "embedding": one.embedding, "hidden": one.hidden, "layers": one.layers, "vocabulary": words,

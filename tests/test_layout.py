@@ -3,13 +3,10 @@ import os
 import re
 import subprocess
 import sys
-import venv
-from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from clean_environment import make_environment, required_by
 
 PACKAGE = Path(__file__).parent.parent / "ulmfit_lib"
 LONGEST_MODULE = 300  # lines
@@ -89,35 +86,15 @@ print([name for name in ("torch", "fastai", "pandas", "sklearn") if importlib.ut
 """
 
 
-def required_by(names):
-    """These distributions and all that they require here, optional extras left out."""
-    found, open_names = {}, list(names)
-    while open_names:
-        name = canonicalize_name(open_names.pop())
-        if name in found:
-            continue
-        found[name] = distribution(name)
-        needed = map(Requirement, found[name].requires or [])
-        open_names += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
-    return found
-
-
 def test_a_model_predicts_where_torch_is_not_installed(tmp_path):
     from ulmfit_lib.models.exporting import export_checked
 
     pytest.importorskip("onnxruntime")
     texts = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))["texts"]
     export_checked(STORED / "classifier", tmp_path / "exported", precision="float32", texts=texts)  # same to 1e-4
-    venv.create(tmp_path / "env", with_pip=False)
-    python = tmp_path / "env" / "bin" / "python"
-    where = "import site; print(site.getsitepackages()[0])"
-    site = Path(subprocess.check_output([python, "-c", where], text=True).strip())
     installed = required_by(PREDICTS)
     assert not ABSENT & set(installed)
-    for one in installed.values():
-        for top in {file.parts[0] for file in one.files} - {"..", "__pycache__"}:
-            if not (site / top).exists():
-                (site / top).symlink_to(one.locate_file(top))
+    python = make_environment(tmp_path / "env", list(installed.values()))
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(
         [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED), str(tmp_path / "exported")], capture_output=True, text=True,

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import typer
 
+import ulmfit_lib
 from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
     "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ecosystem.md", "docs/scaling.md",
-    "docs/understanding.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md",
+    "docs/understanding.md", "docs/serving.md", "CHANGELOG.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md",
     *(f"notebooks/{one.name}" for one in NOTEBOOKS),
 ]  # fmt: skip
 
@@ -35,6 +36,13 @@ def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
         assert not (hasattr(command, "commands") and words), line
+
+
+def test_the_reference_describes_every_public_name():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    described = re.findall(r"^::: ulmfit_lib\.(.+)$", pages, re.MULTILINE)
+    assert len(described) == len(set(described))
+    assert {f"{home}.{name}" for name, home in ulmfit_lib._HOME_OF.items()} <= set(described)
 
 
 @pytest.mark.parametrize("page", PAGES)

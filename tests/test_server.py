@@ -258,6 +258,12 @@ def test_a_stopped_server_finishes_what_it_accepted(model, tmp_path):
     assert answers[0].status_code == 200 and len(answers[0].json()["predictions"]) == 1000
 
 
+def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(ulmfit, model, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = ulmfit("serve", model, "--folder", tmp_path / "file")
+    assert code == 2 and "name another --folder" in err and "Traceback" not in err
+
+
 def test_wider_than_this_machine_needs_a_token(ulmfit, model):
     code, _, err = ulmfit("serve", model, "--host", "0.0.0.0")
     assert code == 2 and "--token or ULMFIT_TOKEN" in err

@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from ulmfit_lib.errors import DataError
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.files import new_file, read_json, write_file
 from ulmfit_lib.progress import note
 from ulmfit_lib.server.models import Models, answer
@@ -29,13 +29,23 @@ class Jobs:
     Args:
         folder: where files, results and states are kept.
         models: that label them.
+
+    Raises:
+        OptionError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, models: Models) -> None:
         self.folder, self.models = folder, models
         self._queue: Queue[str | None] = Queue()
         self._stopping = threading.Event()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".try").touch()
+            (folder / ".try").unlink()
+        except OSError as error:
+            raise OptionError(
+                f"{folder}: files to be labelled cannot be kept there ({error.strerror}); name another --folder"
+            ) from error
         for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime):
             if self.state(path.name).get("state") in ("waiting", "running"):
                 self._queue.put(path.name)
