@@ -1,14 +1,20 @@
+import copy
 import pickle
 import pickletools
+import threading
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import sklearn
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -16,6 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, UlmfitClassifier, UlmfitVectorizer
+from ulmfit_lib.estimators.parameters import as_seed
+from ulmfit_lib.progress import is_quiet, quietly
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +70,28 @@ def test_a_parameter_that_is_set_is_used_and_an_unknown_one_refused(estimator, f
         changed.set_params(basis="nowhere")
 
 
+def test_a_fit_that_fails_leaves_what_was_learnt_before(estimator, fruit):
+    new, one = clone(estimator).set_params(device="tpu"), clone(estimator).fit(fruit.texts, fruit.labels)
+    for known in (new, one.set_params(device="tpu")):
+        with pytest.raises(OptionError, match="tpu"):
+            known.fit(fruit.texts, [label.upper() for label in fruit.labels])
+    with pytest.raises(NotFittedError):
+        apply(new, ["a film"])
+    assert np.isfinite(apply(one.set_params(device="cpu"), ["a film"])).all()
+
+
+@pytest.mark.parametrize("changed", [{"lm_epochs": -1}, {"lm_epochs": 1.5}, {"random_state": -1}, {"direction": "up"}])
+def test_a_parameter_out_of_range_is_a_value_error(estimator, fruit, changed):
+    with pytest.raises(ValueError):
+        clone(estimator).set_params(**changed).fit(fruit.texts, fruit.labels)
+
+
+def test_a_random_state_is_a_seed_a_generator_or_none():
+    assert as_seed(7) == as_seed(np.int64(7)) == 7
+    assert as_seed(np.random.RandomState(1)) == as_seed(np.random.RandomState(1)) != as_seed(np.random.RandomState(2))
+    assert as_seed(None) != as_seed(None)
+
+
 def test_nothing_can_be_asked_before_fit(estimator):
     with pytest.raises(NotFittedError):
         apply(clone(estimator), ["a film"])
@@ -80,6 +110,8 @@ def test_lists_arrays_series_and_frames_of_the_same_texts_give_the_same(estimato
     column = np.array(texts, object)[:, None]
     same = [tuple(texts), np.array(texts), np.array(texts, object), column, [[text] for text in texts]]
     same += [pd.Series(texts, index=[7, 5, 3]), pd.Series(texts, dtype="string"), pd.DataFrame({"t": texts})]
+    same += [pd.Series(texts, dtype="category"), pd.Series(texts, dtype="string[pyarrow]"), pa.array(texts)]
+    same += [pa.table({"t": texts})]
     for X in same:
         np.testing.assert_array_equal(apply(one, X), expected)
     assert apply(one, []).shape == (0, expected.shape[1])
@@ -94,6 +126,10 @@ def test_lists_arrays_series_and_frames_of_the_same_texts_give_the_same(estimato
         (np.array([["a", "b"]], object), r"the shape \(1, 2\)"),
         (pd.DataFrame({"t": ["a"], "u": ["b"]}), "choose it"),
         (pd.Series(["a", np.nan]), "leave the row out"),
+        (pd.Series(["a", None], dtype="string"), r"row 1 \(from 0\) is <NA>"),
+        ([["a"], ["b", "c"]], r"row 1 \(from 0\) has 2 columns"),
+        (None, "of the type NoneType"),
+        ({"a", "b"}, "of the type set"),
     ],
 )
 def test_what_is_no_column_of_texts_is_refused_in_a_sentence(fitted, X, said):
@@ -106,6 +142,8 @@ def test_a_frames_column_is_remembered_and_another_one_refused(estimator, fruit)
     assert one.n_features_in_ == 1 and list(one.feature_names_in_) == ["review"]
     with pytest.raises(DataError, match="fitted to the column 'review'"):
         apply(one, pd.DataFrame({"title": ["a film"]}))
+    with pytest.raises(ValueError, match=r"the shape \(1, 2\)"):
+        apply(one, pd.DataFrame({"review": ["a film"], "title": ["b"]}))
     assert not hasattr(one.fit(fruit.texts, fruit.labels), "feature_names_in_")
 
 
@@ -125,6 +163,12 @@ def test_labels_that_do_not_fit_are_refused_in_a_sentence(quick, fruit):
         clone(quick).fit(fruit.texts, fruit.labels[:-1])
     with pytest.raises(DataError, match="a classifier needs two"):
         clone(quick).fit(fruit.texts, ["same"] * 48)
+    with pytest.raises(DataError, match=r"y: row 1 \(from 0\) has no label; .*unlabelled"):
+        clone(quick).fit(fruit.texts, [fruit.labels[0], None, *fruit.labels[2:]])
+    with pytest.raises(DataError, match="unlabelled is a single string"):
+        clone(quick).fit(fruit.texts, fruit.labels, unlabelled="a film")
+    with pytest.raises(OptionError, match="'balanced' or None"):
+        clone(quick).set_params(class_weight={"positive": 2}).fit(fruit.texts, fruit.labels)
     with pytest.raises(ValueError, match="continuous"):
         clone(quick).fit(fruit.texts, np.linspace(0, 1, 48))
 
@@ -153,8 +197,8 @@ def test_a_pickle_holds_the_safe_folder_and_says_the_same(estimator, fruit):
     one = clone(estimator).fit(fruit.texts, fruit.labels)
     pickled = pickle.dumps(one)
     assert b"model.safetensors" in pickled and "torch" not in globals_of(pickled)
-    again = apply(pickle.loads(pickled), fruit.texts)
-    np.testing.assert_allclose(again, apply(one, fruit.texts), atol=1e-6)  # TF-IDF is stored as float32
+    for again in (pickle.loads(pickled), copy.deepcopy(one)):
+        np.testing.assert_array_equal(apply(again, fruit.texts), apply(one, fruit.texts))
 
 
 def test_a_language_model_that_is_a_parameter_is_pickled_safely_too(vectorizer, tiny_lm):
@@ -181,6 +225,25 @@ def test_processes_of_joblib_say_the_same(fitted, fruit):
     np.testing.assert_allclose(np.concatenate(found), fitted.predict_proba(fruit.texts), atol=1e-6)
 
 
+def test_a_thread_that_is_silent_silences_no_other_and_ends_with_itself():
+    heard, entered, left = [], threading.Event(), threading.Event()
+
+    def work():
+        with quietly():
+            entered.set()
+            left.wait()
+            heard.append(is_quiet())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait()
+    with quietly():
+        left.set()
+        thread.join()
+        heard.append(is_quiet())
+    assert heard == [True, True] and not is_quiet()
+
+
 def test_scikit_learns_searches_calibration_and_pipelines_take_it(quick, vectorizer, fruit):
     texts, labels = np.array(fruit.texts, object), np.array(fruit.labels)
     assert cross_val_score(quick, texts, labels, cv=2).mean() > 0.9
@@ -190,6 +253,18 @@ def test_scikit_learns_searches_calibration_and_pipelines_take_it(quick, vectori
     assert calibrated.score(texts, labels) > 0.9
     pipeline = make_pipeline(vectorizer, LogisticRegression(C=100, max_iter=1000)).fit(texts, labels)
     assert pipeline.score(texts, labels) > 0.9
+    assert pipeline.set_params(ulmfitvectorizer__pooling="concat")[0].pooling == "concat"
+    words = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    assert VotingClassifier([("a", quick), ("b", words)], voting="soft").fit(texts, labels).score(texts, labels) > 0.9
+
+
+def test_scikit_learn_hands_texts_without_a_label_through_a_pipeline(quick, fruit):
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(clone(quick).set_fit_request(unlabelled=True))
+        with pytest.raises(DataError, match="unlabelled: row 0"):
+            pipeline.fit(fruit.texts, fruit.labels, unlabelled=[None])
+        with pytest.raises(TypeError, match="sample_weight"):
+            pipeline.fit(fruit.texts, fruit.labels, sample_weight=np.ones(48))
 
 
 def test_columns_of_texts_and_numbers_stand_side_by_side(vectorizer, fruit):

@@ -12,7 +12,7 @@ class UlmfitError(Exception):
         return self.message  # fastai writes remarks of its own into what comes out of a callback
 
 
-class DataError(UlmfitError):
+class DataError(UlmfitError, ValueError):
     """The texts or labels cannot be used: the message names the file, the row or the column, and the way out."""
 
 
@@ -20,7 +20,7 @@ class ArtifactError(UlmfitError):
     """A saved model cannot be read or written: the message names the file at fault."""
 
 
-class OptionError(UlmfitError):
+class OptionError(UlmfitError, ValueError):
     """An argument or option has a value that does not fit: the message gives the value and the choices."""
 
 

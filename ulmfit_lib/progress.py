@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -13,6 +14,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 SECONDS_A_FRAME = 0.25
 _quiet = False
+_quiet_here = ContextVar("_quiet_here", default=False)  # in this thread; others may speak
 
 
 def set_quiet(quiet: bool) -> None:
@@ -23,23 +25,22 @@ def set_quiet(quiet: bool) -> None:
 
 def is_quiet() -> bool:
     """Whether bars are switched off, by ``set_quiet`` or by ``ULMFIT_QUIET``."""
-    return _quiet or bool(os.environ.get("ULMFIT_QUIET"))
+    return _quiet or _quiet_here.get() or bool(os.environ.get("ULMFIT_QUIET"))
 
 
 @contextmanager
 def quietly(quiet: bool = True) -> Iterator[None]:
-    """While it lasts, no progress bars and no notes; with False, all as it was."""
-    before = _quiet
-    set_quiet(before or quiet)
+    """While it lasts, no progress bars and no notes from this thread; with False, all as it was."""
+    before = _quiet_here.set(quiet or _quiet_here.get())
     try:
         yield
     finally:
-        set_quiet(before)
+        _quiet_here.reset(before)
 
 
 def note(message: str) -> None:
     """Say something to a person without tearing a running bar apart: on stderr, which notebooks would show in red."""
-    if not _quiet:
+    if not (_quiet or _quiet_here.get()):
         tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
 
 

@@ -200,6 +200,8 @@ def _delimited_frames(
             yield frame
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: {_parser_message(str(error))}") from error
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{path}: no readable table ({_first_line(error)})") from error
 
@@ -265,6 +267,8 @@ def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame
         for batch in file.iter_batches(rows):
             batch.validate(full=True)  # Arrow trusts a damaged file's strings, and may crash on them
             yield _all_columns(batch)
+    except DataError:
+        raise
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: no readable Parquet file ({_first_line(error)})") from error
 

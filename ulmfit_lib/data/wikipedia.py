@@ -141,6 +141,8 @@ def _pages(path: Path) -> Iterator[tuple[str, frozenset[str]]]:
                     progress.update(raw.tell() - progress.n)
                     if source:
                         yield source, frozenset(namespaces | {"image", "file", "category"})
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except StopIteration as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,7 +16,8 @@ from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.estimators.packing import PicklesSafely
-from ulmfit_lib.estimators.texts import as_texts, check_column, remember_column
+from ulmfit_lib.estimators.parameters import as_seed, check_epochs
+from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
@@ -40,7 +42,7 @@ class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
         lm_epochs: epochs of the language model over the texts, whatever they take; None for what pays.
         class_weight: ``balanced`` gives rare classes as much weight as common ones; None counts each row once.
         with_baseline: off, ULMFiT stands alone.
-        random_state: a whole number; the same one gives the same classifier.
+        random_state: a whole number, which gives the same classifier each time; a generator of numpy's, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         verbose: show notes and progress on stderr.
 
@@ -67,7 +69,7 @@ class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
         lm_epochs: int | None = None,
         class_weight: str | None = None,
         with_baseline: bool = True,
-        random_state: int = 42,
+        random_state: int | np.random.RandomState | None = 42,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -100,24 +102,21 @@ class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
             OptionError: a parameter out of range, or sample weights.
         """
         self._refuse(unsupported)
-        texts, more = as_texts(X), as_texts(unlabelled if unlabelled is not None else [])
-        labels = column_or_1d(y, warn=True)
-        if len(labels) != len(texts):
-            raise DataError(f"X has {len(texts)} texts and y {len(labels)} labels; one label for each text is needed")
-        check_classification_targets(labels)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        names = [str(one) for one in self.classes_]
+        seed, column = as_seed(self.random_state), read_column(X)
+        texts, more = column.texts, read_column(() if unlabelled is None else unlabelled, called="unlabelled").texts
+        classes, numbers = np.unique(_read_labels(y, len(texts)), return_inverse=True)
+        names = [str(one) for one in classes]
         if len(set(names)) < len(names):
             raise DataError("y: two classes have the same name when they are written as text; rename one of them")
         table = TextTable.from_lists([*texts, *more], [*(names[number] for number in numbers), *[None] * len(more)])
         with quietly(not self.verbose):
-            self.model_ = fit(
+            model = fit(
                 table, base=self.base, recipe=self.recipe, strategy=self.strategy, direction=self.direction,
                 minutes=self.minutes, lm_epochs=self.lm_epochs, class_weights=self.class_weight,
-                with_baseline=self.with_baseline, seed=self.random_state, device=self.device,
+                with_baseline=self.with_baseline, seed=seed, device=self.device,
             )  # fmt: skip
-        self.report_ = self.model_.training["report"]
-        remember_column(self, X)
+        self.model_, self.classes_, self.report_ = model, classes, model.training["report"]
+        remember_column(self, column)
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -128,10 +127,10 @@ class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
             DataError: something that is no text, or a frame with another column.
         """
         check_is_fitted(self)
-        check_column(self, X)
-        texts = as_texts(X)
+        column = read_column(X)
+        check_column(self, column)
         with quietly(not self.verbose):
-            found = self.model_.predict_proba(texts, device=str(find_device(self.device)))
+            found = self.model_.predict_proba(column.texts, device=str(find_device(self.device)))
         return found[:, self._columns()]
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -157,3 +156,20 @@ class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
             )
         if unsupported:
             raise OptionError(f"fit has no parameter {sorted(unsupported)[0]!r}; besides X and y it takes unlabelled")
+        if self.class_weight not in (None, "balanced"):
+            raise OptionError(f"class_weight={self.class_weight!r}: 'balanced' or None is needed")
+        if self.lm_epochs is not None:
+            check_epochs(self.lm_epochs, least=1)
+
+
+def _read_labels(y: Any, count: int) -> NDArray[Any]:
+    """(count,) labels."""
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != count:
+        raise DataError(f"X has {count} texts and y {len(labels)} labels; one label for each text is needed")
+    if missing := np.flatnonzero(pd.isna(labels)).tolist():
+        raise DataError(
+            f"y: row {missing[0]} (from 0) has no label; texts without one go into fit(X, y, unlabelled=texts)"
+        )
+    check_classification_targets(labels)
+    return np.asarray(labels)

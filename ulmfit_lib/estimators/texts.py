@@ -1,60 +1,86 @@
-"""What scikit-learn hands over as ``X`` -> a list of texts."""
+"""What scikit-learn hands over as ``X`` -> a list of texts, and the name of their column."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ulmfit_lib.errors import DataError
 
+ONE_COLUMN = "texts are needed, so one column: choose it, as X['text']"
 
-def as_texts(X: Any) -> list[str]:
-    """A list, a series, or an array or frame of one column, as a list of strings.
 
-    >>> as_texts(np.array([["a film"], ["a book"]], dtype=object))
+class Column(NamedTuple):
+    """A column of texts.
+
+    Attributes:
+        texts: one a row.
+        name: what a frame calls it; None without a frame, or where its name is no string.
+    """
+
+    texts: list[str]
+    name: str | None = None
+
+
+def read_column(X: Any, *, called: str = "X") -> Column:
+    """A list, a series, or an array or frame of one column, from numpy, pandas, Arrow or Polars.
+
+    >>> read_column(np.array([["a film"], ["a book"]], dtype=object)).texts
     ['a film', 'a book']
+
+    Args:
+        X: the texts.
+        called: what an error calls it.
 
     Raises:
         DataError: a single string, several columns, or something that is no string; it names the row.
     """
-    if isinstance(X, (str, bytes)):
-        raise DataError("X is a single string; a list of texts is needed: put it in [brackets]")
+    X = X.to_pandas() if hasattr(X, "to_pandas") else X
     shape = getattr(X, "shape", None)
-    if shape is None and isinstance(X, Iterable):
-        X = list(X)
-    if shape is None and X and all(isinstance(row, (list, tuple, np.ndarray)) for row in X):
-        X, shape = np.array(X, object), (len(X), len(X[0]))
-    if shape is not None and len(shape) != 1:
-        if len(shape) != 2 or shape[1] != 1:
-            raise DataError(f"X has the shape {tuple(shape)}; texts are needed, so one column: choose it, as X['text']")
-        X = X.iloc[:, 0] if isinstance(X, pd.DataFrame) else X[:, 0]
-    found = [text.item() if isinstance(text, np.generic) else text for text in X]
-    for number, text in enumerate(found):
-        if not isinstance(text, str):
-            raise DataError(
-                f"X: row {number} (from 0) is {text!r}, a {type(text).__name__}, and a text is needed; "
-                f"leave the row out, or put an empty string there"
-            )
-    return found
+    if isinstance(X, (str, bytes)):
+        raise DataError(f"{called} is a single string; a list of texts is needed: put it in [brackets]")
+    if isinstance(X, (Mapping, Set)) or not isinstance(X, Iterable) or shape == ():
+        raise DataError(f"{called} is of the type {type(X).__name__}, and a list of texts is needed")
+    if shape is not None and shape[1:] not in ((), (1,)):
+        raise DataError(f"{called} has the shape {tuple(shape)}; {ONE_COLUMN}")
+    name = None
+    if isinstance(X, pd.DataFrame):
+        name, X = X.columns[0], X.iloc[:, 0]
+    texts = [_text(row, number, called) for number, row in enumerate(X)]
+    return Column(texts, name if isinstance(name, str) else None)
 
 
-def remember_column(estimator: Any, X: Any) -> None:
-    """Set scikit-learn's ``n_features_in_``, and ``feature_names_in_``, (1,), where ``X`` is a frame."""
+def _text(row: Any, number: int, called: str) -> str:
+    if isinstance(row, (list, tuple, np.ndarray)):
+        if len(row) != 1:
+            raise DataError(f"{called}: row {number} (from 0) has {len(row)} columns; {ONE_COLUMN}")
+        row = row[0]
+    if isinstance(row, np.generic):
+        row = row.item()
+    if not isinstance(row, str):
+        raise DataError(
+            f"{called}: row {number} (from 0) is {row!r}, a {type(row).__name__}, and a text is needed; "
+            f"leave the row out, or put an empty string there"
+        )
+    return row
+
+
+def remember_column(estimator: Any, column: Column) -> None:
+    """Set scikit-learn's ``n_features_in_``, and ``feature_names_in_``, (1,), where the column has a name."""
     estimator.n_features_in_ = 1
-    if isinstance(X, pd.DataFrame) and all(isinstance(name, str) for name in X.columns):
-        estimator.feature_names_in_ = np.asarray(X.columns, dtype=object)
-    else:
+    if column.name is None:
         vars(estimator).pop("feature_names_in_", None)
+    else:
+        estimator.feature_names_in_ = np.array([column.name], dtype=object)
 
 
-def check_column(estimator: Any, X: Any) -> None:
+def check_column(estimator: Any, column: Column) -> None:
     """Whether a frame's column is the one that was fitted.
 
     Raises:
         DataError: it has another name.
     """
-    known = getattr(estimator, "feature_names_in_", None)
-    if known is not None and isinstance(X, pd.DataFrame) and list(X.columns) != list(known):
-        found = ", ".join(map(repr, X.columns))
-        raise DataError(f"X has the column {found}, and the estimator was fitted to the column {known[0]!r}")
+    known = getattr(estimator, "feature_names_in_", [None])[0]
+    if None not in (known, column.name) and column.name != known:
+        raise DataError(f"X has the column {column.name!r}, and the estimator was fitted to the column {known!r}")

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.estimators.packing import PicklesSafely
-from ulmfit_lib.estimators.texts import as_texts, check_column, remember_column
+from ulmfit_lib.estimators.parameters import as_seed, check_epochs
+from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
@@ -29,7 +30,7 @@ class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, Transform
         pooling: how its outputs become one vector (``LanguageModel.embed``); None for the taught vector, if it has one.
         direction: ``forward``, ``backward`` or ``both``; None for all that it has.
         lm_epochs: epochs in which the language model first reads the texts that it is fitted to; 0 leaves it as it is.
-        random_state: a whole number; the same one gives the same vectors.
+        random_state: a whole number, which gives the same vectors each time; a generator of numpy's, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         verbose: show notes and progress on stderr.
 
@@ -48,7 +49,7 @@ class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, Transform
         pooling: str | None = None,
         direction: str | None = None,
         lm_epochs: int = 0,
-        random_state: int = 42,
+        random_state: int | np.random.RandomState | None = 42,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -68,17 +69,19 @@ class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, Transform
             ArtifactError: no such base.
             OptionError: a direction that the base lacks, or an unknown pooling.
         """
-        texts = as_texts(X)
+        check_epochs(self.lm_epochs, least=0)
+        seed, column = as_seed(self.random_state), read_column(X)
         with quietly(not self.verbose):
-            lm, _ = load_base(self.base, texts, direction=self.direction, seed=self.random_state)
+            lm, _ = load_base(self.base, column.texts, direction=self.direction, seed=seed)
             if self.lm_epochs:
                 lm = fit_lm(
-                    texts, base=lm, direction=self.direction, epochs=self.lm_epochs, seed=self.random_state,
+                    column.texts, base=lm, direction=self.direction, epochs=self.lm_epochs, seed=seed,
                     device=self.device,
                 )  # fmt: skip
-            self.lm_ = lm.only(self.direction)
-            self._n_features_out = self._embed(texts[:1] or [""]).shape[1]
-        remember_column(self, X)
+            lm = lm.only(self.direction)
+            width = self._embed(lm, column.texts[:1] or [""]).shape[1]
+        self.lm_, self._n_features_out = lm, width
+        remember_column(self, column)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -89,12 +92,12 @@ class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, Transform
             DataError: something that is no text, or a frame with another column.
         """
         check_is_fitted(self)
-        check_column(self, X)
-        texts = as_texts(X)
-        if not texts:
+        column = read_column(X)
+        check_column(self, column)
+        if not column.texts:
             return np.zeros((0, self._n_features_out), np.float32)
         with quietly(not self.verbose):
-            return self._embed(texts)
+            return self._embed(self.lm_, column.texts)
 
     def __sklearn_tags__(self) -> Any:
         """What goes in is texts, not a table of numbers."""
@@ -102,5 +105,5 @@ class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, Transform
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         return tags
 
-    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
-        return self.lm_.embed(texts, pooling=self.pooling, device=str(find_device(self.device)))
+    def _embed(self, lm: LanguageModel, texts: list[str]) -> NDArray[np.float32]:
+        return lm.embed(texts, pooling=self.pooling, device=str(find_device(self.device)))

@@ -114,3 +114,8 @@ class TfidfClassifier(TermScorer):
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """(n_texts, n_classes) probabilities."""
         return self.kind.link(self.scores(texts))
+
+    def as_saved(self) -> "TfidfClassifier":
+        """The same with its numbers as they are after saving, so that what is measured is what is delivered."""
+        numbers = {name: array.astype(np.float64) for name, array in self.numbers().items()}
+        return TfidfClassifier(self.terms, **numbers, kind=self.kind)

@@ -33,4 +33,5 @@ def fit_tfidf(
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
     matrix = vectorizer.fit_transform(texts)
     found = solve(matrix, np.asarray(targets), strength=STRENGTH, class_weights=class_weights)
-    return TfidfClassifier(vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, *found, kind or Classes())
+    terms = vectorizer.get_feature_names_out().tolist()
+    return TfidfClassifier(terms, vectorizer.idf_, *found, kind or Classes()).as_saved()

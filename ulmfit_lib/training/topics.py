@@ -85,7 +85,8 @@ class Topics:
         _, count, strength = min(losses, default=(0.0, COUNTS[0], STRENGTHS[0]))
         weights, biases = solve(scores[:, :count], targets, strength=strength, class_weights=class_weights)
         axes, center = self.axes.coefficients[:count], self.axes.intercepts[:count]
-        return TfidfClassifier(self.axes.terms, self.axes.idf, weights @ axes, biases + weights @ center, kind)
+        found = TfidfClassifier(self.axes.terms, self.axes.idf, weights @ axes, biases + weights @ center, kind)
+        return found.as_saved()
 
 
 def learn_topics(texts: Sequence[str], *, labelled: int, seed: int) -> Topics | None:
