@@ -152,9 +152,12 @@ def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(
 
 
 def started(exported, data, out, *, beyond):
-    """A run of its own that has written more than ``beyond`` parts, and all its processes."""
+    """A run of its own, with workers, where there are more than ``beyond`` parts by now; and all its processes."""
     run = subprocess.Popen([sys.executable, "-c", RUN, exported, data, out])
-    while len(list(out.glob("*.parquet"))) <= beyond:
+    while True:
         assert run.poll() is None
-        time.sleep(0.01)
-    return run, psutil.Process(run.pid).children(recursive=True)
+        processes = psutil.Process(run.pid).children(recursive=True)
+        at_work = any(one.name().startswith(WORKER) for one in processes if one.is_running())
+        if at_work and len(list(out.glob("*.parquet"))) > beyond:
+            return run, processes
+        time.sleep(0.05)
