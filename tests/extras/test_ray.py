@@ -107,7 +107,7 @@ def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_p
         with pytest.raises(OptionError, match=said):
             predict_files_on_ray(exported, data, tmp_path / "out", text=["review"], **asked)
     rows.to_csv(tmp_path / f"{'r' * 240}.csv", index=False)  # whose parts get names that no disk takes
-    with pytest.raises(ArtifactError, match=r"cannot be written \(File name too long\)"):
+    with pytest.raises(ArtifactError, match="cannot be written"):
         predict_files_on_ray(exported, tmp_path / f"{'r' * 240}.csv", tmp_path / "other", text=["review"], workers=1)
 
 
