@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ulmfit_lib import DataError, OptionError, TextTable, read_csv
+from ulmfit_lib import ArtifactError, DataError, OptionError, TextTable, read_csv
 from ulmfit_lib.data import stored_texts
 from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.data.splitting import stratified_split
@@ -249,4 +249,6 @@ def test_a_table_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="column 'a' has several kinds"), table_writer(tmp_path / "a.parquet") as write:
         write(pd.DataFrame({"a": [1]}))
         write(pd.DataFrame({"a": pd.Series([2, 2.5], dtype=object)}))  # which Arrow would cut to 2
+    with pytest.raises(ArtifactError, match="File name too long"), table_writer(tmp_path / f"{'a' * 300}.csv"):
+        pass
     assert not list(tmp_path.iterdir())

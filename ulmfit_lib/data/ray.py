@@ -45,7 +45,7 @@ def predict_on_ray(
         raise DataError(f"no column {missing[0]!r}; the Ray dataset has {', '.join(map(repr, names))}")
     Predictor.load(model, threads=1)  # what is wrong with it is said here
     pool = ActorPoolStrategy(size=workers) if workers else ActorPoolStrategy(min_size=1)
-    arguments = {"model": str(model), "text": columns, "threads": cores}
+    arguments = {"model": str(Path(model).resolve()), "text": columns, "threads": cores}
     return rows.map_batches(
         Scorer, fn_constructor_kwargs=arguments, batch_size=BATCH, batch_format="pyarrow", compute=pool, num_cpus=cores
     )

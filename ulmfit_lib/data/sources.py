@@ -76,7 +76,7 @@ class Source:
                     raise DataError(f"{path}: has a column {min(taken)!r}, which an engine adds; give it another name")
                 if fields and (odd := set(fields) ^ set(found.names)):
                     raise DataError(f"{path}: only some files have the column {min(odd)!r}; all must have the same")
-                fields = {field.name: _widened(fields.get(field.name, field), field, path) for field in found}
+                fields |= {field.name: _widened(fields.get(field.name, field), field, path) for field in found}
                 whole += rows
         if not fields:
             raise NoRows(f"{path}: there are no rows to score")

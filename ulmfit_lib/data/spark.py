@@ -36,7 +36,7 @@ def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str | Sequen
     columns = [text] if isinstance(text, str) else list(text)
     if missing := [column for column in columns if column not in rows.columns]:
         raise DataError(f"no column {missing[0]!r}; the Spark frame has {', '.join(map(repr, rows.columns))}")
-    threads, folder = int(rows.sparkSession.conf.get("spark.task.cpus", "1")), str(model)
+    threads, folder = int(rows.sparkSession.conf.get("spark.task.cpus", "1")), str(Path(model).resolve())
     numbers = ["confidence", *(f"probability of {name}" for name in Predictor.load(folder, threads=1).classes)]
     kept = rows.drop("prediction", *numbers).schema.fields  # what is predicted takes the place of such columns
     added = [StructField("prediction", StringType()), *(StructField(name, DoubleType()) for name in numbers)]
