@@ -222,13 +222,16 @@ def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp
         sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
         "--main_process_port", "0", "-m", "ulmfit_lib.cli", "fit-classifier", EXAMPLES / "tiny-train.csv", "--text",
         "review", "--label", "sentiment", "--lm", lm_folder, "--out", tmp_path / "classifier", "--epochs", "1",
+        "--track", f"tensorboard:{tmp_path / 'runs'}",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, timeout=LONG * 3)
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("trained a classifier of 2 classes") == 1
     assert found.stderr.count("2 processes train together") == 1
     assert TextClassifier.load(tmp_path / "classifier").training["stages"][-1]["processes"] == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier", "runs"]
+    trainings = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+    assert trainings and all(len(list(one.iterdir())) == 1 for one in trainings)  # of the first process
 
 
 def test_more_processes_than_rows_are_refused_once(lm_folder, processes, tmp_path):

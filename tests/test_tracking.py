@@ -5,6 +5,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ulmfit_lib import OptionError, fit_classifier, track
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.tracking import tracked_part
 
 
 def scalars(folder):
@@ -57,6 +58,22 @@ def test_a_place_that_nobody_knows_is_refused_before_any_training(ulmfit, lm_fol
     options = ["--text", "review", "--base", lm_folder, "--out", tmp_path / "lm", "--track", where]
     code, _, stderr = ulmfit("fit-lm", data, *options)
     assert code == 2 and "tensorboard:FOLDER" in stderr
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_training(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OptionError, match="cannot be written"), track(f"tensorboard:{tmp_path / 'file' / 'runs'}"):
+        pass
+
+
+def test_trainings_of_a_part_are_named_after_it(tmp_path, tiny_lm, fruit):
+    with track(f"tensorboard:{tmp_path}"):
+        for name in ("trial 1", "trial 2"):
+            with tracked_part(name):
+                fit_classifier(fruit, lm=tiny_lm.only("forward"), epochs=1, device="cpu")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "trial 1, classifier forward, 4 of 4 groups", "trial 2, classifier forward, 4 of 4 groups",
+    }  # fmt: skip
 
 
 def test_without_the_package_a_sentence_says_what_to_install(monkeypatch, tmp_path):

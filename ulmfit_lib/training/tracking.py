@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastai.callback.core import Callback
-from fastai.learner import Recorder
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.files import read_json
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import note, quietly
 
 Values = dict[str, Any]
 
@@ -110,9 +109,9 @@ class _TensorBoard:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        from ulmfit_lib.training.tensorboard import TensorBoardLosses
+        from ulmfit_lib.training import tensorboard
 
-        self.folder, self.losses, self.writer, self.named = folder, TensorBoardLosses, SummaryWriter, _Names()
+        self.folder, self.fastai, self.writer, self.named = folder, tensorboard, SummaryWriter, _Names()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -124,9 +123,8 @@ class _TensorBoard:
 
     def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
         """fastai's recorder, which has the losses, and its callback."""
-        recorder = Recorder(valid_metrics=measured)
-        recorder.logger = lambda _: None  # else it prints
-        return [recorder, self.losses(str(self.folder / self.named(name)))]
+        folder = str(self.folder / self.named(name))
+        return [self.fastai.quiet_recorder(), self.fastai.TensorBoardLosses(folder, measured=measured)]
 
     def write(self, settings: Values, scores: Values, folder: Path) -> None:
         """As hyperparameters, which TensorBoard shows beside the scores; the model stays where it is."""
@@ -165,8 +163,9 @@ class _MLflow:
                 yield
                 status = "FINISHED"
             finally:
-                self.gone = False
-                self.attempt(lambda: self.mlflow.end_run(status))
+                gone, self.gone = self.gone, False
+                with quietly(gone):  # it was said already
+                    self.attempt(lambda: self.mlflow.end_run(status))
         finally:
             self.mlflow.set_tracking_uri(before)
 
@@ -177,7 +176,7 @@ class _MLflow:
     def tell(self, losses: Values, *, epoch: int) -> None:
         """Write an epoch's losses down."""
         self.waiting.append((_named_for_mlflow(losses), epoch))
-        self.attempt(self._send)
+        self.attempt(self._send, later="; training goes on, and losses are sent again when the model is saved")
 
     def write(self, settings: Values, scores: Values, folder: Path) -> None:
         """As parameters, metrics and artifact."""
@@ -187,7 +186,7 @@ class _MLflow:
         self.attempt(lambda: self.mlflow.log_metrics(_named_for_mlflow(scores)))
         self.attempt(lambda: self.mlflow.log_artifacts(str(folder), artifact_path="model"))
 
-    def attempt(self, send: Callable[[], object]) -> None:
+    def attempt(self, send: Callable[[], object], *, later: str = "") -> None:
         """Send something, unless the server is gone: what goes wrong with it stops no training."""
         if self.gone:
             return
@@ -196,8 +195,7 @@ class _MLflow:
         except Exception as error:  # of MLflow, of its database, of the network, of the disk
             answered = isinstance(error, self.mlflow.exceptions.RestException)
             self.gone = not answered and getattr(error, "error_code", "") == "INTERNAL_ERROR"
-            later = "; losses are sent again when the model is saved" if self.gone and self.waiting else ""
-            note(f"MLflow at {self.uri} did not take this, and training goes on{later}: {_first_line(error)}")
+            note(f"MLflow at {self.uri} did not take this ({_first_line(error)}){later}")
 
     def _send(self) -> None:
         while self.waiting:
