@@ -45,6 +45,13 @@ def test_an_exported_classifier_says_the_same(whole, exported):
         np.testing.assert_allclose(probabilities, expected[part], atol=1e-3)  # which may use bfloat16
 
 
+def test_a_text_is_labelled_where_the_packages_for_graphs_are_missing(exported, ulmfit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setattr("ulmfit_lib.cli.judging.find_spec", lambda name: None if name == "onnx" else name)
+    code, out, err = ulmfit("predict", exported[1] / "model", TEXTS[0])
+    assert code == 0 and out.startswith("positive"), err
+
+
 def test_predicting_reports_to_nobody(exported, tmp_path):
     code = f"from ulmfit_lib.serving.predictor import Predictor; Predictor.load({str(exported[1] / 'onnx')!r})"
     kept = {name: value for name, value in os.environ.items() if name not in ("CI", "XDG_CACHE_HOME")}  # it heeds these

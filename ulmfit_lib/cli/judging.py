@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,12 +122,14 @@ def predict(
         note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
 
 
-def _load_any(model: Path, device: str) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":
-    """A classifier with torch, or an exported one without, and what gives its probabilities."""
+def _load_any(
+    model: Path, device: str, *, light: bool = False
+) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":  # fmt: skip
+    """A classifier with torch, or without it, as exported ones always are; and what gives its probabilities."""
     from ulmfit_lib.artifact.format import PREDICTOR, read_config
     from ulmfit_lib.serving.predictor import Predictor
 
-    if read_config(model)["kind"] == PREDICTOR:
+    if light or read_config(model)["kind"] == PREDICTOR:
         predictor = Predictor.load(model)
         return predictor, predictor.predict_proba
     from ulmfit_lib.models.classifier import TextClassifier
@@ -139,18 +142,19 @@ def _load_any(model: Path, device: str) -> "tuple[TextClassifier | Predictor, Ca
 def _predict_lines(model: Path, given: str | None, out: Path | None, min_precision: float | None) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up."""
     from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.serving.predictor import Predictor
 
     if out is not None:
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
     if given is not None and Path(given).is_file():
         raise OptionError(f"{given} is a file: name the column of its texts with --text")
-    predictor = Predictor.load(find_folder(model))
-    least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    light = find_spec("onnx") is not None or find_spec("torch") is None  # without torch, the answer comes sooner
+    classifier, predict_proba = _load_any(find_folder(model), "auto", light=light)
+    least = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
     for line in [given] if given is not None else map(str.rstrip, sys.stdin):
-        probabilities = predictor.predict_proba([line])
-        label, order = predictor.decode(probabilities, least)[0], probabilities[0].argsort()[::-1]
-        names = [f"{predictor.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
+        probabilities = predict_proba([line])
+        label = classifier.kind.decode(probabilities, classifier.classes, least)[0]
+        order = probabilities[0].argsort()[::-1]
+        names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
         print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
 
 
