@@ -178,7 +178,7 @@ def test_a_card_that_comes_back_keeps_what_people_wrote_into_it(hub, cache, lm_f
     push_to_hub(lm_folder, "ada/lm", licence="apache-2.0")
     card = hub.repos["ada/lm"].files("main")[1]["README.md"].decode()
     LanguageModel.load(lm_folder).save(tmp_path / "lm")
-    (tmp_path / "lm" / "README.md").write_text(card.replace("- ulmfit", "- mine"), encoding="utf-8")
+    (tmp_path / "lm" / "README.md").write_text(card.replace("- ulmfit", "- mine"), encoding="utf-8-sig")
     push_to_hub(tmp_path / "lm", "ada/again")
     again = ModelCard(hub.repos["ada/again"].files("main")[1]["README.md"].decode())
     assert again.data.license == "apache-2.0" and again.data.tags == ["mine", "awd-lstm"]
@@ -339,12 +339,13 @@ def test_a_name_that_no_repository_can_have_is_refused(name):
         Repository.parse(name)
 
 
-def test_without_huggingface_hub_a_sentence_says_what_to_install(monkeypatch, ulmfit):
+def test_without_huggingface_hub_a_sentence_says_what_to_install(monkeypatch, ulmfit, lm_folder):
     import sys
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    code, _, said = ulmfit("predict", "hf:ada/reviews", "a text")
-    assert code == 2 and "pip install 'ulmfit-lib[hub]'" in said
+    for command in (["predict", "hf:ada/reviews", "a text"], ["push", lm_folder, "ada/lm"]):
+        code, _, said = ulmfit(*command)
+        assert code == 2 and "pip install 'ulmfit-lib[hub]'" in said
 
 
 def test_every_file_that_a_model_can_have_may_be_on_the_hub(classifier_folder, lm_folder, tiny_lm, tmp_path):

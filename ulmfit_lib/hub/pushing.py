@@ -89,7 +89,7 @@ def _read_card(file: Path) -> str:
     if file.resolve().parent not in (folder, folder.parent.parent / "blobs"):  # where the hub's cache keeps them
         raise ArtifactError(f"{file}: a link to a file elsewhere, which would be sent; put the card itself there")
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{file}: the card is not written in UTF-8 ({error})") from error
 
