@@ -30,10 +30,13 @@ class Repo:
 
 
 class Hub:
-    """The server; ``token`` is the only one that may read private repositories and write."""
+    """The server; ``token`` is the only one that may read private repositories and write.
+
+    ``instead`` holds, by a part of an address, the status and the answer that are given instead.
+    """
 
     def __init__(self, token):
-        self.token, self.repos, self.asked, self.announced = token, {}, [], {}
+        self.token, self.repos, self.asked, self.announced, self.instead = token, {}, [], {}, {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": self}))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -57,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.asked.append((self.command, self.path))
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = unquote(urlsplit(self.path).path)
+        for part, (status, answer) in self.hub.instead.items():
+            if part in path:
+                return self.say(answer, status)
         if path == "/api/repos/create":
             return self.create(json.loads(body))
         if path == "/api/validate-yaml":

@@ -207,6 +207,14 @@ def test_a_language_model_that_is_a_parameter_is_pickled_safely_too(vectorizer, 
     assert pickle.loads(pickled).base.sha256() == tiny_lm.sha256()
 
 
+def test_a_language_model_can_be_a_parameter_that_is_copied_and_searched_for(estimator, tiny_lm, lm_folder, fruit):
+    one = clone(estimator).set_params(base=tiny_lm)
+    expected = apply(clone(estimator).fit(fruit.texts, fruit.labels), fruit.texts)
+    np.testing.assert_array_equal(apply(clone(one).fit(fruit.texts, fruit.labels), fruit.texts), expected)
+    grid = pickle.loads(pickle.dumps({"base": [tiny_lm, str(lm_folder)]}))  # as joblib hands it to a process
+    assert grid["base"][0].sha256() == tiny_lm.sha256()
+
+
 def test_a_damaged_model_inside_a_pickle_is_refused(fitted):
     state = fitted.__getstate__()
     weights = bytearray(state["model_"].files["model.safetensors"])

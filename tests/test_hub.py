@@ -7,6 +7,7 @@ from hub_server import Hub
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
 from ulmfit_lib.hub.cards import hub_card
+from ulmfit_lib.hub.client import asking
 from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.files import SAVED
 from ulmfit_lib.hub.repository import Repository
@@ -177,14 +178,14 @@ def test_a_card_that_comes_back_keeps_what_people_wrote_into_it(hub, cache, lm_f
     push_to_hub(lm_folder, "ada/lm", licence="apache-2.0")
     card = hub.repos["ada/lm"].files("main")[1]["README.md"].decode()
     LanguageModel.load(lm_folder).save(tmp_path / "lm")
-    (tmp_path / "lm" / "README.md").write_text(card.replace("- ulmfit", "- mine"), encoding="utf-8")
+    (tmp_path / "lm" / "README.md").write_text(card.replace("- ulmfit", "- mine"), encoding="utf-8-sig")
     push_to_hub(tmp_path / "lm", "ada/again")
     again = ModelCard(hub.repos["ada/again"].files("main")[1]["README.md"].decode())
     assert again.data.license == "apache-2.0" and again.data.tags == ["mine", "awd-lstm"]
     assert again.text.count("## Use") == 1 and "hf:ada/again" in again.text and "hf:ada/lm" not in again.text
 
 
-@pytest.mark.parametrize("name", ["model.pkl", "pytorch_model.bin", "notes.txt", "deeper/config.json"])
+@pytest.mark.parametrize("name", ["model.pkl", "EVIL.PKL", "notes.txt", "../config.json"])
 def test_a_repository_with_a_file_that_is_no_part_of_a_model_is_refused_unread(hub, cache, lm_folder, name):
     hub.add("eve/lm", {**files_of(lm_folder), name: pickle.dumps("boo")})
     with pytest.raises(ArtifactError, match=name):
@@ -192,6 +193,9 @@ def test_a_repository_with_a_file_that_is_no_part_of_a_model_is_refused_unread(h
     assert not hub.downloads() and not cache().exists()
     with pytest.raises(ArtifactError, match=name):
         push_to_hub(lm_folder, "eve/lm", public=True)
+    hub.add("eve/lm", {**files_of(lm_folder), "a\x1b[2J": b""})
+    with pytest.raises(ArtifactError, match=r"'a\\x1b\[2J'"):
+        from_pretrained("eve/lm")
 
 
 def test_a_repository_of_another_kind_of_model_is_refused(hub):
@@ -227,7 +231,7 @@ def test_without_a_network_the_cache_answers_and_says_so(hub, lm_folder, monkeyp
     model = from_pretrained("ada/lm")
     assert model.training["name"] == sent and len(hub.asked) == asked
     assert f"commit {sent[-40:]} is taken from the cache" in capsys.readouterr().err
-    with pytest.raises(ArtifactError, match="the cache has no such model"):
+    with pytest.raises(ArtifactError, match="the cache has no whole copy of it"):
         from_pretrained("ada/other")
 
 
@@ -251,18 +255,97 @@ def test_what_the_hub_refuses_is_said_in_a_sentence_without_the_token(hub, lm_fo
         assert code == 2 and "your token does not allow this" in said and TOKEN not in said
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>Log in</html>", [1], {}, {"id": "ada/lm", "siblings": []}, {"id": "ada/lm", "sha": "../x"}],
+)
+def test_a_server_that_is_no_hub_is_named_in_a_sentence(hub, answer):
+    hub.instead["/api/"] = 200, answer
+    with pytest.raises(ArtifactError, match=f"what {hub.address} answers is not what a hub answers"):
+        from_pretrained("ada/lm")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_while_the_hub_cannot_answer_the_cache_does(hub, cache, lm_folder, capsys, status):
+    push_to_hub(lm_folder, "ada/lm")
+    from_pretrained("ada/lm")
+    hub.instead["/api/"] = status, {"error": "too much\x1b[2J"}
+    assert isinstance(from_pretrained("ada/lm"), LanguageModel)
+    assert f"the hub cannot answer now ({status}: too much[2J), so commit" in capsys.readouterr().err
+    cache("elsewhere")
+    with pytest.raises(ArtifactError, match="the cache has no whole copy of it"):
+        from_pretrained("ada/lm")
+
+
+def test_a_file_that_the_hub_refuses_is_refused_for_the_hubs_reason(hub, lm_folder):
+    push_to_hub(lm_folder, "ada/lm")
+    hub.instead["/resolve/"] = 403, {"error": "no"}
+    with pytest.raises(ArtifactError, match="your token does not allow this"):
+        from_pretrained("ada/lm")
+
+
+def test_a_token_that_cannot_be_sent_is_not_printed(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN + "\x01")
+    with pytest.raises(ArtifactError) as refused:
+        from_pretrained("ada/lm")
+    assert TOKEN not in str(refused.value)
+
+
+def test_the_hubs_attempts_are_its_own_affair_unless_somebody_asks_to_see_them(hub, monkeypatch):
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    with asking(Repository("ada/lm")):
+        assert logging.get_verbosity() == logging.ERROR
+    assert logging.get_verbosity() == before
+    monkeypatch.setenv("HF_HUB_VERBOSITY", "info")
+    with asking(Repository("ada/lm")):
+        assert logging.get_verbosity() == before
+
+
+def test_a_card_that_cannot_be_read_or_is_a_link_is_refused_before_anything_is_sent(hub, lm_folder, tmp_path):
+    folder = tmp_path / "lm"
+    LanguageModel.load(lm_folder).save(folder)
+    card = folder / "README.md"
+    for content, said in ((b"\xff", "not written in UTF-8"), (b"---\na: [\n---\n", "no metadata"),
+                          (b"---\n- a\n---\n", "no metadata")):  # fmt: skip
+        card.write_bytes(content)
+        with pytest.raises(ArtifactError, match=said):
+            push_to_hub(folder, "ada/lm")
+    (tmp_path / "secret").write_text("mine", encoding="utf-8")
+    card.unlink()
+    card.symlink_to(tmp_path / "secret")
+    with pytest.raises(ArtifactError, match="a link to a file elsewhere"):
+        push_to_hub(folder, "ada/lm")
+    assert not hub.repos
+
+
+def test_a_model_in_the_cache_can_be_pushed_elsewhere(hub, lm_folder):
+    push_to_hub(lm_folder, "ada/lm")
+    push_to_hub(find_folder("hf:ada/lm"), "ada/copy")
+    assert set(hub.repos["ada/copy"].files("main")[1]) == {".gitattributes", *files_of(lm_folder)}
+
+
+@pytest.mark.parametrize("branch", ["", "a b", "../x"])
+def test_a_branch_that_cannot_be_is_refused_before_anything_is_sent(hub, lm_folder, branch):
+    with pytest.raises(OptionError, match="a branch, a tag or a commit"):
+        push_to_hub(lm_folder, "ada/lm", branch=branch)
+    assert not hub.repos
+
+
 @pytest.mark.parametrize("name", ["reviews", "ada/", "ada/re views", "a/b/c", "ada/../x", "ada/x@", "ada/x@../main"])
 def test_a_name_that_no_repository_can_have_is_refused(name):
     with pytest.raises(OptionError, match="is needed"):
         Repository.parse(name)
 
 
-def test_without_huggingface_hub_a_sentence_says_what_to_install(monkeypatch, ulmfit):
+def test_without_huggingface_hub_a_sentence_says_what_to_install(monkeypatch, ulmfit, lm_folder):
     import sys
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    code, _, said = ulmfit("predict", "hf:ada/reviews", "a text")
-    assert code == 2 and "pip install 'ulmfit-lib[hub]'" in said
+    for command in (["predict", "hf:ada/reviews", "a text"], ["push", lm_folder, "ada/lm"]):
+        code, _, said = ulmfit(*command)
+        assert code == 2 and "pip install 'ulmfit-lib[hub]'" in said
 
 
 def test_every_file_that_a_model_can_have_may_be_on_the_hub(classifier_folder, lm_folder, tiny_lm, tmp_path):

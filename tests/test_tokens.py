@@ -1,3 +1,5 @@
+import gc
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -181,3 +183,12 @@ def test_subwords_cover_a_language_without_spaces(tmp_path):
     (tmp_path / "subwords.model").write_bytes(b"nonsense")
     with pytest.raises(ArtifactError, match="SentencePiece"):
         load_tokenizer(tokenizer.config(), tmp_path)
+
+
+def test_a_corpus_closes_its_file_when_nobody_needs_it(tmp_path, recwarn):
+    warnings.simplefilter("always", ResourceWarning)
+    corpus = tokenize_corpus(["a film", "a book"], WordTokenizer(), cache=tmp_path)
+    assert len(corpus.ids[:]) > 0
+    del corpus
+    gc.collect()
+    assert not [one for one in recwarn if issubclass(one.category, ResourceWarning)]

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ulmfit_lib.artifact.format import LANGUAGE_MODEL
+from ulmfit_lib.artifact.seal import CARD
+from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.client import LIBRARY, import_hub
 from ulmfit_lib.hub.repository import Repository, is_on_hub
 
@@ -28,17 +30,30 @@ def hub_card(
         training: its ``training.json``.
         repository: where it goes.
         licence: in the hub's words, such as ``mit``; None: what the model's record says.
+
+    Raises:
+        ArtifactError: metadata that somebody wrote and that cannot be read.
     """
     hub = import_hub()
     entries = _metadata(config, training, model_name=repository.name.split("/")[1]).to_dict()
     if card.startswith("---"):
-        written = hub.ModelCard(card, ignore_metadata_errors=True)
+        written = _read(card)
         card, entries = written.text, {**entries, **written.data.to_dict()}
     if licence:
         entries["license"] = licence
     metadata = hub.ModelCardData(**entries, ignore_metadata_errors=True).to_yaml().strip()
     text = card.partition(USE)[0].strip()
     return f"---\n{metadata}\n---\n\n{text}\n{USE}\n{_use(config['kind'], repository)}"
+
+
+def _read(card: str) -> Any:
+    import yaml
+
+    try:
+        return import_hub().ModelCard(card, ignore_metadata_errors=True)
+    except (ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise ArtifactError(f"{CARD}: what stands between its two lines of --- is no metadata ({said})") from error
 
 
 def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_name: str) -> Any:

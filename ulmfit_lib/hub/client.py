@@ -1,9 +1,10 @@
 """huggingface_hub as this library uses it: imported when needed, its errors as sentences."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,8 @@ from ulmfit_lib.progress import is_quiet
 from ulmfit_lib.version import __version__
 
 LIBRARY = "ulmfit-lib"
+UNREADABLE = (json.JSONDecodeError, KeyError, TypeError, AttributeError, AssertionError)  # what an answer may raise
+BUSY = 429
 
 
 class Unreachable(ArtifactError):
@@ -56,22 +59,48 @@ def asking(repository: Repository) -> Iterator[Any]:
         ArtifactError: the hub refuses, or what came is not what was announced.
     """
     hub = import_hub()
-    bars, transport = hub.utils, hub.errors.HfHubHTTPError.__mro__[1]  # whichever HTTP library it builds on
-    silenced = (is_quiet() or not sys.stderr.isatty()) and not bars.are_progress_bars_disabled()
-    if silenced:
-        bars.disable_progress_bars()
+    transport = hub.errors.HfHubHTTPError.__mro__[1]  # whichever HTTP library it builds on
     try:
-        yield hub.HfApi(endpoint=hub_address(), library_name=LIBRARY, library_version=__version__)
+        with _hushed(hub):
+            yield hub.HfApi(endpoint=hub_address(), library_name=LIBRARY, library_version=__version__)
+    except UNREADABLE as error:
+        raise no_hub(repository) from error
     except (transport, OSError, ValueError, RuntimeError) as error:
-        status = getattr(getattr(error, "response", None), "status_code", 0)
-        unanswered = isinstance(error, (transport, hub.errors.OfflineModeIsEnabled)) and not status
-        said = " ".join((getattr(error, "server_message", None) or str(error) or type(error).__name__).split())[:300]
-        if unanswered or status >= 500:
+        cause = error.__cause__ if isinstance(error, hub.errors.LocalEntryNotFoundError) else None
+        found = cause if isinstance(cause, Exception) else error
+        status = getattr(getattr(found, "response", None), "status_code", 0)
+        said = _printable(getattr(found, "server_message", None) or str(found) or type(found).__name__)
+        if status >= 500 or status == BUSY:
+            raise Unreachable(f"{repository}: the hub cannot answer now ({status}: {said})") from error
+        if isinstance(found, (transport, hub.errors.OfflineModeIsEnabled)) and not status:
             raise Unreachable(f"{repository}: the hub cannot be reached ({said})") from error
-        raise ArtifactError(f"{repository}: {_refusal(error, status) or f'this failed: {said}'}") from error
-    finally:
-        if silenced:
-            bars.enable_progress_bars()
+        raise ArtifactError(f"{repository}: {_refusal(found, status) or f'this failed: {said}'}") from error
+
+
+def no_hub(repository: Repository) -> ArtifactError:
+    """The error where an answer came that no hub gives."""
+    address = hub_address() or import_hub().constants.ENDPOINT
+    return ArtifactError(f"{repository}: what {address} answers is not what a hub answers")
+
+
+@contextmanager
+def _hushed(hub: ModuleType) -> Iterator[None]:
+    """Without huggingface_hub's bars where nobody watches, and without a line for each time that it tries again."""
+    bars, logs = hub.utils, hub.utils.logging
+    with ExitStack() as after:
+        if (is_quiet() or not sys.stderr.isatty()) and not bars.are_progress_bars_disabled():
+            bars.disable_progress_bars()
+            after.callback(bars.enable_progress_bars)
+        if "HF_HUB_VERBOSITY" not in os.environ:
+            after.callback(logs.set_verbosity, logs.get_verbosity())
+            logs.set_verbosity_error()
+        yield
+
+
+def _printable(said: str) -> str:
+    """What a server said, on one line that moves no cursor and shows no token."""
+    line = " ".join(said.partition("Bearer")[0].split())
+    return "".join(filter(str.isprintable, line))[:300]
 
 
 def _refusal(error: Exception, status: int) -> str:

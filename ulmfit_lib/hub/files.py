@@ -29,7 +29,7 @@ def refuse_strangers(repository: Repository, names: Iterable[str]) -> None:
     if strangers:
         what = "may run code when it is read" if _may_run(strangers[0]) else "is no part of a saved model"
         others = f" (and {len(strangers) - 1} more)" if len(strangers) > 1 else ""
-        raise ArtifactError(f"{repository}: refused, because it holds {strangers[0]}{others}, which {what}")
+        raise ArtifactError(f"{repository}: refused, because it holds {strangers[0]!r}{others}, which {what}")
     if not {CONFIG, WEIGHTS} <= found:
         raise ArtifactError(f"{repository}: this repository holds no model that ulmfit_lib saved")
 

@@ -49,6 +49,7 @@ def push_to_hub(
         raise OptionError(f"{name!r}: a commit cannot be written over; leave out what follows the @")
     if variable := offline_by():
         raise ArtifactError(f"{repository}: nothing was sent, because {variable} is set")
+    Repository.parse(f"{repository.name}@{branch}")
     artifact = _read_whole(path)
     files = [file for file in SAVED if (path / file).is_file()]
     if public and not words and (terms := [file for file in TERMS if file in files]):
@@ -58,8 +59,8 @@ def push_to_hub(
         )
     hub = import_hub()
     card = hub_card(
-        (path / CARD).read_text(encoding="utf-8") if CARD in files else "", config=artifact.config,
-        training=artifact.training, repository=repository, licence=licence,
+        _read_card(path / CARD) if CARD in files else "", config=artifact.config, training=artifact.training,
+        repository=repository, licence=licence,
     ).encode()  # fmt: skip
     with asking(repository) as api:
         there, private = _prepare(api, repository, public=public, branch=branch)
@@ -80,6 +81,17 @@ def _read_whole(path: Path) -> Artifact:
     else:
         StoredClassifier.from_artifact(artifact)
     return artifact
+
+
+def _read_card(file: Path) -> str:
+    """The card, the only file that no hash vouches for: a link could lead to any file of the user's."""
+    folder = file.parent.resolve()
+    if file.resolve().parent not in (folder, folder.parent.parent / "blobs"):  # where the hub's cache keeps them
+        raise ArtifactError(f"{file}: a link to a file elsewhere, which would be sent; put the card itself there")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{file}: the card is not written in UTF-8 ({error})") from error
 
 
 def _prepare(api: Any, repository: Repository, *, public: bool, branch: str) -> tuple[list[str], bool]:

@@ -34,9 +34,9 @@ class Repository:
             OptionError: it is neither.
         """
         name, at, revision = text.removeprefix(PREFIX).partition("@")
-        if not _NAME.fullmatch(name) or ".." in text or "--" in name:
+        if not _NAME.fullmatch(name) or ".." in name or "--" in name:
             raise OptionError(f"{text!r}: a repository of the hub is needed, as user/name or user/name@revision")
-        if at and not _REVISION.fullmatch(revision):
+        if at and (not _REVISION.fullmatch(revision) or ".." in revision):
             raise OptionError(f"{text!r}: after @ a branch, a tag or a commit of {name} is needed")
         return cls(name, revision or None)
 

@@ -1,5 +1,6 @@
 """Numbers in a file, a stretch of which is read when it is asked for, so that memory does not grow with it."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ class StoredIds:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
         self._length = path.stat().st_size // ITEM.itemsize
 
     def __len__(self) -> int:

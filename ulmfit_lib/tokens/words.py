@@ -126,6 +126,9 @@ class WordTokenizer:
     def save(self, folder: Path) -> None:
         """Nothing beyond ``config``."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.language,)  # a copy has a lock of its own, and learns its pieces anew
+
     def _forget_when_full(self) -> None:
         if len(self._table.numbers) > MOST_PIECES:
             self._forget()
@@ -184,8 +187,7 @@ class WordTokenizer:
             if i in certain or SAME_WORD.search(replace_rep(fix_html(text))):
                 chosen[i] = text
         chosen |= {int(i): texts[text] for i, text in zip(np.searchsorted(owners[first], whole), whole, strict=True)}
-        parts, done = [], 0
-        order = sorted(chosen)
+        parts, done, order = [], 0, sorted(chosen)
         for i, tokens in zip(order, self._exactly(chosen[i] for i in order), strict=True):
             if numbers[first[i]] != START_OF_TEXT:
                 del tokens[0]
