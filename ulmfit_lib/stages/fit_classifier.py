@@ -98,7 +98,7 @@ def fit_classifier(
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}
     if strategy == "fine-tune":
-        mention_processes(recipe)
+        mention_processes(min(recipe.batch_size, len(table)), recipe.lr)
         parts = [table, *([valid.labelled()] if valid is not None else [])]
         documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
         used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)

@@ -17,6 +17,7 @@ from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.processes import my_share
 from ulmfit_lib.training.recipes import mention_processes
+from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def extend(
@@ -54,8 +55,9 @@ def train_directions(
         TrainingError: what ``train_language_model`` raises.
     """
     started, chosen_device = time.monotonic(), find_device(device)
-    mention_processes(recipe)
     train = corpus.numericalize(model.vocabulary)
+    stream = LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window)
+    mention_processes(stream.batch_size, recipe.lr)
     valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
     weights: dict[str, Weights] = {}
     history: dict[str, Any] = {}

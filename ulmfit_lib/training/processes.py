@@ -9,6 +9,7 @@ should count, and hides the model's state.
 
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from ulmfit_lib.errors import OptionError, TrainingError
 from ulmfit_lib.models.devices import is_out_of_memory
+from ulmfit_lib.tokens.workers import end_with_parent
 
 TIMEOUT = timedelta(minutes=30)  # that a process waits for the others; one that is killed is noticed at once
 Value = TypeVar("Value")
@@ -63,7 +65,8 @@ def my_share() -> Share:
 def joined() -> Iterator[None]:
     """Meet the processes that were started with this one; all but the first are silent from then on.
 
-    Where several end with an error, the first to do so lets it pass, and the others exit without a word.
+    Where several end with an error, the first to do so lets it pass, and the others exit without a word. On Linux, a
+    launcher that is killed takes its processes along.
 
     Raises:
         OptionError: the launcher started one process where several were asked for.
@@ -71,9 +74,11 @@ def joined() -> Iterator[None]:
     global _share
     if "WORLD_SIZE" not in os.environ:
         raise OptionError(
-            "accelerate has started one process only: give it --multi_gpu instead of --cpu, which works without a "
-            "GPU, too"
+            "accelerate has started one process only: give it --multi_gpu, which works without a GPU, too, and leave "
+            "out --cpu; in its configuration file that is `distributed_type: MULTI_GPU` and `use_cpu: false`"
         )
+    launcher = os.getppid()
+    end_with_parent(signal.SIGTERM)
     store, rank, count = next(dist.rendezvous("env://", timeout=TIMEOUT))
     gpus = torch.cuda.device_count()
     if gpus:
@@ -91,7 +96,10 @@ def joined() -> Iterator[None]:
                 silence.enter_context(redirect_stderr(nowhere))
             yield
     except BaseException:
-        if not _first_to_end(store):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is ending, and the launcher will say so to all
+        first = _first_to_end(store) if os.getppid() == launcher else rank == 0  # the store is the launcher's
+        if not first:
             time.sleep(1)  # a launcher ends all processes when one ends: let the first one speak
             sys.exit(2)
         raise
