@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -21,13 +21,13 @@ from torch.distributed import TCPStore
 
 from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, pretrain
 from ulmfit_lib.cli import main
-from ulmfit_lib.errors import TrainingError
+from ulmfit_lib.errors import OptionError, TrainingError
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens import corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.words import WordTokenizer
-from ulmfit_lib.training.processes import Share, SharedSteps, joined, summed
+from ulmfit_lib.training.processes import Share, SharedSteps, joined, own_device, summed
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -233,6 +233,18 @@ def test_a_process_that_hangs_is_not_waited_for_without_end(processes, monkeypat
     monkeypatch.setattr("sys.argv", ["ulmfit", "fit-lm"])
     codes, said = processes(main)
     assert codes[0] == 2 and "process 1 of 2 has lost another one" in said
+
+
+@pytest.mark.parametrize(("device", "refused"), [("cuda", False), ("cuda:0", True), ("cpu", False)])
+def test_two_processes_are_not_put_on_one_gpu(processes, monkeypatch, device, refused):
+    monkeypatch.setattr("torch.cuda.current_device", lambda: int(os.environ["RANK"]))
+
+    def choose():
+        with joined(), pytest.raises(OptionError, match="on one GPU") if refused else nullcontext():
+            own_device(torch.device(device))
+
+    codes, _ = processes(choose)
+    assert codes == [0, 0]
 
 
 def test_a_command_that_does_not_train_is_refused_once(processes):

@@ -8,6 +8,7 @@ should count, and hides the model's state.
 """
 
 import os
+import platform
 import re
 import signal
 import sys
@@ -148,6 +149,23 @@ def agree(facts: Callable[[], object]) -> None:
     """
     if _share.of > 1 and len(set(gathered(repr(facts())))) > 1:
         raise TrainingError("the processes have not read the same files, or were not given the same options")
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The same, which is a GPU of this process's own if it is one: NCCL wants no two processes on one.
+
+    Raises:
+        OptionError: another process has it, too.
+    """
+    if _share.of > 1 and device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        places = gathered((platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES"), number))
+        if len(set(places)) < len(places):
+            raise OptionError(
+                f"device {str(device)!r}: several processes would train on one GPU; start as many as there are GPUs, "
+                f"and take cuda or auto, which give each its own"
+            )
+    return device
 
 
 def share_model(net: nn.Module) -> None:
