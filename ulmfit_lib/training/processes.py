@@ -78,7 +78,6 @@ def joined() -> Iterator[None]:
             "accelerate has started one process only: give it --multi_gpu, which works without a GPU, too, and leave "
             "out --cpu; in its configuration file that is `distributed_type: MULTI_GPU` and `use_cpu: false`"
         )
-    launcher = os.getppid()
     end_with_parent(signal.SIGTERM)
     store, rank, count = next(dist.rendezvous("env://", timeout=TIMEOUT))
     gpus = torch.cuda.device_count()
@@ -99,8 +98,7 @@ def joined() -> Iterator[None]:
     except BaseException:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # it is ending, and the launcher will say so to all
-        first = _first_to_end(store) if os.getppid() == launcher else rank == 0  # the store is the launcher's
-        if not first:
+        if not _first_to_end(store):
             time.sleep(1)  # a launcher ends all processes when one ends: let the first one speak
             sys.exit(2)
         raise
@@ -244,8 +242,8 @@ class SharedSteps(Callback):
 def _first_to_end(store: dist.Store) -> bool:
     try:
         return store.add("ended", 1) == 1
-    except RuntimeError:  # the store has ended, too
-        return True
+    except RuntimeError:  # the store has ended, too: with the launcher or, where it has none, with the first process
+        return leads() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
 
 
 @contextmanager
