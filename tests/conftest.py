@@ -1,6 +1,7 @@
 import csv
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,27 @@ def killed_often(monkeypatch):
         raise AssertionError("it never came to its end")
 
     return run
+
+
+@pytest.fixture
+def eventually():
+    """Wait for a condition that must come true soon."""
+
+    def wait(condition):
+        until = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def runs():
+    """Whether there is a process of a number, on Linux; one that nobody has buried yet counts as none."""
+
+    def look(pid):
+        stat = Path("/proc", pid, "stat")
+        return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+    return look

@@ -4,7 +4,6 @@ import random
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -90,6 +89,27 @@ def test_a_killed_worker_ends_the_work_with_a_sentence_and_leaves_nothing_half_w
     assert {path.parts[0] for path in with_workers(job, 2)} == {"locks"}
 
 
+def test_of_processes_that_read_the_same_dump_one_parses_it(tmp_path, monkeypatch):
+    dump, read = tmp_path / "dump.xml", wikipedia.read_dump
+    dump.write_text(DUMP.format(ARTICLE.format("A film.")))
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+
+    def count(path):
+        with (tmp_path / "times").open("a") as file:
+            file.write("once ")
+        time.sleep(0.2)
+        yield from read(path)
+
+    monkeypatch.setattr(wikipedia, "read_dump", count)
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=wikipedia.store_dumps, args=([dump],)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [one.exitcode for one in both] == [0, 0] and (tmp_path / "times").read_text() == "once "
+
+
 def test_workers_are_few_items_ahead(with_workers):
     read = []
 
@@ -101,7 +121,7 @@ def test_workers_are_few_items_ahead(with_workers):
     assert len(read) < 10
 
 
-def test_workers_do_not_outlive_their_parent(with_workers, tmp_path):
+def test_workers_do_not_outlive_their_parent(with_workers, eventually, runs, tmp_path):
     def show(name):
         (tmp_path / str(name)).write_text(str(os.getpid()))
         time.sleep(60)
@@ -111,21 +131,8 @@ def test_workers_do_not_outlive_their_parent(with_workers, tmp_path):
 
     parent = multiprocessing.get_context("fork").Process(target=with_workers, args=(job, 2))
     parent.start()
-    wait_for(lambda: all((tmp_path / str(name)).exists() for name in range(2)))
+    eventually(lambda: all((tmp_path / str(name)).exists() for name in range(2)))
     parent.kill()
     parent.join()
     for name in range(2):
-        wait_for(lambda name=name: not runs((tmp_path / str(name)).read_text()))
-
-
-def runs(pid):
-    """Whether there is such a process; one that nobody has buried yet counts as none."""
-    stat = Path("/proc", pid, "stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-
-
-def wait_for(condition):
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+        eventually(lambda name=name: not runs((tmp_path / str(name)).read_text()))

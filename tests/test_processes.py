@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +21,13 @@ from torch.distributed import TCPStore
 
 from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, pretrain
 from ulmfit_lib.cli import main
+from ulmfit_lib.errors import OptionError, TrainingError
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens import corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.words import WordTokenizer
-from ulmfit_lib.training.processes import Share, SharedSteps, joined
+from ulmfit_lib.training.processes import Share, SharedSteps, joined, own_device, summed
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -159,7 +162,7 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     codes, said = processes(train, whole)
     assert codes == [0, 0]
-    assert "2 processes train together: a batch has 5 rows, at most 3 of them in each process" in said
+    assert "2 processes train together: a batch has at most 5 rows, and each process at most 3 of them" in said
     codes, said = processes(train, killed, 20)
     assert codes == [2, -signal.SIGKILL] and said.count("Error: ") == 1
     assert "has lost another one" in said and "continues from the last checkpoint" in said
@@ -183,6 +186,67 @@ def test_processes_that_read_other_texts_say_so_once(processes, tmp_path):
     assert codes == [2, 2] and said.count("Error: the processes have not read the same files") == 1
 
 
+def test_a_process_that_loses_another_and_is_then_told_to_end_leaves_the_word_to_that(processes, monkeypatch):
+    def end(*_, **__):
+        if os.environ["RANK"] == "0":
+            raise TrainingError("the loss explodes")
+        with pytest.raises(TrainingError) as lost:
+            summed(torch.ones(1))
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        raise lost.value
+
+    monkeypatch.setattr("ulmfit_lib.cli.app", end)
+    monkeypatch.setattr("sys.argv", ["ulmfit", "fit-lm"])
+    assert processes(main) == ([2, 2], "Error: the loss explodes\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes of their parent's end")
+def test_a_killed_launcher_takes_its_processes_along_which_say_so_once(
+    processes, eventually, runs, tmp_path, monkeypatch
+):
+    def work(*_, **__):
+        (tmp_path / os.environ["RANK"]).write_text(str(os.getpid()))
+        time.sleep(LONG)
+
+    monkeypatch.setattr("ulmfit_lib.cli.app", work)
+    monkeypatch.setattr("sys.argv", ["ulmfit", "fit-lm"])
+    launcher = multiprocessing.get_context("fork").Process(target=processes, args=(main,))
+    launcher.start()
+    pids = [tmp_path / str(rank) for rank in range(2)]
+    eventually(lambda: all(pid.exists() and pid.read_text() for pid in pids))
+    launcher.kill()
+    eventually(lambda: not any(runs(pid.read_text()) for pid in pids))
+    said = "".join((tmp_path / f"stderr-{rank}").read_text() for rank in range(2))
+    assert said.strip() == "Stopped. If a model was being trained, the same command continues from the last checkpoint."
+
+
+def test_a_process_that_hangs_is_not_waited_for_without_end(processes, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.training.processes.TIMEOUT", timedelta(seconds=1))
+
+    def hang(*_, **__):
+        if os.environ["RANK"] == "1":
+            time.sleep(2)
+        else:
+            summed(torch.ones(1))
+
+    monkeypatch.setattr("ulmfit_lib.cli.app", hang)
+    monkeypatch.setattr("sys.argv", ["ulmfit", "fit-lm"])
+    codes, said = processes(main)
+    assert codes[0] == 2 and "process 1 of 2 has lost another one" in said
+
+
+@pytest.mark.parametrize(("device", "refused"), [("cuda", False), ("cuda:0", True), ("cpu", False)])
+def test_two_processes_are_not_put_on_one_gpu(processes, monkeypatch, device, refused):
+    monkeypatch.setattr("torch.cuda.current_device", lambda: int(os.environ["RANK"]))
+
+    def choose():
+        with joined(), pytest.raises(OptionError, match="on one GPU") if refused else nullcontext():
+            own_device(torch.device(device))
+
+    codes, _ = processes(choose)
+    assert codes == [0, 0]
+
+
 def test_a_command_that_does_not_train_is_refused_once(processes):
     def run():
         sys.argv = ["ulmfit", "models"]
@@ -200,7 +264,7 @@ def test_one_process_where_several_were_asked_for_is_refused(ulmfit, monkeypatch
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_PORT", "29500")
     code, _, said = ulmfit("models")
-    assert code == 2 and "give it --multi_gpu instead of --cpu" in said
+    assert code == 2 and "give it --multi_gpu, which works without a GPU, too, and leave out --cpu" in said
 
 
 def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path, monkeypatch):

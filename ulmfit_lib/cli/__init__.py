@@ -66,6 +66,7 @@ def _processes() -> Iterator[None]:
     if not by_accelerate and int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read by torch's import: no C++ traces for what we explain
     from ulmfit_lib.training.processes import joined
 
     before = signal.signal(signal.SIGTERM, _interrupt)  # the launcher ends the others by it when one has ended

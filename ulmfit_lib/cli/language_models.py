@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,10 @@ from ulmfit_lib.progress import counted
 @command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")
 def pretrain_command(
     files: Annotated[
-        list[Path], typer.Argument(help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2).")
+        list[Path],
+        typer.Argument(
+            help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2); all cores tokenise them."
+        ),
     ],
     out: Out,
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
@@ -77,6 +81,7 @@ def pretrain_command(
     """Stage 1: train a language model on many texts, such as the articles of Wikipedia."""
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.stored_texts import collect_texts
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
@@ -91,9 +96,7 @@ def pretrain_command(
         def read(path: Path) -> Sequence[str]:
             return read_csv(path, text=text, encoding=file.encoding, delimiter=file.delimiter).texts
 
-        texts: Sequence[str] = (
-            store_dumps(files) if all(map(is_dump, files)) else [one for path in files for one in read(path)]
-        )
+        texts = store_dumps(files) if all(map(is_dump, files)) else collect_texts(chain.from_iterable(map(read, files)))
         model = pretrain(
             texts, valid_texts=read(valid) if valid else None,
             base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,

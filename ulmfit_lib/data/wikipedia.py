@@ -15,7 +15,7 @@ from mwparserfromhell.wikicode import Wikicode
 
 from ulmfit_lib.data.stored_texts import StoredTexts
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.files import cache_folder
+from ulmfit_lib.files import cache_folder, only_process
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.workers import in_order
 
@@ -46,9 +46,11 @@ def store_dumps(paths: Sequence[Path]) -> StoredTexts:
             raise DataError(f"{path}: no such file")
         key.update(f"{path.resolve()}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\0".encode())
     folder = cache_folder() / "dumps" / key.hexdigest()
-    if folder.is_dir():
-        return StoredTexts.open(folder)
-    return StoredTexts.store(chain.from_iterable(map(read_dump, paths)), folder)
+    if not folder.is_dir():
+        with only_process(folder, wait=True):  # of processes that train together, one parses
+            if not folder.is_dir():
+                StoredTexts.store(chain.from_iterable(map(read_dump, paths)), folder)
+    return StoredTexts.open(folder)
 
 
 def read_dump(path: Path) -> Iterator[str]:

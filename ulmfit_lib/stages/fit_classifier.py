@@ -25,7 +25,7 @@ from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
 from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
-from ulmfit_lib.training.processes import Share, agree, gathered, my_share
+from ulmfit_lib.training.processes import Share, agree, gathered, my_share, own_device
 from ulmfit_lib.training.recipes import CPU, STRATEGIES, mention_processes, on_all_processes, override
 
 CLASSIFY = CPU.fit_classifier
@@ -77,7 +77,7 @@ def fit_classifier(
     """
     if strategy not in STRATEGIES:
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
-    started, chosen_device = time.monotonic(), find_device(device)
+    started, chosen_device = time.monotonic(), own_device(find_device(device))
     table = data.labelled()
     check_labels(table)
     if len(table) < my_share().of:
@@ -98,7 +98,7 @@ def fit_classifier(
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}
     if strategy == "fine-tune":
-        mention_processes(recipe)
+        mention_processes(min(recipe.batch_size, len(table)), recipe.lr)
         parts = [table, *([valid.labelled()] if valid is not None else [])]
         documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
         used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)

@@ -15,8 +15,9 @@ from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
-from ulmfit_lib.training.processes import my_share
+from ulmfit_lib.training.processes import my_share, own_device
 from ulmfit_lib.training.recipes import mention_processes
+from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def extend(
@@ -53,9 +54,10 @@ def train_directions(
     Raises:
         TrainingError: what ``train_language_model`` raises.
     """
-    started, chosen_device = time.monotonic(), find_device(device)
-    mention_processes(recipe)
+    started, chosen_device = time.monotonic(), own_device(find_device(device))
     train = corpus.numericalize(model.vocabulary)
+    stream = LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window)
+    mention_processes(stream.batch_size, recipe.lr)
     valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
     weights: dict[str, Weights] = {}
     history: dict[str, Any] = {}

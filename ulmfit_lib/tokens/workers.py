@@ -15,12 +15,18 @@ from ulmfit_lib.errors import TrainingError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+SIGNAL_AT_PARENTS_END = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 def worker_count() -> int:
     """The cores that this process may use; 1 where workers would have to start from nothing."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
+def end_with_parent(number: int) -> None:
+    """Have Linux send this process a signal when its parent ends, be it that it is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SIGNAL_AT_PARENTS_END, number)
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -56,12 +62,12 @@ _function: Callable[[Any], Any]
 
 
 def _begin(function: Callable[[Any], Any]) -> None:
-    """In a worker, which Ctrl-C leaves to its parent, and which does not outlive that."""
+    """In a worker, for which Ctrl-C is its parent's alone."""
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
 
 
 def _call(item: Any) -> Any:

@@ -95,7 +95,6 @@ def train_language_model(
         DataError: fewer rows than processes.
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
-
     phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
     agree(lambda: (train.fingerprint(), len(net.bias), recipe, seed))
     share_model(net)

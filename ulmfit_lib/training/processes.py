@@ -8,7 +8,9 @@ should count, and hides the model's state.
 """
 
 import os
+import platform
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 
 from ulmfit_lib.errors import OptionError, TrainingError
 from ulmfit_lib.models.devices import is_out_of_memory
+from ulmfit_lib.tokens.workers import end_with_parent
 
 TIMEOUT = timedelta(minutes=30)  # that a process waits for the others; one that is killed is noticed at once
 Value = TypeVar("Value")
@@ -63,7 +66,8 @@ def my_share() -> Share:
 def joined() -> Iterator[None]:
     """Meet the processes that were started with this one; all but the first are silent from then on.
 
-    Where several end with an error, the first to do so lets it pass, and the others exit without a word.
+    Where several end with an error, the first to do so lets it pass, and the others exit without a word. On Linux, a
+    launcher that is killed takes its processes along.
 
     Raises:
         OptionError: the launcher started one process where several were asked for.
@@ -71,9 +75,10 @@ def joined() -> Iterator[None]:
     global _share
     if "WORLD_SIZE" not in os.environ:
         raise OptionError(
-            "accelerate has started one process only: give it --multi_gpu instead of --cpu, which works without a "
-            "GPU, too"
+            "accelerate has started one process only: give it --multi_gpu, which works without a GPU, too, and leave "
+            "out --cpu; in its configuration file that is `distributed_type: MULTI_GPU` and `use_cpu: false`"
         )
+    end_with_parent(signal.SIGTERM)
     store, rank, count = next(dist.rendezvous("env://", timeout=TIMEOUT))
     gpus = torch.cuda.device_count()
     if gpus:
@@ -91,6 +96,8 @@ def joined() -> Iterator[None]:
                 silence.enter_context(redirect_stderr(nowhere))
             yield
     except BaseException:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is ending, and the launcher will say so to all
         if not _first_to_end(store):
             time.sleep(1)  # a launcher ends all processes when one ends: let the first one speak
             sys.exit(2)
@@ -140,6 +147,23 @@ def agree(facts: Callable[[], object]) -> None:
     """
     if _share.of > 1 and len(set(gathered(repr(facts())))) > 1:
         raise TrainingError("the processes have not read the same files, or were not given the same options")
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The same, which is a GPU of this process's own if it is one: NCCL wants no two processes on one.
+
+    Raises:
+        OptionError: another process has it, too.
+    """
+    if _share.of > 1 and device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        places = gathered((platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES"), number))
+        if len(set(places)) < len(places):
+            raise OptionError(
+                f"device {str(device)!r}: several processes would train on one GPU; start as many as there are GPUs, "
+                f"and take cuda or auto, which give each its own"
+            )
+    return device
 
 
 def share_model(net: nn.Module) -> None:
@@ -218,8 +242,8 @@ class SharedSteps(Callback):
 def _first_to_end(store: dist.Store) -> bool:
     try:
         return store.add("ended", 1) == 1
-    except RuntimeError:  # the store has ended, too
-        return True
+    except RuntimeError:  # the store has ended, too: with the launcher or, where it has none, with the first process
+        return leads() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
 
 
 @contextmanager

@@ -164,14 +164,19 @@ def on_all_processes(recipe: AnyRecipe) -> AnyRecipe:
     return replace(recipe, **{name: size * my_share().of for name, size in sizes.items()})
 
 
-def mention_processes(recipe: LanguageModelRecipe | ClassifierRecipe) -> None:
-    """Say what each of several processes does, and what they do together."""
+def mention_processes(rows: int, lr: float) -> None:
+    """Say what each of several processes does, and what they do together.
+
+    Args:
+        rows: of a batch of all.
+        lr: the highest learning rate.
+    """
     count = my_share().of
     if count > 1:
         note(
-            f"{count} processes train together: a batch has {counted(recipe.batch_size, 'row')}, at most "
-            f"{-(-recipe.batch_size // count):,} of them in each process; the highest learning rate is {recipe.lr:g} "
-            f"in each and in all, and does not grow with their number"
+            f"{count} processes train together: a batch has at most {counted(rows, 'row')}, and each process at most "
+            f"{-(-rows // count):,} of them; the highest learning rate is {lr:g} in each and in all, and does not grow "
+            f"with their number"
         )
 
 
