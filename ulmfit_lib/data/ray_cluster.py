@@ -58,7 +58,11 @@ def _started() -> Iterator[None]:
             folder = started.address_info["session_dir"]
         except (ConnectionError, RuntimeError) as error:
             ray.shutdown()
-            raise OptionError(f"Ray does not start ({str(error).splitlines()[0]})") from error
+            why = str(error).splitlines()[0]
+            raise OptionError(
+                f"Ray does not start ({why})" if ours else
+                f"{why}: is RAY_ADDRESS right, and does the cluster ask for a token (RAY_AUTH_MODE=token)?"
+            ) from error  # fmt: skip
         try:
             yield
         finally:
@@ -82,17 +86,18 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _in_a_sentence() -> Iterator[None]:
-    from ray.exceptions import RayError
+    from ray.exceptions import ActorDiedError, RayError
 
     try:
         yield
     except RayError as error:
         cause: BaseException = error
-        while inner := getattr(cause, "cause", None) or cause.__cause__:
+        while inner := getattr(cause, "cause", None):
             cause = inner
         if isinstance(cause, UlmfitError):  # said on purpose, in another process
             raise cause from error
-        why = next(iter(str(cause).splitlines()), "")
+        lines = str(cause).splitlines() or [""]
+        why = lines[-1 if isinstance(cause, ActorDiedError) else 0]  # why a worker does not start comes last
         raise UlmfitError(
             f"Ray stopped ({type(cause).__name__}: {why}); what is scored stays, and the same command goes on"
         ) from error
