@@ -216,8 +216,16 @@ def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table,
     data = write_csv([(text, label or "") for text, label in zip(table.texts, table.labels, strict=True)])
     out = tmp_path / "tuned"
     options = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--direction", "forward"]
+
+    def kill(*_, **__):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ulmfit_lib.models.precision.save_smallest", kill)
+        assert ulmfit("tune", data, *options, "--out", out, "--trials", 2)[0] == 130
+    assert (out / "tuning.json").exists() and not (out / "model").exists()  # which is what the same command goes by
     code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 2, "--json")
-    assert code == 0, stderr
+    assert code == 0 and "it keeps 2 trials" in stderr
     assert json.loads(stdout)["sentence"] == json.loads((out / "tuning.json").read_text())["sentence"]
     assert sorted(path.name for path in out.iterdir()) == ["model", "study", "trials.csv", "trials.png", "tuning.json"]
     assert pd.read_csv(out / "trials.csv")["frozen_pooling"].tolist() == ["layers", "concat"]
