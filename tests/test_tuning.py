@@ -98,10 +98,11 @@ def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_thes
     rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, Verdict(12, 2, 0.013))
     said = rows.sentences("best", "default")
     assert "the best settings are right for 90 (90.0 %), and the defaults for 80 (80.0 %)" in said
-    assert "chance alone would hardly make" in said and "a gain of +0.100 (95 % interval +0.020 to +0.180)" in said
+    assert "chance alone would hardly make" in said and "better by 0.100 (95 % interval of the gain: +0.020" in said
     doubtful = replace(rows, decisions=300, verdict=Verdict(3, 2, 1.0))
     assert "(300 decisions, one for each label)" in doubtful.where()
     assert "chance alone may make" in doubtful.sentences("default", "best")
+    assert "worse by 0.100" in replace(rows, gain=Gain(-0.1, -0.2, 0.0)).sentences("default", "best")
 
 
 def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
