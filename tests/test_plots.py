@@ -11,6 +11,7 @@ from ulmfit_lib.evaluation.plots import (
     plot_lr_find,
     plot_reliability,
     plot_schedule,
+    plot_trials,
     plot_words,
     save_plot,
 )
@@ -52,3 +53,13 @@ def test_every_other_plot_is_written(tiny_lm, tiny_classifier, fruit, tmp_path):
     for number, axes in enumerate(plots):
         save_plot(axes, tmp_path / f"{number}.svg")
         assert axes.get_title(loc="left") and "<svg" in (tmp_path / f"{number}.svg").read_text()
+
+
+def test_trials_stand_at_whole_numbers_and_those_that_were_given_up_are_crosses():
+    losses = [0.5, 0.4, None, 0.45]
+    trials = [{"trial": i, "log_loss": loss, "strategy": "features"} for i, loss in enumerate(losses)]
+    axes = plot_trials(trials)
+    drawn = {line.get_label(): line for line in axes.lines}
+    assert list(drawn["given up"].get_xdata()) == [2] and list(drawn["features"].get_xdata()) == [0, 1, 3]
+    assert list(drawn["lowest so far"].get_ydata()) == [0.5, 0.4, 0.4, 0.4]
+    assert all(tick == round(tick) for tick in axes.get_xticks())

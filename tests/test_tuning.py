@@ -98,10 +98,11 @@ def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_thes
     rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, Verdict(12, 2, 0.013))
     said = rows.sentences("best", "default")
     assert "the best settings are right for 90 (90.0 %), and the defaults for 80 (80.0 %)" in said
-    assert "chance alone would hardly make" in said and "a gain of +0.100 (95 % interval +0.020 to +0.180)" in said
+    assert "chance alone would hardly make" in said and "better by 0.100 (95 % interval of the gain: +0.020" in said
     doubtful = replace(rows, decisions=300, verdict=Verdict(3, 2, 1.0))
     assert "(300 decisions, one for each label)" in doubtful.where()
     assert "chance alone may make" in doubtful.sentences("default", "best")
+    assert "worse by 0.100" in replace(rows, gain=Gain(-0.1, -0.2, 0.0)).sentences("default", "best")
 
 
 def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
@@ -216,8 +217,16 @@ def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table,
     data = write_csv([(text, label or "") for text, label in zip(table.texts, table.labels, strict=True)])
     out = tmp_path / "tuned"
     options = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--direction", "forward"]
+
+    def kill(*_, **__):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ulmfit_lib.models.precision.save_smallest", kill)
+        assert ulmfit("tune", data, *options, "--out", out, "--trials", 2)[0] == 130
+    assert (out / "tuning.json").exists() and not (out / "model").exists()  # which is what the same command goes by
     code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 2, "--json")
-    assert code == 0, stderr
+    assert code == 0 and "it keeps 2 trials" in stderr
     assert json.loads(stdout)["sentence"] == json.loads((out / "tuning.json").read_text())["sentence"]
     assert sorted(path.name for path in out.iterdir()) == ["model", "study", "trials.csv", "trials.png", "tuning.json"]
     assert pd.read_csv(out / "trials.csv")["frozen_pooling"].tolist() == ["layers", "concat"]

@@ -200,16 +200,21 @@ def plot_lr_find(
 
 
 def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> Axes:
-    """The log loss of each trial of a search, and the lowest so far; a trial that was given up has no dot."""
+    """The log loss of each trial of a search, and the lowest so far; one that was given up has a cross at the top."""
     axes = _axes(axes)
     numbers, losses = zip(*((one["trial"], one["log_loss"]) for one in trials if one["log_loss"]), strict=True)
-    axes.step(numbers, np.minimum.accumulate(losses), where="post", color=GREY, label="lowest so far")
+    lowest = np.minimum.accumulate([*losses, min(losses)])
+    axes.step([*numbers, trials[-1]["trial"]], lowest, where="post", color=GREY, label="lowest so far")
     for number, strategy in enumerate(dict.fromkeys(one["strategy"] for one in trials)):
         chosen = [(one["trial"], one["log_loss"]) for one in trials if one["log_loss"] and one["strategy"] == strategy]
         if chosen:
             axes.plot(*zip(*chosen, strict=True), "o", color=COLOURS[number], label=strategy)
+    if given_up := [one["trial"] for one in trials if not one["log_loss"]]:
+        top = axes.get_xaxis_transform()
+        axes.plot(given_up, [1.0] * len(given_up), "x", color=GREY, transform=top, clip_on=False, label="given up")
     axes.axhline(losses[0], linestyle=":", color=GREY, label="the defaults")
     axes.set(xlabel="trial", ylabel="log loss out of fold (nats)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _title(axes, "What the search tried")
     axes.legend(frameon=False)
     return axes

@@ -93,12 +93,13 @@ class HeldOut:
             doubt = ", a difference that chance alone would hardly make"
         else:
             doubt = ", a difference that chance alone may make"
-        mean, low, high = (f"{round(nats, 3) + 0:+.3f}" for nats in (self.gain.mean, self.gain.low, self.gain.high))
+        mean, low, high = (round(nats, 3) + 0 for nats in (self.gain.mean, self.gain.low, self.gain.high))
+        change = f"{'better' if mean > 0 else 'worse'} by {abs(mean):.3f}" if mean else "the same"
         return (
             f"{self.where()}, {called[delivered]} are right for {self.hits(delivered)}, and {called[other]} for "
             f"{self.hits(other)}{doubt}. Log loss, which is lower where right answers get more probability, is "
             f"{self.log_loss['best']:.3f} there with the best settings and {self.log_loss['default']:.3f} with the "
-            f"defaults: a gain of {mean} (95 % interval {low} to {high})"
+            f"defaults: {change} (95 % interval of the gain: {low:+.3f} to {high:+.3f})"
         )
 
     def where(self) -> str:

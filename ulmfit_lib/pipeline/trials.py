@@ -97,8 +97,9 @@ class Trials:
         seed: of what is drawn.
 
     Raises:
+        ArtifactError: the folder cannot be written.
         OptionError: optuna is not installed.
-        TrainingError: the folder holds another search, or cannot be read.
+        TrainingError: the folder holds another search, or its file is locked or damaged.
     """
 
     def __init__(self, folder: Path, space: Space, run: dict[str, str], *, seed: int) -> None:

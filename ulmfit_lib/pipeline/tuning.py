@@ -91,9 +91,9 @@ def tune(
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.
-        ArtifactError: no such base.
+        ArtifactError: no such base, or the folder cannot be written.
         OptionError: an option out of range, or optuna is not installed.
-        TrainingError: the folder holds another search.
+        TrainingError: the folder holds another search, or its file is locked or damaged.
     """
     if not 0 < minutes < math.inf:
         raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
@@ -141,7 +141,7 @@ def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -
     probabilities, fitter = said["best" if gained else "default"]
     settings = best.params if gained else search.space.default
     same = settings["base"] == search.space.default["base"]
-    why = search.why if same else f"base {settings['base']}: the best of the search has it"
+    why = search.why if same else f"base {settings['base']}: the best settings of the search use it"
     report = task.report_test(chosen, probabilities)
     classifier = task.deliver(
         chosen, report, fitter, base=why, lm=search.bases[settings["base"]], transductive=False,
