@@ -116,3 +116,9 @@ def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, mo
     monkeypatch.setitem(sys.modules, "ulmfit_lib.models.wt103", None)
     code, _, said = ulmfit("info", "nowhere")
     assert code == 2 and "pip install ulmfit-lib" in said
+
+
+def test_the_workflow_runs_what_ci_runs_with_actions_that_cannot_change():
+    workflow = (PACKAGE.parent / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert "- run: .ci/run\n" in workflow
+    assert all(re.fullmatch(r"[0-9a-f]{40}", version) for version in re.findall(r"uses: .+@(\S+)", workflow))

@@ -3,6 +3,7 @@
 import email
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -89,7 +90,8 @@ def test_the_wheel_trains_and_predicts_offline_with_its_own_base_and_reviews(tmp
 
 
 def test_the_small_wheel_serves_and_ends_when_it_is_told_to(tmp_path, exported):
-    commands = install(SMALL, tmp_path / "env", "serve", "subword")
+    (extras,) = re.findall(r"/packaging/predict\[(.+)\]", (DIST.parent / "Dockerfile").read_text(encoding="utf-8"))
+    commands = install(SMALL, tmp_path / "env", *extras.split(","))
     assert not list((tmp_path / "env").glob("lib/*/site-packages/torch*"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
