@@ -32,11 +32,13 @@ class Repo:
 class Hub:
     """The server; ``token`` is the only one that may read private repositories and write.
 
-    ``instead`` holds, by a part of an address, the status and the answer that are given instead.
+    ``instead`` holds, by a part of an address, the status and the answer that are given instead; ``soon``, by name, the
+    files that somebody commits once the repository has been looked at.
     """
 
     def __init__(self, token):
-        self.token, self.repos, self.asked, self.announced, self.instead = token, {}, [], {}, {}
+        self.token, self.repos, self.asked, self.announced = token, {}, [], {}
+        self.instead, self.soon = {}, {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": self}))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -104,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.say({"url": f"{self.hub.address}/{name}"})
 
     def info(self, name, repo, sha, files):
+        if name in self.hub.soon:
+            repo.commit(self.hub.soon.pop(name))
         siblings = [{"rfilename": file, "size": len(content)} for file, content in files.items()]
         self.say({"id": name, "sha": sha, "private": repo.private, "siblings": siblings})
 

@@ -204,6 +204,14 @@ def test_a_repository_of_another_kind_of_model_is_refused(hub):
         from_pretrained("eve/bert")
 
 
+def test_a_repository_that_changes_after_it_was_looked_at_is_refused_and_its_pickles_unread(hub, cache, lm_folder):
+    hub.add("eve/lm", files_of(lm_folder))
+    hub.soon["eve/lm"] = {**files_of(lm_folder), "evil.pkl": pickle.dumps("boo")}
+    with pytest.raises(ArtifactError, match="it changed while it was being downloaded"):
+        from_pretrained("eve/lm")
+    assert not any("evil" in path for path in hub.downloads()) and not list(cache().rglob("*.pkl"))
+
+
 def test_a_file_that_arrives_truncated_is_refused(hub, lm_folder, cache):
     files = files_of(lm_folder)
     hub.add("ada/lm", files)

@@ -15,7 +15,6 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.estimators.packing import PicklesSafely
 from ulmfit_lib.estimators.parameters import as_seed, check_epochs
 from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
 from ulmfit_lib.models.classifier import TextClassifier
@@ -26,7 +25,7 @@ from ulmfit_lib.progress import quietly
 from ulmfit_lib.training.recipes import Recipe
 
 
-class UlmfitClassifier(PicklesSafely, ClassifierMixin, BaseEstimator):
+class UlmfitClassifier(ClassifierMixin, BaseEstimator):
     """A scikit-learn classifier of texts: what ``fit`` delivers, ULMFiT and TF-IDF weighed together.
 
     >>> UlmfitClassifier().fit(texts, labels).predict(["A fine film."])    # doctest: +SKIP

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.estimators.packing import PicklesSafely
 from ulmfit_lib.estimators.parameters import as_seed, check_epochs
 from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
 from ulmfit_lib.models.bases import load_base
@@ -19,7 +18,7 @@ from ulmfit_lib.progress import quietly
 from ulmfit_lib.stages.fit_lm import fit_lm
 
 
-class UlmfitVectorizer(PicklesSafely, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A scikit-learn transformer: texts -> vectors of length 1, which lie close together where texts mean the same.
 
     >>> UlmfitVectorizer().fit_transform(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP

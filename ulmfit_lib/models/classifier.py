@@ -21,6 +21,7 @@ from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, pool_documents
 from ulmfit_lib.models.head import Head, build_head
+from ulmfit_lib.models.packing import PicklesSafely
 from ulmfit_lib.models.tensors import Weights, as_tensors
 from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
@@ -30,7 +31,7 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
-class TextClassifier:
+class TextClassifier(PicklesSafely):
     """A fine-tuned encoder and head per direction, and the linear classifiers beside them if ``fit`` made some.
 
     Attributes:

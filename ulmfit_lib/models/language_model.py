@@ -21,6 +21,7 @@ from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.packing import PicklesSafely
 from ulmfit_lib.models.scoring import LanguageModelScore, draw_token, perplexity_of
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
@@ -36,7 +37,7 @@ SCORED_TOGETHER = 128  # tokens read at a time when scoring
 
 
 @dataclass(frozen=True, eq=False)
-class LanguageModel:
+class LanguageModel(PicklesSafely):
     """A trained AWD-LSTM language model with its tokenizer and vocabulary.
 
     Attributes:
