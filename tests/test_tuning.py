@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -15,8 +16,10 @@ from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.report import Verdict
 from ulmfit_lib.pipeline.trials import Space, Trials
+from ulmfit_lib.pipeline.tuning import _forgotten_seconds
 from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.checkpoints import Checkpoints
 
 out_of_fold = PartsFitter.out_of_fold
 
@@ -202,6 +205,18 @@ def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_p
     assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
     alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
     assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are delivered.")
+
+
+def test_the_time_of_a_fold_that_was_killed_counts(tmp_path):
+    kept = Checkpoints(tmp_path / "kept")
+    assert _forgotten_seconds(tmp_path, kept) == 0
+    for file, at in ((tmp_path / "trials.db", 1000), (kept.folder / "a" / "phase-0.pt", 1090)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (at, at))
+    assert _forgotten_seconds(tmp_path, kept) == 90 and _forgotten_seconds(tmp_path, None) == 0
+    os.utime(tmp_path / "trials.db", (2000, 2000))  # written since
+    assert _forgotten_seconds(tmp_path, kept) == 0
 
 
 def test_the_best_of_many_trials_must_be_further_ahead():

@@ -110,8 +110,9 @@ def tune(
         "the bases": ", ".join(f"{name} ({models[name]})" for name in sorted(models)),
         "the direction": direction or "all", "the space of settings": digest(f"{search.space} {POOLINGS}"),
     }  # fmt: skip
+    forgotten = _forgotten_seconds(Path(folder), checkpoints)
     trials = Trials(Path(folder), search.space, run, seed=seed)
-    budget = Budget(minutes, before=trials.seconds + time.monotonic() - started)
+    budget = Budget(minutes, before=trials.seconds + forgotten + time.monotonic() - started)
     going_on = ""
     if trials.seconds:
         going_on = (
@@ -120,8 +121,18 @@ def tune(
         )
     note(task.sentence(minutes) + going_on)
     with trials.kept():
+        trials.spend(budget.spent())
         search.run(trials, budget, most_trials)
         return _compare(search, trials, minutes=minutes, seconds=budget.spent())
+
+
+def _forgotten_seconds(folder: Path, checkpoints: Checkpoints | None) -> float:
+    """For how long a run that was killed had been at work since its trials were written, as its checkpoints tell."""
+    files = list(folder.glob("trials.db"))
+    if not files or not checkpoints:
+        return 0.0
+    newest = max((file.stat().st_mtime for file in checkpoints.folder.rglob("*.pt")), default=0.0)
+    return max(0.0, newest - files[0].stat().st_mtime)
 
 
 def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -> Tuned:
