@@ -121,6 +121,17 @@ def test_workers_are_few_items_ahead(with_workers):
     assert len(read) < 10
 
 
+def test_workers_whose_work_nobody_wants_any_more_are_not_waited_for(with_workers):
+    def job():
+        results = workers.in_order(time.sleep, [0, 60, 60, 60, 60, 60])
+        next(results)
+        started = time.monotonic()
+        results.close()
+        assert time.monotonic() - started < 10
+
+    with_workers(job, 2)
+
+
 def test_workers_do_not_outlive_their_parent(with_workers, eventually, runs, tmp_path):
     def show(name):
         (tmp_path / str(name)).write_text(str(os.getpid()))

@@ -55,6 +55,8 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
             "a process that shared the work was killed, perhaps because memory ran short: run the same command again"
         ) from error
     finally:
+        for worker in [*(workers._processes or {}).values()]:  # Python 3.14 has kill_workers for this
+            worker.kill()  # nobody wants what it may still be at
         workers.shutdown(cancel_futures=True)
 
 
