@@ -99,8 +99,9 @@ def test_what_cannot_be_done_is_said(tiny_lm, fruit):
         fit(fruit, base=tiny_lm, folds=1)
     with pytest.raises(OptionError, match="give one of them"):
         fit(fruit, base=tiny_lm, folds=3, test_fraction=0.2)
-    with pytest.raises(OptionError, match="more than 0"):
-        fit(fruit, base=tiny_lm, minutes=0)
+    for minutes in (0, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="more than 0"):
+            fit(fruit, base=tiny_lm, minutes=minutes)
     with pytest.raises(DataError, match="no label has two different texts"):
         fit(TextTable.from_lists(["same same same"] * 60, ["a", "b"] * 30), base=tiny_lm, test_fraction=None)
 

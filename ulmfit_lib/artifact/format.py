@@ -202,7 +202,10 @@ def read_config(path: Path) -> dict[str, Any]:
         ArtifactError: no model there, or one from a newer version.
     """
     if not path.is_dir():
-        raise ArtifactError(f"{path}: no such folder; a saved model is a folder with config.json in it")
+        raise ArtifactError(
+            f"{path}: no such folder; a saved model is a folder with config.json in it, and one on the Hugging Face "
+            "hub is called hf:user/name"
+        )
     if not (path / "config.json").is_file():
         raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
     if odd := [file.name for file in path.iterdir() if not file.is_file()]:

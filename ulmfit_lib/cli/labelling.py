@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from shlex import join
 from typing import Annotated
 
 import typer
@@ -72,15 +73,16 @@ def suggest_labels_command(
     with table_writer(out) as write:
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
-    columns = " ".join(f"--text {one}" for one in text)
-    note(f"{counted(len(found), 'text')} to label: fill in the column {label!r}, then: ulmfit fit {data} --also "
-         f"{out or 'FILE'} {columns} --label {label} --out NEW-MODEL")  # fmt: skip
+    named = [*(part for one in text for part in ("--text", one)), "--label", label]
+    learn = join(["ulmfit", "fit", str(data), "--also", str(out or "FILE"), *named, "--out", "NEW-MODEL"])
+    note(f"{counted(len(found), 'text')} to label: fill in the column {label!r}, then: {learn}")
     if audited:
-        scored = model if said is not None else "YOUR-MODEL"
+        scored = str(model) if said is not None else "YOUR-MODEL"
+        score = join(["ulmfit", "evaluate", scored, str(out or "FILE"), *named, "--audit"])
         note(
             f"{audited} of them were drawn at random (`why` is {AUDIT}). Score a model on these alone, before one "
-            f"learns from them, with: ulmfit evaluate {scored} {out or 'FILE'} {columns} --label {label} --audit. "
-            "The others were chosen, and a score on them would not be that of most texts."
+            f"learns from them, with: {score}. The others were chosen, and a score on them would not be that of most "
+            "texts."
         )
     note("To see when more labels stop paying, run `ulmfit label-budget` on the rows that were drawn at random so far.")
 
@@ -122,8 +124,8 @@ def check_labels_command(
     })  # fmt: skip
     with table_writer(out) as write:
         write(frame)
+    files, named = [str(data), "--also", str(out or "FILE")], ["--text", text[0], "--label", label]
     note(
         f"{data}: {counted(len(found), 'label')} may be wrong. Correct the column {label!r} where it is wrong, delete "
-        f"the other rows, and run: ulmfit fit {data} --also {out or 'FILE'} --text {text[0]} --label {label} "
-        "--out NEW-MODEL"
+        f"the other rows, and run: {join(['ulmfit', 'fit', *files, *named, '--out', 'NEW-MODEL'])}"
     )

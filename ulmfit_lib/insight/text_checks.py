@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = 
     if best is not None and better[best] > max(FEWEST_WORDS, words):
         return Finding(
             WRONG_COLUMN, DATA, f"{what}, while the column {best!r} has {better[best]:.0f} words a row.",
-            f"Name that column: --text {best}.",
+            f"Name that column: --text {quote(best)}.",
         )  # fmt: skip
     return Finding(WRONG_COLUMN, DATA, f"{what}.", "Name the column of the texts with --text, and look at a few rows.")
 

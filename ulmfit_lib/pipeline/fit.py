@@ -1,5 +1,6 @@
 """All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,8 +111,8 @@ def fit(
     strategy = strategy or chosen.strategy
     if strategy not in (*STRATEGIES, BY_SIZE):
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
-    if minutes is not None and minutes <= 0:
-        raise OptionError(f"--minutes {minutes:g}: give more than 0")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
     if folds is not None and folds < 2:
         raise OptionError(f"--folds {folds}: at least 2 are needed")
     if folds and test_fraction:
