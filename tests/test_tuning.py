@@ -5,6 +5,8 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, Te
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.plan import FineTuningTime
 from ulmfit_lib.pipeline.report import Verdict
 from ulmfit_lib.pipeline.trials import Space, Trials
+from ulmfit_lib.pipeline.tuner import Tuner
 from ulmfit_lib.pipeline.tuning import _forgotten_seconds
 from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -205,6 +209,19 @@ def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_p
     assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
     alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
     assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are delivered.")
+
+
+def test_a_trial_that_turns_out_too_long_gives_way_to_one_with_fewer_epochs():
+    guessed = FineTuningTime(epoch=1.0, joining=2, share=0.8, fits=6)
+    task: Any = None
+    tuner = Tuner(task, {}, "", Space(["base"], CLASSIFY), {}, None, {"base": guessed})
+    settings = {"base": "base", "strategy": "fine-tune", "epochs": 8}
+    trial, left = SimpleNamespace(number=7, params=settings, user_attrs={}), []
+    trials = SimpleNamespace(leave=left.append)
+    tuner.measure(trial, 16.0)  # of 2 + 8 epochs over 0.8 of the table, each of the whole table takes 2 seconds
+    assert tuner.fine_tuning("base").seconds(8) == 120
+    assert tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 75.0)) and left == [7]
+    assert not tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 40.0)) and left == [7]  # none has so few
 
 
 def test_the_time_of_a_fold_that_was_killed_counts(tmp_path):

@@ -82,12 +82,16 @@ class FineTuningTime:
     """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it.
 
     Attributes:
-        epoch: seconds that one epoch takes, of all these fits together.
+        epoch: seconds that one epoch takes, of one fit to all of it.
         joining: epochs in which the groups join, before all of them train together.
+        share: of the table that a split learns from.
+        fits: to all of the table, which those to the splits and those that follow come to.
     """
 
     epoch: float
     joining: int
+    share: float
+    fits: float
 
     @classmethod
     def of(
@@ -95,18 +99,21 @@ class FineTuningTime:
         device: torch.device, fits: int,
     ) -> "FineTuningTime":  # fmt: skip
         """Where ``fits`` more fits to the whole table follow those to the splits."""
-        whole = learnt_share(table, splits) * len(splits) + fits
-        phases = unfreezing(recipe, lm.architecture.layers + 2)
-        epoch = whole * epoch_seconds(table, recipe, lm=lm, device=device)
-        return cls(epoch, sum(phase.epochs for phase in phases[:-1]))
+        share, phases = learnt_share(table, splits), unfreezing(recipe, lm.architecture.layers + 2)
+        epoch = epoch_seconds(table, recipe, lm=lm, device=device)
+        return cls(epoch, sum(phase.epochs for phase in phases[:-1]), share, share * len(splits) + fits)
+
+    def measured(self, seconds: float, *, epochs: int) -> "FineTuningTime":
+        """The same, known better: a fit to one split took so many seconds with so many epochs."""
+        return replace(self, epoch=seconds / (self.share * (self.joining + epochs)))
 
     def seconds(self, epochs: int) -> float:
         """With so many epochs in which all groups train."""
-        return (self.joining + epochs) * self.epoch
+        return (self.joining + epochs) * self.epoch * self.fits
 
     def epochs(self, seconds: float) -> float:
         """In which all groups train, as many as there is time for; below 0 where there is none."""
-        return seconds // self.epoch - self.joining
+        return seconds // (self.epoch * self.fits) - self.joining
 
 
 def epoch_seconds(table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device) -> float:

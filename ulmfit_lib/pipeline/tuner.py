@@ -117,11 +117,12 @@ class Tuner:
                 trial.report(found.nats, len(told) - 1)
                 spend()
                 left, each = len(splits) - len(told), max(took)
+                self.measure(trial, each)
                 if default and left and trial.should_prune():
                     trials.stop(trial, "behind the median", seconds=passed)
                     return True
                 if default and left and left * each + FINAL_FITS * (reading + each) > budget.left():
-                    return False
+                    return self.gives_way(trial, trials, budget)
             trials.finish(trial, found.nats, found.right, found.unseen, seconds=passed)
         except TrainingError as error:
             if not default:
@@ -129,6 +130,23 @@ class Tuner:
             note(f"trial {trial.number} is given up: {error}")
             trials.stop(trial, str(error), seconds=time.monotonic() - started)
         spend()
+        return True
+
+    def measure(self, trial: Any, seconds: float) -> None:
+        """Learn how long fine-tuning takes from a fold that took so long, unless an earlier run did a part of it."""
+        params = trial.params
+        if params["strategy"] == "fine-tune" and AGAIN not in trial.user_attrs:
+            self.times[params["base"]] = self.fine_tuning(params["base"]).measured(seconds, epochs=params["epochs"])
+
+    def gives_way(self, trial: Any, trials: Trials, budget: Budget) -> bool:
+        """Whether a trial that turns out too long leaves time for fewer epochs; then it counts for nothing."""
+        params = trial.params
+        if params["strategy"] != "fine-tune" or AGAIN in trial.user_attrs:
+            return False
+        fewest, _ = self.space.epochs(0)
+        if not fewest <= self.fine_tuning(params["base"]).epochs(budget.left()) < params["epochs"]:
+            return False
+        trials.leave(trial.number)
         return True
 
     def fitter(self, params: Params, name: str) -> PartsFitter:
