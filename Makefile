@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
 
 test: $(READY) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile --ignore tests/extras
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,7 +37,7 @@ $(READY): pyproject.toml
 
 # The lowest version of every dependency that pyproject.toml admits.
 test-oldest: .venv-oldest/.installed
-	.venv-oldest/bin/python -W ignore -m pytest
+	.venv-oldest/bin/python -W ignore -m pytest --ignore tests/extras
 
 .venv-oldest/.installed: pyproject.toml
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest

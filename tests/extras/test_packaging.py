@@ -22,6 +22,7 @@ DIST = Path(__file__).parent.parent.parent / "dist"
 MOST = 60e6  # bytes of a wheel
 WHOLE, SMALL = "ulmfit_lib", "ulmfit_predict"
 OFFLINE = ["unshare", "--map-root-user", "--net"]
+pytestmark = pytest.mark.skipif(not DIST.is_dir(), reason="`make dist` builds what is tried here")
 
 
 @pytest.fixture(autouse=True)
