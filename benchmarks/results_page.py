@@ -24,6 +24,7 @@ from result_sections import (
     serving,
     speed,
     teaching,
+    tuning,
 )
 from result_sections.markdown import Results, paragraph
 
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     peers.verdicts,
     peers.zero_labels,
     peers.pseudo_labels,
+    tuning.tuning,
     accuracy.few_labels,
     accuracy.label_budget,
     insight.label_loop,

@@ -217,7 +217,7 @@ def test_a_trial_that_turns_out_too_long_gives_way_to_one_with_fewer_epochs():
     tuner = Tuner(task, {}, "", Space(["base"], CLASSIFY), {}, None, {"base": guessed})
     settings = {"base": "base", "strategy": "fine-tune", "epochs": 8}
     trial, left = SimpleNamespace(number=7, params=settings, user_attrs={}), []
-    trials = SimpleNamespace(leave=left.append)
+    trials = SimpleNamespace(discard=left.append)
     tuner.measure(trial, 16.0)  # of 2 + 8 epochs over 0.8 of the table, each of the whole table takes 2 seconds
     assert tuner.fine_tuning("base").seconds(8) == 120
     assert tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 75.0)) and left == [7]
@@ -316,7 +316,7 @@ def test_what_is_wrong_with_the_file_of_trials_is_said_in_a_sentence(tmp_path, f
             trials(begun.folder)
     whole = (begun.folder / "trials.db").read_bytes()
     (begun.folder / "trials.db").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TrainingError, match="cannot be read or written"), (cut := trials(begun.folder)).kept():
+    with pytest.raises(TrainingError, match="cannot be read or written"), (cut := trials(begun.folder)).in_a_sentence():
         cut.ask(lambda base: 9)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ArtifactError, match="cannot be written"):

@@ -147,7 +147,7 @@ def _predict_lines(model: Path, given: str | None, out: Path | None, min_precisi
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
     if given is not None and Path(given).is_file():
         raise OptionError(f"{given} is a file: name the column of its texts with --text")
-    light = find_spec("onnx") is not None or find_spec("torch") is None  # without torch, the answer comes sooner
+    light = find_spec("torch") is None or all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
     classifier, predict_proba = _load_any(find_folder(model), "auto", light=light)
     least = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
     for line in [given] if given is not None else map(str.rstrip, sys.stdin):

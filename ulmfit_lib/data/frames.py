@@ -46,7 +46,7 @@ def read_frames(
         DataError: the file is missing, damaged, in another encoding, or lacks a column.
         OptionError: an unknown encoding, or a delimiter of several characters.
     """
-    suffix, found = _suffix(path), False
+    suffix, found = suffix_of(path), False
     with _open(path) as (stream, file), bar(total=_size(file), description=path.name, unit="B") as progress:
         if suffix == ".parquet":
             frames = _parquet_frames(path, stream, rows)
@@ -139,7 +139,12 @@ def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """The kind of a file by its name: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``, compressed or not.
+
+    Raises:
+        DataError: it is none of these.
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()

@@ -55,10 +55,10 @@ def _started() -> Iterator[None]:
         try:
             with _silence():
                 started = ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-            folder = started.address_info["session_dir"]
+            folder = started.address_info["session_dir"] if ours else None
         except (ConnectionError, RuntimeError) as error:
             ray.shutdown()
-            why = str(error).splitlines()[0]
+            why = next(iter(str(error).splitlines()), type(error).__name__)
             raise OptionError(
                 f"Ray does not start ({why})" if ours else
                 f"{why}: is RAY_ADDRESS right, and does the cluster ask for a token (RAY_AUTH_MODE=token)?"
@@ -67,7 +67,7 @@ def _started() -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
-            if ours:
+            if folder:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ulmfit_lib.data.frames import PART_ROWS, NoRows, read_frames
+from ulmfit_lib.data.frames import COMPRESSED, PART_ROWS, NoRows, read_frames, suffix_of
 from ulmfit_lib.data.writing import to_arrow
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import quietly, track
@@ -79,20 +79,21 @@ class Source:
                 fields |= {field.name: _widened(fields.get(field.name, field), field, path) for field in found}
                 whole += rows
         if not fields:
-            raise NoRows(f"{path}: there are no rows to score")
+            raise NoRows(f"{path.parent if len(self.files) > 1 else path}: there are no rows to score")
         return pa.schema([*fields.values(), pa.field(FILE, pa.string()), pa.field(ROW, pa.int64())]), whole
 
     def _kinds(self, name: str) -> Iterator[tuple[pa.Schema, int]]:
         """Of a file's columns, with the number of rows; in a text file, about that.
 
-        JSON Lines are read whole, for a value of another kind may stand in the last row.
+        JSON Lines are read whole, for a value of another kind may stand in the last row; so is compressed Parquet.
         """
         path = self.files[name]
-        if path.suffix == ".parquet":
+        kind, compressed = suffix_of(path), path.suffix.lower() in COMPRESSED
+        if kind == ".parquet" and not compressed:
             for first in islice(self.frames(name, rows=LOOKED_AT), 1):
                 fields = [field for field in pq.read_schema(path).remove_metadata() if field.name in first]
                 yield pa.schema(fields), pq.read_metadata(path).num_rows
-        elif ".jsonl" in path.suffixes:
+        elif kind in (".jsonl", ".parquet"):
             for frame in self.frames(name):
                 yield to_arrow(frame, None, path).schema, len(frame)
         else:

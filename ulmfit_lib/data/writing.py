@@ -128,6 +128,8 @@ def to_arrow(frame: pd.DataFrame, schema: "pa.Schema | None", name: Path) -> "pa
             if whole and any(isinstance(value, float) and value % 1 > 0 for value in frame[field.name]):
                 raise pa.ArrowInvalid("", f"failed for column {field.name} with type float")
         return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    except pa.ArrowMemoryError:
+        raise
     except (pa.ArrowException, OverflowError) as error:
         found = re.search(r"failed for column (.*) with type", str(error.args[-1]))
         column = f"column {found[1]!r}" if found else "a column"

@@ -41,7 +41,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
         lm_epochs: epochs of the language model over the texts, whatever they take; None for what pays.
         class_weight: ``balanced`` gives rare classes as much weight as common ones; None counts each row once.
         with_baseline: off, ULMFiT stands alone.
-        random_state: a whole number, which gives the same classifier each time; a generator of numpy's, or None.
+        random_state: a whole number, which gives the same classifier each time; a ``RandomState`` of numpy's, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         verbose: show notes and progress on stderr.
 

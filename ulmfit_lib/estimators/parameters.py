@@ -9,7 +9,7 @@ from ulmfit_lib.errors import OptionError
 
 
 def as_seed(random_state: Any) -> int:
-    """scikit-learn's ``random_state`` as a seed: a whole number is one, a generator draws one, None draws any.
+    """scikit-learn's ``random_state`` as a seed: a whole number is one, a ``RandomState`` draws one, None draws any.
 
     Raises:
         ValueError: it is none of these, or negative.

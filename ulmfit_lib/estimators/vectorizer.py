@@ -29,7 +29,7 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pooling: how its outputs become one vector (``LanguageModel.embed``); None for the taught vector, if it has one.
         direction: ``forward``, ``backward`` or ``both``; None for all that it has.
         lm_epochs: epochs in which the language model first reads the texts that it is fitted to; 0 leaves it as it is.
-        random_state: a whole number, which gives the same vectors each time; a generator of numpy's, or None.
+        random_state: a whole number, which gives the same vectors each time; a ``RandomState`` of numpy's, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         verbose: show notes and progress on stderr.
 

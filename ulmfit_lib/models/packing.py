@@ -11,7 +11,7 @@ from ulmfit_lib.errors import ArtifactError
 class PicklesSafely:
     """For models with ``save`` and ``load``: a pickle holds the files of their folder, and no weights of torch's.
 
-    A copy is the model itself, since nothing changes it.
+    A copy is the model itself: nothing changes it, and its record is to be read only.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -85,7 +85,7 @@ class FineTuningTime:
         epoch: seconds that one epoch takes, of one fit to all of it.
         joining: epochs in which the groups join, before all of them train together.
         share: of the table that a split learns from.
-        fits: to all of the table, which those to the splits and those that follow come to.
+        fits: how many fits to all of the table take as long as those to the splits and those that follow.
     """
 
     epoch: float

@@ -118,7 +118,7 @@ class Trials:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
-        with self.kept(RuntimeError):  # of which optuna makes one for a file of another version
+        with self.in_a_sentence(RuntimeError):  # of which optuna makes one for a file of another version
             url = URL.create("sqlite", database=str(self._database)).render_as_string()
             self.study = optuna.create_study(
                 storage=optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}),
@@ -135,12 +135,12 @@ class Trials:
                 )
             self.study.set_user_attr("run", run)
             for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
-                self.leave(stale.number)
+                self.discard(stale.number)
                 if {"frozen_pooling", "dropout"} & stale.params.keys():  # its last setting was drawn
                     self.study.enqueue_trial(stale.params, user_attrs={AGAIN: True})
 
     @contextmanager
-    def kept(self, *others: type[Exception]) -> Iterator[None]:
+    def in_a_sentence(self, *others: type[Exception]) -> Iterator[None]:
         """Within it, a sentence says if the trials cannot be read or written; ``others`` are errors that mean it, too.
 
         Raises:
@@ -152,13 +152,14 @@ class Trials:
             cause: BaseException = error
             while cause.__cause__:
                 cause = cause.__cause__
-            file, said = self._database, str(cause).splitlines()[0]
+            file, said = self._database, next(iter(str(cause).splitlines()), type(cause).__name__)
             if "locked" in said:
                 raise TrainingError(
                     f"{file}: another program keeps these trials locked; close it and run this again"
                 ) from error
             raise TrainingError(
-                f"{file}: these trials cannot be read or written ({said}); --restart begins anew"
+                f"{file}: these trials cannot be read or written ({said}). If the disk is full or the file "
+                f"write-protected, mend that and run this again; if the file is damaged, --restart begins anew"
             ) from error
 
     def ask(self, most_epochs: Callable[[str], float]) -> tuple[Any, Params]:
@@ -174,7 +175,7 @@ class Trials:
         trial = self.study.ask()
         return trial, self.space.draw(trial, most_epochs)
 
-    def leave(self, number: int) -> None:
+    def discard(self, number: int) -> None:
         """Let a trial count for nothing."""
         self.study.tell(number, state=self._states.FAIL)
 

@@ -103,7 +103,7 @@ class Tuner:
         """
         started, default, splits = time.monotonic(), trials.default, self.task.splits
         if default and AGAIN not in trial.user_attrs and self.seconds(params, default) > budget.left():
-            trials.leave(trial.number)
+            trials.discard(trial.number)
             return False
         beside = trials.unseen(default, self.task.data.kind) if default else None
         fitter, told, took = self.fitter(params, _name(params)), list[Unseen](), list[float]()
@@ -146,7 +146,7 @@ class Tuner:
         fewest, _ = self.space.epochs(0)
         if not fewest <= self.fine_tuning(params["base"]).epochs(budget.left()) < params["epochs"]:
             return False
-        trials.leave(trial.number)
+        trials.discard(trial.number)
         return True
 
     def fitter(self, params: Params, name: str) -> PartsFitter:
@@ -164,7 +164,7 @@ class Tuner:
         return self.fine_tuning(params["base"]).seconds(params["epochs"])
 
     def fine_tuning(self, base: str) -> FineTuningTime:
-        """That fine-tuning this base takes here; measured once."""
+        """How long fine-tuning this base takes here: measured once, and then known better from each fold."""
         if base not in self.times:
             self.times[base] = FineTuningTime.of(
                 self.task.learnt, self.task.splits, self.space.recipe, lm=self.bases[base],

@@ -120,7 +120,7 @@ def tune(
             f"{shown(max(0.0, budget.seconds - budget.spent()))} left."
         )
     note(task.sentence(minutes) + going_on)
-    with trials.kept():
+    with trials.in_a_sentence():
         trials.spend(budget.spent())
         search.run(trials, budget, most_trials)
         return _compare(search, trials, minutes=minutes, seconds=budget.spent())

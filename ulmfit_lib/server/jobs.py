@@ -19,7 +19,7 @@ ROWS = 64  # labelled between two looks at whether to stop
 csv.field_size_limit(1 << 24)
 
 
-class _Left(Exception):
+class _Stopped(Exception):
     """The server stops, or the job was removed."""
 
 
@@ -109,7 +109,7 @@ class Jobs:
                 continue
             try:
                 self._label(name, self.state(name))
-            except _Left:
+            except _Stopped:
                 continue
             except Exception as error:  # the queue must go on
                 note(f"job {name} failed: {type(error).__name__}")
@@ -127,7 +127,7 @@ class Jobs:
             writer, done = csv.writer(file), 0
             for header, rows, texts in in_pieces(read_rows(path / "input.csv", state["column"])):
                 if self._stopping.is_set() or not path.is_dir():
-                    raise _Left
+                    raise _Stopped
                 if not done:
                     writer.writerow([*header, "prediction", "confidence", *(f"p_{one}" for one in predictor.classes)])
                 for row, said in zip(rows, answer(predictor, texts, None), strict=True):

@@ -42,6 +42,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
         yield from map(function, items)
         return
     workers = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (function,))
+    queue = vars(workers)["_call_queue"]
     ahead: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -57,6 +58,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     finally:
         for worker in [*(workers._processes or {}).values()]:  # Python 3.14 has kill_workers for this
             worker.kill()  # nobody wants what it may still be at
+        queue._reader.close()  # or else Python before 3.11.5 waits for somebody to read what is queued
         workers.shutdown(cancel_futures=True)
 
 

@@ -177,6 +177,8 @@ class _MLflow:
         """Write an epoch's losses down."""
         self.waiting.append((_named_for_mlflow(losses), epoch))
         self.attempt(self._send, later="; training goes on, and losses are sent again when the model is saved")
+        if not self.gone:  # sent, or refused
+            self.waiting.clear()
 
     def write(self, settings: Values, scores: Values, folder: Path) -> None:
         """As parameters, metrics and artifact."""
@@ -261,7 +263,7 @@ def _named_for_mlflow(values: Values) -> Values:
     {'f1/so-so or/worse_': 0.5}
     """
     names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name.replace(",", ""))).strip("/") for name in values)
-    return dict(zip(names, values.values(), strict=True))
+    return dict(zip(map(_Names(), names), values.values(), strict=True))  # two labels may come to one name
 
 
 def _first_line(error: Exception) -> str:
