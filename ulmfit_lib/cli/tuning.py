@@ -68,6 +68,7 @@ def _write(out: Path, tuned: "Tuned") -> None:
     from ulmfit_lib.evaluation.plots import plot_trials, save_plot
     from ulmfit_lib.files import write_file
 
-    write_file(out / "trials.csv", pd.DataFrame(tuned.trials).to_csv(index=False).encode())
+    trials = pd.DataFrame(tuned.trials).convert_dtypes()  # epochs stay whole where heads have none
+    write_file(out / "trials.csv", trials.to_csv(index=False).encode())
     write_file(out / "tuning.json", json.dumps(tuned.as_dict(), indent=2).encode())
     save_plot(plot_trials(tuned.trials), out / "trials.png")
