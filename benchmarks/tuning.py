@@ -20,6 +20,7 @@ from typing import Any
 from conditions import conditions
 
 from ulmfit_lib import Checkpoints, TextClassifier, TextTable, fit, read_csv, tune
+from ulmfit_lib.files import write_file
 from ulmfit_lib.pipeline.label_budget import nested_order
 
 Made = tuple[TextClassifier, dict[str, Any]]  # and what else there is to say
@@ -79,9 +80,7 @@ def one_cell(name: str, side: str, arguments: argparse.Namespace) -> dict[str, A
             "accuracy": round(100 * scores.accuracy, 2), "macro_f1": round(100 * scores.macro_f1, 2),
             "log_loss": round(scores.log_loss, 4), "seconds": round(seconds), **more,
         }  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        done.with_suffix(".tmp").write_text(json.dumps(cell), encoding="utf-8")
-        done.with_suffix(".tmp").rename(done)
+        write_file(done, json.dumps(cell).encode())
     return dict(json.loads(done.read_text(encoding="utf-8")))
 
 

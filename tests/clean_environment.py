@@ -20,7 +20,7 @@ def required_by(requirements: list[str]) -> dict[str, Distribution]:
         seen.add((name, frozenset(one.extras)))
         found[name] = distribution(name)
         needed = map(Requirement, found[name].requires or [])
-        waiting += [it for it in needed if it.marker is None or applies(it, one.extras)]
+        waiting += [it for it in needed if applies(it, one.extras)]
     return found
 
 

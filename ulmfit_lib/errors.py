@@ -30,3 +30,8 @@ class TrainingError(UlmfitError):
 
 class Interrupted(BaseException):
     """Ctrl-C in a command; not KeyboardInterrupt, for which the libraries in between have answers of their own."""
+
+
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says, for a sentence of ours; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 import zstandard
 
-from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.errors import DataError, OptionError, first_line
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.rules import well_formed
 
@@ -170,7 +170,7 @@ def _open(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: not a whole {path.suffix} file ({_first_line(error)})") from error
+        raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -208,7 +208,7 @@ def _delimited_frames(
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{path}: no readable table ({_first_line(error)})") from error
+        raise DataError(f"{path}: no readable table ({first_line(error)})") from error
 
 
 def _parser_message(message: str) -> str:
@@ -244,7 +244,7 @@ def _json_lines(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
             if SURROGATE.search(line):
                 row = _well_formed(row)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: line {number} is no JSON ({_first_line(error)})") from error
+            raise DataError(f"{path}: line {number} is no JSON ({first_line(error)})") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}: line {number} is no JSON object such as {{\"text\": ...}}")
         yield row
@@ -275,7 +275,7 @@ def _parquet_frames(path: Path, stream: Any, rows: int) -> Iterator[pd.DataFrame
     except DataError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no readable Parquet file ({_first_line(error)})") from error
+        raise DataError(f"{path}: no readable Parquet file ({first_line(error)})") from error
 
 
 def _all_columns(rows: Any) -> pd.DataFrame:
@@ -287,7 +287,3 @@ def _all_columns(rows: Any) -> pd.DataFrame:
 def _names(columns: Sequence[Any] | pd.Index, most: int = 20) -> str:
     names = [repr(str(name)) for name in columns]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

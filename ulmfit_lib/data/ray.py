@@ -69,8 +69,7 @@ class Scorer:
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows with their predictions."""
         frame = rows.select(self.text).to_pandas(integer_object_nulls=True, ignore_metadata=True)
-        source, numbers = self.named(rows)
-        texts = texts_of(frame, self.text, rows=numbers, source=source)
+        texts = texts_of(frame, self.text, rows=range(1, len(frame) + 1), source="a batch of the Ray dataset")
         probabilities = self.predictor.predict_proba(texts)
         said = with_predictions(
             pd.DataFrame(index=frame.index), texts, probabilities, classes=self.predictor.classes,
@@ -81,10 +80,6 @@ class Scorer:
         for name in added.column_names:
             kept = kept.append_column(name, added[name])
         return kept
-
-    def named(self, rows: pa.Table) -> tuple[str, Sequence[int]]:
-        """What an error calls these rows, and their numbers."""
-        return "a batch of the Ray dataset", range(1, rows.num_rows + 1)
 
 
 def added_columns(classes: Sequence[str]) -> pa.Schema:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
-from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.errors import OptionError, UlmfitError, first_line
 from ulmfit_lib.progress import counted
 
 
@@ -58,7 +58,7 @@ def _started() -> Iterator[None]:
             folder = started.address_info["session_dir"] if ours else None
         except (ConnectionError, RuntimeError) as error:
             ray.shutdown()
-            why = next(iter(str(error).splitlines()), type(error).__name__)
+            why = first_line(error)
             raise OptionError(
                 f"Ray does not start ({why})" if ours else
                 f"{why}: is RAY_ADDRESS right, and does the cluster ask for a token (RAY_AUTH_MODE=token)?"

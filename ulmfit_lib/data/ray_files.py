@@ -28,7 +28,7 @@ from ulmfit_lib.data.ray_cluster import cluster
 from ulmfit_lib.data.reading import texts_of
 from ulmfit_lib.data.sources import FILE, ROW, Source
 from ulmfit_lib.data.writing import to_arrow
-from ulmfit_lib.errors import ArtifactError, DataError, OptionError, UlmfitError
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
 from ulmfit_lib.progress import bar, set_quiet
 from ulmfit_lib.serving.predictor import Predictor
@@ -209,15 +209,9 @@ class _PartScorer(Scorer):
         unsure = np.asarray(scored["confidence"]) < self.least
         return {"rows": [len(unsure)], "blank": [scored["confidence"].null_count], "unsure": [int(unsure.sum())]}
 
-    def named(self, rows: pa.Table) -> tuple[str, Sequence[int]]:
-        """Their file, and their numbers in it."""
-        return rows[FILE][0].as_py(), rows[ROW].to_pylist()
-
     def _scored(self, rows: pa.Table) -> pa.Table:
         try:
             return super().__call__(rows)
-        except UlmfitError:  # says which row it is
-            raise
         except Exception as error:
             if rows.num_rows == 1:
                 raise DataError(f"{rows[FILE][0]}: row {rows[ROW][0]} cannot be scored ({error!r})") from error

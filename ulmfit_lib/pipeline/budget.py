@@ -1,9 +1,11 @@
 """The time that ``fit`` may take, and what it decided to do with it."""
 
 import json
+import math
 import time
 from pathlib import Path
 
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.files import read_json, write_file
 
 FEW, SHORT, LONG = 1.0, 2.0, 10.0  # minutes by default: for few and for more short texts, and for LONG_TOKENS
@@ -23,6 +25,16 @@ def default_minutes(n_tokens: int, labelled: int) -> float:
     more = min(1.0, max(0.0, (labelled - FEW_ROWS) / (SHORT_ROWS - FEW_ROWS)))
     short = FEW + (SHORT - FEW) * more
     return min(MOST, short + (LONG - short) * n_tokens / LONG_TOKENS)
+
+
+def check_minutes(minutes: float) -> None:
+    """Whether so much time can be spent.
+
+    Raises:
+        OptionError: none at all, or no number.
+    """
+    if not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
 
 
 class Budget:

@@ -1,6 +1,5 @@
 """All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from ulmfit_lib.models.bases import load_bases
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.budget import Budget, default_minutes, shown
+from ulmfit_lib.pipeline.budget import Budget, check_minutes, default_minutes, shown
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.plan import Reading, count_tokens, plan_reading, tokens_per_second
 from ulmfit_lib.pipeline.search import Found, choose_base, try_fine_tuning, try_heads, try_reading
@@ -111,8 +110,8 @@ def fit(
     strategy = strategy or chosen.strategy
     if strategy not in (*STRATEGIES, BY_SIZE):
         raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
+    if minutes is not None:
+        check_minutes(minutes)
     if folds is not None and folds < 2:
         raise OptionError(f"--folds {folds}: at least 2 are needed")
     if folds and test_fraction:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError
+from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError, first_line
 from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
@@ -152,7 +152,7 @@ class Trials:
             cause: BaseException = error
             while cause.__cause__:
                 cause = cause.__cause__
-            file, said = self._database, next(iter(str(cause).splitlines()), type(cause).__name__)
+            file, said = self._database, first_line(cause)
             if "locked" in said:
                 raise TrainingError(
                     f"{file}: another program keeps these trials locked; close it and run this again"

@@ -1,6 +1,5 @@
 """A search for better settings than the defaults, with an honest end: what it gained on rows that it never saw."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,10 +8,10 @@ from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
-from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.budget import Budget, shown
+from ulmfit_lib.pipeline.budget import Budget, check_minutes, shown
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
 from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
@@ -95,8 +94,7 @@ def tune(
         OptionError: an option out of range, or optuna is not installed.
         TrainingError: the folder holds another search, or its file is locked or damaged.
     """
-    if not 0 < minutes < math.inf:
-        raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
+    check_minutes(minutes)
     started = time.monotonic()
     check_labels(data)
     mention_single_labels(data)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.errors import OptionError, first_line
 from ulmfit_lib.tokens.cutting import cut_at_spaces
 from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.tokens.rules import (
@@ -77,7 +77,7 @@ class WordTokenizer:
             tokenizer = spacy.blank(self.language).tokenizer
         except ImportError as error:
             raise OptionError(
-                f"language {self.language!r}: spaCy has no tokenizer for it ({str(error).splitlines()[0]}); "
+                f"language {self.language!r}: spaCy has no tokenizer for it ({first_line(error)}); "
                 f"use a code such as 'en' or 'de', or subword tokens"
             ) from error
         for token in SPECIAL_TOKENS:

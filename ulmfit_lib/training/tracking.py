@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from fastai.callback.core import Callback
 
-from ulmfit_lib.errors import OptionError
+from ulmfit_lib.errors import OptionError, first_line
 from ulmfit_lib.files import read_json
 from ulmfit_lib.progress import note, quietly
 
@@ -157,7 +157,7 @@ class _MLflow:
             try:
                 self.mlflow.start_run(run_name=name, nested=self.mlflow.active_run() is not None)
             except Exception as error:  # of MLflow, of its database, of the network
-                raise OptionError(f"--track mlflow:{self.uri}: {_first_line(error)}") from error
+                raise OptionError(f"--track mlflow:{self.uri}: {first_line(error)}") from error
             status = "FAILED"
             try:
                 yield
@@ -197,7 +197,7 @@ class _MLflow:
         except Exception as error:  # of MLflow, of its database, of the network, of the disk
             answered = isinstance(error, self.mlflow.exceptions.RestException)
             self.gone = not answered and getattr(error, "error_code", "") == "INTERNAL_ERROR"
-            note(f"MLflow at {self.uri} did not take this ({_first_line(error)}){later}")
+            note(f"MLflow at {self.uri} did not take this ({first_line(error)}){later}")
 
     def _send(self) -> None:
         while self.waiting:
@@ -264,7 +264,3 @@ def _named_for_mlflow(values: Values) -> Values:
     """
     names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name.replace(",", ""))).strip("/") for name in values)
     return dict(zip(map(_Names(), names), values.values(), strict=True))  # two labels may come to one name
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
