@@ -99,13 +99,21 @@ def main() -> None:
             cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
             print(json.dumps(cells[-1]), file=sys.stderr)
     result = {
-        "train": arguments.train.name, "texts": len(train), "test": arguments.test.name, "test_rows": len(test),
-        "test_rows_left_out_as_copies": len(whole) - len(test), "base": why,
+        "train": arguments.train.name,
+        "texts": len(train),
+        "test": arguments.test.name,
+        "test_rows": len(test),
+        "test_rows_left_out_as_copies": len(whole) - len(test),
+        "base": why,
         "base_has_read": [stage.get("source", "") for stage in lm.training.get("stages", [])],
-        "lm_epochs": arguments.lm_epochs, "reading": facts, "seconds": round(time.monotonic() - started),
+        "lm_epochs": arguments.lm_epochs,
+        "reading": facts,
+        "seconds": round(time.monotonic() - started),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "summary": summary(cells), "cells": cells, **conditions(),
-    }  # fmt: skip
+        "summary": summary(cells),
+        "cells": cells,
+        **conditions(),
+    }
     if arguments.json:
         print(json.dumps(result))
         return

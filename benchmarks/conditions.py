@@ -13,9 +13,11 @@ from ulmfit_lib.models.cpu_products import SWITCH
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 ONLY_AVX2 = {  # what makes PyTorch, oneDNN, FBGEMM and MKL do without AVX-512; set before they are loaded
-    "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-}  # fmt: skip
+}
 
 
 def cpu_kind() -> str:
@@ -34,7 +36,8 @@ def conditions() -> dict[str, Any]:
     return {
         "machine": f"{name}, {torch.get_num_threads()} threads of {len(names) or 'unknown'} cores",
         "cpu": {
-            "kind": cpu_kind(), "features": [feature for feature in FEATURES if feature in flags],
+            "kind": cpu_kind(),
+            "features": [feature for feature in FEATURES if feature in flags],
             "switched_off_by": {name: os.environ[name] for name in (*ONLY_AVX2, SWITCH) if name in os.environ},
         },
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

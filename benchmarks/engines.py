@@ -86,11 +86,16 @@ def compare(work: Path, lm: LanguageModel, sizes: Sequence[int], words: int, rou
             small, large = (np.median(spent[engine, cores, size], axis=0) for size in sizes)
             text = (large - small) / (sizes[1] - sizes[0])
             start = small - sizes[0] * text
-            sides.append({
-                "engine": engine, "cores": cores, "texts_per_second": round(1 / text[0], 2),
-                "start_seconds": round(start[0], 2), "cpu_milliseconds_a_text": round(1000 * text[1], 3),
-                "cpu_seconds_a_start": round(start[1], 2),
-            })  # fmt: skip
+            sides.append(
+                {
+                    "engine": engine,
+                    "cores": cores,
+                    "texts_per_second": round(1 / text[0], 2),
+                    "start_seconds": round(start[0], 2),
+                    "cpu_milliseconds_a_text": round(1000 * text[1], 3),
+                    "cpu_seconds_a_start": round(start[1], 2),
+                }
+            )
     lengths = [len(text.split()) for text in texts(sizes[1], words)]
     return {"texts": list(sizes), "words_per_text": round(statistics.mean(lengths)), "sides": sides}
 

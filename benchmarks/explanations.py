@@ -60,17 +60,27 @@ def main() -> None:
     known = train.select(nested_order(train.targets(), 0)[: arguments.labels])
     lm, _ = load_base(arguments.base, known.texts)
     fitter = PartsFitter.read(
-        known, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device("cpu"),
+        known,
+        lm=lm,
+        recipe=CLASSIFY,
+        strategy="features",
+        with_baseline=True,
+        seed=0,
+        device=find_device("cpu"),
         topics=learn_topics(train.texts, labelled=len(known), seed=0),
-    )  # fmt: skip
+    )
     classifier = Found.of(fitter, try_heads(fitter, known, scoring_folds(known, seed=0))).fit(known)
     texts = test.texts[: arguments.texts]
     rows = compare(classifier, texts)
     words = float(np.mean([len(text.split()) for text in texts]))
     result = {
-        "name": arguments.name, "labels": arguments.labels, "texts": len(texts), "words_per_text": round(words),
-        "shares": SHARES, "methods": rows,
-    }  # fmt: skip
+        "name": arguments.name,
+        "labels": arguments.labels,
+        "texts": len(texts),
+        "words_per_text": round(words),
+        "shares": SHARES,
+        "methods": rows,
+    }
     if arguments.json:
         print(json.dumps({**result, **conditions()}))
         return
@@ -161,9 +171,7 @@ class Gradients:
             read = ids if way == "forward" else ids.flip(0)
             change = encoder.mix(read, one.vocabulary.unknown_id)
             lengths = torch.full((STEPS,), len(read))
-            pooled = pool(
-                encoder, one.pooling, read.repeat(STEPS, 1), lengths, encoder.map, window=len(read)
-            )  # fmt: skip
+            pooled = pool(encoder, one.pooling, read.repeat(STEPS, 1), lengths, encoder.map, window=len(read))
             logits = self.heads[way](pooled).log_softmax(1)
             others = (logits.sum(1) - logits[:, number]) / (logits.shape[1] - 1)
             (logits[:, number] - others).sum().backward()

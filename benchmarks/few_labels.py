@@ -50,9 +50,13 @@ def main() -> None:
             cells.append({"labels": n, "seed": seed, **score_recipes(part, valid, base, arguments.recipes)})
             print(json.dumps(cells[-1]), file=sys.stderr)
     result = {
-        "train": arguments.train.name, "base": arguments.base, "valid_rows": len(valid), "cells": cells,
-        "mean": {n: means([cell for cell in cells if cell["labels"] == n]) for n in arguments.labels}, **conditions(),
-    }  # fmt: skip
+        "train": arguments.train.name,
+        "base": arguments.base,
+        "valid_rows": len(valid),
+        "cells": cells,
+        "mean": {n: means([cell for cell in cells if cell["labels"] == n]) for n in arguments.labels},
+        **conditions(),
+    }
     if arguments.json:
         print(json.dumps(result))
         return
@@ -79,9 +83,11 @@ def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipe
         said = classifier.predict_proba(valid.texts)
         both = {"ulmfit": said, "baseline": tfidf}
         found[name] = {
-            "accuracy": accuracy(said), "with_tfidf": accuracy(Blend.even(both).apply(both)),
-            "log_loss": round(score(said, truth, part.classes).log_loss, 4), "seconds": round(spent),
-        }  # fmt: skip
+            "accuracy": accuracy(said),
+            "with_tfidf": accuracy(Blend.even(both).apply(both)),
+            "log_loss": round(score(said, truth, part.classes).log_loss, 4),
+            "seconds": round(spent),
+        }
     return found
 
 

@@ -8,9 +8,15 @@ from ulmfit_lib.training.heads import fit_head
 
 
 def predict_by_heads(
-    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int,
+    train: Features,
+    targets: Ints,
+    test: Features,
+    recipe: ClassifierRecipe,
+    *,
+    kind: LabelKind,
+    seed: int,
     taught: int = 0,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """Probabilities for pooled texts, (n_texts, n_classes): a head per direction, their probabilities averaged.
 
     The first ``taught`` numbers are a taught vector.

@@ -60,7 +60,7 @@ def main() -> None:
     lm, _ = load_base(arguments.base, train.texts)
     fitter = PartsFitter.read(
         whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device("cpu")
-    )  # fmt: skip
+    )
     pool = whole.select(range(len(train)))
     vectors = np.concatenate([part[: len(pool), : lm.architecture.taught] for part in fitter.features.values()], axis=1)
     curves: dict[str, list[list[float]]] = {name: [] for name in STRATEGIES}
@@ -72,12 +72,17 @@ def main() -> None:
         for name, share in plant(fitter, pool, arguments.checked, arguments.planted, seed).items():
             errors[name].append(share)
     result: dict[str, Any] = {
-        "name": arguments.name, "pool": len(pool), "test_rows": len(test), "seeds": arguments.seeds,
+        "name": arguments.name,
+        "pool": len(pool),
+        "test_rows": len(test),
+        "seeds": arguments.seeds,
         "sizes": arguments.sizes,
-        "checked": arguments.checked, "planted": arguments.planted,
+        "checked": arguments.checked,
+        "planted": arguments.planted,
         "suggestions": {
             name: {
-                "mean": np.mean(found, axis=0).round(4).tolist(), "sd": np.std(found, axis=0, ddof=1).round(4).tolist(),
+                "mean": np.mean(found, axis=0).round(4).tolist(),
+                "sd": np.std(found, axis=0, ddof=1).round(4).tolist(),
                 "saved": saved(arguments.sizes, np.mean(found, axis=0), np.mean(curves["random"], axis=0)),
             }
             for name, found in curves.items()
@@ -85,14 +90,19 @@ def main() -> None:
         "label_errors": {
             name: {"mean": float(np.mean(found)), "sd": float(np.std(found, ddof=1))} for name, found in errors.items()
         },
-    }  # fmt: skip
+    }
     print(json.dumps({**result, **conditions()} if arguments.json else result))
 
 
 def buy_labels(
-    strategy: str, fitter: PartsFitter, whole: TextTable, n_pool: int, vectors: npt.NDArray[np.float32], seed: int,
+    strategy: str,
+    fitter: PartsFitter,
+    whole: TextTable,
+    n_pool: int,
+    vectors: npt.NDArray[np.float32],
+    seed: int,
     sizes: Sequence[int],
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """The accuracy on the rows of ``whole`` after the first ``n_pool``, which labels are bought of, at each size."""
     random, classes = np.random.default_rng(seed), whole.classes
     truth = whole.class_numbers()[n_pool:]

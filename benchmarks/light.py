@@ -64,10 +64,14 @@ def main() -> None:
     many = [text for text in table.texts if len(text.split()) < 900][: arguments.many]  # fastai drops what is longer
     found = conditions()
     result: dict[str, Any] = {
-        "texts": str(arguments.file or "made up"), **found, "asked": ASKED, "many": len(many),
+        "texts": str(arguments.file or "made up"),
+        **found,
+        "asked": ASKED,
+        "many": len(many),
         "words_per_text": round(float(np.mean([len(text.split()) for text in many]))),
-        "installed_mb": {side: installed_megabytes(names) for side, names in NEEDS.items()}, "networks": {},
-    }  # fmt: skip
+        "installed_mb": {side: installed_megabytes(names) for side, names in NEEDS.items()},
+        "networks": {},
+    }
     result["versions"] = {**found["versions"], "onnxruntime": version("onnxruntime")}
     if arguments.note:
         result["note"] = arguments.note
@@ -126,8 +130,9 @@ def in_turns(models: dict[str, Path], texts: Path, *, rounds: int) -> dict[str, 
             **{key: float(f"{statistics.median(one[key] for one in some):.4g}") for key in keys},
             "model_mb": round(size_of(models[side]) / 1e6, 1),
             "largest_difference": float(f"{np.abs(said - expected).max():.2g}"),
-            "labels_changed": int((said.argmax(1) != expected.argmax(1)).sum()), "compared": len(expected),
-        }  # fmt: skip
+            "labels_changed": int((said.argmax(1) != expected.argmax(1)).sum()),
+            "compared": len(expected),
+        }
     return rows
 
 

@@ -65,9 +65,12 @@ def main() -> None:
     rate = len(texts["many"]) / (time.perf_counter() - started)
     said = [list(map(float, row)) for text in texts["short"] for row in one([text])]
     measured = {
-        "resident_mb": megabytes, "peak_mb": resident("VmHWM"), "ms_per_text": round(statistics.median(spent), 3),
-        "texts_per_second": round(rate, 1), "said": said,
-    }  # fmt: skip
+        "resident_mb": megabytes,
+        "peak_mb": resident("VmHWM"),
+        "ms_per_text": round(statistics.median(spent), 3),
+        "texts_per_second": round(rate, 1),
+        "said": said,
+    }
     print(json.dumps(measured))
 
 

@@ -34,9 +34,12 @@ def in_turns(rounds: int, ours: Callable[[], float], fastai: Callable[[], float]
     mine, theirs = np.median(pairs, axis=0)
     ratios = [a / b if better == "higher" else b / a for a, b in pairs]
     return {
-        "ours": float(f"{mine:.4g}"), "fastai": float(f"{theirs:.4g}"), "unit": unit,
-        "ratio": round(float(np.median(ratios)), 2), "spread": [round(min(ratios), 2), round(max(ratios), 2)],
-    }  # fmt: skip
+        "ours": float(f"{mine:.4g}"),
+        "fastai": float(f"{theirs:.4g}"),
+        "unit": unit,
+        "ratio": round(float(np.median(ratios)), 2),
+        "spread": [round(min(ratios), 2), round(max(ratios), 2)],
+    }
 
 
 def seconds(job: Callable[[], Any]) -> float:

@@ -26,9 +26,14 @@ from conditions import conditions
 from made_up_texts import WordSource, reviews
 
 PIECES = [
-    "[[{0}|{1}]]", "{{{{cite|title={0}|url=http://{1}.org}}}}", "''{0}''", "<ref name={0}>{1} {0}</ref>",
-    "\n== {0} ==\n", "\n{{| class=wikitable\n| {0} || {1}\n|}}\n", "[[File:{0}.jpg|thumb|{1}]]",
-]  # fmt: skip
+    "[[{0}|{1}]]",
+    "{{{{cite|title={0}|url=http://{1}.org}}}}",
+    "''{0}''",
+    "<ref name={0}>{1} {0}</ref>",
+    "\n== {0} ==\n",
+    "\n{{| class=wikitable\n| {0} || {1}\n|}}\n",
+    "[[File:{0}.jpg|thumb|{1}]]",
+]
 
 
 def main() -> None:
@@ -64,10 +69,16 @@ def _measure(job: Callable[[Path], dict[str, Any]], folder: Path) -> None:
     started = time.monotonic()
     facts = job(folder)
     peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps({
-        **facts, "seconds": round(time.monotonic() - started), "peak_megabytes": round(peaks[0]),
-        "peak_megabytes_of_a_worker": round(peaks[1]),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                **facts,
+                "seconds": round(time.monotonic() - started),
+                "peak_megabytes": round(peaks[0]),
+                "peak_megabytes_of_a_worker": round(peaks[1]),
+            }
+        )
+    )
 
 
 def _pretrain(folder: Path) -> dict[str, Any]:

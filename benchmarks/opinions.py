@@ -77,8 +77,10 @@ def judge_reviews(reviews: list[str], lm: LanguageModel) -> Floats:
     unseen = np.zeros(len(clear))
     for learnt, asked in KFold(5, shuffle=True, random_state=0).split(clear):
         unseen[asked] = judged(clear[learnt], clear[asked], good[learnt])
-    print(f"{len(clear):,} of {len(reviews):,} reviews give a clear rating; of those that the judge has not learnt "
-          f"from, it is right about {np.mean((unseen > 0) == good):.1%}")  # fmt: skip
+    print(
+        f"{len(clear):,} of {len(reviews):,} reviews give a clear rating; of those that the judge has not learnt "
+        f"from, it is right about {np.mean((unseen > 0) == good):.1%}"
+    )
     scores = judged(clear, np.arange(len(texts)), good)
     scores[clear] = unseen
     certain = LogisticRegression(C=100).fit(unseen[:, None], good)

@@ -97,9 +97,12 @@ def tokenize(files: Sequence[Path], cores: Sequence[int]) -> dict[str, Any]:
         for path in sorted(path for path in Path(cache).rglob("*") if path.is_file()):
             digest.update(path.name.encode() + path.read_bytes())
     return {
-        "cores": len(cores), "seconds": spent, "cpu_seconds": used, "tokens": len(corpus.ids),
+        "cores": len(cores),
+        "seconds": spent,
+        "cpu_seconds": used,
+        "tokens": len(corpus.ids),
         "sha256": digest.hexdigest(),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -177,9 +177,13 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     names = [options.csv.stem] if options.csv else options.names or found
     draws = range(options.first_draw, options.first_draw + options.draws)
     return [
-        cell for n in options.labels for name in names for draw in draws for peer in options.peers
+        cell
+        for n in options.labels
+        for name in names
+        for draw in draws
+        for peer in options.peers
         if (cell := run_cell(options, name, n, draw, peer))
-    ]  # fmt: skip
+    ]
 
 
 def collect(work: Path) -> list[dict[str, Any]]:
@@ -237,9 +241,11 @@ def one_cell(options: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(options.threads)
     name, n, draw, peer = options.cell[0], int(options.cell[1]), int(options.cell[2]), options.cell[3]
-    files = [options.csv, options.test_csv] if options.csv else [
-        options.sets / f"{name}-{part}.csv" for part in ("train", "test")
-    ]  # fmt: skip
+    files = (
+        [options.csv, options.test_csv]
+        if options.csv
+        else [options.sets / f"{name}-{part}.csv" for part in ("train", "test")]
+    )
     pool, test = (read_csv(file, text=options.text, label=options.label).labelled() for file in files)
     pool, test = pool.select(range(min(options.pool, len(pool)))), test.select(range(min(options.test_rows, len(test))))
     part = pool.select(nested_order(pool.targets(), draw)[:n])
@@ -254,10 +260,17 @@ def one_cell(options: argparse.Namespace) -> dict[str, Any]:
     padded = np.pad(said, ((0, 0), (0, len(known) - said.shape[1])))
     scores = score(padded, test.class_numbers(known), known)
     return {
-        "set": name, "labels": len(part), "draw": draw, "peer": peer, "accuracy": round(100 * scores.accuracy, 2),
-        "macro_f1": round(100 * scores.macro_f1, 2), "log_loss": round(scores.log_loss, 4),
-        "seconds": round(seconds, 1), "ms_a_text": round(1000 * each, 2), "megabytes": round(size, 1),
-    }  # fmt: skip
+        "set": name,
+        "labels": len(part),
+        "draw": draw,
+        "peer": peer,
+        "accuracy": round(100 * scores.accuracy, 2),
+        "macro_f1": round(100 * scores.macro_f1, 2),
+        "log_loss": round(scores.log_loss, 4),
+        "seconds": round(seconds, 1),
+        "ms_a_text": round(1000 * each, 2),
+        "megabytes": round(size, 1),
+    }
 
 
 def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -75,11 +75,9 @@ def _features(
     """Per direction: the pooled labelled and test texts under the base once it has read all texts of ``train``."""
     ways = directions_of(name)
     found = [
-        frozen_features(
-            name.partition(":")[0], way, train, test, lm_epochs=arguments.lm_epochs, cache=arguments.cache
-        )
+        frozen_features(name.partition(":")[0], way, train, test, lm_epochs=arguments.lm_epochs, cache=arguments.cache)
         for way in ways
-    ]  # fmt: skip
+    ]
     perplexities = [facts["perplexity_per_word"] for _, facts in found]
     seconds = sum(facts["seconds"] for _, facts in found)
     return [pair for pair, _ in found], {"directions": ways, "perplexity_per_word": perplexities, "seconds": seconds}

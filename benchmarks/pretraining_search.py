@@ -32,9 +32,16 @@ from ulmfit_lib.training.language_modelling import train_language_model
 
 BEST = "320/640/2@0.005"
 DEFAULT = [
-    BEST, "256/512/3@0.005", "320/640/2@0.003", f"{BEST},rows=40", f"{BEST},rows=160", f"{BEST},samples=1024",
-    f"{BEST},samples=4096", f"{BEST},words=20000", f"{BEST},passes=2",
-]  # fmt: skip
+    BEST,
+    "256/512/3@0.005",
+    "320/640/2@0.003",
+    f"{BEST},rows=40",
+    f"{BEST},rows=160",
+    f"{BEST},samples=1024",
+    f"{BEST},samples=4096",
+    f"{BEST},words=20000",
+    f"{BEST},passes=2",
+]
 USUAL = {"rows": PRETRAIN.batch_size, "samples": PRETRAIN.samples, "words": 30_000, "passes": 1}
 TIMED_TOKENS, ROUNDS, VALID_TEXTS = 40_000, 3, 100
 
@@ -59,9 +66,12 @@ def main() -> None:
         vocabulary = Vocabulary.from_counts(corpus.types, corpus.counts, max_size=settings["words"])
         documents = corpus.numericalize(vocabulary)
         recipe = replace(
-            PRETRAIN, lr=settings["rate"], batch_size=settings["rows"], samples=settings["samples"],
+            PRETRAIN,
+            lr=settings["rate"],
+            batch_size=settings["rows"],
+            samples=settings["samples"],
             epochs=settings["passes"],
-        )  # fmt: skip
+        )
         if documents.n_tokens < tokens / recipe.epochs:
             raise SystemExit(f"{candidate}: the files hold {documents.n_tokens:,} tokens; it could read more")
         part = documents.select(np.arange(np.searchsorted(documents.offsets, tokens / recipe.epochs)))
@@ -81,11 +91,16 @@ def main() -> None:
         tokens = fastest * 60 * arguments.minutes
         model, rate = train(candidate, tokens)
         score = model.score(held_out)
-        results.append({
-            "candidate": candidate, "tokens": round(tokens), "seconds": round(tokens / rate),
-            "perplexity": round(score.perplexity, 2), "perplexity_per_word": round(score.perplexity_per_word, 1),
-            "unknown": round(score.unknown_share, 4),
-        })  # fmt: skip
+        results.append(
+            {
+                "candidate": candidate,
+                "tokens": round(tokens),
+                "seconds": round(tokens / rate),
+                "perplexity": round(score.perplexity, 2),
+                "perplexity_per_word": round(score.perplexity_per_word, 1),
+                "unknown": round(score.unknown_share, 4),
+            }
+        )
         print(json.dumps(results[-1]), file=sys.stderr)
     if arguments.json:
         print(json.dumps({"minutes": arguments.minutes, **conditions(), "results": results}))

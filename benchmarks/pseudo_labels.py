@@ -46,15 +46,22 @@ def main() -> None:
         test = rows_of(arguments.sets / f"{name}-test.csv", arguments.test_rows)
         features, taught = base_features(arguments.base, name, pool, test, arguments.work)
         for n in arguments.labels:
-            before, after = np.array([
-                learn(features, taught, pool, test, seed=seed, count=n) for seed in range(arguments.seeds)
-            ]).T  # fmt: skip
+            before, after = np.array(
+                [learn(features, taught, pool, test, seed=seed, count=n) for seed in range(arguments.seeds)]
+            ).T
             gains = after - before
-            found.append({
-                "set": name, "labels": n, "draws": arguments.seeds, "without": round(float(np.mean(before)), 1),
-                "with": round(float(np.mean(after)), 1), "gain": round(float(gains.mean()), 2),
-                "spread": round(float(gains.std()), 2), "draws_better": int((gains > 0).sum()),
-            })  # fmt: skip
+            found.append(
+                {
+                    "set": name,
+                    "labels": n,
+                    "draws": arguments.seeds,
+                    "without": round(float(np.mean(before)), 1),
+                    "with": round(float(np.mean(after)), 1),
+                    "gain": round(float(gains.mean()), 2),
+                    "spread": round(float(gains.std()), 2),
+                    "draws_better": int((gains > 0).sum()),
+                }
+            )
             if not arguments.json:
                 print(json.dumps(found[-1]), flush=True)
     if arguments.json:

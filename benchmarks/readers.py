@@ -36,8 +36,10 @@ from ulmfit_lib.data.reading import read_parts
 DIFFERENT = 4000  # texts that are made up; then they come again
 GOOD_ROWS = 30_000  # before the damaged line
 DAMAGE = {
-    "a field too many": b"1,good,too many\n", "a byte that is no UTF-8": b"1,caf\xe9\n", "an open quote": b'1,"open\n'
-}  # fmt: skip
+    "a field too many": b"1,good,too many\n",
+    "a byte that is no UTF-8": b"1,caf\xe9\n",
+    "an open quote": b'1,"open\n',
+}
 DAMAGED = "damaged.csv"
 Blocks = Iterator[list[str]]
 
@@ -72,12 +74,14 @@ def main() -> None:
         }
     sides = [
         {
-            "kind": Path(file).suffix[1:], "reader": reader, "rows": large[0]["rows"],
+            "kind": Path(file).suffix[1:],
+            "reader": reader,
+            "rows": large[0]["rows"],
             "rows_per_second": round(large[0]["rows"] / float(np.median([one["seconds"] for one in large]))),
             "peak_mb": [max(one["peak_mb"] for one in size) for size in (small, large)],
         }
         for (file, reader), (small, large) in found.items()
-    ]  # fmt: skip
+    ]
     result = {"rounds": arguments.rounds, "megabytes": arguments.megabytes, "sides": sides, "damaged": damaged}
     result |= conditions()
     result["versions"] |= {name: version(name) for name in ("pandas", "polars", "duckdb", "pyarrow")}
@@ -106,9 +110,17 @@ def run(reader: str, file: Path) -> dict[str, Any]:
     command = [sys.executable, "-W", "ignore", __file__, "--reader", reader, "--file", str(file)]
     environment = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     core = {min(os.sched_getaffinity(0))}
-    return dict(json.loads(subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, core)
-    ).stdout))  # fmt: skip
+    return dict(
+        json.loads(
+            subprocess.run(
+                command,
+                env=environment,
+                check=True,
+                stdout=subprocess.PIPE,
+                preexec_fn=lambda: os.sched_setaffinity(0, core),
+            ).stdout
+        )
+    )
 
 
 def measure(reader: Callable[[Path], Blocks], file: Path) -> dict[str, Any]:

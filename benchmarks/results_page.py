@@ -61,11 +61,16 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     robustness.reliability,
 )
 TABLES: dict[str, Callable[[Results], str]] = {
-    "peers": peers.peers_in_short, "stage_costs": scaling.stage_costs, "step_volume": scaling.step_volume,
-    "wikipedia": scaling.wikipedia, "wikipedia_on_cores": scaling.wikipedia_on_cores,
-    "ten_million": scaling.ten_million, "engine_cost": scaling.engine_cost, "reading": scaling.reading,
+    "peers": peers.peers_in_short,
+    "stage_costs": scaling.stage_costs,
+    "step_volume": scaling.step_volume,
+    "wikipedia": scaling.wikipedia,
+    "wikipedia_on_cores": scaling.wikipedia_on_cores,
+    "ten_million": scaling.ten_million,
+    "engine_cost": scaling.engine_cost,
+    "reading": scaling.reading,
     "process_rates": scaling.process_rates,
-}  # fmt: skip
+}
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
 
 
@@ -91,9 +96,11 @@ def load_results(folder: Path = PAGE.parent / "results") -> Results:
     for model in sorted(path.parent for path in EMBEDDED.glob("*/training.json")):
         read = {name: json.loads((model / f"{name}.json").read_text()) for name in ("config", "training", "vocab")}
         results[f"embedded/{model.name}"] = {
-            "config": read["config"], "training": read["training"], "tokens": len(read["vocab"]),
+            "config": read["config"],
+            "training": read["training"],
+            "tokens": len(read["vocab"]),
             "megabytes": (model / "model.safetensors").stat().st_size / 1e6,
-        }  # fmt: skip
+        }
     return results
 
 

@@ -71,9 +71,12 @@ def measure(count: int, stage: Callable[[TextTable], Found]) -> Found:
     found = stage(TextTable.from_lists(texts, labels))
     spent = found["seconds"] * 1e6 / found["tokens"]
     return {
-        "texts": count, "tokens": found["tokens"], "seconds": round(found["seconds"], 2),
-        "seconds_per_million_tokens": float(f"{spent:.4g}"), "peak_mb": round(resident("VmHWM")),
-    }  # fmt: skip
+        "texts": count,
+        "tokens": found["tokens"],
+        "seconds": round(found["seconds"], 2),
+        "seconds_per_million_tokens": float(f"{spent:.4g}"),
+        "peak_mb": round(resident("VmHWM")),
+    }
 
 
 def networks() -> dict[str, Found]:
@@ -83,12 +86,15 @@ def networks() -> dict[str, Found]:
     sizes = {"small": (replace(base.architecture, taught=0), len(base.vocabulary)), "large": LARGE}
     return {
         name: {
-            "embedding": one.embedding, "hidden": one.hidden, "layers": one.layers, "vocabulary": words,
+            "embedding": one.embedding,
+            "hidden": one.hidden,
+            "layers": one.layers,
+            "vocabulary": words,
             "parameters": sum(int(np.prod(shape)) for shape in one.weight_shapes(words).values()),
             "tokens_a_step": step,
         }
         for name, (one, words) in sizes.items()
-    }  # fmt: skip
+    }
 
 
 class StandIn:

@@ -61,10 +61,13 @@ class Tally:
         p50, p99 = np.percentile(self.milliseconds, (50, 99)) if done else (np.nan, np.nan)
         errors = sum(n for status, n in self.statuses.items() if status not in (200, 429)) + self.failed
         return {
-            "requests": done, "requests_per_second": round(done / seconds, 1),
-            "texts_per_second": round(done * self.texts / seconds, 1), "p50_ms": round(float(p50), 1),
-            "p99_ms": round(float(p99), 1), "errors": errors + self.incomplete,
-        }  # fmt: skip
+            "requests": done,
+            "requests_per_second": round(done / seconds, 1),
+            "texts_per_second": round(done * self.texts / seconds, 1),
+            "p50_ms": round(float(p50), 1),
+            "p99_ms": round(float(p99), 1),
+            "errors": errors + self.incomplete,
+        }
 
 
 def main() -> None:
@@ -171,7 +174,7 @@ async def load(
 
 async def compare(
     client: httpx.AsyncClient, model: Path, texts: list[str], work: Path, *, count: int
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Answers of several clients at once beside those of `predict` on a file."""
     asked = [f"{text} {number}" for number, text in zip(range(count), itertools.cycle(texts))]
     file, out = work / "asked.csv", work / "predicted.csv"
@@ -192,8 +195,9 @@ async def compare(
     labels = sum(one["label"] != row["prediction"] for one, row in zip(said, expected, strict=True))
     largest = max(
         abs(p - float(row[f"probability of {name}"]))
-        for one, row in zip(said, expected, strict=True) for name, p in one["probabilities"].items()
-    )  # fmt: skip
+        for one, row in zip(said, expected, strict=True)
+        for name, p in one["probabilities"].items()
+    )
     return {"answers": count, "labels_that_differ": labels, "largest_difference": largest}
 
 
@@ -209,16 +213,19 @@ async def overload(client: httpx.AsyncClient, texts: list[str], *, rate: float, 
     took = time.perf_counter() - started
     after, _ = await load(client, texts, size=1, clients=1, seconds=2)
     return {
-        "asked_texts_per_second": round(rate), "sent": count, "answered": tally.statuses[200],
-        "refused_with_429": tally.statuses[429], "refusals_that_say_when": tally.said_when,
-        "lost": count - tally.statuses[200] - tally.statuses[429], "incomplete": tally.incomplete,
-        "seconds": round(took, 1), "afterwards": after.row(2),
-    }  # fmt: skip
+        "asked_texts_per_second": round(rate),
+        "sent": count,
+        "answered": tally.statuses[200],
+        "refused_with_429": tally.statuses[429],
+        "refusals_that_say_when": tally.said_when,
+        "lost": count - tally.statuses[200] - tally.statuses[429],
+        "incomplete": tally.incomplete,
+        "seconds": round(took, 1),
+        "afterwards": after.row(2),
+    }
 
 
-async def terminate(
-    server: "subprocess.Popen[bytes]", client: httpx.AsyncClient, texts: list[str]
-) -> dict[str, Any]:  # fmt: skip
+async def terminate(server: "subprocess.Popen[bytes]", client: httpx.AsyncClient, texts: list[str]) -> dict[str, Any]:
     """SIGTERM when all requests were accepted and few are answered."""
     tally, batches = Tally(100), itertools.cycle(batched(texts, 100))
     tasks = [asyncio.create_task(ask(client, next(batches), tally)) for _ in range(TERMINATED)]
@@ -231,9 +238,13 @@ async def terminate(
     await asyncio.gather(*tasks)
     code = await asyncio.to_thread(server.wait, 120)
     return {
-        "requests": TERMINATED, "texts_waiting_when_it_was_told": int(accepted), "answered": tally.statuses[200],
-        "incomplete": tally.incomplete, "lost": TERMINATED - tally.statuses[200], "exit_code": code,
-    }  # fmt: skip
+        "requests": TERMINATED,
+        "texts_waiting_when_it_was_told": int(accepted),
+        "answered": tally.statuses[200],
+        "incomplete": tally.incomplete,
+        "lost": TERMINATED - tally.statuses[200],
+        "exit_code": code,
+    }
 
 
 if __name__ == "__main__":

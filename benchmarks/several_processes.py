@@ -44,16 +44,22 @@ def main() -> None:
     rates = [[one["tokens"] / one["seconds"] for one in side] for side in zip(*turns, strict=True)]
     sides = [
         {
-            "processes": processes, "threads": threads, "batch": found["batch"],
-            "tokens_per_second": round(statistics.median(rate)), "spread": [round(min(rate)), round(max(rate))],
+            "processes": processes,
+            "threads": threads,
+            "batch": found["batch"],
+            "tokens_per_second": round(statistics.median(rate)),
+            "spread": [round(min(rate)), round(max(rate))],
         }
         for (processes, threads), found, rate in zip(SIDES, turns[0], rates, strict=True)
-    ]  # fmt: skip
+    ]
     result = {
-        "base": arguments.base, "rounds": arguments.rounds, "tokens": turns[0][0]["tokens"],
-        "megabytes_per_step": turns[0][0]["megabytes_per_step"], "sides": sides,
+        "base": arguments.base,
+        "rounds": arguments.rounds,
+        "tokens": turns[0][0]["tokens"],
+        "megabytes_per_step": turns[0][0]["megabytes_per_step"],
+        "sides": sides,
         "load": round(os.getloadavg()[1], 1),
-    }  # fmt: skip
+    }
     if arguments.json:
         print(json.dumps({**result, **conditions()}))
         return
@@ -64,9 +70,14 @@ def main() -> None:
 
 def launch(processes: int, threads: int, passed: list[str]) -> dict[str, Any]:
     launcher = [
-        "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes),
-        "--main_process_port", "0",
-    ]  # fmt: skip
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        str(processes),
+        "--main_process_port",
+        "0",
+    ]
     command = [sys.executable, *(launcher if processes > 1 else []), __file__, *passed]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "ULMFIT_QUIET": "1"}
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)

@@ -27,22 +27,23 @@ from measuring import Row, Workload, count_cpu_seconds, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
 
-QUICK = Workload(
-    tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2
-)  # fmt: skip
-MIDDLE = Workload(
-    tokenize_texts=20_000, lm_texts=24, classifier_texts=32, predict_texts=96, growth=(1000, 10_000)
-)
+QUICK = Workload(tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2)
+MIDDLE = Workload(tokenize_texts=20_000, lm_texts=24, classifier_texts=32, predict_texts=96, growth=(1000, 10_000))
 FULL = Workload(
     tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
 )
 WORKLOADS = {"quick": QUICK, "middle": MIDDLE, "full": FULL}
 ASKED = {  # of the ratio; of the seconds where fastai has nothing to compare
-    "tokenize_cold": 10, "tokenize_cached": 100, "head_epochs": 50, "help": 0.3,
-    "lm_train": {"avx512": 2.5, "avx2": 1.5}, "classifier_train": {"avx512": 2.5, "avx2": 1.3},
-    "predict_bulk": {"avx512": 4, "avx2": 2}, "predict_one": {"avx512": 8, "avx2": 3},
+    "tokenize_cold": 10,
+    "tokenize_cached": 100,
+    "head_epochs": 50,
+    "help": 0.3,
+    "lm_train": {"avx512": 2.5, "avx2": 1.5},
+    "classifier_train": {"avx512": 2.5, "avx2": 1.3},
+    "predict_bulk": {"avx512": 4, "avx2": 2},
+    "predict_one": {"avx512": 8, "avx2": 3},
     "predict_bulk_small": {"avx512": 15, "avx2": 12},
-}  # fmt: skip
+}
 
 
 def main() -> None:

@@ -68,9 +68,12 @@ def predict_bulk(table: TextTable, work: Workload) -> Row:
     classifier = fastai_peer.same_classifier(learn)
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
-        work.rounds, lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
-        lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)), "texts/s", better="higher",
-    )  # fmt: skip
+        work.rounds,
+        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
+        lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)),
+        "texts/s",
+        better="higher",
+    )
     return {**row, **_products(classifier, texts, row["ours"]), "check": _agreement(table, work, texts)}
 
 
@@ -99,9 +102,12 @@ def predict_bulk_small(table: TextTable, work: Workload) -> Row:
     )
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
-        work.rounds, lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
-        lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)), "texts/s", better="higher",
-    )  # fmt: skip
+        work.rounds,
+        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
+        lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)),
+        "texts/s",
+        better="higher",
+    )
     check = "another model (wiki-en-small, forward) beside fastai's default: benchmarks/accuracy.py compares"
     return {**row, **_products(classifier, texts, row["ours"]), "check": check}
 

@@ -68,10 +68,12 @@ def lm_train(table: TextTable, work: Workload) -> Row:
     n_weights = sum(np.prod(s) for name, s in FULL_SIZE.weight_shapes(0).items() if ".weight_" in name)
     products = 6 * (n_weights + FULL_SIZE.embedding * recipe.samples)  # forward, and twice as much backward
     return {
-        **row, "products_per_second": float(products * row["ours"]), "vocabulary": len(dls.vocab),
+        **row,
+        "products_per_second": float(products * row["ours"]),
+        "vocabulary": len(dls.vocab),
         "bare_lstm_and_softmax": float(f"{np.median(rates):.4g}"),
         "check": f"full-softmax validation perplexity after {documents.n_tokens:,} tokens: {perplexities}",
-    }  # fmt: skip
+    }
 
 
 def _bare(vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *, steps: int = 2) -> float:
@@ -115,10 +117,16 @@ class Classifiers:
             np.array([classes.index(label) for label in part.targets()]) for part in (self.train, self.valid)
         )
         self.recipe = replace(
-            CLASSIFY, pooling="concat", head_hidden=50, head_epochs=10, phase_epochs=0, epochs=1,
-            lr=CLASSIFIER_RATE, decay=1.0,
+            CLASSIFY,
+            pooling="concat",
+            head_hidden=50,
+            head_epochs=10,
+            phase_epochs=0,
+            epochs=1,
+            lr=CLASSIFIER_RATE,
+            decay=1.0,
             dropouts=Dropouts(input=0.2, weight=0.25, embedding=0.025, hidden=0.15),
-        )  # fmt: skip
+        )
         encoder = Encoder(FULL_SIZE, len(vocabulary), self.recipe.dropouts)
         self.net = ClassifierNet(encoder, "concat", Head(3 * FULL_SIZE.embedding, len(classes), hidden=50, dropout=0.1))
 

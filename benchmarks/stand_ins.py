@@ -29,10 +29,13 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 IN_BRACKETS = re.compile(r"\((\w[\w ]*)\)$")
 MONTH = re.compile("January|February|March|April|May|June|July|August|September|October|November|December")
 MISSING = {  # how often, and what the word looks like
-    "deed": (0.26, re.compile(r"[a-z]{3,}ed")), "name": (0.22, re.compile(r"[A-Z][a-z]{2,}")),
-    "manner": (0.2, re.compile(r"[a-z]{3,}ly")), "year": (0.18, re.compile(r"1[89]\d\d|20\d\d")),
-    "number": (0.12, re.compile(r"\d{1,3}")), "month": (0.02, MONTH),
-}  # fmt: skip
+    "deed": (0.26, re.compile(r"[a-z]{3,}ed")),
+    "name": (0.22, re.compile(r"[A-Z][a-z]{2,}")),
+    "manner": (0.2, re.compile(r"[a-z]{3,}ly")),
+    "year": (0.18, re.compile(r"1[89]\d\d|20\d\d")),
+    "number": (0.12, re.compile(r"\d{1,3}")),
+    "month": (0.02, MONTH),
+}
 SECTIONS = {
     "music": {"album", "song", "band", "musician", "singer", "composer"},
     "screen": {"film", "series", "actor", "director"},

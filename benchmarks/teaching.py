@@ -84,9 +84,12 @@ def main() -> None:
                 cells.append({"set": name, "labels": n, "seed": seed, **found})
                 print(json.dumps(cells[-1]), file=sys.stderr)
     result: dict[str, Any] = {
-        "teacher": teacher.name, "bases": base_facts(arguments.bases), "summary": summary(cells), "cells": cells,
+        "teacher": teacher.name,
+        "bases": base_facts(arguments.bases),
+        "summary": summary(cells),
+        "cells": cells,
         **conditions(),
-    }  # fmt: skip
+    }
     if arguments.speed:
         texts = [text for name in names for text in rows_of(arguments.sets / f"{name}-test.csv", SPEED_TEXTS).texts]
         result["speed"] = speeds(arguments.bases[-1], teacher, texts[:: max(1, len(texts) // SPEED_TEXTS)])
@@ -146,8 +149,9 @@ def score_delivered(base: str, part: TextTable, test: TextTable) -> dict[str, fl
     said = classifier.probabilities(test.texts)
     return {
         "delivered": accuracy(said["delivered"], classifier.classes, test),
-        "ulmfit": accuracy(said["ulmfit"], classifier.classes, test), "minutes": round(minutes, 1),
-    }  # fmt: skip
+        "ulmfit": accuracy(said["ulmfit"], classifier.classes, test),
+        "minutes": round(minutes, 1),
+    }
 
 
 def accuracy(said: npt.NDArray[np.float64], classes: list[str], test: TextTable) -> float:
@@ -191,9 +195,10 @@ def speeds(base: str, teacher: SentenceTransformerTeacher, texts: list[str]) -> 
     plain = SentenceTransformerTeacher(teacher.folder, name=teacher.name, device="cpu", half=False)
     ways = {
         "teacher_in_float32": lambda: plain.encode(texts),
-        "taught_one_direction": lambda: lm.embed(texts, direction=first), "taught": lambda: lm.embed(texts),
+        "taught_one_direction": lambda: lm.embed(texts, direction=first),
+        "taught": lambda: lm.embed(texts),
         "teacher": lambda: teacher.encode(texts),
-    }  # fmt: skip
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(SPEED_ROUNDS):
         for name, embed in ways.items():

@@ -26,9 +26,16 @@ from ulmfit_lib import LanguageModel
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(A-Z0-9])")
 IN_BRACKETS = re.compile(r" \(.*\)$")
 NUMBERS = {
-    "sentences": 180_000, "pairs": 25_000, "titles": 12_000, "review sentences": 150_000, "review passages": 25_000,
-    "tweets": 120_000, "questions": 20_000, "made up": 90_000, "words": 30_000,
-}  # fmt: skip
+    "sentences": 180_000,
+    "pairs": 25_000,
+    "titles": 12_000,
+    "review sentences": 150_000,
+    "review passages": 25_000,
+    "tweets": 120_000,
+    "questions": 20_000,
+    "made up": 90_000,
+    "words": 30_000,
+}
 
 THINGS = """
     card, debit card, credit card, account, bank account, savings account, order, parcel, package, delivery,
@@ -276,9 +283,19 @@ def made_up(rng: random.Random) -> str:
     kind = rng.choices((HOW, WRONG, FACTS, OPINIONS), (40, 18, 12, 30))[0]
     view = rng.choice(listed(rng.choice((GOOD, BAD, GOOD, BAD, MIDDLING))))
     lists = {
-        "do": DEEDS, "thing": THINGS, "thing2": THINGS, "problem": PROBLEMS, "problem2": PROBLEMS, "place": PLACES,
-        "place2": PLACES, "aspect": ASPECTS, "aspect2": ASPECTS, "product": PRODUCTS, "view2": BAD, "verdict": VERDICTS,
-    }  # fmt: skip
+        "do": DEEDS,
+        "thing": THINGS,
+        "thing2": THINGS,
+        "problem": PROBLEMS,
+        "problem2": PROBLEMS,
+        "place": PLACES,
+        "place2": PLACES,
+        "aspect": ASPECTS,
+        "aspect2": ASPECTS,
+        "product": PRODUCTS,
+        "view2": BAD,
+        "verdict": VERDICTS,
+    }
     frame = rng.choice([line.strip() for line in kind.strip().splitlines()])
     text = frame.format(view=view, **{name: rng.choice(listed(words)) for name, words in lists.items()})
     return text.lower() if rng.random() < 0.2 else text

@@ -29,11 +29,15 @@ from ulmfit_lib.training.language_modelling import train_language_model
 from ulmfit_lib.training.losses import _LogSumExp
 
 WATCHED: dict[str, tuple[Any, str]] = {
-    "LSTM forward": (_Layer, "forward"), "LSTM backward": (_Layer, "backward"),
-    "softmax forward": (_LogSumExp, "forward"), "softmax backward": (_LogSumExp, "backward"),
-    "weight dropout": (WeightDropout, "_setweights"), "other dropout": (RNNDropout, "forward"),
-    "embedding dropout": (EmbeddingDropout, "forward"), "optimizer": (torch.optim.AdamW, "step"),
-}  # fmt: skip
+    "LSTM forward": (_Layer, "forward"),
+    "LSTM backward": (_Layer, "backward"),
+    "softmax forward": (_LogSumExp, "forward"),
+    "softmax backward": (_LogSumExp, "backward"),
+    "weight dropout": (WeightDropout, "_setweights"),
+    "other dropout": (RNNDropout, "forward"),
+    "embedding dropout": (EmbeddingDropout, "forward"),
+    "optimizer": (torch.optim.AdamW, "step"),
+}
 WORK = Workload(tokenize_texts=0, lm_texts=0, classifier_texts=64, predict_texts=0, growth=())
 
 

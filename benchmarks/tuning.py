@@ -37,9 +37,12 @@ def with_fit(table: TextTable, folder: Path, minutes: float) -> Made:
 def tuned(table: TextTable, folder: Path, minutes: float) -> Made:
     done = tune(table, folder=folder / "study", minutes=minutes, checkpoints=Checkpoints(folder / "checkpoints"))
     return done.classifier, {
-        "gained": done.gained, "sentence": done.sentence, "settings": done.settings, "trials": len(done.trials),
+        "gained": done.gained,
+        "sentence": done.sentence,
+        "settings": done.settings,
+        "trials": len(done.trials),
         "out_of_fold": done.scores["out_of_fold"],
-    }  # fmt: skip
+    }
 
 
 SIDES: dict[str, Callable[[TextTable, Path, float], Made]] = {"defaults": defaults, "fit": with_fit, "tune": tuned}
@@ -69,17 +72,25 @@ def one_cell(name: str, side: str, arguments: argparse.Namespace) -> dict[str, A
     folder = arguments.work / f"{name}-{arguments.labels}-{arguments.draw}-{arguments.minutes:g}" / side
     done = folder / "scores.json"
     if not done.is_file():
-        pool, test = (read_csv(arguments.sets / f"{name}-{part}.csv", text="text", label="label").labelled()
-                      for part in ("train", "test"))  # fmt: skip
+        pool, test = (
+            read_csv(arguments.sets / f"{name}-{part}.csv", text="text", label="label").labelled()
+            for part in ("train", "test")
+        )
         started = time.monotonic()
         part = pool.select(nested_order(pool.targets(), arguments.draw)[: arguments.labels])
         classifier, more = SIDES[side](part, folder, arguments.minutes)
         seconds, scores = time.monotonic() - started, classifier.evaluate(test)
         cell = {
-            "set": name, "side": side, "labels": len(part), "test_rows": len(test),
-            "accuracy": round(100 * scores.accuracy, 2), "macro_f1": round(100 * scores.macro_f1, 2),
-            "log_loss": round(scores.log_loss, 4), "seconds": round(seconds), **more,
-        }  # fmt: skip
+            "set": name,
+            "side": side,
+            "labels": len(part),
+            "test_rows": len(test),
+            "accuracy": round(100 * scores.accuracy, 2),
+            "macro_f1": round(100 * scores.macro_f1, 2),
+            "log_loss": round(scores.log_loss, 4),
+            "seconds": round(seconds),
+            **more,
+        }
         write_file(done, json.dumps(cell).encode())
     return dict(json.loads(done.read_text(encoding="utf-8")))
 

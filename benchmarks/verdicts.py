@@ -58,15 +58,21 @@ def cells_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """All draws of one set."""
     files = {
         (n, draw): arguments.work / f"{name}-{n}-{draw}.json"
-        for n in arguments.labels for draw in range(arguments.draws)
-    }  # fmt: skip
+        for n in arguments.labels
+        for draw in range(arguments.draws)
+    }
     if not all(file.is_file() for file in files.values()):
         whole = read_csv(arguments.sets / f"{name}-train.csv", text="text", label="label")
         whole = whole.select(range(min(arguments.rows, len(whole))))
         fitter = PartsFitter.read(
-            whole, lm=LanguageModel.from_pretrained(arguments.base), recipe=CLASSIFY, strategy="features",
-            with_baseline=True, seed=42, device=find_device(),
-        )  # fmt: skip
+            whole,
+            lm=LanguageModel.from_pretrained(arguments.base),
+            recipe=CLASSIFY,
+            strategy="features",
+            with_baseline=True,
+            seed=42,
+            device=find_device(),
+        )
         set_quiet(True)
         for (n, draw), file in files.items():
             if not file.is_file():
@@ -90,9 +96,13 @@ def one_cell(fitter: PartsFitter, part: TextTable, test: TextTable) -> dict[str,
     assert verdict is not None  # there is a baseline
     sure = 0 if verdict.p_value >= SIGNIFICANT else 1 if verdict.ahead > verdict.behind else -1
     return {
-        "reported": delivered["accuracy"], "low": delivered["accuracy_95"][0], "high": delivered["accuracy_95"][1],
-        "true": right["delivered"], "true_baseline": right["baseline"], "says": sure,
-    }  # fmt: skip
+        "reported": delivered["accuracy"],
+        "low": delivered["accuracy_95"][0],
+        "high": delivered["accuracy_95"][1],
+        "true": right["delivered"],
+        "true_baseline": right["baseline"],
+        "says": sure,
+    }
 
 
 def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -104,13 +114,18 @@ def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         gaps = np.array([cell["reported"] - cell["true"] for cell in group])
         inside = [cell["low"] <= cell["true"] <= cell["high"] for cell in group]
         wrong = [cell["says"] * (cell["true"] - cell["true_baseline"]) < 0 for cell in group]
-        rows.append({
-            "labels": n, "reports": len(group), "gap": round(100 * float(np.abs(gaps).mean()), 2),
-            "optimism": round(100 * float(gaps.mean()), 2), "coverage": round(100 * float(np.mean(inside)), 1),
-            "says_beats": round(100 * float(np.mean([cell["says"] > 0 for cell in group])), 1),
-            "truly_ahead": round(100 * float(np.mean([cell["true"] > cell["true_baseline"] for cell in group])), 1),
-            "wrong": round(100 * float(np.mean(wrong)), 1),
-        })  # fmt: skip
+        rows.append(
+            {
+                "labels": n,
+                "reports": len(group),
+                "gap": round(100 * float(np.abs(gaps).mean()), 2),
+                "optimism": round(100 * float(gaps.mean()), 2),
+                "coverage": round(100 * float(np.mean(inside)), 1),
+                "says_beats": round(100 * float(np.mean([cell["says"] > 0 for cell in group])), 1),
+                "truly_ahead": round(100 * float(np.mean([cell["true"] > cell["true_baseline"] for cell in group])), 1),
+                "wrong": round(100 * float(np.mean(wrong)), 1),
+            }
+        )
     return rows
 
 

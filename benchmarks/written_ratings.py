@@ -4,13 +4,33 @@ import re
 from collections.abc import Iterator
 
 NUMBERS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "zero": 0,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
     "ten": 10,
-}  # fmt: skip
+}
 GRADES = {
-    "A+": 1.0, "A": 0.95, "A-": 0.9, "B+": 0.8, "B": 0.72, "B-": 0.65, "C+": 0.55, "C": 0.45, "C-": 0.4, "D+": 0.3,
-    "D": 0.2, "D-": 0.15, "F": 0.0,
-}  # fmt: skip
+    "A+": 1.0,
+    "A": 0.95,
+    "A-": 0.9,
+    "B+": 0.8,
+    "B": 0.72,
+    "B-": 0.65,
+    "C+": 0.55,
+    "C": 0.45,
+    "C-": 0.4,
+    "D+": 0.3,
+    "D": 0.2,
+    "D-": 0.15,
+    "F": 0.0,
+}
 NUMBER = rf"\d{{1,2}}(?:[.,]\d)?|{'|'.join(NUMBERS)}"
 OUT_OF = re.compile(
     rf"(?<![\d./\w])(?P<given>{NUMBER})\s*(?:and a half\s*)?(?:\*|stars?|points?)?\s*(?:/|out of)\s*"

@@ -31,11 +31,17 @@ def main() -> None:
         numbers, said = table.class_numbers(), classifier.predict(table.texts)
         right = sum(one == label for one, label in zip(said, table.targets(), strict=True))
         commonest = max((numbers == number).mean() for number in range(len(table.classes)))
-        found.append({
-            "set": name, "classes": len(table.classes), "rows": len(table),
-            "by": classifier.training["stages"][-1]["by"], "right": round(100 * right / len(table), 1),
-            "chance": round(100 / len(table.classes), 1), "commonest": round(100 * float(commonest), 1),
-        })  # fmt: skip
+        found.append(
+            {
+                "set": name,
+                "classes": len(table.classes),
+                "rows": len(table),
+                "by": classifier.training["stages"][-1]["by"],
+                "right": round(100 * right / len(table), 1),
+                "chance": round(100 / len(table.classes), 1),
+                "commonest": round(100 * float(commonest), 1),
+            }
+        )
         if not arguments.json:
             print(json.dumps(found[-1]))
     if arguments.json:

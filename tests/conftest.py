@@ -41,9 +41,14 @@ def tiny_lm(reviews, tiny_recipe):
     from ulmfit_lib import Architecture, pretrain
 
     return pretrain(
-        reviews.texts, architecture=Architecture(16, 24, 2), min_count=2, direction="both", recipe=tiny_recipe,
-        name="tiny", device="cpu",
-    )  # fmt: skip
+        reviews.texts,
+        architecture=Architecture(16, 24, 2),
+        min_count=2,
+        direction="both",
+        recipe=tiny_recipe,
+        name="tiny",
+        device="cpu",
+    )
 
 
 @pytest.fixture(scope="session")

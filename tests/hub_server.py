@@ -112,10 +112,12 @@ class Handler(BaseHTTPRequestHandler):
         self.say({"id": name, "sha": sha, "private": repo.private, "siblings": siblings})
 
     def tree(self, name, repo, sha, files):
-        self.say([
-            {"type": "file", "path": file, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-            for file, content in files.items()
-        ])  # fmt: skip
+        self.say(
+            [
+                {"type": "file", "path": file, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for file, content in files.items()
+            ]
+        )
 
     def preupload(self, name, repo, revision, body):
         asked = [file["path"] for file in json.loads(body)["files"]]

@@ -15,9 +15,11 @@ from ulmfit_lib.models import cpu_products
 from ulmfit_lib.models.cpu_products import FULL, REDUCED, SWITCH, Int8Matrix
 
 ONLY_AVX2 = {
-    "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-}  # fmt: skip
+}
 NO_VECTORS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 WITHOUT = "import torch, types; torch.ops.mkldnn = torch.ops.quantized = types.SimpleNamespace()"
 LACKING = {  # environment, what is run first, and whether products of bytes may be there
@@ -47,9 +49,12 @@ def lacking(request):
     def run(program, *arguments):
         command = [sys.executable, "-W", "ignore", "-c", f"{first}\n{program}", *map(str, arguments)]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=Path(__file__).parent.parent,
+            command,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent.parent,
             env={**os.environ, "OMP_NUM_THREADS": "1", **settings},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         return done.stdout
 

@@ -35,9 +35,14 @@ def edit(path, **changes):
 def test_an_artifact_is_json_and_safetensors_only(saved):
     names = {file.name for file in saved.iterdir()}
     assert names == {
-        "config.json", "vocab.json", "model.safetensors", "training.json", "README.md", "baseline_terms.json",
+        "config.json",
+        "vocab.json",
+        "model.safetensors",
+        "training.json",
+        "README.md",
+        "baseline_terms.json",
         "topics_terms.json",
-    }  # fmt: skip
+    }
     for name in names - {"model.safetensors", "README.md"}:
         json.loads((saved / name).read_text())
 

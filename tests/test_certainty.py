@@ -47,11 +47,16 @@ def test_what_cannot_be_had_is_said():
 
 @pytest.mark.parametrize(
     "report",
-    [None, {}, {"certainty": 3}, {"certainty": {"confidence": [], "rows": [], "right": []}},
-     {"certainty": {"confidence": [1.0], "rows": ["1"], "right": [1]}},
-     {"certainty": {"confidence": [1.0], "rows": [0], "right": [0]}},
-     {"certainty": {"confidence": [1.0], "rows": [1, 2], "right": [1]}}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"certainty": 3},
+        {"certainty": {"confidence": [], "rows": [], "right": []}},
+        {"certainty": {"confidence": [1.0], "rows": ["1"], "right": [1]}},
+        {"certainty": {"confidence": [1.0], "rows": [0], "right": [0]}},
+        {"certainty": {"confidence": [1.0], "rows": [1, 2], "right": [1]}},
+    ],
+)
 def test_a_missing_or_damaged_record_is_said(report):
     with pytest.raises(OptionError, match="make it with `fit`"):
         Certainty.from_report(report)

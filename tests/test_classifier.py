@@ -114,9 +114,7 @@ def test_the_rebuilt_baseline_is_scikit_learns(fruit):
     theirs = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=2000)).fit(fruit.texts, fruit.labels)
     ours = fit_tfidf(fruit.texts, fruit.targets())
     np.testing.assert_allclose(ours.predict_proba(TEXTS), theirs.predict_proba(TEXTS), atol=1e-8)
-    assert fit_tfidf(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(
-        1
-    ).tolist() == [0, 1]
+    assert fit_tfidf(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("hidden", [0, 6])

@@ -14,10 +14,31 @@ ABOUT = {
     "film": ["actor", "scene", "camera", "director", "plot", "screen", "script", "ending", "role", "cinema"],
     "travel": ["train", "hotel", "beach", "airport", "ticket", "island", "road", "luggage", "city", "map"],
 }
-SAID = ["was better than we had thought", "took a long time this year", "is what people remember most",
-        "made everyone talk for hours", "has changed a lot since then", "seemed rather old to me"]  # fmt: skip
-GERMAN = ["wunderbar", "Speisekarte", "Kellner", "Nachtisch", "Regisseur", "Schauspieler", "Drehbuch", "Bahnhof",
-          "Gepäck", "Hauptstadt", "gemütlich", "verspätet", "überraschend", "langweilig", "Frühstück"]  # fmt: skip
+SAID = [
+    "was better than we had thought",
+    "took a long time this year",
+    "is what people remember most",
+    "made everyone talk for hours",
+    "has changed a lot since then",
+    "seemed rather old to me",
+]
+GERMAN = [
+    "wunderbar",
+    "Speisekarte",
+    "Kellner",
+    "Nachtisch",
+    "Regisseur",
+    "Schauspieler",
+    "Drehbuch",
+    "Bahnhof",
+    "Gepäck",
+    "Hauptstadt",
+    "gemütlich",
+    "verspätet",
+    "überraschend",
+    "langweilig",
+    "Frühstück",
+]
 
 
 def sentence(label, rng):
@@ -73,10 +94,15 @@ def leaking():
 
 
 MADE_TO_FAIL = {
-    "language": foreign, "labels say nothing": shuffled, "classes alike": hidden,
-    "few labels": lambda: table(rows(20)), "copies": copies, "encoding": misread, "wrong column": wrong_column,
+    "language": foreign,
+    "labels say nothing": shuffled,
+    "classes alike": hidden,
+    "few labels": lambda: table(rows(20)),
+    "copies": copies,
+    "encoding": misread,
+    "wrong column": wrong_column,
     "leak": leaking,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +129,7 @@ def test_numbers_that_are_sorted_by_label_are_a_leak():
     assert check_leak(table(pairs)) is None
 
 
-def test_the_doctor_names_the_column_of_the_texts_and_forecasts_what_fit_takes(
-    ulmfit, write_csv, lm_folder
-):
+def test_the_doctor_names_the_column_of_the_texts_and_forecasts_what_fit_takes(ulmfit, write_csv, lm_folder):
     pairs = [(f"2024-03-{i % 28 + 1:02}", label, text) for i, (text, label) in enumerate(rows(60))]
     data = write_csv(pairs, header=("day", "topic", "comment"))
     columns = ["--text", "day", "--label", "topic", "--base", lm_folder]
@@ -138,8 +162,13 @@ def test_a_trained_classifiers_record_tells_which_stage_is_at_fault(tiny_classif
     stages = [stage for stage in training["stages"] if stage["stage"] != "fine-tune"]
     found = diagnose_model(replace(tiny_classifier, training={**training, "stages": stages}))
     assert found.cause == cause
-    read = {"stage": "fine-tune", "texts": 9, "unknown_share": 0.5, "validation": {"perplexity_per_word": 90.0},
-            "history": {"forward": [{"perplexity": 50.0}, {"perplexity": 49.9}]}}  # fmt: skip
+    read = {
+        "stage": "fine-tune",
+        "texts": 9,
+        "unknown_share": 0.5,
+        "validation": {"perplexity_per_word": 90.0},
+        "history": {"forward": [{"perplexity": 50.0}, {"perplexity": 49.9}]},
+    }
     again = diagnose_model(replace(tiny_classifier, training={"report": report, "stages": [*stages, read]}))
     assert again.cause == "language"
     read["unknown_share"] = 0.01

@@ -64,9 +64,7 @@ def test_json_lines_are_of_the_kind_that_their_last_row_has(find):
     schema, about = source.look()
     assert about == 20_001 and schema.field("id").type == pa.float64() and schema.field("late").type == pa.string()
     *_, last = _read({"name": ["a.jsonl"]}, source, schema, {})
-    assert last.to_pylist() == [
-        {"id": 1.5, "review": "a", "late": "b", "source_file": "a.jsonl", "source_row": 20_001}
-    ]  # fmt: skip
+    assert last.to_pylist() == [{"id": 1.5, "review": "a", "late": "b", "source_file": "a.jsonl", "source_row": 20_001}]
 
 
 def test_files_without_rows_are_passed_over_unless_there_are_no_others(find):

@@ -189,8 +189,11 @@ def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit,
 
     heads = PartsFitter.out_of_fold
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: seconds)
-    monkeypatch.setattr(PartsFitter, "out_of_fold", lambda self, *some, **named: (
-        interrupt if self.strategy == "fine-tune" else heads)(self, *some, **named))  # fmt: skip
+    monkeypatch.setattr(
+        PartsFitter,
+        "out_of_fold",
+        lambda self, *some, **named: (interrupt if self.strategy == "fine-tune" else heads)(self, *some, **named),
+    )
     fit(fruit, base=tiny_lm, direction="forward", minutes=10, device="cpu")
     assert epochs == [5]
 
@@ -249,9 +252,10 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
     from dataclasses import replace
 
     blank = replace(
-        tiny_lm, training={"name": "blank"},
+        tiny_lm,
+        training={"name": "blank"},
         weights={way: {name: t * 0 for name, t in some.items()} for way, some in tiny_lm.weights.items()},
-    )  # fmt: skip
+    )
     import torch
 
     from ulmfit_lib.pipeline.parts import PartsFitter

@@ -35,10 +35,11 @@ def ids():
 
 
 READERS = [
-    (FloatEncoder, "plain", 1e-5), (FloatEncoder, "auto", 0.02),
+    (FloatEncoder, "plain", 1e-5),
+    (FloatEncoder, "auto", 0.02),
     pytest.param((Int8Encoder, "auto", 0.03), marks=bytes_here),
     pytest.param((Int8Encoder, "avx2", 0.03), marks=bytes_here),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(params=READERS)

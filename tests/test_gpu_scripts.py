@@ -19,8 +19,22 @@ def run(script, *arguments):
 
 def test_shards_train_resume_come_home_and_load(tmp_path):
     shards, out = tmp_path / "shards", tmp_path / "out"
-    run("shards.py", shards, "--wiki", REVIEWS, "--valid", REVIEWS, "--reviews", REVIEWS, "--text", "review",
-        "--vocab-size", 400, "--shard-tokens", 4000)  # fmt: skip
+    run(
+        "shards.py",
+        shards,
+        "--wiki",
+        REVIEWS,
+        "--valid",
+        REVIEWS,
+        "--reviews",
+        REVIEWS,
+        "--text",
+        "review",
+        "--vocab-size",
+        400,
+        "--shard-tokens",
+        4000,
+    )
     assert len(list(shards.glob("wiki-[0-9][0-9].xz"))) > 1
     sizes = ["--embedding", 12, "--hidden", 16, "--layers", 2, "--batch-size", 8, "--window", 10]
     short = ["--epochs", 3, "--lr", 0.02, "--dropout", 0]

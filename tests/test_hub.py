@@ -68,8 +68,20 @@ def test_a_pushed_classifier_gives_the_same_probabilities_elsewhere(hub, cache, 
 def test_a_pushed_language_model_becomes_the_base_of_others_by_its_commit(hub, lm_folder, ulmfit, write_csv, tmp_path):
     sent = push_to_hub(lm_folder, "ada/lm")
     data = write_csv([[text, label] for text in TEXTS for label in ("a", "b")])
-    code, _, said = ulmfit("fit-classifier", data, "--text", "review", "--label", "sentiment", "--lm", "hf:ada/lm",
-                           "--strategy", "features", "--out", tmp_path / "model")  # fmt: skip
+    code, _, said = ulmfit(
+        "fit-classifier",
+        data,
+        "--text",
+        "review",
+        "--label",
+        "sentiment",
+        "--lm",
+        "hf:ada/lm",
+        "--strategy",
+        "features",
+        "--out",
+        tmp_path / "model",
+    )
     assert code == 0, said
     assert TextClassifier.load(tmp_path / "model").base["name"] == sent
     push_to_hub(tmp_path / "model", "ada/on-lm")
@@ -98,10 +110,15 @@ def test_commands_take_a_model_on_the_hub_where_they_take_a_folder(hub, cache, c
     assert code == 0 and "hf:ada/fruit@" in said
     data = write_csv([[text, label] for text, label in zip(TEXTS, ("positive", "negative"), strict=True)])
     columns = ["--text", "review", "--label", "sentiment"]
-    for command in (["predict", "hf:ada/fruit", TEXTS[0]], ["predict", "hf:ada/fruit", data, *columns[:2]],
-                    ["evaluate", "hf:ada/fruit", data, *columns], ["explain", "hf:ada/fruit", TEXTS[0]],
-                    ["info", "hf:ada/fruit"], ["diagnose", "hf:ada/fruit"],
-                    ["similar", "hf:ada/fruit", data, *columns[:2], "--to", TEXTS[0]]):  # fmt: skip
+    for command in (
+        ["predict", "hf:ada/fruit", TEXTS[0]],
+        ["predict", "hf:ada/fruit", data, *columns[:2]],
+        ["evaluate", "hf:ada/fruit", data, *columns],
+        ["explain", "hf:ada/fruit", TEXTS[0]],
+        ["info", "hf:ada/fruit"],
+        ["diagnose", "hf:ada/fruit"],
+        ["similar", "hf:ada/fruit", data, *columns[:2], "--to", TEXTS[0]],
+    ):
         code, _, said = ulmfit(*command)
         assert code == 0, (command, said)
 
@@ -264,8 +281,7 @@ def test_what_the_hub_refuses_is_said_in_a_sentence_without_the_token(hub, lm_fo
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [b"<html>Log in</html>", [1], {}, {"id": "ada/lm", "siblings": []}, {"id": "ada/lm", "sha": "../x"}],
+    "answer", [b"<html>Log in</html>", [1], {}, {"id": "ada/lm", "siblings": []}, {"id": "ada/lm", "sha": "../x"}]
 )
 def test_a_server_that_is_no_hub_is_named_in_a_sentence(hub, answer):
     hub.instead["/api/"] = 200, answer
@@ -315,8 +331,11 @@ def test_a_card_that_cannot_be_read_or_is_a_link_is_refused_before_anything_is_s
     folder = tmp_path / "lm"
     LanguageModel.load(lm_folder).save(folder)
     card = folder / "README.md"
-    for content, said in ((b"\xff", "not written in UTF-8"), (b"---\na: [\n---\n", "no metadata"),
-                          (b"---\n- a\n---\n", "no metadata")):  # fmt: skip
+    for content, said in (
+        (b"\xff", "not written in UTF-8"),
+        (b"---\na: [\n---\n", "no metadata"),
+        (b"---\n- a\n---\n", "no metadata"),
+    ):
         card.write_bytes(content)
         with pytest.raises(ArtifactError, match=said):
             push_to_hub(folder, "ada/lm")

@@ -116,8 +116,12 @@ def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write
     assert "all labels right" in ulmfit("evaluate", out, test, *TAGGED)[1]
     assert ulmfit("predict", out, test, "--text", "review", "--out", tmp_path / "out.csv")[0] == 0
     found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-    exact = np.mean([set(a.split(";")) - {""} == {t.strip() for t in b.split(";")} - {""}
-                     for a, b in zip(found["prediction"], found["topics"], strict=True)])  # fmt: skip
+    exact = np.mean(
+        [
+            set(a.split(";")) - {""} == {t.strip() for t in b.split(";")} - {""}
+            for a, b in zip(found["prediction"], found["topics"], strict=True)
+        ]
+    )
     assert exact == pytest.approx(scores["exact"])
     classifier = TextClassifier.load(out)
     assert classifier.predict(["number 7 : we spoke of the cheap cheap and the waiter waiter"]) == ["price;staff"]

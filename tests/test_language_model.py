@@ -128,9 +128,13 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
 
     def run(checkpoints):
         return pretrain(
-            reviews.texts[:120], architecture=Architecture(8, 8, 1), recipe=replace(tiny_recipe, window=8), seed=1,
-            device="cpu", checkpoints=checkpoints,
-        ).sha256()  # fmt: skip
+            reviews.texts[:120],
+            architecture=Architecture(8, 8, 1),
+            recipe=replace(tiny_recipe, window=8),
+            seed=1,
+            device="cpu",
+            checkpoints=checkpoints,
+        ).sha256()
 
     undisturbed, steps = run(None), set(progress)
     kills, resumed = killed_often(lambda: run(Checkpoints(tmp_path / "checkpoints")))
@@ -145,8 +149,11 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_pa
 
     first = run(epochs=1).sha256()
     assert run(epochs=1).sha256() == first  # it was finished already
-    for changed, said in [({"lr": 0.001}, "lr was 0.004, and is 0.001"), ({"seed": 7}, "seed was 42, and is 7"),
-                          ({"texts": reviews.texts[60:120]}, "the text was ")]:  # fmt: skip
+    for changed, said in [
+        ({"lr": 0.001}, "lr was 0.004, and is 0.001"),
+        ({"seed": 7}, "seed was 42, and is 7"),
+        ({"texts": reviews.texts[60:120]}, "the text was "),
+    ]:
         with pytest.raises(TrainingError, match=f"^{tmp_path}.*{said}.*--restart begins anew"):
             run(**{"epochs": 1, **changed})
     file = next(tmp_path.rglob("*.pt"))
@@ -173,9 +180,13 @@ def test_subword_models_train_too(tiny_recipe, reviews):
     from ulmfit_lib import Architecture
 
     model = pretrain(
-        reviews.texts[:100], tokens="subwords", vocab_size=300, architecture=Architecture(8, 8, 1), recipe=tiny_recipe,
+        reviews.texts[:100],
+        tokens="subwords",
+        vocab_size=300,
+        architecture=Architecture(8, 8, 1),
+        recipe=tiny_recipe,
         device="cpu",
-    )  # fmt: skip
+    )
     assert model.score(reviews.texts[100:120]).unknown_share < 0.02
 
 

@@ -97,9 +97,12 @@ def test_a_model_predicts_where_torch_is_not_installed(tmp_path):
     python = make_environment(tmp_path / "env", list(installed.values()))
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(
-        [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED), str(tmp_path / "exported")], capture_output=True, text=True,
-        env=environment, check=False,
-    )  # fmt: skip
+        [python, "-c", PREDICT_WITHOUT_TORCH, str(STORED), str(tmp_path / "exported")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert done.stdout.strip() == "[]", done.stderr
     terminal = [python, "-m", "ulmfit_lib.cli"]
     options = {"capture_output": True, "text": True, "env": environment, "check": False}

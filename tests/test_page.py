@@ -27,9 +27,19 @@ def address(tiny_lm, fruit, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-W", "ignore", "-m", "ulmfit_lib.cli", "serve", str(folder / "films"), "--port", str(port),
-        "--folder", str(folder / "state"), "--train",
-    ]  # fmt: skip
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "ulmfit_lib.cli",
+        "serve",
+        str(folder / "films"),
+        "--port",
+        str(port),
+        "--folder",
+        str(folder / "state"),
+        "--train",
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         for _ in range(600):
             try:

@@ -12,10 +12,19 @@ from ulmfit_lib.cli.running import app
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
-    "README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ecosystem.md", "docs/scaling.md",
-    "docs/understanding.md", "docs/serving.md", "CHANGELOG.md", "benchmarks/RESULTS.md", "benchmarks/GPU.md",
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "docs/guide.md",
+    "docs/ecosystem.md",
+    "docs/scaling.md",
+    "docs/understanding.md",
+    "docs/serving.md",
+    "CHANGELOG.md",
+    "benchmarks/RESULTS.md",
+    "benchmarks/GPU.md",
     *(f"notebooks/{one.name}" for one in NOTEBOOKS),
-]  # fmt: skip
+]
 
 
 def text_of(page):

@@ -46,10 +46,12 @@ def test_every_other_plot_is_written(tiny_lm, tiny_classifier, fruit, tmp_path):
     scores = tiny_classifier.evaluate(fruit)
     wrong = [np.random.default_rng(0).random((3, 20)) < 0.3 for _ in range(2)]
     plots = [
-        plot_history(tiny_lm.training), plot_confusion(scores.confusion, scores.classes),
-        plot_reliability(scores.reliability), plot_words(tiny_classifier.explain(fruit.texts[0])),
+        plot_history(tiny_lm.training),
+        plot_confusion(scores.confusion, scores.classes),
+        plot_reliability(scores.reliability),
+        plot_words(tiny_classifier.explain(fruit.texts[0])),
         plot_learning_curve(LearningCurve.fit([10, 20, 40], wrong), 50),
-    ]  # fmt: skip
+    ]
     for number, axes in enumerate(plots):
         save_plot(axes, tmp_path / f"{number}.svg")
         assert axes.get_title(loc="left") and "<svg" in (tmp_path / f"{number}.svg").read_text()

@@ -237,9 +237,9 @@ def test_weights_that_are_damaged_hostile_or_foreign_are_refused(tmp_path, monke
         ({"0.encoder.weight": state["0.encoder.weight"]}, "missing"),
         ({**state, "0.rnns.1.module.bias_ih_l0": torch.zeros(3)}, r"rnns.1.bias_ih is \(3,\)"),
     ]:
-        torch.save(content, tmp_path / "bad.pth") if isinstance(content, dict) else (
-            tmp_path / "bad.pth"
-        ).write_bytes(content)
+        torch.save(content, tmp_path / "bad.pth") if isinstance(content, dict) else (tmp_path / "bad.pth").write_bytes(
+            content
+        )
         with pytest.raises(ArtifactError, match=says):
             import_fastai(tmp_path / "bad.pth", tmp_path / "itos.pkl")
     (tmp_path / "itos.pkl").write_bytes(pickle.dumps(TOKENS[:-1]))

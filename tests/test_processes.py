@@ -52,7 +52,7 @@ def processes(tmp_path):
         running = [
             context.Process(target=child, args=(job, rank, count, store.port, arguments), daemon=True)
             for rank in range(count)
-        ]  # fmt: skip
+        ]
         for one in running:
             one.start()
         for one in running:
@@ -143,9 +143,25 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
 ):
     def arguments(out):
         return [
-            "fit-lm", EXAMPLES / "reviews.csv", "--text", "review", "--base", lm_folder, "--out", out, "--epochs", 1,
-            "--set", "window=28", "--set", "frozen_epochs=0", "--checkpoint-every", 0, "--direction", "forward",
-        ]  # fmt: skip
+            "fit-lm",
+            EXAMPLES / "reviews.csv",
+            "--text",
+            "review",
+            "--base",
+            lm_folder,
+            "--out",
+            out,
+            "--epochs",
+            1,
+            "--set",
+            "window=28",
+            "--set",
+            "frozen_epochs=0",
+            "--checkpoint-every",
+            0,
+            "--direction",
+            "forward",
+        ]
 
     def train(out, last_step=10**9):
         steps, before_backward = itertools.count(), SharedSteps.before_backward
@@ -283,11 +299,33 @@ def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path,
 
 def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp_path):
     command = [
-        sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--main_process_port", "0", "-m", "ulmfit_lib.cli", "fit-classifier", EXAMPLES / "tiny-train.csv", "--text",
-        "review", "--label", "sentiment", "--lm", lm_folder, "--out", tmp_path / "classifier", "--epochs", "1",
-        "--track", f"tensorboard:{tmp_path / 'runs'}",
-    ]  # fmt: skip
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+        "-m",
+        "ulmfit_lib.cli",
+        "fit-classifier",
+        EXAMPLES / "tiny-train.csv",
+        "--text",
+        "review",
+        "--label",
+        "sentiment",
+        "--lm",
+        lm_folder,
+        "--out",
+        tmp_path / "classifier",
+        "--epochs",
+        "1",
+        "--track",
+        f"tensorboard:{tmp_path / 'runs'}",
+    ]
     found = subprocess.run(command, capture_output=True, text=True, timeout=LONG * 3)
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("trained a classifier of 2 classes") == 1

@@ -58,9 +58,13 @@ def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypa
 def test_fit_learns_a_class_of_few_rows(tiny_lm, fruit, count, strategy):
     rows = with_oddities(fruit, count)
     classifier = fit(
-        TextTable.from_lists(*map(list, zip(*rows, strict=True))), base=tiny_lm, strategy=strategy, lm_epochs=1,
-        direction="forward", device="cpu",
-    )  # fmt: skip
+        TextTable.from_lists(*map(list, zip(*rows, strict=True))),
+        base=tiny_lm,
+        strategy=strategy,
+        lm_epochs=1,
+        direction="forward",
+        device="cpu",
+    )
     assert classifier.classes == ["negative", "odd", "positive"]
     assert classifier.predict(fruit.texts[:10]) == fruit.labels[:10]
     assert classifier.training["report"]["delivered"]["accuracy"] > 0.8

@@ -115,8 +115,10 @@ def test_a_replaced_folder_is_read_anew(serve, model, tiny_lm, fruit, tmp_path, 
     client = serve(models=(path,))
     swapped = fit(
         type(fruit).from_lists(fruit.texts, ["yes" if label == "positive" else "no" for label in fruit.labels]),
-        base=tiny_lm, strategy="features", device="cpu",
-    )  # fmt: skip
+        base=tiny_lm,
+        strategy="features",
+        device="cpu",
+    )
     swapped.save(path, overwrite=True)
     assert client.post("/predict", json={"texts": [GOOD]}).json()["predictions"][0]["label"] == "yes"
 
@@ -233,9 +235,18 @@ def test_a_stopped_server_finishes_what_it_accepted(model, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-W", "ignore", "-m", "ulmfit_lib.cli", "serve", str(model), "--port", str(port), "--folder",
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "ulmfit_lib.cli",
+        "serve",
+        str(model),
+        "--port",
+        str(port),
+        "--folder",
         str(tmp_path),
-    ]  # fmt: skip
+    ]
     import httpx
 
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:

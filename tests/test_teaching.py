@@ -147,9 +147,15 @@ def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
     known = reviews.labelled()
     opinions = [1.0 if label == "positive" else -1.0 for label in known.labels]
     taught = teach(
-        known.texts, base=tiny_lm, teacher=BagTeacher(), opinions=opinions, direction="forward", recipe=RECIPE, seed=1,
+        known.texts,
+        base=tiny_lm,
+        teacher=BagTeacher(),
+        opinions=opinions,
+        direction="forward",
+        recipe=RECIPE,
+        seed=1,
         device="cpu",
-    )  # fmt: skip
+    )
     vectors = taught.embed(known.texts, direction="forward")
     assert vectors.shape == (len(known), WIDTH + 1)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -169,9 +175,17 @@ def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmf
     (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher" / "modules.json").write_text("[]")
     code, _, told = ulmfit(
-        "teach", tmp_path / "texts.csv", "--base", tmp_path / "lm", "--teacher", tmp_path / "teacher",
-        "--opinion", "opinion", "--out", tmp_path / "taught",
-    )  # fmt: skip
+        "teach",
+        tmp_path / "texts.csv",
+        "--base",
+        tmp_path / "lm",
+        "--teacher",
+        tmp_path / "teacher",
+        "--opinion",
+        "opinion",
+        "--out",
+        tmp_path / "taught",
+    )
     assert code == 2 and "row 2 has the opinion 'awful'" in told
 
 
@@ -185,9 +199,15 @@ def test_an_interrupted_lesson_ends_with_the_same_weights(tiny_lm, reviews, tmp_
         checkpoints = Checkpoints(tmp_path / folder, every=0)
         recipe = replace(RECIPE, epochs=2)
         return teach(
-            reviews.texts[:80], base=tiny_lm, teacher=BagTeacher(), direction="forward", recipe=recipe, seed=3,
-            device="cpu", checkpoints=checkpoints,
-        )  # fmt: skip
+            reviews.texts[:80],
+            base=tiny_lm,
+            teacher=BagTeacher(),
+            direction="forward",
+            recipe=recipe,
+            seed=3,
+            device="cpu",
+            checkpoints=checkpoints,
+        )
 
     undisturbed = lesson("undisturbed")
     seen, after_batch = [], History.after_batch
@@ -206,9 +226,15 @@ def test_an_interrupted_lesson_ends_with_the_same_weights(tiny_lm, reviews, tmp_
     changed = replace(RECIPE, epochs=2, lr=1e-4)
     with pytest.raises(TrainingError, match="other settings"):
         teach(
-            reviews.texts[:80], base=tiny_lm, teacher=BagTeacher(), direction="forward", recipe=changed, seed=3,
-            device="cpu", checkpoints=Checkpoints(tmp_path / "interrupted"),
-        )  # fmt: skip
+            reviews.texts[:80],
+            base=tiny_lm,
+            teacher=BagTeacher(),
+            direction="forward",
+            recipe=changed,
+            seed=3,
+            device="cpu",
+            checkpoints=Checkpoints(tmp_path / "interrupted"),
+        )
 
 
 def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):

@@ -97,8 +97,11 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(unseen), classifier.predict_proba(unseen), atol=1e-5)
     assert set(loaded.evaluate_parts(TextTable.from_lists(unseen, truth))) == {
-        "delivered", "ulmfit", "baseline", "topics",
-    }  # fmt: skip
+        "delivered",
+        "ulmfit",
+        "baseline",
+        "topics",
+    }
 
 
 def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):

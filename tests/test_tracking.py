@@ -24,8 +24,9 @@ def test_a_tracked_command_writes_losses_settings_and_scores_and_no_text(ulmfit,
     code, _, stderr = ulmfit("fit-lm", data, *arguments, "--out", tmp_path / "lm", "--track", f"tensorboard:{runs}")
     assert code == 0, stderr
     assert {path.name for path in runs.iterdir() if path.is_dir()} == {
-        "fine-tune forward, last group", "fine-tune forward, all groups",
-    }  # fmt: skip
+        "fine-tune forward, last group",
+        "fine-tune forward, all groups",
+    }
     found = scalars(runs / "fine-tune forward, all groups")
     steps, losses = found["train_loss"]
     assert steps == list(range(1, len(steps) + 1)) and losses[-1] < losses[0] and len(found["valid_loss"][0]) == 2
@@ -72,8 +73,9 @@ def test_trainings_of_a_part_are_named_after_it(tmp_path, tiny_lm, fruit):
             with tracked_part(name):
                 fit_classifier(fruit, lm=tiny_lm.only("forward"), epochs=1, device="cpu")
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
-        "trial 1, classifier forward, 4 of 4 groups", "trial 2, classifier forward, 4 of 4 groups",
-    }  # fmt: skip
+        "trial 1, classifier forward, 4 of 4 groups",
+        "trial 2, classifier forward, 4 of 4 groups",
+    }
 
 
 def test_without_the_package_a_sentence_says_what_to_install(monkeypatch, tmp_path):

@@ -60,9 +60,16 @@ def bar(*, total: float, description: str, unit: str, initial: float = 0) -> Any
         return NotebookBar(total, description, unit, initial)
     disable = True if is_quiet() else None  # None: silent when stderr is no terminal
     return tqdm(
-        total=total, initial=initial, desc=description, unit=unit, unit_scale=True, disable=disable,
-        dynamic_ncols=True, leave=False, file=sys.stderr,
-    )  # fmt: skip
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=unit,
+        unit_scale=True,
+        disable=disable,
+        dynamic_ncols=True,
+        leave=False,
+        file=sys.stderr,
+    )
 
 
 def in_notebook() -> bool:

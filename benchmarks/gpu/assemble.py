@@ -1,7 +1,7 @@
 """Pieces of weights that came back from a GPU machine -> a model folder that ``from_pretrained`` reads.
 
-    python benchmarks/gpu/assemble.py wiki pieces --shards shards --out models/wiki-en
-    python -m ulmfit_lib.cli models add models/wiki-en
+python benchmarks/gpu/assemble.py wiki pieces --shards shards --out models/wiki-en
+python -m ulmfit_lib.cli models add models/wiki-en
 """
 
 import argparse
@@ -44,23 +44,25 @@ def main() -> None:
         weights[direction] = {
             key: tensor.float() * scales[key][:, None] if key in scales else tensor.float()
             for key, tensor in stored.items()
-        }  # fmt: skip
+        }
         result = json.loads((arguments.pieces / f"{name}.json").read_text(encoding="utf-8"))
         manifest = json.loads((arguments.shards / "manifest.json").read_text(encoding="utf-8"))
         valid = manifest[f"{arguments.corpus}-valid"]
         nats = result["nats_per_token_int8"]
         validation = {
-            "perplexity": math.exp(nats), "perplexity_per_word": math.exp(nats * valid["tokens"] / valid["words"])
-        }  # fmt: skip
-        stages.append(
-            {"stage": "pretrain", "source": SOURCES[arguments.corpus], **result, "validation": validation}
-        )  # fmt: skip
+            "perplexity": math.exp(nats),
+            "perplexity_per_word": math.exp(nats * valid["tokens"] / valid["words"]),
+        }
+        stages.append({"stage": "pretrain", "source": SOURCES[arguments.corpus], **result, "validation": validation})
     if not weights:
         raise SystemExit(f"{arguments.pieces}: no pieces of {arguments.corpus}")
     model = LanguageModel(
-        Architecture(*stages[0]["architecture"]), Vocabulary.load(arguments.shards / "vocab.json"), WordTokenizer(),
-        weights, {"name": f"{arguments.corpus}-en", "stages": stages},
-    )  # fmt: skip
+        Architecture(*stages[0]["architecture"]),
+        Vocabulary.load(arguments.shards / "vocab.json"),
+        WordTokenizer(),
+        weights,
+        {"name": f"{arguments.corpus}-en", "stages": stages},
+    )
     model.save(arguments.out, precision="int8")
     print(f"saved in {arguments.out}")
 

@@ -159,13 +159,16 @@ def main() -> None:
     spent = time.monotonic() - started
     valid = read_ids(options.data, f"{options.corpus}-valid", options.direction, device)
     result = {
-        "corpus": options.corpus, "direction": options.direction, "epochs": options.epochs,
-        "tokens_per_epoch": len(ids), "seconds_of_this_run": round(spent),
+        "corpus": options.corpus,
+        "direction": options.direction,
+        "epochs": options.epochs,
+        "tokens_per_epoch": len(ids),
+        "seconds_of_this_run": round(spent),
         "tokens_per_second": round(tokens / spent),
         "architecture": [options.embedding, options.hidden, options.layers],
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "nats_per_token": evaluate(net, valid, options.window),
-    }  # fmt: skip
+    }
     stored = quantise(net)
     result["nats_per_token_int8"] = evaluate(net, valid, options.window)
     write_pieces(options.out, name, stored, result)

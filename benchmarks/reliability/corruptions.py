@@ -35,9 +35,14 @@ def make_models(folder: Path) -> list[str]:
     few = reviews.labelled().select(range(60))
     for tokens in ("words", "subwords"):
         lm = pretrain(
-            reviews.texts[:100], tokens=tokens, vocab_size=300, architecture=Architecture(6, 8, 1), epochs=1,
-            direction="both", device="cpu",
-        )  # fmt: skip
+            reviews.texts[:100],
+            tokens=tokens,
+            vocab_size=300,
+            architecture=Architecture(6, 8, 1),
+            epochs=1,
+            direction="both",
+            device="cpu",
+        )
         classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
         baseline = fit_tfidf(few.texts, few.targets())
         pair = replace(classifier, tfidf={"baseline": baseline, "topics": baseline}, blend=Blend(0.5, 0.3, 0.2))

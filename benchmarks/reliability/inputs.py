@@ -30,14 +30,62 @@ from ulmfit_lib.errors import UlmfitError
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
 CELLS = [
-    "", " ", "\0", "a\0b", '"', '""', 'he said "no', "'", ",", ";", "\t", "a,b", "line\nline", "line\r\nline",
-    "old\rmac", "\x0b\x0c\x1c\x85\u2028\u2029", "\ufeff", "\u202e desrever \u202c", "z\u200be\u200dr\u2060o",
-    "e\u0301" * 50, "\ue000", "👩‍👩‍👧‍👦🏳️‍🌈", "\U0010ffff\uffff", "ﷺ" * 20, "İıſẞ",
-    "xxbos xxunk xxpad xxrep 3 a", "&lt;br /&gt;&nbsp;&#0;&#xD800;&#x110000;", "NaN", "nan", "NULL", "None",
-    "-1e999", "0x1F", "١٢٣", "=1+1", "#", "\\", "\\N", "a" * 3000, "!" * 3000, "no " * 500, "a b" * 800,
-    " " * 2000 + "x", "\u00a0\u3000 x \u00a0", "good\u00adness", "<script>alert(1)</script>", "日本語のテキスト", "ไทย",
-    "{}", "[1, 2]", "null", "% s {0} ${HOME} $(ls)", "../../etc/passwd", "\x1b[31mred", "ok",
-]  # fmt: skip
+    "",
+    " ",
+    "\0",
+    "a\0b",
+    '"',
+    '""',
+    'he said "no',
+    "'",
+    ",",
+    ";",
+    "\t",
+    "a,b",
+    "line\nline",
+    "line\r\nline",
+    "old\rmac",
+    "\x0b\x0c\x1c\x85\u2028\u2029",
+    "\ufeff",
+    "\u202e desrever \u202c",
+    "z\u200be\u200dr\u2060o",
+    "e\u0301" * 50,
+    "\ue000",
+    "👩‍👩‍👧‍👦🏳️‍🌈",
+    "\U0010ffff\uffff",
+    "ﷺ" * 20,
+    "İıſẞ",
+    "xxbos xxunk xxpad xxrep 3 a",
+    "&lt;br /&gt;&nbsp;&#0;&#xD800;&#x110000;",
+    "NaN",
+    "nan",
+    "NULL",
+    "None",
+    "-1e999",
+    "0x1F",
+    "١٢٣",
+    "=1+1",
+    "#",
+    "\\",
+    "\\N",
+    "a" * 3000,
+    "!" * 3000,
+    "no " * 500,
+    "a b" * 800,
+    " " * 2000 + "x",
+    "\u00a0\u3000 x \u00a0",
+    "good\u00adness",
+    "<script>alert(1)</script>",
+    "日本語のテキスト",
+    "ไทย",
+    "{}",
+    "[1, 2]",
+    "null",
+    "% s {0} ${HOME} $(ls)",
+    "../../etc/passwd",
+    "\x1b[31mred",
+    "ok",
+]
 SUFFIXES = [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"]
 
 
@@ -80,9 +128,11 @@ def write_table(path: Path, rng: random.Random) -> int:
     else:
         text = io.StringIO(newline="")
         writer = csv.writer(
-            text, delimiter="\t" if path.suffix == ".tsv" else ",", lineterminator=rng.choice(["\n", "\r\n"]),
+            text,
+            delimiter="\t" if path.suffix == ".tsv" else ",",
+            lineterminator=rng.choice(["\n", "\r\n"]),
             quoting=csv.QUOTE_ALL,
-        )  # fmt: skip
+        )
         writer.writerows([list(frame.columns), *frame.values.tolist()])
         content = text.getvalue().encode("utf-8", "surrogatepass")
         path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)

@@ -18,10 +18,17 @@ from conditions import conditions
 PER_PROCESS = 250  # cases
 MOST_SECONDS = 120  # for one case
 IMPORTED = [
-    "ulmfit_lib.cli", "ulmfit_lib.pipeline.fit", "ulmfit_lib.data.reading", "ulmfit_lib.data.writing",
-    "ulmfit_lib.models.bases", "spacy.lang.en", "sklearn.linear_model", "sklearn.model_selection",
-    "pyarrow.parquet", "torch._dynamo",
-]  # fmt: skip
+    "ulmfit_lib.cli",
+    "ulmfit_lib.pipeline.fit",
+    "ulmfit_lib.data.reading",
+    "ulmfit_lib.data.writing",
+    "ulmfit_lib.models.bases",
+    "spacy.lang.en",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
+    "pyarrow.parquet",
+    "torch._dynamo",
+]
 
 
 def start(job: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -99,18 +106,21 @@ def run_cases(job: Callable[..., None], arguments: Sequence[Any], report: Path, 
 
 def print_summary(
     results: Sequence[dict[str, Any]], good: Sequence[str], *, most_megabytes: int, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Counts, the worst time and memory, and up to 20 cases that failed; or all, where they are a few."""
     failed = [
-        one for one in results
+        one
+        for one in results
         if one["result"] not in good or one["seconds"] > MOST_SECONDS or one["megabytes"] > most_megabytes
-    ]  # fmt: skip
+    ]
     counts = Counter(one["result"] for one in results)
     summary: dict[str, Any] = {
-        "cases": len(results), **{name: counts[name] for name in good}, "failed": len(failed),
+        "cases": len(results),
+        **{name: counts[name] for name in good},
+        "failed": len(failed),
         "worst_seconds": max(one.get("seconds", 0) for one in results),
         "worst_megabytes": max(one.get("megabytes", 0) for one in results),
         "examples": results if len(results) < 5 else failed[:20],
-    }  # fmt: skip
+    }
     lines = [f"{name}: {value}" for name, value in summary.items()]
     print(json.dumps(summary | conditions()) if as_json else "\n".join(lines))

@@ -36,7 +36,7 @@ def imdb(results: Results) -> str:
             f"labelled reviews: {_draws(result)} random draws for each number of labels. The table gives the error "
             f"in % (mean ± standard deviation over the draws) on {result['test_rows']:,} test reviews; "
             f"{result['test_rows_left_out_as_copies']} near copies of training reviews were left out. No model "
-            "has read a test review before it is scored. The lowest error of each row is bold.",
+            "has read a test review before it is scored. The lowest error of each row is bold."
         ),
         commands(
             "python benchmarks/accuracy.py train.csv test.csv --embeddings all-MiniLM-L6-v2 --json "
@@ -47,7 +47,7 @@ def imdb(results: Results) -> str:
             "*ULMFiT, base as shipped* is a head on the encoders before they have read these texts; *forward* and "
             "*both directions* are heads on the encoders that have. *Topics* is logistic regression on topics of all "
             "training texts. *Delivered* is what `fit` gives: ULMFiT in both directions, TF-IDF and topics, weighed "
-            "together by cross-validation.",
+            "together by cross-validation."
         ),
         paragraph(
             f"With {most:,} labels every draw holds the same rows, as there are no more labels; topics are not used "
@@ -139,7 +139,7 @@ def few_labels(results: Results) -> str:
             f"Each recipe learns from {labels} labelled rows, forward only, from the base as shipped. It is scored on "
             f"{listed(dict.fromkeys(results[name]['valid_rows'] for name in names))} other rows of the training file, "
             "as these runs are for choosing defaults. The table gives the accuracy in %, in brackets the accuracy "
-            "when weighed evenly with TF-IDF, and the seconds that learning took.",
+            "when weighed evenly with TF-IDF, and the seconds that learning took."
         ),
         commands(
             *(
@@ -174,7 +174,7 @@ def label_budget(results: Results) -> str:
             f"`label-budget` sees {result['known']:,} labelled IMDb reviews and forecasts the accuracy with "
             f"{result['target']:,}. Then the classifier learns from that many and is scored on "
             f"{result['test_rows']:,} test reviews. The base is `{result['base']}`, which has not read these texts. "
-            f"On average the forecast is off by {100 * result['mean_off_by']:.1f} points.",
+            f"On average the forecast is off by {100 * result['mean_off_by']:.1f} points."
         ),
         commands(
             f"python benchmarks/label_budget.py train.csv test.csv --known {result['known']} "

@@ -9,9 +9,11 @@ METHODS = {
     "random": "random words",
 }
 STRATEGIES = {
-    "random": "random", "margin": "least margin", "typical": "typical throughout",
+    "random": "random",
+    "margin": "least margin",
+    "typical": "typical throughout",
     "typical then uncertain": "`suggest-labels`",
-}  # fmt: skip
+}
 
 
 def explanations(results: Results) -> str:
@@ -19,13 +21,17 @@ def explanations(results: Results) -> str:
     names = sorted(name for name in results if name.startswith("explanations-"))
     rows = [
         [
-            results[name]["name"], METHODS[one["method"]], f"{one['comprehensiveness']:.3f}",
-            f"{one['comprehensiveness_error']:.3f}", f"{one['sufficiency']:.3f}", f"{one['sufficiency_error']:.3f}",
+            results[name]["name"],
+            METHODS[one["method"]],
+            f"{one['comprehensiveness']:.3f}",
+            f"{one['comprehensiveness_error']:.3f}",
+            f"{one['sufficiency']:.3f}",
+            f"{one['sufficiency_error']:.3f}",
             f"{one['seconds']:.2f}",
         ]
         for name in names
         for one in results[name]["methods"]
-    ]  # fmt: skip
+    ]
     shares = ", ".join(f"{100 * share:g}" for share in results[names[0]]["shares"])
     sizes = "; ".join(f"{one['texts']} of {one['name']}" for one in (results[name] for name in names))
     return section(
@@ -36,7 +42,7 @@ def explanations(results: Results) -> str:
             "probability of the answer that this costs, the higher the better. Then all other words are replaced: "
             "sufficiency is what that costs, the lower the better; below 0 the answer grows surer (ERASER; the means "
             "over these shares are its AOPC). No method is judged by its own definition: words were taken out one by "
-            "one to find them, and together to judge them. The columns after the scores are standard errors.",
+            "one to find them, and together to judge them. The columns after the scores are standard errors."
         ),
         commands(
             *(
@@ -47,11 +53,12 @@ def explanations(results: Results) -> str:
             )
         ),
         table(
-            ["texts", "method", "comprehensiveness", "±", "sufficiency", "±", "seconds a text"], rows,
+            ["texts", "method", "comprehensiveness", "±", "sufficiency", "±", "seconds a text"],
+            rows,
             text_columns=(0, 1),
         ),
         measured(*names, results=results),
-    )  # fmt: skip
+    )
 
 
 def label_loop(results: Results) -> str:
@@ -63,7 +70,7 @@ def label_loop(results: Results) -> str:
             "Labels are bought some at a time, by several ways to choose the texts; accuracy in % on test rows (mean "
             "± standard deviation over seeds). `suggest-labels` takes typical texts up to 50 labels, then uncertain "
             "ones that differ; its random share is left out here. In brackets stands the share of labels that a way "
-            "saves against random draws to the same accuracy; it says little where accuracy hardly rises.",
+            "saves against random draws to the same accuracy; it says little where accuracy hardly rises."
         ),
         commands(
             *(
@@ -87,7 +94,7 @@ def label_loop(results: Results) -> str:
                 ),
             ]
             for name, way in one["suggestions"].items()
-        ]  # fmt: skip
+        ]
         parts += [
             paragraph(f"**{one['name']}**, {one['seeds']} seeds, labels bought:"),
             table(["texts chosen by", *map(str, one["sizes"])], rows),
@@ -96,7 +103,7 @@ def label_loop(results: Results) -> str:
         paragraph(
             f"Planted label errors ({100 * found[0]['planted']:g} % of {found[0]['checked']} labels): the share of "
             "them, in %, among as many rows as were changed, the most doubtful first. `check-labels` goes by the plain "
-            "out-of-fold probability of a label; cleanlab's order comes from the same probabilities.",
+            "out-of-fold probability of a label; cleanlab's order comes from the same probabilities."
         ),
         table(
             ["texts", "`check-labels`", "cleanlab"],

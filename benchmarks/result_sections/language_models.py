@@ -18,17 +18,23 @@ def embedded_models(results: Results) -> str:
             shared = [f"{both['perplexity_per_word']:.0f}", f"{100 * both['unknown_share']:.1f} %"]
             seconds = epochs[-1].get("phase_seconds", stage["seconds"] / len(stage["history"]))
             perplexity = epochs[-1].get("perplexity", both["perplexity"])
-            rows.append([
-                f"`{name.removeprefix(EMBEDDED)}`, {direction}",
-                f"{shape['embedding']} / {shape['hidden']} / {shape['layers']}",
-                f"{model['tokens']:,}", f"{stage['texts']:,}", f"{stage['tokens_per_epoch'] / 1e6:.1f} M",
-                f"{seconds / 3600:.1f}", f"{perplexity:.1f}",
-                *(shared if not i else ["", ""]),
-                f"{model['megabytes'] / len(stage['history']):.1f} MB",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"`{name.removeprefix(EMBEDDED)}`, {direction}",
+                    f"{shape['embedding']} / {shape['hidden']} / {shape['layers']}",
+                    f"{model['tokens']:,}",
+                    f"{stage['texts']:,}",
+                    f"{stage['tokens_per_epoch'] / 1e6:.1f} M",
+                    f"{seconds / 3600:.1f}",
+                    f"{perplexity:.1f}",
+                    *(shared if not i else ["", ""]),
+                    f"{model['megabytes'] / len(stage['history']):.1f} MB",
+                ]
+            )
     sources = [
         f"`{name.removeprefix(EMBEDDED)}` has read: "
-        + ", then ".join(_what_was_read(stage) for stage in one["training"]["stages"]) + "."
+        + ", then ".join(_what_was_read(stage) for stage in one["training"]["stages"])
+        + "."
         for name, one in models.items()
     ]
     lines = []
@@ -60,13 +66,26 @@ def embedded_models(results: Results) -> str:
         ),
         commands(*lines),
         table(
-            ["name", "embedding / hidden / layers", "vocabulary", "texts", "tokens", "hours", "perplexity per token",
-             "per word", "unknown words", "size"],
+            [
+                "name",
+                "embedding / hidden / layers",
+                "vocabulary",
+                "texts",
+                "tokens",
+                "hours",
+                "perplexity per token",
+                "per word",
+                "unknown words",
+                "size",
+            ],
             rows,
         ),
-        paragraph("All values: `training.json` and `config.json` in "
-                  + listed(f"[{name.removeprefix(EMBEDDED)}](../ulmfit_lib/{name}/)" for name in models) + "."),
-    )  # fmt: skip
+        paragraph(
+            "All values: `training.json` and `config.json` in "
+            + listed(f"[{name.removeprefix(EMBEDDED)}](../ulmfit_lib/{name}/)" for name in models)
+            + "."
+        ),
+    )
 
 
 def _what_was_read(stage: Result) -> str:
@@ -86,9 +105,11 @@ def pretraining(results: Results) -> str:
     cells = {(one["base"], one["labels"]): one for one in result["results"]}
     bases, labels = (list(dict.fromkeys(key[i] for key in cells)) for i in (0, 1))
     compared = [
-        ("wiki-en-small", "none"), ("reviews-en-small", "wiki-en-small"), ("wiki-en-small", TFIDF),
+        ("wiki-en-small", "none"),
+        ("reviews-en-small", "wiki-en-small"),
+        ("wiki-en-small", TFIDF),
         ("reviews-en-small", TFIDF),
-    ]  # fmt: skip
+    ]
 
     def perplexity(one: Result) -> str:
         return listed(number(value) for value in one["perplexity_per_word"]) if "perplexity_per_word" in one else ""
@@ -102,7 +123,7 @@ def pretraining(results: Results) -> str:
             f"The language model reads {result['texts']:,} IMDb training reviews; then a head learns from some of "
             "their labels while the encoder stays frozen. The first table gives the accuracy in % on "
             f"{result['test_rows']:,} test reviews, the mean of {result['seeds']} draws of labelled rows that all "
-            "bases share. ULMFiT stands alone here: nothing is weighed together with it.",
+            "bases share. ULMFiT stands alone here: nothing is weighed together with it."
         ),
         commands(
             "python benchmarks/pretraining.py train.csv test.csv --lm-epochs 1 --json --bases none "
@@ -159,7 +180,7 @@ def pretraining_search(results: Results) -> str:
             "layers @ learning rate, then what differs from the usual number of rows in a batch, samples in the "
             "sampled softmax, words in the vocabulary, and passes over the text. Fewer rows or fewer samples gain here "
             "because so short a run profits from more steps; whether a run of hours does has not been tried. A small "
-            "vocabulary has a lower perplexity because more of the words are unknown to it.",
+            "vocabulary has a lower perplexity because more of the words are unknown to it."
         ),
         commands(
             "python benchmarks/pretraining_search.py wiki-00.jsonl.xz --valid valid.jsonl.xz "
@@ -169,14 +190,18 @@ def pretraining_search(results: Results) -> str:
             ["candidate", "tokens read", "seconds", "perplexity per token", "perplexity per word", "unknown words"],
             (
                 [
-                    f"`{one['candidate']}`", f"{one['tokens']:,}", str(one["seconds"]), f"{one['perplexity']:.0f}",
-                    f"{one['perplexity_per_word']:,.0f}", f"{100 * one['unknown']:.1f} %",
+                    f"`{one['candidate']}`",
+                    f"{one['tokens']:,}",
+                    str(one["seconds"]),
+                    f"{one['perplexity']:.0f}",
+                    f"{one['perplexity_per_word']:,.0f}",
+                    f"{100 * one['unknown']:.1f} %",
                 ]
                 for one in result["results"]
             ),
         ),
         measured("pretraining-search", results=results),
-    )  # fmt: skip
+    )
 
 
 def tokens(results: Results) -> str:
@@ -186,7 +211,7 @@ def tokens(results: Results) -> str:
         "Tokens beside fastai's",
         paragraph(
             "Both libraries tokenise the same texts in one process, in turns, and their tokens are compared one by "
-            "one. Tokens per second are of plain lists of strings, which both can give.",
+            "one. Tokens per second are of plain lists of strings, which both can give."
         ),
         commands("python benchmarks/token_parity.py imdb.parquet --text text --json"),
         table(
@@ -211,11 +236,18 @@ def parallel_tokens(results: Results) -> str:
     rows = []
     for kind, one in found["kinds"].items():
         alone, together = one["sides"]
-        rows.append([
-            names[kind], f"{one['tokens']:,}", "yes" if one["same_bytes"] else "no",
-            number(alone["seconds"]), number(together["seconds"]), f"{alone['seconds'] / together['seconds']:.2f}",
-            number(alone["cpu_seconds"]), number(together["cpu_seconds"]),
-        ])  # fmt: skip
+        rows.append(
+            [
+                names[kind],
+                f"{one['tokens']:,}",
+                "yes" if one["same_bytes"] else "no",
+                number(alone["seconds"]),
+                number(together["seconds"]),
+                f"{alone['seconds'] / together['seconds']:.2f}",
+                number(alone["cpu_seconds"]),
+                number(together["cpu_seconds"]),
+            ]
+        )
     cores = next(iter(found["kinds"].values()))["sides"][1]["cores"]
     return section(
         "Tokenising many files in several processes",
@@ -223,15 +255,21 @@ def parallel_tokens(results: Results) -> str:
             f"{found['files']} files of {found['megabytes']} MB each, made up, are read and tokenised on one core and "
             f"on {cores} cores, in turns, each time with an empty cache; figures are medians of {found['rounds']} "
             "rounds. One process reads the files and gathers the ids; its workers parse articles and tokenise texts. "
-            "The ratio is of the seconds, higher is better; CPU seconds include the workers'.",
+            "The ratio is of the seconds, higher is better; CPU seconds include the workers'."
         ),
         commands("python benchmarks/parallel_tokens.py --json"),
         table(
             [
-                "input", "tokens", "same bytes", "seconds, 1 core", f"seconds, {cores} cores", "ratio",
-                "CPU seconds, 1 core", f"CPU seconds, {cores} cores",
+                "input",
+                "tokens",
+                "same bytes",
+                "seconds, 1 core",
+                f"seconds, {cores} cores",
+                "ratio",
+                "CPU seconds, 1 core",
+                f"CPU seconds, {cores} cores",
             ],
             rows,
         ),
         measured("parallel-tokens", results=results),
-    )  # fmt: skip
+    )

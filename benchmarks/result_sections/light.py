@@ -4,9 +4,11 @@ from result_sections.markdown import Result, Results, commands, measured, number
 
 LIGHT = "light"
 NAMES = {
-    "light": "without PyTorch, float32", "light-int8": "without PyTorch, int8", "torch": "with PyTorch",
+    "light": "without PyTorch, float32",
+    "light-int8": "without PyTorch, int8",
+    "torch": "with PyTorch",
     "fastai": "fastai's `load_learner`",
-}  # fmt: skip
+}
 
 
 def light(results: Results) -> str:
@@ -33,15 +35,29 @@ def light(results: Results) -> str:
 
 
 def _network(name: str, sides: Result, result: Result) -> list[str]:
-    header = ["", "installed, MB", "model, MB", "cold start, s", "memory, MB", "ms a text", "texts/s",
-              "largest difference", "labels changed"]  # fmt: skip
+    header = [
+        "",
+        "installed, MB",
+        "model, MB",
+        "cold start, s",
+        "memory, MB",
+        "ms a text",
+        "texts/s",
+        "largest difference",
+        "labels changed",
+    ]
     rows = (
         [
-            NAMES[side], number(result["installed_mb"][side.partition("-")[0]]), number(row["model_mb"]),
-            number(row["cold_seconds"]), number(row["peak_mb"]), number(row["ms_per_text"]),
-            number(row["texts_per_second"]), "" if side == "light" else f"{row['largest_difference']:g}",
+            NAMES[side],
+            number(result["installed_mb"][side.partition("-")[0]]),
+            number(row["model_mb"]),
+            number(row["cold_seconds"]),
+            number(row["peak_mb"]),
+            number(row["ms_per_text"]),
+            number(row["texts_per_second"]),
+            "" if side == "light" else f"{row['largest_difference']:g}",
             "" if side == "light" else f"{row['labels_changed']} of {row['compared']}",
         ]
         for side, row in sides.items()
-    )  # fmt: skip
+    )
     return [paragraph(f"The network: {name}."), table(header, rows)]

@@ -10,9 +10,15 @@ Results = dict[str, Result]  # by the name of the file, without .json
 
 WIDTH = 116
 FEATURES = {  # of CPUs, by the names that results give them
-    "avx2": "AVX2", "avx512": "AVX-512", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "bfloat16",
-    "avx_vnni": "AVX-VNNI", "amx_int8": "AMX int8", "amx_bf16": "AMX bfloat16",
-}  # fmt: skip
+    "avx2": "AVX2",
+    "avx512": "AVX-512",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "VNNI",
+    "avx512_bf16": "bfloat16",
+    "avx_vnni": "AVX-VNNI",
+    "amx_int8": "AMX int8",
+    "amx_bf16": "AMX bfloat16",
+}
 
 
 def section(title: str, *blocks: str) -> str:

@@ -4,17 +4,24 @@ from result_sections.markdown import Results, commands, measured, paragraph, sec
 
 PEERS, VERDICTS, ZERO, PSEUDO = "peers", "verdicts", "zero-labels", "pseudo-labels"
 NAMES = {
-    "tfidf": "TF-IDF", "teacher": "sentence embeddings", "static": "static embeddings", "fasttext": "fastText",
-    "setfit": "SetFit", "ours": "`fit`",
-}  # fmt: skip
+    "tfidf": "TF-IDF",
+    "teacher": "sentence embeddings",
+    "static": "static embeddings",
+    "fasttext": "fastText",
+    "setfit": "SetFit",
+    "ours": "`fit`",
+}
 
 
 SETS = {
-    "imdb": "film reviews, good or bad", "sentences": "the last sentence of each, good or bad",
-    "products": "their openings, four ratings", "tweets": "rough sentences, three opinions",
-    "news": "two sentences of articles, four topics", "questions": "what kind of word is missing, six kinds",
+    "imdb": "film reviews, good or bad",
+    "sentences": "the last sentence of each, good or bad",
+    "products": "their openings, four ratings",
+    "tweets": "rough sentences, three opinions",
+    "news": "two sentences of articles, four topics",
+    "questions": "what kind of word is missing, six kinds",
     "kinds": "sentences about things of 60 kinds",
-}  # fmt: skip
+}
 
 
 def peers(results: Results) -> str:
@@ -106,11 +113,16 @@ def zero_labels(results: Results) -> str:
     result = results[ZERO]
     rows = (
         [
-            one["set"], f"{one['classes']}", f"{one['rows']:,}", "opinion" if one["by"] == "opinion" else "names",
-            f"{one['right']:.1f}", f"{one['commonest']:.1f}", f"{one['chance']:.1f}",
+            one["set"],
+            f"{one['classes']}",
+            f"{one['rows']:,}",
+            "opinion" if one["by"] == "opinion" else "names",
+            f"{one['right']:.1f}",
+            f"{one['commonest']:.1f}",
+            f"{one['chance']:.1f}",
         ]
         for one in result["results"]
-    )  # fmt: skip
+    )
     return section(
         "Without a label",
         paragraph(
@@ -118,7 +130,7 @@ def zero_labels(results: Results) -> str:
             "rows that it has right, in %, beside always answering with the commonest class and drawing by lot. "
             "Positive, negative and neutral are told by the opinion that the base has learnt; of film reviews, whose "
             "written ratings taught it, it knows most. Other names stand for what they mean: the classes of "
-            "`questions` are about the form of a missing word, and their names do not help.",
+            "`questions` are about the form of a missing word, and their names do not help."
         ),
         commands("python benchmarks/zero_labels.py sets --json"),
         table(["texts", "classes", "rows", "told by", "right", "commonest", "by lot"], rows, text_columns=(0, 3)),
@@ -131,17 +143,21 @@ def pseudo_labels(results: Results) -> str:
     result = results[PSEUDO]
     rows = (
         [
-            one["set"], f"{one['labels']}", f"{one['without']:.1f}", f"{one['with']:.1f}",
-            f"{one['gain']:+.1f} ± {one['spread']:.1f}", f"{one['draws_better']} of {one['draws']}",
+            one["set"],
+            f"{one['labels']}",
+            f"{one['without']:.1f}",
+            f"{one['with']:.1f}",
+            f"{one['gain']:+.1f} ± {one['spread']:.1f}",
+            f"{one['draws_better']} of {one['draws']}",
         ]
         for one in result["results"]
-    )  # fmt: skip
+    )
     return section(
         "Answers taken for labels",
         paragraph(
             "A classifier's surest answers for texts without a label can join the labels that it learns from. On one "
             "kind of texts that helps, on others it harms, so `fit` does not do it. Accuracy in % of heads on the "
-            "frozen base, means over the draws; the rest of 1,500 texts had no label.",
+            "frozen base, means over the draws; the rest of 1,500 texts had no label."
         ),
         commands("python benchmarks/pseudo_labels.py sets --names imdb tweets news sentences --json"),
         table(["texts", "labels", "without", "with", "gain", "draws with a gain"], rows),

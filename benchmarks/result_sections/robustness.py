@@ -10,19 +10,23 @@ def memory(results: Results) -> str:
     kinds = {"memory-csv": "CSV", "memory-dump": "MediaWiki dump"}
     rows = [
         [
-            kinds[name], JOBS.get(one["job"], one["job"]), f"{one['megabytes']:,} MB",
-            f"{one['tokens']:,}" if "tokens" in one else "", f"{one['peak_megabytes']:,} MB",
-            f"{one['peak_megabytes_of_a_worker']:,} MB", f"{one['seconds']:,}",
+            kinds[name],
+            JOBS.get(one["job"], one["job"]),
+            f"{one['megabytes']:,} MB",
+            f"{one['tokens']:,}" if "tokens" in one else "",
+            f"{one['peak_megabytes']:,} MB",
+            f"{one['peak_megabytes_of_a_worker']:,} MB",
+            f"{one['seconds']:,}",
         ]
         for name in kinds
         for one in sorted(results[name]["results"], key=lambda one: list(JOBS).index(one["job"]))
-    ]  # fmt: skip
+    ]
     return section(
         "Memory by the size of the input",
         paragraph(
             "Files may be larger than memory. Each job runs in a process of its own on generated texts, with tiny "
             "networks, so that the figures are the library's own. The peaks are those of the process and of one of "
-            "its workers.",
+            "its workers."
         ),
         commands(
             *(
@@ -48,18 +52,20 @@ def reliability(results: Results) -> str:
             f"with weights other than those of an undisturbed run; a broken model was found {kills['broken']} times",
         ],
         [
-            "files of saved models damaged, then loaded", f"{damage['cases']:,}",
+            "files of saved models damaged, then loaded",
+            f"{damage['cases']:,}",
             f"{damage['refused']:,} refused with one sentence, {damage['same']:,} predict the same as before, "
             f"{damage['failed']:,} failed; "
             f"at most {damage['worst_seconds']:.1f} s and {damage['worst_megabytes']:,} MB more than loading takes",
         ],
         [
-            "tables of nasty cells, and broken files, given to `predict`", f"{inputs['cases']:,}",
+            "tables of nasty cells, and broken files, given to `predict`",
+            f"{inputs['cases']:,}",
             f"{inputs['predicted']:,} predicted, every row; {inputs['refused']:,} refused with one sentence; "
             f"{inputs['failed']:,} failed or over the limits; at most {inputs['worst_seconds']:.1f} s and "
             f"{inputs['worst_megabytes']:,} MB",
         ],
-    ]  # fmt: skip
+    ]
     return section(
         "Reliability",
         paragraph(
@@ -69,10 +75,11 @@ def reliability(results: Results) -> str:
             *(
                 f"One table was over these limits: all of its {one['rows']} rows were predicted, but that took "
                 f"{one['seconds']:.0f} seconds and {one['megabytes']:,} MB."
-                for one in inputs["examples"] if one["result"] == "predicted"
+                for one in inputs["examples"]
+                if one["result"] == "predicted"
             ),
         ),
         commands("make reliability"),
         table(["what was done", "how often", "outcome"], rows, text_columns=(0, 1, 2)),
         measured("reliability-kills", "reliability-corruptions", "reliability-inputs", results=results),
-    )  # fmt: skip
+    )

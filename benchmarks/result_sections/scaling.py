@@ -33,7 +33,7 @@ def stages(results: Results) -> str:
             "language model is pretrained or taught, `general-en-small` elsewhere. The texts are made up, of 230 words "
             "on average. Seconds are those of a CPU. Both directions take twice as long, several epochs as many times. "
             "Memory is the most that was resident; that of `predict` is from `benchmarks/light.py`, whose processes "
-            "load nothing else.",
+            "load nothing else."
         ),
         commands("python benchmarks/scaling.py --json"),
         stage_costs(results),
@@ -45,16 +45,22 @@ def engines(results: Results) -> str:
     """Scoring on Ray beside one process."""
     result = results[ENGINES]
     kinds = {
-        "reviews": "reviews, `general-en-small` in both directions, int8", "short": "short texts, next to no network",
-    }  # fmt: skip
+        "reviews": "reviews, `general-en-small` in both directions, int8",
+        "short": "short texts, next to no network",
+    }
     rows = [
         [
-            f"{kinds[kind]}, {result[kind]['words_per_text']} words", SIDES[side["engine"]], f"{side['cores']}",
-            number(side["cpu_seconds_a_start"]), number(side["cpu_milliseconds_a_text"]), number(side["start_seconds"]),
+            f"{kinds[kind]}, {result[kind]['words_per_text']} words",
+            SIDES[side["engine"]],
+            f"{side['cores']}",
+            number(side["cpu_seconds_a_start"]),
+            number(side["cpu_milliseconds_a_text"]),
+            number(side["start_seconds"]),
             number(side["texts_per_second"]),
         ]
-        for kind in kinds for side in result[kind]["sides"]
-    ]  # fmt: skip
+        for kind in kinds
+        for side in result[kind]["sides"]
+    ]
     sizes = listed(f"{listed(result[kind]['texts'])} ({name.partition(',')[0]})" for kind, name in kinds.items())
     options = " ".join(f"--{kind} {' '.join(map(str, result[kind]['texts']))}" for kind in kinds)
     return section(
@@ -62,7 +68,7 @@ def engines(results: Results) -> str:
         paragraph(
             "The same exported classifier scores the same Parquet file by `predict` and by `predict --engine ray`, "
             f"whose workers have one core each. Files have {sizes} rows. The difference of two files gives what a "
-            "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own.",
+            "text costs, and what is left is the start. Seconds of CPU are those of all processes, with Ray's own."
         ),
         commands(f"python benchmarks/engines.py {options} --rounds {result['rounds']} --json"),
         table(
@@ -79,8 +85,9 @@ def engine_cost(results: Results) -> str:
     """What the engine adds to a start and to a row, in a sentence."""
     found = {
         (kind, side["engine"], side["cores"]): side
-        for kind in ("reviews", "short") for side in results[ENGINES][kind]["sides"]
-    }  # fmt: skip
+        for kind in ("reviews", "short")
+        for side in results[ENGINES][kind]["sides"]
+    }
     start = found["reviews", "ray", 1]["cpu_seconds_a_start"] - found["reviews", "none", 1]["cpu_seconds_a_start"]
     text = {place: number(side["cpu_milliseconds_a_text"]) for place, side in found.items()}
     return paragraph(
@@ -100,7 +107,7 @@ def processes(results: Results) -> str:
             f"`{result['base']}` (forward) goes on with {result['tokens']:,} tokens of made-up reviews, all groups "
             "unfrozen, in turns on each side. Every process takes the recipe's batch, so that two take steps of twice "
             f"as many rows, and sum gradients of {result['megabytes_per_step']} MB a step (gloo). The time is that of "
-            "the training, without the start of the processes; the middle one of the rounds counts.",
+            "the training, without the start of the processes; the middle one of the rounds counts."
         ),
         commands(f"python benchmarks/several_processes.py --rounds {result['rounds']} --json"),
         process_rates(results),
@@ -113,12 +120,15 @@ def process_rates(results: Results) -> str:
     sides = results[PROCESSES]["sides"]
     rows = [
         [
-            f"{side['processes']}", f"{side['threads']}", f"{side['batch']}", number(side["tokens_per_second"]),
+            f"{side['processes']}",
+            f"{side['threads']}",
+            f"{side['batch']}",
+            number(side["tokens_per_second"]),
             " to ".join(map(number, side["spread"])),
             f"{side['tokens_per_second'] / sides[0]['tokens_per_second']:.2f}",
         ]
         for side in sides
-    ]  # fmt: skip
+    ]
     header = ["processes", "threads of each", "rows a step", "tokens/s", "in all rounds", "times the first"]
     return table(header, rows, text_columns=())
 
@@ -132,7 +142,7 @@ def readers(results: Results) -> str:
         paragraph(
             "Each reads the same CSV, and the same Parquet file, to its end in blocks of some thousands of rows, and "
             "gives every text as a string of Python, on one core. Seconds are those of the CPU. Memory is the most "
-            "that was resident, with what the reader loads.",
+            "that was resident, with what the reader loads."
         ),
         commands(
             "pip install polars duckdb",
@@ -160,14 +170,16 @@ def reading(results: Results) -> str:
     )
     ours = next(side["rows_per_second"] for side in results[READERS]["sides"] if side["reader"] == "ours")
     scoring = next(side for side in results[ENGINES]["reviews"]["sides"] if side["engine"] == "none")
-    return "\n\n".join([
-        table(header, rows, text_columns=(0, 1)),
-        table(["damage", *names.values()], damaged, text_columns=range(4)),
-        paragraph(
-            f"Our reader takes {number(MILLION / ours)} microseconds of a core for a review in a CSV; to score it in "
-            f"both directions, in int8, takes {number(scoring['cpu_milliseconds_a_text'])} milliseconds."
-        ),
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            table(header, rows, text_columns=(0, 1)),
+            table(["damage", *names.values()], damaged, text_columns=range(4)),
+            paragraph(
+                f"Our reader takes {number(MILLION / ours)} microseconds of a core for a review in a CSV; to score it "
+                f"in both directions, in int8, takes {number(scoring['cpu_milliseconds_a_text'])} milliseconds."
+            ),
+        ]
+    )
 
 
 def stage_costs(results: Results) -> str:
@@ -175,12 +187,13 @@ def stage_costs(results: Results) -> str:
     forward = next(iter(results[LIGHT]["networks"].values()))
     rows = (
         [
-            STAGES[name], number(one["seconds_per_million_tokens"]),
+            STAGES[name],
+            number(one["seconds_per_million_tokens"]),
             number(MILLION / one["seconds_per_million_tokens"]),
             number(forward[PREDICTS[name]]["peak_mb"] if name in PREDICTS else one["peak_mb"]),
         ]
         for name, one in results[SCALING]["stages"].items()
-    )  # fmt: skip
+    )
     return table(["stage", "seconds of a core per million tokens", "tokens/s", "memory, MB"], rows)
 
 
@@ -191,12 +204,24 @@ def step_volume(results: Results) -> str:
         sizes = f"{name}, {one['embedding']} / {one['hidden']} / {one['layers']}, {one['vocabulary']:,} words"
         for ranks in RANKS:
             steps = MILLION / (one["tokens_a_step"] * ranks)
-            rows.append([
-                sizes, f"{one['parameters'] / MILLION:.1f}", f"{ranks}", number(_sent(one, ranks) / MILLION),
-                number(steps), number(steps * _sent(one, ranks) / 1e9),
-            ])  # fmt: skip
-    header = ["network", "million parameters", "processes", "MB a step", "steps per million tokens",
-              "GB per million tokens"]  # fmt: skip
+            rows.append(
+                [
+                    sizes,
+                    f"{one['parameters'] / MILLION:.1f}",
+                    f"{ranks}",
+                    number(_sent(one, ranks) / MILLION),
+                    number(steps),
+                    number(steps * _sent(one, ranks) / 1e9),
+                ]
+            )
+    header = [
+        "network",
+        "million parameters",
+        "processes",
+        "MB a step",
+        "steps per million tokens",
+        "GB per million tokens",
+    ]
     return table(header, rows)
 
 

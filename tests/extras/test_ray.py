@@ -122,7 +122,7 @@ def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):
 
 def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(
     ulmfit, exported, rows, tmp_path, monkeypatch
-):  # fmt: skip
+):
     data, out, folder = tmp_path / "rows.parquet", tmp_path / "out", Path(tempfile.mkdtemp(prefix="r"))  # short enough
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
     rows = rows.rename(columns={"review": "prediction"})  # which gives way to what is predicted

@@ -58,9 +58,7 @@ class Architecture:
         1200
         """
         means, extremes = self.embedding + sum(self.widths), 2 * self.embedding
-        widths = {
-            "concat": self.embedding + extremes, "layers": means, "all": means + extremes, "taught": self.taught,
-        }  # fmt: skip
+        widths = {"concat": self.embedding + extremes, "layers": means, "all": means + extremes, "taught": self.taught}
         return sum(widths[part] for part in pooling.split("+"))
 
     def taught_width(self, pooling: str) -> int:

@@ -91,11 +91,21 @@ def describe_models() -> list[dict[str, Any]]:
     rows += [{"where": "cached", **describe_model(own_folder() / name)} for name in own_models()]
     if WT103 not in own_models():
         size = sum(source.size for source in DOWNLOADS.values()) / 1e6
-        rows.append({
-            "where": "downloadable", "name": WT103, "kind": "language-model", "direction": "both", "language": "en",
-            "tokenizer": "words", "megabytes": size, "urls": [source.url for source in DOWNLOADS.values()],
-            "sha256": None, "licence": None, "perplexity": None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "where": "downloadable",
+                "name": WT103,
+                "kind": "language-model",
+                "direction": "both",
+                "language": "en",
+                "tokenizer": "words",
+                "megabytes": size,
+                "urls": [source.url for source in DOWNLOADS.values()],
+                "sha256": None,
+                "licence": None,
+                "perplexity": None,
+            }
+        )
     return rows
 
 

@@ -137,9 +137,15 @@ def save_artifact(
     """
     needed = max(least_version, TAUGHT_VERSION if architecture.taught else UNTAUGHT_VERSION)
     whole_config = {
-        "format": FORMAT, "format_version": needed, "kind": kind, "architecture": architecture.config(),
-        "direction": direction, "tokenizer": tokenizer.config(), **(config or {}), "versions": package_versions(),
-    }  # fmt: skip
+        "format": FORMAT,
+        "format_version": needed,
+        "kind": kind,
+        "architecture": architecture.config(),
+        "direction": direction,
+        "tokenizer": tokenizer.config(),
+        **(config or {}),
+        "versions": package_versions(),
+    }
     with new_folder(path, overwrite=overwrite) as folder:
         _write_json(folder / "training.json", training)
         vocabulary.save(folder / "vocab.json")

@@ -14,9 +14,22 @@ from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 
 __all__ = [
-    "app", "catalogue", "deploying", "fitting", "hub", "insight", "judging", "labelling", "language_models", "main",
-    "rates", "reporting", "teaching", "tuning", "vectors",
-]  # fmt: skip
+    "app",
+    "catalogue",
+    "deploying",
+    "fitting",
+    "hub",
+    "insight",
+    "judging",
+    "labelling",
+    "language_models",
+    "main",
+    "rates",
+    "reporting",
+    "teaching",
+    "tuning",
+    "vectors",
+]
 
 ON_PROCESSES = ("pretrain", "fit-lm", "fit-classifier")
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click

@@ -9,10 +9,7 @@ import typer
 from ulmfit_lib.cli.options import AsJson, Out, Overwrite, Quiet
 from ulmfit_lib.cli.running import app, command, start
 
-models_app = typer.Typer(
-    invoke_without_command=True,
-    epilog="Example:  ulmfit models --json",
-)
+models_app = typer.Typer(invoke_without_command=True, epilog="Example:  ulmfit models --json")
 app.add_typer(models_app, name="models")
 
 

@@ -26,9 +26,7 @@ def export_command(
     check: Annotated[
         Path | None, typer.Option(help="File whose first 200 texts the result is checked on; by default invented ones.")
     ] = None,
-    text: Annotated[
-        list[str], typer.Option("--text", help="Column of that file that holds the texts.")
-    ] = [],  # noqa: B006 (typer needs a list here)
+    text: Annotated[list[str], typer.Option("--text", help="Column of that file that holds the texts.")] = [],  # noqa: B006 (typer needs a list here)
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:

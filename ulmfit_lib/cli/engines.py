@@ -35,9 +35,15 @@ class Engine:
 
 
 def predict_on_engine(
-    engine: Engine, model: Path, data: str | None, out: Path | None, *, text: list[str], file: FileFormat,
+    engine: Engine,
+    model: Path,
+    data: str | None,
+    out: Path | None,
+    *,
+    text: list[str],
+    file: FileFormat,
     min_precision: float | None,
-) -> None:  # fmt: skip
+) -> None:
     """Score files into a folder, and say how many rows there were."""
     if not text or data is None or out is None:
         raise OptionError("--engine needs a file, or a folder of files, with --text, and a folder to write, with --out")
@@ -45,9 +51,16 @@ def predict_on_engine(
     from ulmfit_lib.hub.fetching import find_folder
 
     done = predict_files_on_ray(
-        find_folder(model), Path(data), out, text=text, encoding=file.encoding, delimiter=file.delimiter,
-        min_precision=min_precision, workers=engine.workers, cores=engine.cores,
-    )  # fmt: skip
+        find_folder(model),
+        Path(data),
+        out,
+        text=text,
+        encoding=file.encoding,
+        delimiter=file.delimiter,
+        min_precision=min_precision,
+        workers=engine.workers,
+        cores=engine.cores,
+    )
     earlier = f"; {counted(done.before, 'row')} had been scored before" if done.before else ""
     note(f"{out}: {counted(done.rows, 'row')} scored{earlier}")
     if done.unsure:

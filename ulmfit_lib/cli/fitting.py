@@ -82,11 +82,19 @@ def fit_classifier_command(
         table = read_table(data, text=text, label=label, file=file, kind=kind)
         mention_single_labels(table)
         classifier = fit_classifier(
-            table, lm=LanguageModel.from_pretrained(lm), direction=direction, recipe=changed,
-            strategy=strategy, epochs=epochs, lr=lr,
-            class_weights=class_weights, label_smoothing=label_smoothing, seed=run.seed, device=run.device,
+            table,
+            lm=LanguageModel.from_pretrained(lm),
+            direction=direction,
+            recipe=changed,
+            strategy=strategy,
+            epochs=epochs,
+            lr=lr,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+            seed=run.seed,
+            device=run.device,
             checkpoints=checkpoints,
-        )  # fmt: skip
+        )
         if leads():
             classifier.save(out, overwrite=run.overwrite)
         if leads() and plots:
@@ -102,12 +110,10 @@ def fit_command(
     text: Text,
     out: Out,
     label: Annotated[
-        str | None,
-        typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text."),
+        str | None, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")
     ] = None,
     classes: Annotated[
-        str | None,
-        typer.Option(help="Names of the classes, with commas between, where no text has a label yet."),
+        str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
     ] = None,
     also: Annotated[
         list[Path],
@@ -146,8 +152,7 @@ def fit_command(
     ] = None,
     folds: Annotated[int | None, typer.Option(min=2, help="Score all labelled rows in this many folds.")] = None,
     lm_epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Epochs of the language model over your texts, however long they take."),
+        int | None, typer.Option(min=1, help="Epochs of the language model over your texts, however long they take.")
     ] = None,
     class_weights: ClassWeights = None,
     with_baseline: Annotated[
@@ -197,11 +202,22 @@ def fit_command(
         )
         table = join_tables(first, others).with_kind(kind_of(kind.ratings, kind.label_delimiter))
         classifier = fit(
-            table, base=base, direction=direction, recipe=changed, strategy=strategy, minutes=minutes,
-            test_fraction=test_fraction, folds=folds, lm_epochs=lm_epochs, class_weights=class_weights,
-            with_baseline=with_baseline, transductive=transductive, seed=run.seed, device=run.device,
+            table,
+            base=base,
+            direction=direction,
+            recipe=changed,
+            strategy=strategy,
+            minutes=minutes,
+            test_fraction=test_fraction,
+            folds=folds,
+            lm_epochs=lm_epochs,
+            class_weights=class_weights,
+            with_baseline=with_baseline,
+            transductive=transductive,
+            seed=run.seed,
+            device=run.device,
             checkpoints=checkpoints,
-        )  # fmt: skip
+        )
         saved = _save(classifier, out, table, precision=precision, overwrite=run.overwrite)
     if plots:
         plot_classifier(plots, classifier, changed)
@@ -211,12 +227,7 @@ def fit_command(
 
 
 @command("demo", example="demo --out demo-model")
-def demo(
-    out: Out = Path("demo-model"),
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
-) -> None:
+def demo(out: Out = Path("demo-model"), seed: Seed = 42, device: Device = "auto", quiet: Quiet = False) -> None:
     """Train a classifier on 400 invented reviews and try it on five more; takes a few minutes on a CPU."""
     start(quiet, out, overwrite=True)
     from ulmfit_lib.artifact.catalogue import EMBEDDED
@@ -244,9 +255,16 @@ DEMO_REVIEWS = [
 
 
 def _fit_by_names(
-    data: Path, text: list[str], classes: list[str], *, base: str, direction: str | None, file: FileFormat,
-    run: TrainingRun, out: Path,
-) -> None:  # fmt: skip
+    data: Path,
+    text: list[str],
+    classes: list[str],
+    *,
+    base: str,
+    direction: str | None,
+    file: FileFormat,
+    run: TrainingRun,
+    out: Path,
+) -> None:
     """``fit`` without labels."""
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
 

@@ -29,7 +29,5 @@ def push(
     start(quiet)
     from ulmfit_lib.hub.pushing import push_to_hub
 
-    sent = push_to_hub(
-        model, repository, public=public, words=words, branch=branch, message=message, licence=licence
-    )  # fmt: skip
+    sent = push_to_hub(model, repository, public=public, words=words, branch=branch, message=message, licence=licence)
     print(f"sent {model}; commands take it as {sent}")

@@ -124,7 +124,7 @@ def predict(
 
 def _load_any(
     model: Path, device: str, *, light: bool = False
-) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":  # fmt: skip
+) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":
     """A classifier with torch, or without it, as exported ones always are; and what gives its probabilities."""
     from ulmfit_lib.artifact.format import PREDICTOR, read_config
     from ulmfit_lib.serving.predictor import Predictor

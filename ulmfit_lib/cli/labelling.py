@@ -65,9 +65,14 @@ def suggest_labels_command(
         said = reader.predict_proba(texts, device=chosen)
         known = reader.training["stages"][-1].get("labelled_texts")
     found = suggest_labels(
-        reader.embed(texts, device=chosen), n=n, probabilities=said, known=known, audit_share=audit_share, seed=seed,
+        reader.embed(texts, device=chosen),
+        n=n,
+        probabilities=said,
+        known=known,
+        audit_share=audit_share,
+        seed=seed,
         labelled=[i for i, one in enumerate(labels) if one is not None],
-    )  # fmt: skip
+    )
     suggested = pd.concat(frames, ignore_index=True).iloc[[one.place for one in found]]
     suggested = suggested.assign(**{label: "", "why": [one.why for one in found]})
     with table_writer(out) as write:
@@ -117,11 +122,15 @@ def check_labels_command(
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return
-    frame = pd.DataFrame({
-        "row": [one.row for one in found], text[0]: [one.text for one in found],
-        label: [one.label for one in found], "expected": [one.expected for one in found],
-        "probability": [round(one.probability, 4) for one in found],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "row": [one.row for one in found],
+            text[0]: [one.text for one in found],
+            label: [one.label for one in found],
+            "expected": [one.expected for one in found],
+            "probability": [round(one.probability, 4) for one in found],
+        }
+    )
     with table_writer(out) as write:
         write(frame)
     files, named = [str(data), "--also", str(out or "FILE")], ["--text", text[0], "--label", label]

@@ -57,8 +57,7 @@ def pretrain_command(
     ] = None,
     tokens: Annotated[TokenKind | None, typer.Option(help="Kind of tokens; by default words.")] = None,
     vocab_size: Annotated[
-        int | None,
-        typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's."),
+        int | None, typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
     ] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
     embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; by default 256.")] = None,
@@ -98,14 +97,25 @@ def pretrain_command(
 
         texts = store_dumps(files) if all(map(is_dump, files)) else collect_texts(chain.from_iterable(map(read, files)))
         model = pretrain(
-            texts, valid_texts=read(valid) if valid else None,
-            base=LanguageModel.from_pretrained(base) if base else None, name=name or out.name,
-            source=source or ", ".join(path.name for path in files), language=language or "en",
-            tokens=tokens or "words", vocab_size=vocab_size, min_count=min_count, direction=direction,
+            texts,
+            valid_texts=read(valid) if valid else None,
+            base=LanguageModel.from_pretrained(base) if base else None,
+            name=name or out.name,
+            source=source or ", ".join(path.name for path in files),
+            language=language or "en",
+            tokens=tokens or "words",
+            vocab_size=vocab_size,
+            min_count=min_count,
+            direction=direction,
             architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
-            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples), epochs=epochs, lr=lr, seed=run.seed,
-            device=run.device, licence=licence, checkpoints=checkpoints,
-        )  # fmt: skip
+            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples),
+            epochs=epochs,
+            lr=lr,
+            seed=run.seed,
+            device=run.device,
+            licence=licence,
+            checkpoints=checkpoints,
+        )
         if leads():
             model.save(out, precision=precision, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
@@ -141,9 +151,17 @@ def fit_lm_command(
         chosen, why = load_base(base, table.texts, direction=direction, seed=run.seed)
         note(why)
         model = fit_lm(
-            table.texts, base=chosen, direction=direction, recipe=changed, epochs=epochs, lr=lr,
-            seed=run.seed, device=run.device, source=table.source, checkpoints=checkpoints,
-        )  # fmt: skip
+            table.texts,
+            base=chosen,
+            direction=direction,
+            recipe=changed,
+            epochs=epochs,
+            lr=lr,
+            seed=run.seed,
+            device=run.device,
+            source=table.source,
+            checkpoints=checkpoints,
+        )
         if leads():
             model.save(out, overwrite=run.overwrite)
         if leads() and plots:

@@ -96,8 +96,7 @@ Ratings = Annotated[
 LabelDelimiter = Annotated[
     str | None,
     typer.Option(
-        help="Character between the labels of one text, such as ';', where texts have several.",
-        rich_help_panel=READING,
+        help="Character between the labels of one text, such as ';', where texts have several.", rich_help_panel=READING
     ),
 ]
 

@@ -20,8 +20,9 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 app = typer.Typer(
     help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
-    add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
@@ -113,9 +114,14 @@ def read_table(
 
     kind = kind or LabelKind()
     table = read_csv(
-        data, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter, ratings=kind.ratings,
+        data,
+        text=text,
+        label=label,
+        encoding=file.encoding,
+        delimiter=file.delimiter,
+        ratings=kind.ratings,
         label_delimiter=kind.label_delimiter,
-    )  # fmt: skip
+    )
     if table.skipped:
         note(f"{table.source}: {counted(table.skipped, 'row')} without a text left out")
     return table

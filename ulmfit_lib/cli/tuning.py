@@ -49,9 +49,17 @@ def tune_command(
             shutil.rmtree(study, ignore_errors=True)
         table = read_table(data, text=text, label=label, file=file, kind=kind)
         tuned = tune(
-            table, folder=study, bases=base, direction=direction, minutes=minutes, most_trials=trials,
-            test_fraction=test_fraction, seed=run.seed, device=run.device, checkpoints=checkpoints,
-        )  # fmt: skip
+            table,
+            folder=study,
+            bases=base,
+            direction=direction,
+            minutes=minutes,
+            most_trials=trials,
+            test_fraction=test_fraction,
+            seed=run.seed,
+            device=run.device,
+            checkpoints=checkpoints,
+        )
         _write(out, tuned)
         saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)  # last: then it is done
     if as_json:

@@ -246,7 +246,7 @@ def _json_lines(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is no JSON ({first_line(error)})") from error
         if not isinstance(row, dict):
-            raise DataError(f"{path}: line {number} is no JSON object such as {{\"text\": ...}}")
+            raise DataError(f'{path}: line {number} is no JSON object such as {{"text": ...}}')
         yield row
 
 

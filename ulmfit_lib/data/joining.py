@@ -26,8 +26,11 @@ def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
         before = joined if len(kept) == len(joined) else joined.select(kept)
         last = max(before.rows, default=0)
         joined = replace(
-            before, texts=collect_texts(chain(before.texts, other.texts)), labels=[*before.labels, *other.labels],
-            rows=[*before.rows, *(last + row for row in other.rows)], source=f"{before.source} and {other.source}",
+            before,
+            texts=collect_texts(chain(before.texts, other.texts)),
+            labels=[*before.labels, *other.labels],
+            rows=[*before.rows, *(last + row for row in other.rows)],
+            source=f"{before.source} and {other.source}",
             skipped=before.skipped + other.skipped,
-        )  # fmt: skip
+        )
     return joined

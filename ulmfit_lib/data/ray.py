@@ -20,7 +20,7 @@ BATCH = 1024  # rows that an actor holds at a time
 
 def predict_on_ray(
     rows: "Dataset", model: str | Path, *, text: str | Sequence[str], workers: int | None = None, cores: int = 1
-) -> "Dataset":  # fmt: skip
+) -> "Dataset":
     """Add the prediction, its confidence and each class's probability to every row of a Ray dataset.
 
     Ray gives no order, so let a column of ``rows`` say which row is which. What an actor that died had at hand is
@@ -72,9 +72,13 @@ class Scorer:
         texts = texts_of(frame, self.text, rows=range(1, len(frame) + 1), source="a batch of the Ray dataset")
         probabilities = self.predictor.predict_proba(texts)
         said = with_predictions(
-            pd.DataFrame(index=frame.index), texts, probabilities, classes=self.predictor.classes,
-            kind=self.predictor.kind, least=self.least,
-        )  # fmt: skip
+            pd.DataFrame(index=frame.index),
+            texts,
+            probabilities,
+            classes=self.predictor.classes,
+            kind=self.predictor.kind,
+            least=self.least,
+        )
         added = pa.Table.from_pandas(said, schema=added_columns(self.predictor.classes), preserve_index=False)
         kept = rows.select([name for name in rows.column_names if name not in added.column_names])
         for name in added.column_names:

@@ -60,9 +60,10 @@ def _started() -> Iterator[None]:
             ray.shutdown()
             why = first_line(error)
             raise OptionError(
-                f"Ray does not start ({why})" if ours else
-                f"{why}: is RAY_ADDRESS right, and does the cluster ask for a token (RAY_AUTH_MODE=token)?"
-            ) from error  # fmt: skip
+                f"Ray does not start ({why})"
+                if ours
+                else f"{why}: is RAY_ADDRESS right, and does the cluster ask for a token (RAY_AUTH_MODE=token)?"
+            ) from error
         try:
             yield
         finally:

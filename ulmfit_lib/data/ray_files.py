@@ -61,9 +61,17 @@ class ScoredFiles:
 
 
 def predict_files_on_ray(
-    model: Path, data: Path, out: Path, *, text: Sequence[str], encoding: str = "utf-8", delimiter: str | None = None,
-    min_precision: float | None = None, workers: int | None = None, cores: int = 1,
-) -> ScoredFiles:  # fmt: skip
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    text: Sequence[str],
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    min_precision: float | None = None,
+    workers: int | None = None,
+    cores: int = 1,
+) -> ScoredFiles:
     """Score a file, or all files of a folder, into a folder of Parquet files; the same call goes on after a stop.
 
     The columns ``source_file`` and ``source_row``, from 1, say which row is which: nothing else keeps the order. The
@@ -156,8 +164,10 @@ def _parts(
     whole = sum(path.stat().st_size for path in source.files.values())
     part_bytes = int(np.clip(whole // (PARTS * size), *PART_BYTES))
     settings = {
-        "target_max_block_size": part_bytes, "enable_progress_bars": False, "raise_original_map_exception": True
-    }  # fmt: skip
+        "target_max_block_size": part_bytes,
+        "enable_progress_bars": False,
+        "raise_original_map_exception": True,
+    }
     context = DataContext.get_current()
     before = {name: getattr(context, name) for name in settings}
     for name, value in settings.items():
@@ -166,13 +176,21 @@ def _parts(
     for name, value in before.items():
         setattr(context, name, value)
     rows = names.map_batches(
-        _read, fn_kwargs={"source": source, "schema": schema, "done": done}, batch_size=1,
-        compute=TaskPoolStrategy(size=min(size, len(source.files))), num_cpus=0,  # mostly it waits for the actors
-    )  # fmt: skip
+        _read,
+        fn_kwargs={"source": source, "schema": schema, "done": done},
+        batch_size=1,
+        compute=TaskPoolStrategy(size=min(size, len(source.files))),
+        num_cpus=0,  # mostly it waits for the actors
+    )
     return rows.map_batches(
-        _PartScorer, fn_constructor_kwargs=scorer, batch_size=None, batch_format="pyarrow", num_cpus=scorer["threads"],
-        compute=ActorPoolStrategy(size=size), max_task_retries=RETRIES,
-    )  # fmt: skip
+        _PartScorer,
+        fn_constructor_kwargs=scorer,
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=scorer["threads"],
+        compute=ActorPoolStrategy(size=size),
+        max_task_retries=RETRIES,
+    )
 
 
 def _read(

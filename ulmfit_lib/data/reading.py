@@ -103,9 +103,7 @@ def read_parts(
         first_row += len(frame)
 
 
-def texts_of(
-    frame: pd.DataFrame, columns: Sequence[str], *, rows: Sequence[int], source: str | Path
-) -> list[str]:  # fmt: skip
+def texts_of(frame: pd.DataFrame, columns: Sequence[str], *, rows: Sequence[int], source: str | Path) -> list[str]:
     """Each row's text, from one column or from several, joined; "" where it is blank.
 
     Args:
@@ -144,9 +142,11 @@ def _read_folder(path: Path, encoding: str, *, with_labels: bool) -> tuple[pd.Da
 
 def _table(texts: Sequence[str], labels: Sequence[str | None], first_row: int, source: str) -> TextTable:
     return TextTable(
-        texts, [label.strip() or None if label is not None else None for label in labels],
-        range(first_row, first_row + len(texts)), source,
-    )  # fmt: skip
+        texts,
+        [label.strip() or None if label is not None else None for label in labels],
+        range(first_row, first_row + len(texts)),
+        source,
+    )
 
 
 def _join_fields(fields: Sequence[str | None]) -> str | None:

@@ -20,10 +20,28 @@ from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.workers import in_order
 
 ARTICLES = "0"  # the namespace of articles; others hold talk, users, templates
-WITHOUT_TEXT = frozenset([
-    "ref", "references", "table", "math", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "code",
-    "pre", "graph", "imagemap", "mapframe", "maplink", "templatestyles", "style",
-])  # fmt: skip
+WITHOUT_TEXT = frozenset(
+    [
+        "ref",
+        "references",
+        "table",
+        "math",
+        "chem",
+        "gallery",
+        "timeline",
+        "score",
+        "syntaxhighlight",
+        "source",
+        "code",
+        "pre",
+        "graph",
+        "imagemap",
+        "mapframe",
+        "maplink",
+        "templatestyles",
+        "style",
+    ]
+)
 LANGUAGE_LINK = re.compile(r"\s*[a-z]{2,3}(-[a-z]+)*\s*:")
 SWITCH = re.compile(r"__[A-Z]+__")
 CHUNK = 16  # articles that one worker takes at a time

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 
 def with_predictions(
-    frame: pd.DataFrame, texts: Sequence[str], probabilities: Floats, *, classes: Sequence[str], kind: LabelKind,
+    frame: pd.DataFrame,
+    texts: Sequence[str],
+    probabilities: Floats,
+    *,
+    classes: Sequence[str],
+    kind: LabelKind,
     least: float = 0.0,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """A table's columns and its predictions; rows without a text get an empty label.
 
     Args:

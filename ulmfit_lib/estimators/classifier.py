@@ -84,9 +84,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
 
-    def fit(
-        self, X: Any, y: Any, *, unlabelled: Sequence[str] | None = None, **unsupported: Any
-    ) -> "UlmfitClassifier":  # fmt: skip
+    def fit(self, X: Any, y: Any, *, unlabelled: Sequence[str] | None = None, **unsupported: Any) -> "UlmfitClassifier":
         """Learn from texts and labels.
 
         Args:
@@ -110,10 +108,18 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
         table = TextTable.from_lists([*texts, *more], [*(names[number] for number in numbers), *[None] * len(more)])
         with quietly(not self.verbose):
             model = fit(
-                table, base=self.base, recipe=self.recipe, strategy=self.strategy, direction=self.direction,
-                minutes=self.minutes, lm_epochs=self.lm_epochs, class_weights=self.class_weight,
-                with_baseline=self.with_baseline, seed=seed, device=self.device,
-            )  # fmt: skip
+                table,
+                base=self.base,
+                recipe=self.recipe,
+                strategy=self.strategy,
+                direction=self.direction,
+                minutes=self.minutes,
+                lm_epochs=self.lm_epochs,
+                class_weights=self.class_weight,
+                with_baseline=self.with_baseline,
+                seed=seed,
+                device=self.device,
+            )
         self.model_, self.classes_, self.report_ = model, classes, model.training["report"]
         remember_column(self, column)
         return self

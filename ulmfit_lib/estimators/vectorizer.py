@@ -74,9 +74,13 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             lm, _ = load_base(self.base, column.texts, direction=self.direction, seed=seed)
             if self.lm_epochs:
                 lm = fit_lm(
-                    column.texts, base=lm, direction=self.direction, epochs=self.lm_epochs, seed=seed,
+                    column.texts,
+                    base=lm,
+                    direction=self.direction,
+                    epochs=self.lm_epochs,
+                    seed=seed,
                     device=self.device,
-                )  # fmt: skip
+                )
             lm = lm.only(self.direction)
             width = self._embed(lm, column.texts[:1] or [""]).shape[1]
         self.lm_, self._n_features_out = lm, width

@@ -42,10 +42,16 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "accuracy": self.accuracy, "macro_f1": self.macro_f1, "log_loss": self.log_loss, "n": self.n,
-            "accuracy_95": [self.low, self.high], "calibration_error": self.calibration_error,
-            "classes": self.classes, "confusion": self.confusion, "reliability": self.reliability,
-        }  # fmt: skip
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "log_loss": self.log_loss,
+            "n": self.n,
+            "accuracy_95": [self.low, self.high],
+            "calibration_error": self.calibration_error,
+            "classes": self.classes,
+            "confusion": self.confusion,
+            "reliability": self.reliability,
+        }
 
     def __str__(self) -> str:
         return (
@@ -108,9 +114,7 @@ class TagScores:
         return f"micro F1 {self.micro_f1:.4f}, macro F1 {self.macro_f1:.4f}, all labels right {self.exact:.4f}"
 
 
-def score_tags(
-    probabilities: Floats, targets: Ints, classes: list[str]
-) -> TagScores:  # fmt: skip
+def score_tags(probabilities: Floats, targets: Ints, classes: list[str]) -> TagScores:
     """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1."""
     predicted = (probabilities >= 0.5).astype(np.int64)
 
@@ -177,17 +181,13 @@ def wilson_interval(successes: int, n: int, *, z: float = Z95) -> tuple[float, f
     return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
-def calibration_error(
-    confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10
-) -> float:
+def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10) -> float:
     """Expected calibration error: |confidence - accuracy| per bin of equal width, weighted by rows."""
     gaps = [one["rows"] * abs(one["confidence"] - one["right"]) for one in reliability(confidence, correct, bins=bins)]
     return float(sum(gaps)) / len(confidence)
 
 
-def reliability(
-    confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10
-) -> list[dict[str, float]]:
+def reliability(confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10) -> list[dict[str, float]]:
     """Per bin of confidence that has rows: their number, mean confidence and the share that was right."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     chosen = [places == place for place in np.unique(places)]

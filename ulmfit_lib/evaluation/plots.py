@@ -21,10 +21,19 @@ KINDS = {"train_loss": "training", "valid_loss": "validation"}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#767676"
 STYLE = {
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-    "axes.labelsize": 9, "axes.labelcolor": "#333333", "axes.edgecolor": "#999999", "grid.color": "#e6e6e6",
-    "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
-}  # fmt: skip
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelsize": 9,
+    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#999999",
+    "grid.color": "#e6e6e6",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+}
 DPI = 110
 FALL = 100  # of a learning rate below its maximum that is shown
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
@@ -99,9 +108,7 @@ class PlottedPhase(Protocol):
         """Progress in [0, 1] -> share of the maximal rate."""
 
 
-def plot_schedule(
-    phases: Sequence[PlottedPhase], groups: Sequence[str] = (), axes: Axes | None = None
-) -> Axes:  # fmt: skip
+def plot_schedule(phases: Sequence[PlottedPhase], groups: Sequence[str] = (), axes: Axes | None = None) -> Axes:
     """The learning rate of each parameter group over all phases of a training; a frozen group has no line.
 
     Args:
@@ -169,9 +176,11 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
 
 
 def plot_lr_find(
-    rates: Sequence[float], losses: Sequence[float], suggestions: Mapping[str, float] | None = None,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    suggestions: Mapping[str, float] | None = None,
     axes: Axes | None = None,
-) -> Axes:  # fmt: skip
+) -> Axes:
     """The loss as the learning rate grows, and the rates that are suggested.
 
     Args:

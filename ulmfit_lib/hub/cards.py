@@ -11,15 +11,19 @@ from ulmfit_lib.hub.repository import Repository, is_on_hub
 
 USE = "\n## Use\n"  # where the card's last section starts
 METRICS = {  # as a report calls them -> as the hub does
-    "accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "mean_absolute_error": "mae",
-    "spearman": "spearmanr", "perplexity": "perplexity",
-}  # fmt: skip
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "mean_absolute_error": "mae",
+    "spearman": "spearmanr",
+    "perplexity": "perplexity",
+}
 LICENCES = ("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 
 
 def hub_card(
     card: str, *, config: Mapping[str, Any], training: Mapping[str, Any], repository: Repository, licence: str | None
-) -> str:  # fmt: skip
+) -> str:
     """A model's card as the hub shows it.
 
     What the card's metadata says already, because somebody wrote it there, stays.
@@ -64,18 +68,26 @@ def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_n
     metrics = sorted({METRICS[name] for _, name, *_ in scores})
     results = [
         import_hub().EvalResult(
-            task_type=task, dataset_type="private", dataset_name=where, metric_type=METRICS[name],
-            metric_name=name.replace("_", " ") + interval, metric_value=round(value, 4),
+            task_type=task,
+            dataset_type="private",
+            dataset_name=where,
+            metric_type=METRICS[name],
+            metric_name=name.replace("_", " ") + interval,
+            metric_value=round(value, 4),
         )
         for where, name, value, interval in scores
-    ]  # fmt: skip
+    ]
     return import_hub().ModelCardData(
         language="multilingual" if language == "xx" else language,  # spaCy's code for many
-        license=_licence(training), library_name=LIBRARY,
-        pipeline_tag=task, tags=["ulmfit", "awd-lstm"], metrics=metrics or None,
+        license=_licence(training),
+        library_name=LIBRARY,
+        pipeline_tag=task,
+        tags=["ulmfit", "awd-lstm"],
+        metrics=metrics or None,
         base_model=Repository.parse(base).name if is_on_hub(base) else None,  # the hub knows no other names
-        model_name=model_name, eval_results=results or None,
-    )  # fmt: skip
+        model_name=model_name,
+        eval_results=results or None,
+    )
 
 
 def _scores(training: Mapping[str, Any]) -> list[tuple[str, str, float, str]]:
@@ -104,9 +116,10 @@ def _licence(training: Mapping[str, Any]) -> str | None:
 
 def _use(kind: str, repository: Repository) -> str:
     command = (
-        f'ulmfit generate {repository} --prompt "The film was"' if kind == LANGUAGE_MODEL
+        f'ulmfit generate {repository} --prompt "The film was"'
+        if kind == LANGUAGE_MODEL
         else f'ulmfit predict {repository} "A text."'
-    )  # fmt: skip
+    )
     return (
         f"```sh\npip install 'ulmfit-lib[hub]'\n{command}\n```\n\n"
         f'```python\nfrom ulmfit_lib import from_pretrained\n\nmodel = from_pretrained("{repository.name}")\n```\n'

@@ -45,9 +45,7 @@ def fetch(repository: Repository) -> Path:
     size = shown_size(sum(file.size or 0 for file in files))
     note(f"{repository} is at commit {commit} ({size}); to ask for exactly this one: {repository.at(commit)}")
     with asking(repository) as api:
-        folder = Path(
-            api.snapshot_download(repository.name, revision=repository.revision, allow_patterns=list(SAVED))
-        )  # fmt: skip
+        folder = Path(api.snapshot_download(repository.name, revision=repository.revision, allow_patterns=list(SAVED)))
     if folder.name != commit:
         raise ArtifactError(f"{repository}: it changed while it was being downloaded; try again")
     return folder

@@ -11,9 +11,7 @@ from ulmfit_lib.serving.stored_classifier import TFIDF_PARTS, graph_file, terms_
 from ulmfit_lib.tokens.subwords import SUBWORD_FILE
 
 TERMS = tuple(map(terms_file, TFIDF_PARTS))
-SAVED = (
-    CONFIG, CARD, WEIGHTS, "training.json", "vocab.json", SUBWORD_FILE, *TERMS, *map(graph_file, DIRECTIONS),
-)  # fmt: skip
+SAVED = (CONFIG, CARD, WEIGHTS, "training.json", "vocab.json", SUBWORD_FILE, *TERMS, *map(graph_file, DIRECTIONS))
 IGNORED = (".gitattributes",)  # the hub's own
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".msgpack", ".py")
 

@@ -17,9 +17,15 @@ MAIN = "main"
 
 
 def push_to_hub(
-    folder: str | Path, name: str, *, public: bool = False, words: bool = False, branch: str = MAIN,
-    message: str = "", licence: str | None = None,
-) -> str:  # fmt: skip
+    folder: str | Path,
+    name: str,
+    *,
+    public: bool = False,
+    words: bool = False,
+    branch: str = MAIN,
+    message: str = "",
+    licence: str | None = None,
+) -> str:
     """Send a saved model to a repository of the Hugging Face hub, which is made where there is none.
 
     The token is the one that huggingface_hub finds: what ``hf auth login`` stored, or ``HF_TOKEN``.
@@ -59,9 +65,12 @@ def push_to_hub(
         )
     hub = import_hub()
     card = hub_card(
-        _read_card(path / CARD) if CARD in files else "", config=artifact.config, training=artifact.training,
-        repository=repository, licence=licence,
-    ).encode()  # fmt: skip
+        _read_card(path / CARD) if CARD in files else "",
+        config=artifact.config,
+        training=artifact.training,
+        repository=repository,
+        licence=licence,
+    ).encode()
     with asking(repository) as api:
         there, private = _prepare(api, repository, public=public, branch=branch)
         _say_what_goes(repository, path, files, private=private)

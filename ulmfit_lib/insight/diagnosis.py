@@ -89,15 +89,23 @@ def _reading(stages: list[dict[str, Any]]) -> tuple[list[Finding | None], list[s
     ]
     findings: list[Finding | None] = []
     if unknown > MOST_UNKNOWN:
-        findings.append(Finding(
-            LANGUAGE, BASE, f"The language model does not know {100 * unknown:.0f} % of the words of your texts.",
-            "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                LANGUAGE,
+                BASE,
+                f"The language model does not know {100 * unknown:.0f} % of the words of your texts.",
+                "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
+            )
+        )
     elif gain < LEAST_GAIN:
-        findings.append(Finding(
-            NO_GAIN_BY_READING, LANGUAGE_MODEL, "Reading your texts hardly helped the language model to predict them.",
-            "Add more texts of the same kind, without labels: rows with an empty label are read, too.",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                NO_GAIN_BY_READING,
+                LANGUAGE_MODEL,
+                "Reading your texts hardly helped the language model to predict them.",
+                "Add more texts of the same kind, without labels: rows with an empty label are read, too.",
+            )
+        )
     return findings, facts
 
 
@@ -106,19 +114,20 @@ def _no_better(report: dict[str, Any], delivered: dict[str, Any], stages: list[d
     if delivered["accuracy_95"][0] > report["majority"]:
         return None
     labels = report.get("labelled_rows") or stages[-1].get("labelled_texts", 0)
-    what = (
-        f"On {delivered['n']} held-out rows it is not clearly better than always answering with the commonest label."
-    )
+    what = f"On {delivered['n']} held-out rows it is not clearly better than always answering with the commonest label."
     if labels < FEW:
         return Finding(
-            FEW_LABELS, CLASSIFIER, f"{what} It has learnt from {labels} labels.",
+            FEW_LABELS,
+            CLASSIFIER,
+            f"{what} It has learnt from {labels} labels.",
             "Label more texts: `suggest-labels` says which, and `label-budget` what they should bring.",
-        )  # fmt: skip
+        )
     return Finding(
-        LABELS_SAY_NOTHING, CLASSIFIER,
+        LABELS_SAY_NOTHING,
+        CLASSIFIER,
         f"{what} It has learnt from {labels:,} labels, so that more of the same will not help.",
         "Run `doctor` and `check-labels` on the file that it was made from.",
-    )  # fmt: skip
+    )
 
 
 def _hidden_class(delivered: dict[str, Any]) -> Finding | None:
@@ -132,11 +141,12 @@ def _hidden_class(delivered: dict[str, Any]) -> Finding | None:
         other = int(np.argmax(np.where(np.arange(len(classes)) == number, -1, shares)))
         if rows[number] >= FEWEST_ROWS and shares[number] <= LEAST_RECALL and shares[other] >= MOST_OF_ERRORS:
             return Finding(
-                ALIKE, CLASSIFIER,
+                ALIKE,
+                CLASSIFIER,
                 f"{100 * shares[other]:.0f} % of the texts labelled {classes[number]!r} are taken for "
                 f"{classes[other]!r}.",
                 "Make one class of the two, or write down what parts them, and label their rows again.",
-            )  # fmt: skip
+            )
     return None
 
 
@@ -145,11 +155,12 @@ def _behind(delivered: dict[str, Any], baseline: dict[str, Any] | None) -> Findi
     if not baseline or delivered["accuracy"] > baseline["accuracy"]:
         return None
     return Finding(
-        NO_BETTER_THAN_TFIDF, CLASSIFIER,
+        NO_BETTER_THAN_TFIDF,
+        CLASSIFIER,
         f"TF-IDF + logistic regression alone is right for {100 * baseline['accuracy']:.1f} % of the held-out rows, and "
         f"what is delivered for {100 * delivered['accuracy']:.1f} %.",
         "Single words are enough to tell these labels, so that TF-IDF alone would be the simpler choice here.",
-    )  # fmt: skip
+    )
 
 
 def _by_heart(right: float, held_out: float) -> Finding | None:
@@ -157,8 +168,9 @@ def _by_heart(right: float, held_out: float) -> Finding | None:
     if right - held_out < MOST_GAP:
         return None
     return Finding(
-        OVERFITTING, CLASSIFIER,
+        OVERFITTING,
+        CLASSIFIER,
         f"On rows that it has learnt from it is right {100 * (right - held_out):.0f} points more often than on others: "
         "it knows them by heart, since there are too few labels for what it could learn.",
         "Label more texts (`suggest-labels`), and see with `label-budget` what they should bring.",
-    )  # fmt: skip
+    )

@@ -48,9 +48,13 @@ class Forecast:
 
 
 def diagnose_data(
-    data: TextTable, *, base: str | Path | LanguageModel = AUTO, columns: Mapping[str, Sequence[str]] | None = None,
-    seed: int = 42, device: str = "auto",
-) -> Diagnosis:  # fmt: skip
+    data: TextTable,
+    *,
+    base: str | Path | LanguageModel = AUTO,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 42,
+    device: str = "auto",
+) -> Diagnosis:
     """What is wrong with texts and labels, the gravest first, and what to do about it.
 
     Classifiers' heads learn on a frozen encoder, for a minute at most; nothing is trained that could be kept.
@@ -87,9 +91,7 @@ def diagnose_data(
     return Diagnosis.of(found, [*facts, *told])
 
 
-def forecast(
-    data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: int = 42
-) -> Forecast:  # fmt: skip
+def forecast(data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: int = 42) -> Forecast:
     """How long ``fit`` with its defaults takes at most, and how much memory it may need.
 
     Raises:
@@ -135,7 +137,7 @@ def _wrong_labels(data: TextTable) -> Finding | None:
 
 def _check_labels(
     table: TextTable, lm: LanguageModel, *, seed: int, device: str
-) -> tuple[list[Finding | None], list[str]]:  # fmt: skip
+) -> tuple[list[Finding | None], list[str]]:
     """What is wrong with the labels of rows that all have one, and a sentence on how well they can be learnt."""
     if len(table) > MOST_ROWS:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MOST_ROWS])

@@ -36,7 +36,7 @@ class Novelty:
     @classmethod
     def measure(
         cls, lm: LanguageModel, known: Sequence[str] | KnownTexts, *, seed: int = 42, device: str = "cpu"
-    ) -> "Novelty":  # fmt: skip
+    ) -> "Novelty":
         """By known texts, of many by some drawn at random; or by what a model's folder keeps of them."""
         if isinstance(known, KnownTexts):
             return cls(lm, np.sort(known.nats))
@@ -126,9 +126,14 @@ class Drift:
 
 
 def find_drift(
-    known: Sequence[str] | KnownTexts, new: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42,
+    known: Sequence[str] | KnownTexts,
+    new: Sequence[str],
+    *,
+    lm: LanguageModel,
+    reader: Reader,
+    seed: int = 42,
     device: str = "cpu",
-) -> Drift:  # fmt: skip
+) -> Drift:
     """Whether new texts differ from known ones by more than chance, and by enough to matter.
 
     By words: Kolmogorov and Smirnov's test on nats per word. By vectors: whether a linear classifier tells new from
@@ -167,13 +172,20 @@ def find_drift(
     by_vectors = mannwhitneyu(said[truth == 1], said[truth == 0], alternative="greater")
     told = float(by_vectors.statistic) / (int((truth == 1).sum()) * int((truth == 0).sum()))
     return Drift(
-        len(sides[0]), len(sides[1]), float(nats[0].mean()), float(nats[1].mean()), float(by_words.statistic),
-        float(by_words.pvalue), told, float(by_vectors.pvalue), *(one.unknown_share for one in sides),
-    )  # fmt: skip
+        len(sides[0]),
+        len(sides[1]),
+        float(nats[0].mean()),
+        float(nats[1].mean()),
+        float(by_words.statistic),
+        float(by_words.pvalue),
+        told,
+        float(by_vectors.pvalue),
+        *(one.unknown_share for one in sides),
+    )
 
 
 def likeness(
     reader: Reader, known: Sequence[str], texts: Sequence[str], *, seed: int, device: str
-) -> npt.NDArray[np.float32]:  # fmt: skip
+) -> npt.NDArray[np.float32]:
     """(n,) the cosine of each text with the known one, of at most 300 drawn at random, that is most like it."""
     return nearest(reader.embed(texts, device=device), reader.embed(draw(known, seed), device=device))

@@ -7,13 +7,28 @@ from typing import Any
 # The worst first: what comes earlier explains, or hides, what comes later.
 WRONG_COLUMN, ENCODING, LANGUAGE, LEAK, COPIES = "wrong column", "encoding", "language", "leak", "copies"
 FEW_LABELS, LABELS_SAY_NOTHING, ALIKE, NOISE, RARE = (
-    "few labels", "labels say nothing", "classes alike", "label noise", "rare class"
-)  # fmt: skip
+    "few labels",
+    "labels say nothing",
+    "classes alike",
+    "label noise",
+    "rare class",
+)
 NO_GAIN_BY_READING, NO_BETTER_THAN_TFIDF, OVERFITTING = "reading", "no better than TF-IDF", "overfitting"
 ORDER = (
-    WRONG_COLUMN, ENCODING, LANGUAGE, LEAK, COPIES, FEW_LABELS, LABELS_SAY_NOTHING, ALIKE, NOISE, RARE,
-    NO_GAIN_BY_READING, OVERFITTING, NO_BETTER_THAN_TFIDF,
-)  # fmt: skip
+    WRONG_COLUMN,
+    ENCODING,
+    LANGUAGE,
+    LEAK,
+    COPIES,
+    FEW_LABELS,
+    LABELS_SAY_NOTHING,
+    ALIKE,
+    NOISE,
+    RARE,
+    NO_GAIN_BY_READING,
+    OVERFITTING,
+    NO_BETTER_THAN_TFIDF,
+)
 DATA, BASE, LANGUAGE_MODEL, CLASSIFIER = "data", "base", "language model", "classifier"  # stages that may be at fault
 
 

@@ -4,15 +4,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.insight.findings import (
-    ALIKE,
-    DATA,
-    FEW_LABELS,
-    LABELS_SAY_NOTHING,
-    NOISE,
-    RARE,
-    Finding,
-)
+from ulmfit_lib.insight.findings import ALIKE, DATA, FEW_LABELS, LABELS_SAY_NOTHING, NOISE, RARE, Finding
 from ulmfit_lib.insight.label_errors import doubtful_first
 
 FEW = 40  # labelled rows; below, nothing else can be told from them
@@ -30,10 +22,11 @@ def check_amount(table: TextTable) -> Finding | None:
     if len(table) >= FEW:
         return None
     return Finding(
-        FEW_LABELS, DATA,
+        FEW_LABELS,
+        DATA,
         f"There are {len(table)} labels, too few to learn from or to measure on: any score would be mostly chance.",
         "Label 50 to 100 more texts: `suggest-labels` says which are worth it.",
-    )  # fmt: skip
+    )
 
 
 def check_relation(probabilities: Floats, table: TextTable, *, seed: int) -> Finding | None:
@@ -46,11 +39,12 @@ def check_relation(probabilities: Floats, table: TextTable, *, seed: int) -> Fin
     if np.mean(np.array(by_chance) >= found) <= CHANCE:
         return None
     return Finding(
-        LABELS_SAY_NOTHING, DATA,
+        LABELS_SAY_NOTHING,
+        DATA,
         "The labels have nothing to do with the texts, as far as classifiers can see: on rows that they have not "
         "learnt from, they guess no better than chance.",
         "Look at 20 rows: were labels and texts joined by the wrong key, or one column sorted without the other?",
-    )  # fmt: skip
+    )
 
 
 def check_classes(probabilities: Floats, table: TextTable) -> Finding | None:
@@ -79,10 +73,11 @@ def check_classes(probabilities: Floats, table: TextTable) -> Finding | None:
         return None
     one, other = classes[worst[1]], classes[worst[2]]
     return Finding(
-        ALIKE, DATA,
+        ALIKE,
+        DATA,
         f"Texts labelled {one!r} cannot be told from texts labelled {other!r}: one class is hidden in the other.",
         "Make one class of the two, or write down what parts them and label their rows again.",
-    )  # fmt: skip
+    )
 
 
 def check_noise(probabilities: Floats, table: TextTable) -> Finding | None:
@@ -97,11 +92,12 @@ def check_noise(probabilities: Floats, table: TextTable) -> Finding | None:
     row = table.rows[int(doubtful_first(probabilities, targets)[0])]
     copies = f"{torn} rows are near copies of a row with another label; " if torn else ""
     return Finding(
-        NOISE, DATA,
+        NOISE,
+        DATA,
         f"Labels contradict each other: {copies}{doubted} of {len(table)} have a label that classifiers find most "
         f"unlikely; the most doubtful one is that of row {row}.",
         "Run `check-labels` and correct what is wrong; it shows the most doubtful first.",
-    )  # fmt: skip
+    )
 
 
 def check_rare(table: TextTable) -> Finding | None:
@@ -110,6 +106,8 @@ def check_rare(table: TextTable) -> Finding | None:
     if not rare:
         return None
     return Finding(
-        RARE, DATA, f"Too few rows have the label {', '.join(rare[:5])}: it can be neither learnt nor measured.",
+        RARE,
+        DATA,
+        f"Too few rows have the label {', '.join(rare[:5])}: it can be neither learnt nor measured.",
         f"Label at least {FEWEST_A_CLASS} rows of each class, or join it with another class.",
-    )  # fmt: skip
+    )

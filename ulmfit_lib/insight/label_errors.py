@@ -73,9 +73,8 @@ def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, seed: int
     lm, why = load_base(base, table.texts, seed=seed)
     note(why)
     fitter = PartsFitter.read(
-        table, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=seed,
-        device=find_device(device),
-    )  # fmt: skip
+        table, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=seed, device=find_device(device)
+    )
     return out_of_fold_by(fitter, table, seed=seed)
 
 
@@ -105,9 +104,12 @@ def suspect(table: TextTable, probabilities: Floats) -> list[SuspectedLabel]:
     targets, classes, likeliest = table.class_numbers(), table.classes, probabilities.argmax(1)
     return [
         SuspectedLabel(
-            table.rows[i], table.texts[i], classes[targets[i]], classes[likeliest[i]],
+            table.rows[i],
+            table.texts[i],
+            classes[targets[i]],
+            classes[likeliest[i]],
             float(probabilities[i, targets[i]]),
         )
         for i in doubtful_first(probabilities, targets).tolist()
         if likeliest[i] != targets[i]
-    ]  # fmt: skip
+    ]

@@ -30,9 +30,13 @@ def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
 
 
 def find_known(
-    training: Mapping[str, Any], texts: Sequence[str] | None, *, base: str, itself: LanguageModel | None = None,
+    training: Mapping[str, Any],
+    texts: Sequence[str] | None,
+    *,
+    base: str,
+    itself: LanguageModel | None = None,
     seed: int = 42,
-) -> tuple[Sequence[str] | KnownTexts, LanguageModel]:  # fmt: skip
+) -> tuple[Sequence[str] | KnownTexts, LanguageModel]:
     """What new texts are compared with, and the language model that finds their words likely or not.
 
     Args:

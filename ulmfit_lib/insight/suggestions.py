@@ -31,9 +31,15 @@ class Suggestion:
 
 
 def suggest_labels(
-    vectors: npt.NDArray[np.float32], *, n: int, probabilities: Floats | None = None, labelled: Sequence[int] = (),
-    known: int | None = None, audit_share: float = 0.2, seed: int = 42,
-) -> list[Suggestion]:  # fmt: skip
+    vectors: npt.NDArray[np.float32],
+    *,
+    n: int,
+    probabilities: Floats | None = None,
+    labelled: Sequence[int] = (),
+    known: int | None = None,
+    audit_share: float = 0.2,
+    seed: int = 42,
+) -> list[Suggestion]:
     """The texts whose labels should help a classifier most, and some at random to see how good it is.
 
     With fewer than 50 labels the most typical text of each large group that has no label yet comes first (TypiClust,

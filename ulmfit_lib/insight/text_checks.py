@@ -30,11 +30,12 @@ def check_encoding(texts: Sequence[str]) -> Finding | None:
     repaired = _misread(shown)
     meant = f", which should read {repaired!r}" if repaired else ""
     return Finding(
-        ENCODING, DATA,
+        ENCODING,
+        DATA,
         f"{len(broken):,} of {len(texts):,} texts were written in one encoding and read in another: "
         f"for example {shown!r}{meant}.",
         "Export the file again as UTF-8, or name its encoding with --encoding (cp1252 and latin-1 are common).",
-    )  # fmt: skip
+    )
 
 
 def _misread(text: str) -> str:
@@ -58,11 +59,12 @@ def check_language(unknown_share: float, base: str) -> Finding | None:
     if unknown_share <= MOST_UNKNOWN:
         return None
     return Finding(
-        LANGUAGE, BASE,
+        LANGUAGE,
+        BASE,
         f"The language model {base} does not know {100 * unknown_share:.0f} % of the words: "
         "the texts are in another language, or hardly texts at all.",
         "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
-    )  # fmt: skip
+    )
 
 
 def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = None) -> Finding | None:
@@ -82,9 +84,11 @@ def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = 
     what = f"The column of the texts hardly holds texts: for example {sample[0][:40]!r}"
     if best is not None and better[best] > max(FEWEST_WORDS, words):
         return Finding(
-            WRONG_COLUMN, DATA, f"{what}, while the column {best!r} has {better[best]:.0f} words a row.",
+            WRONG_COLUMN,
+            DATA,
+            f"{what}, while the column {best!r} has {better[best]:.0f} words a row.",
             f"Name that column: --text {quote(best)}.",
-        )  # fmt: skip
+        )
     return Finding(WRONG_COLUMN, DATA, f"{what}.", "Name the column of the texts with --text, and look at a few rows.")
 
 
@@ -102,11 +106,12 @@ def check_copies(table: TextTable) -> Finding | None:
     if 1 - different / len(table) <= MOST_COPIES:
         return None
     return Finding(
-        COPIES, DATA,
+        COPIES,
+        DATA,
         f"Only {different:,} of {len(table):,} texts are different; the others are copies or near copies of them, "
         "such as forms filled in or templates.",
         "Count and score different texts only: keep one of each group, and collect texts that differ.",
-    )  # fmt: skip
+    )
 
 
 def check_leak(table: TextTable) -> Finding | None:
@@ -127,8 +132,10 @@ def check_leak(table: TextTable) -> Finding | None:
         label, rows = found.most_common(1)[0]
         covered = rows >= max(LEAST_LEAK_ROWS, GIVES_AWAY * counts[label])
         if covered and len(forms[stem]) > 1 and rows >= GIVES_AWAY * found.total() and stem.strip("#"):
-            return _leak(f"{rows:,} of the {counts[label]:,} texts labelled {label!r} hold {min(forms[stem])!r} or the "
-                         f"like, and nearly no others do")  # fmt: skip
+            return _leak(
+                f"{rows:,} of the {counts[label]:,} texts labelled {label!r} hold {min(forms[stem])!r} or the "
+                f"like, and nearly no others do"
+            )
     return _number_leak(np.array(numbers), labels)
 
 
@@ -147,12 +154,16 @@ def _number_leak(numbers: np.ndarray, labels: Sequence[str]) -> Finding | None:
     right = float(cross_val_score(tree, numbers[has][:, None], truth, cv=folds).mean())
     if right < GIVES_AWAY or right - max(counts.values()) / len(truth) < 0.1:
         return None
-    return _leak(f"the first number in a text alone tells the label of {100 * right:.0f} % of them, as ids or dates do "
-                 "where rows are sorted by label")  # fmt: skip
+    return _leak(
+        f"the first number in a text alone tells the label of {100 * right:.0f} % of them, as ids or dates do "
+        "where rows are sorted by label"
+    )
 
 
 def _leak(how: str) -> Finding:
     return Finding(
-        LEAK, DATA, f"The labels leak into the texts: {how}.",
+        LEAK,
+        DATA,
+        f"The labels leak into the texts: {how}.",
         "Leave that column out of --text, or cut it out of the texts: a model would learn it and nothing else.",
-    )  # fmt: skip
+    )

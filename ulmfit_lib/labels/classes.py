@@ -24,7 +24,7 @@ class Classes(LabelKind):
 
     def targets(self, places: Sequence[Sequence[int]], n_classes: int) -> Ints:
         """(n,) class numbers."""
-        return np.array([place for place, in places], np.int64)
+        return np.array([place for (place,) in places], np.int64)
 
     def count_rows(self, targets: Ints, n_classes: int = 0) -> Ints:
         """Rows of each class, (n_classes,)."""

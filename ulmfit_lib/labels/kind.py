@@ -154,9 +154,14 @@ class LabelKind(ABC):
         """Scores of (n, at most n_classes) probabilities against what ``truth`` gave."""
 
     def report_entries(
-        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        self,
+        probabilities: Mapping[str, Floats],
+        truth: Any,
+        classes: Sequence[str],
+        *,
+        learnt: LabelledRows,
         part_names: Mapping[str, str],
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
 
         Args:

@@ -69,9 +69,14 @@ class Ratings(Classes):
         return score_ratings(self.expected(probabilities), truth)
 
     def report_entries(
-        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        self,
+        probabilities: Mapping[str, Floats],
+        truth: Any,
+        classes: Sequence[str],
+        *,
+        learnt: LabelledRows,
         part_names: Mapping[str, str],
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Each part's error, beside that of always answering the median."""
         known = self.learnt_from(learnt)
         scores = {name: known.score(p, truth, classes) for name, p in probabilities.items()}

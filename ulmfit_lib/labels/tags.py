@@ -122,9 +122,14 @@ class Tags(LabelKind):
         return score_tags(padded(probabilities, len(classes)), truth, list(classes))
 
     def report_entries(
-        self, probabilities: Mapping[str, Floats], truth: Any, classes: Sequence[str], *, learnt: LabelledRows,
+        self,
+        probabilities: Mapping[str, Floats],
+        truth: Any,
+        classes: Sequence[str],
+        *,
+        learnt: LabelledRows,
         part_names: Mapping[str, str],
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Each part's scores by tag."""
         scores = {name: self.score(p, truth, classes) for name, p in probabilities.items()}
         delivered = scores["delivered"]

@@ -38,9 +38,16 @@ class Encoder(AWD_LSTM):
     def __init__(self, architecture: Architecture, vocab_size: int, dropouts: Dropouts | None = None) -> None:
         dropouts = dropouts or Dropouts()
         super().__init__(
-            vocab_size, architecture.embedding, architecture.hidden, architecture.layers, pad_token=PAD_ID,
-            hidden_p=dropouts.hidden, input_p=dropouts.input, embed_p=dropouts.embedding, weight_p=dropouts.weight,
-        )  # fmt: skip
+            vocab_size,
+            architecture.embedding,
+            architecture.hidden,
+            architecture.layers,
+            pad_token=PAD_ID,
+            hidden_p=dropouts.hidden,
+            input_p=dropouts.input,
+            embed_p=dropouts.embedding,
+            weight_p=dropouts.weight,
+        )
         self.architecture, self.vocab_size = architecture, vocab_size
         self.map = nn.Linear(architecture.pooled_width("all"), architecture.taught) if architecture.taught else None
         self._drawn = False

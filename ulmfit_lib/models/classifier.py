@@ -69,9 +69,7 @@ class TextClassifier(PicklesSafely):
         """``forward``, ``backward`` or ``both``."""
         return "both" if len(self.weights) == 2 else next(iter(self.weights))
 
-    def predict(
-        self, texts: Sequence[str], *, min_precision: float | None = None, device: str = "cpu"
-    ) -> list[str]:
+    def predict(self, texts: Sequence[str], *, min_precision: float | None = None, device: str = "cpu") -> list[str]:
         """The likeliest label of each text, in order; where labels are ratings, the expected one.
 
         Args:
@@ -238,7 +236,7 @@ class TextClassifier(PicklesSafely):
         tensors = {
             name: {way: as_tensors(arrays) for way, arrays in getattr(stored, name).items()}
             for name in ("weights", "heads")
-        }  # fmt: skip
+        }
         return cls(**{**{one.name: getattr(stored, one.name) for one in fields(stored)}, **tensors})
 
 

@@ -52,7 +52,7 @@ def check_texts(file: Path | None, columns: Sequence[str]) -> list[str]:
 
 def export_checked(
     model: Path, out: Path, *, precision: str, texts: Sequence[str], overwrite: bool = False
-) -> ExportCheck:  # fmt: skip
+) -> ExportCheck:
     """Export a classifier's folder; a float32 one that does not say the same is refused.
 
     Raises:
@@ -65,11 +65,14 @@ def export_checked(
     documents = encode_texts(texts, classifier.tokenizer, classifier.vocabulary)
     features = {
         way: pool_documents(
-            FloatEncoder(classifier.architecture, weights, dtype=torch.float32), classifier.pooling, documents, way,
+            FloatEncoder(classifier.architecture, weights, dtype=torch.float32),
+            classifier.pooling,
+            documents,
+            way,
             classifier.vocabulary.pad_id,
         )
         for way, weights in classifier.weights.items()
-    }  # fmt: skip
+    }
     theirs = classifier.probabilities(texts, features=features)["delivered"]
     ours = Predictor.of(stored, graphs).predict_proba(texts)
     largest = float(np.abs(ours - theirs).max())

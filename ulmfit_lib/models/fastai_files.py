@@ -18,11 +18,37 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 LARGEST_VOCABULARY = 64 << 20  # bytes
 LARGEST_WEIGHTS = 2 << 30
 # What a pickle of lists, strings and numbers consists of. Nothing here can look up or call anything.
-HARMLESS = frozenset([
-    "PROTO", "FRAME", "STOP", "MARK", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "MEMOIZE", "PUT", "BINPUT",
-    "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "INT",
-    "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT",
-])  # fmt: skip
+HARMLESS = frozenset(
+    [
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "MEMOIZE",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "UNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "BINUNICODE8",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "FLOAT",
+        "BINFLOAT",
+    ]
+)
 
 
 class FastaiModel(NamedTuple):
@@ -139,8 +165,15 @@ def read_vocabulary(path: Path) -> list[str]:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
     except (
-        ValueError, IndexError, KeyError, AttributeError, TypeError, EOFError, OverflowError, pickle.UnpicklingError
-    ) as error:  # fmt: skip
+        ValueError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        EOFError,
+        OverflowError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ArtifactError(f"{path}: damaged pickle ({error})") from error
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise ArtifactError(f"{path}: a vocabulary is a list of strings, and this is not")

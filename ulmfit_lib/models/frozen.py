@@ -59,9 +59,13 @@ class FloatEncoder:
     window = BPTT_WINDOW
 
     def __init__(
-        self, architecture: Architecture, weights: Weights, device: str | torch.device = "cpu", *,
+        self,
+        architecture: Architecture,
+        weights: Weights,
+        device: str | torch.device = "cpu",
+        *,
         dtype: torch.dtype | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.architecture, self.device = architecture, torch.device(device)
         self.dtype = dtype or (torch.bfloat16 if fast_bfloat16(self.device) else torch.float32)
         moved = {name: tensor.to(self.device, self.dtype) for name, tensor in weights.items()}

@@ -50,7 +50,7 @@ class KnownTexts:
     @classmethod
     def measure(
         cls, texts: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42, device: str = "cpu"
-    ) -> "KnownTexts":  # fmt: skip
+    ) -> "KnownTexts":
         """Of many texts, some are drawn at random.
 
         Args:
@@ -62,10 +62,12 @@ class KnownTexts:
         """
         drawn = draw(texts, seed)
         return cls(
-            nats_per_word(lm, drawn, device=device).round(DIGITS), project(reader.embed(drawn, device=device)),
-            np.array([len(text.split()) for text in drawn], np.float64), unknown_share(lm, drawn),
+            nats_per_word(lm, drawn, device=device).round(DIGITS),
+            project(reader.embed(drawn, device=device)),
+            np.array([len(text.split()) for text in drawn], np.float64),
+            unknown_share(lm, drawn),
             {} if reader is lm else {"name": str(lm.training.get("name", "")), "sha256": lm.sha256()},
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.nats)
@@ -74,9 +76,11 @@ class KnownTexts:
         """For a model's record, JSON-ready."""
         return {
             "nats": [None if np.isnan(one) else one for one in self.nats.tolist()],
-            "words": self.words.astype(int).tolist(), "unknown_share": self.unknown_share, "base": self.base,
+            "words": self.words.astype(int).tolist(),
+            "unknown_share": self.unknown_share,
+            "base": self.base,
             "vectors": base64.b64encode(self.vectors.astype("<f2").tobytes()).decode("ascii"),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_record(cls, training: Mapping[str, Any]) -> "KnownTexts":
@@ -127,7 +131,7 @@ class KnownTexts:
 
 def with_known_texts(
     model: Any, texts: Sequence[str], *, lm: LanguageModel, seed: int = 42, device: str = "cpu"
-) -> Any:  # fmt: skip
+) -> Any:
     """A model whose record keeps numbers of texts, to compare new ones with."""
     if not len(texts):
         return model

@@ -144,7 +144,7 @@ class LanguageModel(PicklesSafely):
         total, n_words = float(nats.sum()), int(words.sum())
         score = LanguageModelScore(
             perplexity_of(total / n_targets), perplexity_of(total / n_words), unknown / n_targets, n_targets, n_words
-        )  # fmt: skip
+        )
         return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
     @torch.inference_mode()
@@ -251,12 +251,19 @@ class LanguageModel(PicklesSafely):
             ArtifactError: the place is taken or cannot be written.
         """
         save_artifact(
-            Path(path), kind=LANGUAGE_MODEL, architecture=self.architecture, direction=self.direction,
-            vocabulary=self.vocabulary, tokenizer=self.tokenizer, training=self.training,
+            Path(path),
+            kind=LANGUAGE_MODEL,
+            architecture=self.architecture,
+            direction=self.direction,
+            vocabulary=self.vocabulary,
+            tokenizer=self.tokenizer,
+            training=self.training,
             tensors=as_arrays(self.weights),
             card=language_model_card(self.training, self.direction, len(self.vocabulary)),
-            config={"base": self.base}, precision=precision, overwrite=overwrite,
-        )  # fmt: skip
+            config={"base": self.base},
+            precision=precision,
+            overwrite=overwrite,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "LanguageModel":

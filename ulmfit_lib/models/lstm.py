@@ -37,9 +37,15 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, hidden: Tensor, cell: Tensor, weight_in: Tensor, weight: Tensor,
-        bias_in: Tensor, bias: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        ctx: Any,
+        inputs: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weight_in: Tensor,
+        weight: Tensor,
+        bias_in: Tensor,
+        bias: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         (batch, steps, _), width = inputs.shape, hidden.shape[1]
         half = torch.bfloat16
         x = inputs.transpose(0, 1).to(half).contiguous()

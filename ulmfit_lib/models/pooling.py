@@ -24,9 +24,14 @@ def find_map(weights: Weights, device: str | torch.device = "cpu") -> Map | None
 
 
 def pool(
-    encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, taught_map: Map | None = None, *,
+    encoder: Reader,
+    pooling: str,
+    ids: Tensor,
+    lengths: Tensor,
+    taught_map: Map | None = None,
+    *,
     window: int = BPTT_WINDOW,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Read whole texts and pool the outputs over all of their tokens.
 
     A text's vector does not depend on what shares its batch: padding is masked, and a text that has ended is read no

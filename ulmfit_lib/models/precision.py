@@ -15,9 +15,7 @@ MEASURED_ROWS = 500
 MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes may cost
 
 
-def save_smallest(
-    classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False
-) -> str:  # fmt: skip
+def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False) -> str:
     """Save as ``int8`` if that costs no more than 0.1 points and 0.001 nats on rows at hand, else as ``float32``.
 
     What it costs is kept in the record, and so in the card.

@@ -52,19 +52,19 @@ def download_wt103(
             for way, source in downloads.items() if not files else ():
                 archives[way] = Path(temporary) / source.url.rsplit("/", 1)[-1]
                 note(f"{WT103} {way}: {source.url}")
-                found = download(
-                    source.url, archives[way], size=source.size, sha256=pinned.get(way, source.sha256)
-                )  # fmt: skip
+                found = download(source.url, archives[way], size=source.size, sha256=pinned.get(way, source.sha256))
                 notes.append(f"{source.url} (sha256 {found})")
             found_models = {
-                way: read_archive(archives[way], folder=Path(temporary), direction=way) for way in DIRECTIONS
+                way: read_archive(archives[way], folder=Path(temporary), direction=way)
+                for way in DIRECTIONS
                 if way in archives
-            }  # fmt: skip
+            }
             training = {
-                "name": WT103, "stages": [imported_stage(f"{way}.pth") for way in found_models],
+                "name": WT103,
+                "stages": [imported_stage(f"{way}.pth") for way in found_models],
                 "licence": "weights by fast.ai; text of WikiText-103, CC BY-SA",
                 "source": ", ".join(notes) or ", ".join(file.name for file in files),
-            }  # fmt: skip
+            }
             _save(folder / WT103, found_models, training)
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written ({error.strerror or error})") from error
@@ -83,10 +83,18 @@ def _save(path: Path, found: dict[str, FastaiModel], training: dict[str, Any]) -
     weights = {way: in_order_of(first.vocabulary, model) for way, model in found.items()}
     direction = "both" if others else next(iter(found))
     save_artifact(
-        path, kind=LANGUAGE_MODEL, architecture=first.architecture, direction=direction, vocabulary=first.vocabulary,
-        tokenizer=WordTokenizer(), tensors=as_arrays(weights), training=training,
-        card=language_model_card(training, direction, len(first.vocabulary)), config={"base": None}, overwrite=True,
-    )  # fmt: skip
+        path,
+        kind=LANGUAGE_MODEL,
+        architecture=first.architecture,
+        direction=direction,
+        vocabulary=first.vocabulary,
+        tokenizer=WordTokenizer(),
+        tensors=as_arrays(weights),
+        training=training,
+        card=language_model_card(training, direction, len(first.vocabulary)),
+        config={"base": None},
+        overwrite=True,
+    )
 
 
 def _direction_of(archive: Path) -> str:

@@ -131,15 +131,28 @@ def fit(
 
     def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
         return PartsFitter.read(
-            table, lm=lm.only(direction), recipe=chosen.fit_classifier, strategy="features", topics=topics,
-            with_baseline=with_baseline, seed=seed, device=chosen_device, checkpoints=checkpoints,
-        )  # fmt: skip
+            table,
+            lm=lm.only(direction),
+            recipe=chosen.fit_classifier,
+            strategy="features",
+            topics=topics,
+            with_baseline=with_baseline,
+            seed=seed,
+            device=chosen_device,
+            checkpoints=checkpoints,
+        )
 
     def read_texts(reading: Reading) -> LanguageModel:
         return fit_lm(
-            reading.texts, base=lm, direction=direction, recipe=reading.recipe, seed=seed, device=device,
-            source=data.source, checkpoints=checkpoints,
-        )  # fmt: skip
+            reading.texts,
+            base=lm,
+            direction=direction,
+            recipe=reading.recipe,
+            seed=seed,
+            device=device,
+            source=data.source,
+            checkpoints=checkpoints,
+        )
 
     lm, reason = choose_base(bases, task.learnt, task.splits, read=read, seed=seed)
     why = reason or why
@@ -162,29 +175,46 @@ def fit(
             forced = strategy == "fine-tune"
             found = try_fine_tuning(
                 found, task.learnt, task.splits, budget, forced=forced, fits=1 + bool(len(task.test))
-            )  # fmt: skip
+            )
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is delivered. Press Ctrl-C again to deliver nothing.")
     report, fitter = task.score(found)
     return task.deliver(
-        found, report, fitter, base=why, lm=lm, minutes=minutes, seconds=budget.spent(),
+        found,
+        report,
+        fitter,
+        base=why,
+        lm=lm,
+        minutes=minutes,
+        seconds=budget.spent(),
         transductive=found.has_read and (transductive or (forced_reading and not len(task.test))),
-    )  # fmt: skip
+    )
 
 
 def _read_while_it_pays(
-    found: Found, task: Task, budget: Budget, recipe: Recipe, *, n_tokens: int,
-    read: Callable[[Reading], LanguageModel], seed: int,
-) -> Found:  # fmt: skip
+    found: Found,
+    task: Task,
+    budget: Budget,
+    recipe: Recipe,
+    *,
+    n_tokens: int,
+    read: Callable[[Reading], LanguageModel],
+    seed: int,
+) -> Found:
     """A slice of the texts first; if the labels are told better by it, as much as there is time for."""
     fitter = found.fitter
     speed = tokens_per_second(fitter.lm, recipe.fit_lm.batch_size, fitter.device)
     for name, share in (("slice", FIRST_SLICE), ("reading", ALL_READING)):
         seconds = budget.decide(f"seconds for {name}", share * budget.left())
         reading = plan_reading(
-            task.texts, n_tokens, recipe.fit_lm, seconds=seconds, tokens_per_second=budget.decide("speed", speed),
-            ways=len(fitter.lm.weights), seed=seed,
-        )  # fmt: skip
+            task.texts,
+            n_tokens,
+            recipe.fit_lm,
+            seconds=seconds,
+            tokens_per_second=budget.decide("speed", speed),
+            ways=len(fitter.lm.weights),
+            seed=seed,
+        )
         if reading.n_tokens < FEWEST_READ:
             told = f"reading your texts was left out: what {shown(seconds)} allow is too little to bring anything"
             note(told)

@@ -55,13 +55,17 @@ class LabelBudget:
         """For JSON."""
         gains = {n: self.curve.gain(self.labels, n) for n in more or self.suggested()}
         return {
-            "labels": self.labels, "accuracy": 1 - self.curve.error(self.labels), "base": self.base,
+            "labels": self.labels,
+            "accuracy": 1 - self.curve.error(self.labels),
+            "base": self.base,
             "more": [{"labels": n, "gain": g, "gain_90": [low, high]} for n, (g, low, high) in gains.items()],
             "curve": {
-                "labels": self.curve.sizes.tolist(), "error": self.curve.errors.tolist(),
-                "scale": self.curve.scale, "exponent": self.curve.exponent,
+                "labels": self.curve.sizes.tolist(),
+                "error": self.curve.errors.tolist(),
+                "scale": self.curve.scale,
+                "exponent": self.curve.exponent,
             },
-        }  # fmt: skip
+        }
 
 
 def label_budget(
@@ -104,10 +108,15 @@ def label_budget(
     note(why)
     free = data.select([i for i, label in enumerate(data.labels) if label is None]).texts
     fitter = PartsFitter.read(
-        table, lm=lm.only(direction), recipe=CLASSIFY, strategy="fine-tune" if thorough else "features",
-        with_baseline=True, seed=seed, device=find_device(device),
+        table,
+        lm=lm.only(direction),
+        recipe=CLASSIFY,
+        strategy="fine-tune" if thorough else "features",
+        with_baseline=True,
+        seed=seed,
+        device=find_device(device),
         topics=learn_topics(free, labelled=len(table), seed=seed),
-    )  # fmt: skip
+    )
     splits = scoring_folds(table, count=FOLDS, seed=seed)[:folds]
     if not splits:
         raise DataError(f"{data.source}: all texts are alike, so that none can be held out; label others")

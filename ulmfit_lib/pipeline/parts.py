@@ -52,9 +52,18 @@ class PartsFitter:
 
     @classmethod
     def read(
-        cls, table: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe, strategy: str, with_baseline: bool,
-        seed: int, device: torch.device, topics: Topics | None = None, checkpoints: Checkpoints | None = None,
-    ) -> "PartsFitter":  # fmt: skip
+        cls,
+        table: TextTable,
+        *,
+        lm: LanguageModel,
+        recipe: ClassifierRecipe,
+        strategy: str,
+        with_baseline: bool,
+        seed: int,
+        device: torch.device,
+        topics: Topics | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> "PartsFitter":
         """One that knows the texts of ``table``."""
         new = cls(lm, recipe, strategy, with_baseline, seed, device, topics, checkpoints, {}, {})
         return new.knowing(table)
@@ -84,7 +93,7 @@ class PartsFitter:
 
     def out_of_fold(
         self, table: TextTable, splits: Sequence[Split], *, beside: Unseen | None = None
-    ) -> Iterator[Unseen]:  # fmt: skip
+    ) -> Iterator[Unseen]:
         """For one split of a table after the other, what each part says of the rows that it has not learnt from.
 
         ``beside`` holds what the linear parts say of the same splits, where that is known.
@@ -113,18 +122,29 @@ class PartsFitter:
 
     def _ulmfit(self, table: TextTable, choice: HeadChoice | None) -> TextClassifier:
         return fit_classifier(
-            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=self.known(table), seed=self.seed,
-            device=str(self.device), checkpoints=self.checkpoints, head_choice=choice,
-        )  # fmt: skip
+            table,
+            lm=self.lm,
+            strategy=self.strategy,
+            recipe=self.recipe,
+            features=self.known(table),
+            seed=self.seed,
+            device=str(self.device),
+            checkpoints=self.checkpoints,
+            head_choice=choice,
+        )
 
     def _predict_ulmfit(self, train: TextTable, test: TextTable) -> dict[HeadChoice | None, Floats]:
         if self.strategy == "fine-tune":
             trial = self._ulmfit(train, None)
             return {None: trial.ulmfit_proba(trial.features(test.texts, device=self.device))}
         found = predict_by_choice(
-            self.known(train), train.class_numbers(), self.known(test), self.recipe, kind=train.kind,
+            self.known(train),
+            train.class_numbers(),
+            self.known(test),
+            self.recipe,
+            kind=train.kind,
             taught=self.lm.architecture.taught_width(self.pooling),
-        )  # fmt: skip
+        )
         return {choice: p for choice, p in found.items()}
 
     def _linear(self, table: TextTable) -> dict[str, TfidfClassifier]:

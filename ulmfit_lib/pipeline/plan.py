@@ -48,9 +48,15 @@ class Reading:
 
 
 def plan_reading(
-    texts: Sequence[str], n_tokens: int, recipe: LanguageModelRecipe, *, seconds: float, tokens_per_second: float,
-    ways: int, seed: int,
-) -> Reading:  # fmt: skip
+    texts: Sequence[str],
+    n_tokens: int,
+    recipe: LanguageModelRecipe,
+    *,
+    seconds: float,
+    tokens_per_second: float,
+    ways: int,
+    seed: int,
+) -> Reading:
     """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
 
     Args:
@@ -95,9 +101,15 @@ class FineTuningTime:
 
     @classmethod
     def of(
-        cls, table: TextTable, splits: Sequence[Split], recipe: ClassifierRecipe, *, lm: LanguageModel,
-        device: torch.device, fits: int,
-    ) -> "FineTuningTime":  # fmt: skip
+        cls,
+        table: TextTable,
+        splits: Sequence[Split],
+        recipe: ClassifierRecipe,
+        *,
+        lm: LanguageModel,
+        device: torch.device,
+        fits: int,
+    ) -> "FineTuningTime":
         """Where ``fits`` more fits to the whole table follow those to the splits."""
         share, phases = learnt_share(table, splits), unfreezing(recipe, lm.architecture.layers + 2)
         epoch = epoch_seconds(table, recipe, lm=lm, device=device)
@@ -126,7 +138,7 @@ def epoch_seconds(table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageMod
 
 def tokens_per_second(
     lm: LanguageModel, batch_size: int, device: torch.device, *, window: int = BPTT_WINDOW, share: float = READING
-) -> float:  # fmt: skip
+) -> float:
     """That training reads on this machine, where its matrix products take such a share of the time."""
     net = lm.net(next(iter(lm.weights))).to(device).train()
     net.mixed_precision = fast_bfloat16(device)

@@ -95,13 +95,20 @@ class Report:
         """For JSON; the scores of each part stand under its name."""
         told = " The language model had read these rows' texts, without their labels (transductive)."
         found = {
-            "base": self.base, "base_has_read": list(self.base_has_read), "copies": self.copies,
-            "transductive": self.transductive, "held_out_rows": self.held_out_rows, "majority": self.majority,
-            **self.scores, "verdict": asdict(self.verdict) if self.verdict else None,
-            "certainty": asdict(self.certainty), **self.by_kind,
-            "sentence": self.sentence + (told if self.transductive else ""), "tried": list(self.tried),
+            "base": self.base,
+            "base_has_read": list(self.base_has_read),
+            "copies": self.copies,
+            "transductive": self.transductive,
+            "held_out_rows": self.held_out_rows,
+            "majority": self.majority,
+            **self.scores,
+            "verdict": asdict(self.verdict) if self.verdict else None,
+            "certainty": asdict(self.certainty),
+            **self.by_kind,
+            "sentence": self.sentence + (told if self.transductive else ""),
+            "tried": list(self.tried),
             "minutes": self.minutes,
-        }  # fmt: skip
+        }
         if self.folds:
             found |= {"folds": self.folds}
         if self.out_of_fold:
@@ -110,9 +117,14 @@ class Report:
 
 
 def report_on(
-    probabilities: dict[str, Floats], test: TextTable, classes: list[str], *, learnt: TextTable,
-    also_unseen: tuple[Floats, Ints] | None = None, folds: int = 0,
-) -> Report:  # fmt: skip
+    probabilities: dict[str, Floats],
+    test: TextTable,
+    classes: list[str],
+    *,
+    learnt: TextTable,
+    also_unseen: tuple[Floats, Ints] | None = None,
+    folds: int = 0,
+) -> Report:
     """Scores on rows that were held out, what they mean in one sentence, and how far confidence can be trusted.
 
     Args:
@@ -143,14 +155,16 @@ def report_on(
     by_kind = kind.report_entries(probabilities, truth, classes, learnt=learnt, part_names=NAMES)
     return Report(
         sentence=by_kind.pop("sentence", "") or _sentence(scores, verdict, majority, folds > 0),
-        held_out_rows=len(decided), majority=majority, scores={name: s.as_dict() for name, s in scores.items()},
-        certainty=Certainty.measure(confidence, right), verdict=verdict, by_kind=by_kind,
-    )  # fmt: skip
+        held_out_rows=len(decided),
+        majority=majority,
+        scores={name: s.as_dict() for name, s in scores.items()},
+        certainty=Certainty.measure(confidence, right),
+        verdict=verdict,
+        by_kind=by_kind,
+    )
 
 
-def _sentence(
-    scores: dict[str, Scores], verdict: Verdict | None, majority: float, in_folds: bool
-) -> str:  # fmt: skip
+def _sentence(scores: dict[str, Scores], verdict: Verdict | None, majority: float, in_folds: bool) -> str:
     def shown(name: str) -> str:
         s = scores[name]
         return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"

@@ -75,16 +75,21 @@ class Found:
 
 def try_heads(
     fitter: PartsFitter, table: TextTable, splits: Sequence[Split], *, beside: Unseen | None = None
-) -> Unseen:  # fmt: skip
+) -> Unseen:
     """What the parts say of every split's rows, the encoder as it is."""
     with bar(total=len(splits), description="scoring", unit="fold") as progress:
         return joined(list(_counted(fitter.out_of_fold(table, splits, beside=beside), progress.update)))
 
 
 def choose_base(
-    bases: Sequence[LanguageModel], table: TextTable, splits: Sequence[Split], *,
-    read: Callable[[TextTable, LanguageModel], PartsFitter], seed: int, names: Sequence[str] = (),
-) -> tuple[LanguageModel, str]:  # fmt: skip
+    bases: Sequence[LanguageModel],
+    table: TextTable,
+    splits: Sequence[Split],
+    *,
+    read: Callable[[TextTable, LanguageModel], PartsFitter],
+    seed: int,
+    names: Sequence[str] = (),
+) -> tuple[LanguageModel, str]:
     """The base whose frozen encoders tell most of the labels, by log loss on rows not learnt from; and why.
 
     Between those that are about as good, one that was taught what texts mean is taken.
@@ -104,9 +109,10 @@ def choose_base(
     part = table.select(rows.tolist())
     classes = len(table.classes)
     usable = [
-        (train, test) for train, test in few
+        (train, test)
+        for train, test in few
         if len(test) and table.kind.count_rows(part.class_numbers(table.classes)[train], classes).all()
-    ]  # fmt: skip
+    ]
     if len(bases) == 1 or not usable:
         return bases[0], ""
     named = dict(zip(names or (base.training.get("name", "") for base in bases), bases, strict=True))
@@ -128,9 +134,13 @@ def choose_base(
 
 
 def try_reading(
-    found: Found, table: TextTable, splits: Sequence[Split], reading: Reading, *,
+    found: Found,
+    table: TextTable,
+    splits: Sequence[Split],
+    reading: Reading,
+    *,
     read: Callable[[Reading], LanguageModel],
-) -> Found:  # fmt: skip
+) -> Found:
     """Let the language model read the user's texts, and keep what it learnt if the labels are told better by it."""
     lm = read(reading)
     fitter = found.fitter.instead(table, lm=lm)
@@ -141,7 +151,7 @@ def try_reading(
 
 def try_fine_tuning(
     found: Found, table: TextTable, splits: Sequence[Split], budget: Budget, *, forced: bool, fits: int
-) -> Found:  # fmt: skip
+) -> Found:
     """Fine-tune the encoder for one split after the other, as long as there is time and it is not clearly worse.
 
     Where there is no time for all of the recipe's epochs, it makes fewer.

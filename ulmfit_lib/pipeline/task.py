@@ -48,7 +48,7 @@ class Task:
     @classmethod
     def of(
         cls, data: TextTable, *, test_fraction: float | None, folds: int | None, transductive: bool, seed: int
-    ) -> "Task":  # fmt: skip
+    ) -> "Task":
         """Every labelled row scored in folds, or some held out (``fit``).
 
         Raises:
@@ -109,17 +109,28 @@ class Task:
         """The report on what ``predict_test`` gives."""
         unseen, delivered = found.unseen, found.delivered["delivered"]
         report = report_on(
-            said, self.test, self.learnt.classes, learnt=self.learnt,
+            said,
+            self.test,
+            self.learnt.classes,
+            learnt=self.learnt,
             also_unseen=(unseen.kind.decisions(delivered), unseen.kind.decided(unseen.targets)),
-        )  # fmt: skip
+        )
         few = np.arange(0, len(self.test), -(-len(self.test) // MOST_KEPT))
         kept = _kept(self.test, self.test.class_numbers(self.learnt.classes), said["delivered"], few)
         return replace(report, out_of_fold=kept)
 
     def deliver(
-        self, found: Found, report: Report, fitter: PartsFitter, *, base: str, lm: LanguageModel, transductive: bool,
-        minutes: float, seconds: float,
-    ) -> TextClassifier:  # fmt: skip
+        self,
+        found: Found,
+        report: Report,
+        fitter: PartsFitter,
+        *,
+        base: str,
+        lm: LanguageModel,
+        transductive: bool,
+        minutes: float,
+        seconds: float,
+    ) -> TextClassifier:
         """The classifier, fitted to all labelled rows, with its report and what it keeps of the texts.
 
         Args:
@@ -134,10 +145,16 @@ class Task:
         """
         final = replace(found, fitter=fitter).fit(self.data.labelled())
         report = replace(
-            report, base=base, copies=self.copies, blend=final.blend, transductive=transductive,
+            report,
+            base=base,
+            copies=self.copies,
+            blend=final.blend,
+            transductive=transductive,
             base_has_read=tuple(stage.get("source", "") for stage in lm.training.get("stages", [])),
-            labelled_rows=len(self.learnt), tried=found.told, minutes=minutes,
-        )  # fmt: skip
+            labelled_rows=len(self.learnt),
+            tried=found.told,
+            minutes=minutes,
+        )
         stages = final.training["stages"]
         stages[-1] = {**stages[-1], "all_seconds": round(seconds)}
         final = replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
@@ -147,6 +164,7 @@ class Task:
 def _kept(scored: TextTable, targets: Ints, delivered: Floats, places: Ints) -> dict[str, Any]:
     """What the model's folder keeps of some of the rows that were scored, JSON-ready."""
     return {
-        "rows": [scored.rows[i] for i in places], "targets": targets[places].tolist(),
+        "rows": [scored.rows[i] for i in places],
+        "targets": targets[places].tolist(),
         "probabilities": delivered[places].round(4).tolist(),
-    }  # fmt: skip
+    }

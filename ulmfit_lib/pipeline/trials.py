@@ -82,9 +82,13 @@ class Space:
             return replace(self.recipe, frozen_pooling=params["frozen_pooling"])
         dropouts = Dropouts(**{place: params["dropout"] * share for place, share in asdict(PAPER_DROPOUTS).items()})
         return replace(
-            self.recipe, pooling=params["pooling"], epochs=params["epochs"], most_steps=0, lr=params["lr"],
+            self.recipe,
+            pooling=params["pooling"],
+            epochs=params["epochs"],
+            most_steps=0,
+            lr=params["lr"],
             dropouts=dropouts,
-        )  # fmt: skip
+        )
 
 
 class Trials:
@@ -122,9 +126,11 @@ class Trials:
             url = URL.create("sqlite", database=str(self._database)).render_as_string()
             self.study = optuna.create_study(
                 storage=optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}),
-                study_name="tune", load_if_exists=True, direction="minimize",
+                study_name="tune",
+                load_if_exists=True,
+                direction="minimize",
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=JUDGED_BESIDE, n_warmup_steps=JUDGED_AFTER - 1),
-            )  # fmt: skip
+            )
             before = self.study.user_attrs.get("run", run)
             self.seconds = float(self.study.user_attrs.get("seconds", 0.0))
             if other := [name for name in run if before.get(name) != run[name]]:
@@ -235,12 +241,15 @@ class Trials:
         """A row for each trial that is done, JSON-ready: settings, log loss, share of right answers, seconds."""
         return [
             {
-                "trial": one.number, "log_loss": one.value if one in self.complete else None,
-                "right": one.user_attrs.get("right"), "seconds": one.user_attrs.get("seconds"),
-                "given_up": one.user_attrs.get("why", ""), **one.params,
+                "trial": one.number,
+                "log_loss": one.value if one in self.complete else None,
+                "right": one.user_attrs.get("right"),
+                "seconds": one.user_attrs.get("seconds"),
+                "given_up": one.user_attrs.get("why", ""),
+                **one.params,
             }
             for one in self.done
-        ]  # fmt: skip
+        ]
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.npz"

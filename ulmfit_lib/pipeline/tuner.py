@@ -46,9 +46,15 @@ class Tuner:
 
     @classmethod
     def of(
-        cls, task: Task, bases: Sequence[str | Path | LanguageModel], *, direction: str | None, seed: int, device: str,
+        cls,
+        task: Task,
+        bases: Sequence[str | Path | LanguageModel],
+        *,
+        direction: str | None,
+        seed: int,
+        device: str,
         checkpoints: Checkpoints | None,
-    ) -> "Tuner":  # fmt: skip
+    ) -> "Tuner":
         """The bases are read, and that of the defaults is chosen as ``fit`` chooses it."""
         loaded: dict[str, LanguageModel] = {}
         reasons: dict[str, str] = {}
@@ -61,9 +67,11 @@ class Tuner:
                     raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
                 reasons[name] = said
         options: dict[str, Any] = {
-            "topics": learn_topics(task.texts, labelled=len(task.learnt), seed=seed), "with_baseline": True,
-            "seed": seed, "device": find_device(device),
-        }  # fmt: skip
+            "topics": learn_topics(task.texts, labelled=len(task.learnt), seed=seed),
+            "with_baseline": True,
+            "seed": seed,
+            "device": find_device(device),
+        }
 
         def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
             return PartsFitter.read(table, lm=lm, recipe=CLASSIFY, strategy="features", **options)
@@ -152,10 +160,13 @@ class Tuner:
     def fitter(self, params: Params, name: str) -> PartsFitter:
         """What fits a table with these settings; its checkpoints have this name."""
         return PartsFitter.read(
-            self.task.learnt, lm=self.bases[params["base"]], recipe=self.space.recipe_for(params),
-            strategy=params["strategy"], checkpoints=self.checkpoints.within(name) if self.checkpoints else None,
+            self.task.learnt,
+            lm=self.bases[params["base"]],
+            recipe=self.space.recipe_for(params),
+            strategy=params["strategy"],
+            checkpoints=self.checkpoints.within(name) if self.checkpoints else None,
             **self.options,
-        )  # fmt: skip
+        )
 
     def seconds(self, params: Params, default: Any) -> float:
         """About how long a trial takes, with the fits at the end if it turns out the best."""
@@ -167,9 +178,13 @@ class Tuner:
         """How long fine-tuning this base takes here: measured once, and then known better from each fold."""
         if base not in self.times:
             self.times[base] = FineTuningTime.of(
-                self.task.learnt, self.task.splits, self.space.recipe, lm=self.bases[base],
-                device=self.options["device"], fits=FINAL_FITS,
-            )  # fmt: skip
+                self.task.learnt,
+                self.task.splits,
+                self.space.recipe,
+                lm=self.bases[base],
+                device=self.options["device"],
+                fits=FINAL_FITS,
+            )
         return self.times[base]
 
     def found(self, trial: Any, trials: Trials) -> Found:

@@ -47,9 +47,12 @@ class Tuned:
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the classifier."""
         return {
-            "sentence": self.sentence, "gained": self.gained, "settings": self.settings, **self.scores,
+            "sentence": self.sentence,
+            "gained": self.gained,
+            "settings": self.settings,
+            **self.scores,
             "trials": self.trials,
-        }  # fmt: skip
+        }
 
 
 def tune(
@@ -104,10 +107,13 @@ def tune(
     search = Tuner.of(task, bases, direction=direction, seed=seed, device=device, checkpoints=checkpoints)
     models = {name: lm.sha256()[:12] for name, lm in search.bases.items()}
     run = {
-        "the data": data.sha256()[:12], "the held-out share": f"{test_fraction:g}", "the seed": str(seed),
+        "the data": data.sha256()[:12],
+        "the held-out share": f"{test_fraction:g}",
+        "the seed": str(seed),
         "the bases": ", ".join(f"{name} ({models[name]})" for name in sorted(models)),
-        "the direction": direction or "all", "the space of settings": digest(f"{search.space} {POOLINGS}"),
-    }  # fmt: skip
+        "the direction": direction or "all",
+        "the space of settings": digest(f"{search.space} {POOLINGS}"),
+    }
     forgotten = _forgotten_seconds(Path(folder), checkpoints)
     trials = Trials(Path(folder), search.space, run, seed=seed)
     budget = Budget(minutes, before=trials.seconds + forgotten + time.monotonic() - started)
@@ -153,12 +159,20 @@ def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -
     why = search.why if same else f"base {settings['base']}: the best settings of the search use it"
     report = task.report_test(chosen, probabilities)
     classifier = task.deliver(
-        chosen, report, fitter, base=why, lm=search.bases[settings["base"]], transductive=False,
-        minutes=minutes, seconds=seconds,
-    )  # fmt: skip
+        chosen,
+        report,
+        fitter,
+        base=why,
+        lm=search.bases[settings["base"]],
+        transductive=False,
+        minutes=minutes,
+        seconds=seconds,
+    )
     scores = {
-        "minutes": minutes, "seconds": round(seconds), "default_settings": search.space.default,
+        "minutes": minutes,
+        "seconds": round(seconds),
+        "default_settings": search.space.default,
         "out_of_fold": {"default": default.nats, "best": found.nats, "gain": asdict(ahead)},
         "held_out": asdict(held_out),
-    }  # fmt: skip
+    }
     return Tuned(classifier, sentence, gained, best.params, trials.table(), scores)

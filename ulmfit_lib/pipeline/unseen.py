@@ -63,9 +63,13 @@ class Unseen:
     def among(self, rows: Ints) -> "Unseen":
         """Of some of the rows."""
         return Unseen(
-            self.kind, self.places[rows], self.targets[rows], self.fold[rows],
-            {choice: p[rows] for choice, p in self.ulmfit.items()}, {name: p[rows] for name, p in self.others.items()},
-        )  # fmt: skip
+            self.kind,
+            self.places[rows],
+            self.targets[rows],
+            self.fold[rows],
+            {choice: p[rows] for choice, p in self.ulmfit.items()},
+            {name: p[rows] for name, p in self.others.items()},
+        )
 
     def row_losses(self, probabilities: Floats) -> Floats:
         """(n_decisions,) nats of the right answers."""
@@ -120,7 +124,10 @@ def joined(parts: Sequence[Unseen]) -> Unseen:
         np.concatenate([getattr(one, name) for one in parts]) for name in ("places", "targets", "fold")
     )
     return Unseen(
-        first.kind, places, targets, fold,
+        first.kind,
+        places,
+        targets,
+        fold,
         {choice: np.concatenate([one.ulmfit[choice] for one in parts]) for choice in first.ulmfit},
         {name: np.concatenate([one.others[name] for one in parts]) for name in first.others},
-    )  # fmt: skip
+    )

@@ -23,9 +23,17 @@ from ulmfit_lib.stages.fit_classifier import encoder_weights
 PHRASES = ("{0}", "{0}.", "this is {0}", "It is about {0}.", "a text about {0}", "{0} , {0} , {0}")
 SHARPNESS = 8.0  # log odds that a text is of one class and not another, by the difference of their cosines
 OPINIONS = {
-    "positive": 1, "pos": 1, "good": 1, "praise": 1, "negative": -1, "neg": -1, "bad": -1, "complaint": -1,
-    "neutral": 0, "mixed": 0,
-}  # fmt: skip
+    "positive": 1,
+    "pos": 1,
+    "good": 1,
+    "praise": 1,
+    "negative": -1,
+    "neg": -1,
+    "bad": -1,
+    "complaint": -1,
+    "neutral": 0,
+    "mixed": 0,
+}
 OPINION_SHARPNESS = 2.0  # log odds by a text's opinion, from -1 to 1
 NEUTRAL = 0.1  # log odds that a text which says nothing is neutral
 
@@ -79,15 +87,24 @@ def fit_by_names(
             head.output.bias.copy_(torch.from_numpy(biases))
         heads[way] = head_weights(head)
     record: dict[str, Any] = {
-        "stage": "name classes", "source": source, "labelled_texts": 0, "by": "opinion" if by_opinion else "names",
+        "stage": "name classes",
+        "source": source,
+        "labelled_texts": 0,
+        "by": "opinion" if by_opinion else "names",
         "versions": package_versions(),
-    }  # fmt: skip
+    }
     return TextClassifier(
-        names, lm.architecture, lm.vocabulary, lm.tokenizer, {way: encoder_weights(lm.weights[way]) for way in ways},
-        heads, "taught", kind=Classes(),
+        names,
+        lm.architecture,
+        lm.vocabulary,
+        lm.tokenizer,
+        {way: encoder_weights(lm.weights[way]) for way in ways},
+        heads,
+        "taught",
+        kind=Classes(),
         training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
-    )  # fmt: skip
+    )
 
 
 def _knows_opinions(lm: LanguageModel) -> bool:

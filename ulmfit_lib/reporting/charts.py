@@ -80,9 +80,14 @@ def round_step(rough: float) -> float:
 
 
 def line_chart(
-    title: str, lines: Sequence[Line], x: Axis, y: Axis, *, band: Sequence[tuple[float, float, float]] = (),
+    title: str,
+    lines: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    *,
+    band: Sequence[tuple[float, float, float]] = (),
     marks: Sequence[float] = (),
-) -> Markup:  # fmt: skip
+) -> Markup:
     """Lines and dots, a legend above them, and perhaps a band: an x with a low and a high y each; marks are x."""
 
     def at(point: Point) -> Point:
@@ -110,10 +115,16 @@ def histogram(title: str, counts: Sequence[float], x: Axis, y_label: str) -> Mar
     y = Axis.over([0, *counts], y_label, shown="{:,.0f}".format)
     wide = (WIDTH - LEFT - RIGHT) / max(len(counts), 1)
     bars = [
-        _tag("rect", x=LEFT + wide * place + 0.5, y=_y(y.share(count)), width=max(wide - 1, 0.5),
-             height=_y(0) - _y(y.share(count)), class_="bar")
+        _tag(
+            "rect",
+            x=LEFT + wide * place + 0.5,
+            y=_y(y.share(count)),
+            width=max(wide - 1, 0.5),
+            height=_y(0) - _y(y.share(count)),
+            class_="bar",
+        )
         for place, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
     return _svg(title, [_grid(x, y), *bars])
 
 
@@ -154,9 +165,11 @@ def _shape(number: int, x: float, y: float) -> Markup:
     if number in (0, SHAPES - 1):
         return _tag("circle", cx=x, cy=y, r=r, class_=style)
     corners = {
-        1: [(0, -1.25), (1.15, 0.85), (-1.15, 0.85)], 2: [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
-        3: [(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)], 4: [(0, 1.25), (1.15, -0.85), (-1.15, -0.85)],
-    }[number]  # fmt: skip
+        1: [(0, -1.25), (1.15, 0.85), (-1.15, 0.85)],
+        2: [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+        3: [(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)],
+        4: [(0, 1.25), (1.15, -0.85), (-1.15, -0.85)],
+    }[number]
     return _tag("polygon", points=_joined([(x + r * dx, y + r * dy) for dx, dy in corners]), class_=style)
 
 

@@ -14,9 +14,11 @@ from ulmfit_lib.reporting.charts import Axis, Line, histogram, line_chart
 
 BARS = 24
 STAGES = {
-    "pretrain": "Base: reading at large", "teach": "Base: being taught what texts mean",
-    "fine-tune": "Language model: reading your texts", "classify": "Classifier: learning your labels",
-}  # fmt: skip
+    "pretrain": "Base: reading at large",
+    "teach": "Base: being taught what texts mean",
+    "fine-tune": "Language model: reading your texts",
+    "classify": "Classifier: learning your labels",
+}
 LEAST_ANSWERED = 0.05  # share of the rows; of fewer, the share that is right jumps about
 
 
@@ -48,8 +50,9 @@ def reliability_chart(bins: Sequence[Mapping[str, float]]) -> Markup:
     return line_chart(
         "Share of right answers by confidence",
         [Line("as right as it is sure", ideal, "c3 dashed"), Line("measured, larger: more texts", points, "c1", sizes)],
-        x, y,
-    )  # fmt: skip
+        x,
+        y,
+    )
 
 
 def coverage_chart(certainty: Certainty) -> Markup:

@@ -45,9 +45,15 @@ def check_report_name(path: Path) -> None:
 
 
 def write_report(
-    classifier: TextClassifier, out: Path, *, data: TextTable | None = None, texts: bool = True,
-    budget: LabelBudget | None = None, seed: int = 42, device: str = "cpu",
-) -> None:  # fmt: skip
+    classifier: TextClassifier,
+    out: Path,
+    *,
+    data: TextTable | None = None,
+    texts: bool = True,
+    budget: LabelBudget | None = None,
+    seed: int = 42,
+    device: str = "cpu",
+) -> None:
     """Write a page that says what a classifier is worth, on what it was tried, and how it was made.
 
     Args:
@@ -71,9 +77,14 @@ def write_report(
 
 
 def render_report(
-    classifier: TextClassifier, *, data: TextTable | None = None, texts: bool = True,
-    budget: LabelBudget | None = None, seed: int = 42, device: str = "cpu",
-) -> str:  # fmt: skip
+    classifier: TextClassifier,
+    *,
+    data: TextTable | None = None,
+    texts: bool = True,
+    budget: LabelBudget | None = None,
+    seed: int = 42,
+    device: str = "cpu",
+) -> str:
     """The page that ``write_report`` writes."""
     data = data.with_kind(classifier.kind) if data is not None else None
     scored = find_scores(classifier, data, device=device)
@@ -85,29 +96,50 @@ def render_report(
         shown = find_shown(classifier, scored, vectors) if texts else None
     certainty = Certainty.from_report(report) if report.get("certainty") else None
     stages = classifier.training.get("stages", [])
-    return _environment().get_template("report.html").render(
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
-        name=_name(classifier), today=date.today().isoformat(), kind=_kind(classifier), classes=classifier.classes,
-        scored=scored, verdict=find_verdict(scored, classifier.kind), report=report,
-        rows=class_rows(scored, classifier.classes), worst=worst_confusion(scored),
-        confusion=_confusion(report) if exclusive else None,
-        reliability=figures.reliability_chart(report["delivered"]["reliability"]),
-        coverage=figures.coverage_chart(certainty) if certainty and certainty.rows[-1] > 1 else None,
-        texts=texts, shown=shown, map=mapped, copies=find_copies(table, texts) if table is not None else None,
-        data=_describe(classifier, data, scored) if data is not None else None,
-        diagnosis=_diagnose(classifier), curves=figures.history_charts(stages),
-        budget=budget, budget_chart=figures.budget_chart(budget) if budget else None,
-        stages=stages, stage_names=figures.STAGES, blend=classifier.blend.weights, part_names=NAMES,
-        versions=package_versions(),
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+            name=_name(classifier),
+            today=date.today().isoformat(),
+            kind=_kind(classifier),
+            classes=classifier.classes,
+            scored=scored,
+            verdict=find_verdict(scored, classifier.kind),
+            report=report,
+            rows=class_rows(scored, classifier.classes),
+            worst=worst_confusion(scored),
+            confusion=_confusion(report) if exclusive else None,
+            reliability=figures.reliability_chart(report["delivered"]["reliability"]),
+            coverage=figures.coverage_chart(certainty) if certainty and certainty.rows[-1] > 1 else None,
+            texts=texts,
+            shown=shown,
+            map=mapped,
+            copies=find_copies(table, texts) if table is not None else None,
+            data=_describe(classifier, data, scored) if data is not None else None,
+            diagnosis=_diagnose(classifier),
+            curves=figures.history_charts(stages),
+            budget=budget,
+            budget_chart=figures.budget_chart(budget) if budget else None,
+            stages=stages,
+            stage_names=figures.STAGES,
+            blend=classifier.blend.weights,
+            part_names=NAMES,
+            versions=package_versions(),
+        )
+    )
 
 
 @cache
 def _environment() -> Environment:
     found = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     found.filters["percent"] = lambda share: f"{100 * share:.1f}\xa0%"
     found.filters["duration"] = duration
     return found
@@ -157,7 +189,7 @@ def _confusion(report: dict[str, Any]) -> list[list[Cell]] | None:
 
 def _map(
     classifier: TextClassifier, scored: Scored, vectors: Any, seed: int
-) -> tuple[Markup, list[tuple[Markup, str]], int] | None:  # fmt: skip
+) -> tuple[Markup, list[tuple[Markup, str]], int] | None:
     """The map of the texts, its legend, and how many texts are on it."""
     assert scored.table is not None and scored.targets is not None
     if len(vectors) < FEWEST_MAPPED:
@@ -185,12 +217,18 @@ def _describe(classifier: TextClassifier, data: TextTable, scored: Scored) -> di
     documents = encode_texts(data.texts, classifier.tokenizer, classifier.vocabulary)
     unknown = documents.counts(len(classifier.vocabulary))[classifier.vocabulary.unknown_id]
     return {
-        "source": Path(data.source).name, "texts": len(data), "labelled": len(data.labelled()), "skipped": data.skipped,
+        "source": Path(data.source).name,
+        "texts": len(data),
+        "labelled": len(data.labelled()),
+        "skipped": data.skipped,
         "unknown": float(unknown) / max(documents.n_tokens - len(data), 1),
-        "words": [float(q) for q in np.percentile(words, (5, 50, 95))], "longest": max(words),
+        "words": [float(q) for q in np.percentile(words, (5, 50, 95))],
+        "longest": max(words),
         "known": _known_words(classifier) if not scored.folds else None,
-        "lengths": figures.length_chart(words), "labels": counts, "most": counts[0][1] if counts else 1,
-    }  # fmt: skip
+        "lengths": figures.length_chart(words),
+        "labels": counts,
+        "most": counts[0][1] if counts else 1,
+    }
 
 
 def _known_words(classifier: TextClassifier) -> float | None:

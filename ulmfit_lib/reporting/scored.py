@@ -92,25 +92,34 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
         how = f"{counted(n, 'decision')} on rows that were held out until the scores were taken."
     found = Scored(record, how, folds)
     if labelled is None:
-        return replace(found, notes=[
-            "A model's folder holds no texts. To see texts here, name a test file, or the file that the model was made "
-            "from."
-        ])  # fmt: skip
+        return replace(
+            found,
+            notes=[
+                "A model's folder holds no texts. To see texts here, name a test file, or the file that the model was "
+                "made from."
+            ],
+        )
     if not kept:
-        return replace(found, notes=[
-            "The model's folder does not keep what was said of each row, so that single texts cannot be shown here. To "
-            "see them, name a test file."
-        ])  # fmt: skip
+        return replace(
+            found,
+            notes=[
+                "The model's folder does not keep what was said of each row, so that single texts cannot be shown here. "
+                "To see them, name a test file."
+            ],
+        )
     place_of = {row: place for place, row in enumerate(labelled.rows)}
     places: list[int | None] = list(range(len(labelled)))
     if len(kept["rows"]) < len(labelled):  # only some were scored
         places = [place_of.get(row) for row in kept["rows"]]
     known = [place for place in places if place is not None]
     if len(known) < len(kept["rows"]):
-        return replace(found, notes=[
-            f"{labelled.source} numbers its rows otherwise than the file that the model was made from, so that texts "
-            "and predictions cannot be matched. Give that file itself to see them."
-        ])  # fmt: skip
+        return replace(
+            found,
+            notes=[
+                f"{labelled.source} numbers its rows otherwise than the file that the model was made from, so that "
+                "texts and predictions cannot be matched. Give that file itself to see them."
+            ],
+        )
     said = np.array(kept["probabilities"], np.float64)
     return replace(
         found, table=labelled.select(known), targets=np.array(kept["targets"]), probabilities={"delivered": said}
@@ -147,6 +156,9 @@ def _with_every_class(table: TextTable, classifier: TextClassifier) -> TextTable
     numbers = classifier.kind.expected(np.eye(len(classifier.classes))).tolist()
     values = dict(zip(classifier.classes, numbers, strict=True))
     return replace(
-        table, texts=[*table.texts, *("" for _ in lacking)], labels=[*table.labels, *lacking],
-        numbers=[*table.numbers, *(values[one] for one in lacking)], rows=[*table.rows, *(0 for _ in lacking)],
-    )  # fmt: skip
+        table,
+        texts=[*table.texts, *("" for _ in lacking)],
+        labels=[*table.labels, *lacking],
+        numbers=[*table.numbers, *(values[one] for one in lacking)],
+        rows=[*table.rows, *(0 for _ in lacking)],
+    )

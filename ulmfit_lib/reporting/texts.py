@@ -157,9 +157,13 @@ def _show(classifier: TextClassifier, table: TextTable, place: int, number: int,
     explained = classifier.explain(table.texts[place], label=classifier.classes[number])
     label = f"{table.numbers[place]:g}" if table.numbers else (table.labels[place] or "")
     return ShownText(
-        table.rows[place], label, classifier.decode(said)[0], float(classifier.kind.confidence(said)[0]),
-        classifier.classes[number], coloured(explained),
-    )  # fmt: skip
+        table.rows[place],
+        label,
+        classifier.decode(said)[0],
+        float(classifier.kind.confidence(said)[0]),
+        classifier.classes[number],
+        coloured(explained),
+    )
 
 
 def coloured(explained: Explanation, most: int = MOST_SHOWN) -> Markup:

@@ -138,7 +138,7 @@ def _of_classes(scored: Scored) -> Verdict:
 
 def _of_part(
     part: str, value: float, span: Sequence[float] | None, shown: str, whole: float = 1.0, digits: int = 2
-) -> Measure:  # fmt: skip
+) -> Measure:
     """A score whose bar would be full at ``whole``."""
     low, high = (span[0] / whole, span[1] / whole) if span else (None, None)
     interval = f"{span[0]:.{digits}f} to {span[1]:.{digits}f}" if span else ""

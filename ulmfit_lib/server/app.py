@@ -65,7 +65,7 @@ class Explained(BaseModel):
 
 def create_app(
     models: Models, *, folder: Path, train: bool = False, token: str | None = None, limits: Limits | None = None
-) -> FastAPI:  # fmt: skip
+) -> FastAPI:
     """The application.
 
     Args:
@@ -136,9 +136,7 @@ def create_app(
         """Label texts: the label, how sure it is, and the probability of every class."""
         check(asked.texts)
         model = served(asked.model)
-        said = await in_turn(
-            len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision)
-        )  # fmt: skip
+        said = await in_turn(len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision))
         metrics.texts.inc(len(asked.texts))
         return {"model": model.path.resolve().name, "predictions": said}
 
@@ -150,7 +148,7 @@ def create_app(
         words = max(1, len(asked.text.split()))  # each is left out once
         found = await in_turn(
             min(words, models.waiting), lambda: model.current().explain(asked.text, label=asked.label)
-        )  # fmt: skip
+        )
         return dict(found.as_dict())
 
     @app.post("/jobs", status_code=202)
@@ -195,11 +193,13 @@ def create_app(
         """The served models: classes, scores beside the baseline, and how sure they are."""
         return [
             {
-                "name": name, "classes": one.predictor.classes, "direction": one.predictor.direction,
+                "name": name,
+                "classes": one.predictor.classes,
+                "direction": one.predictor.direction,
                 "report": {k: v for k, v in (one.predictor.training.get("report") or {}).items() if k != "out_of_fold"},
             }
             for name, one in models.by_name.items()
-        ]  # fmt: skip
+        ]
 
     @app.get("/health")
     async def health() -> dict[str, str]:

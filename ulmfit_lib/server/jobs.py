@@ -163,8 +163,8 @@ def read_rows(path: Path, column: str) -> Iterator[tuple[list[str], list[str], s
 
 
 def in_pieces(
-    rows: Iterator[tuple[list[str], list[str], str]]
-) -> Iterator[tuple[list[str], list[list[str]], list[str]]]:  # fmt: skip
+    rows: Iterator[tuple[list[str], list[str], str]],
+) -> Iterator[tuple[list[str], list[list[str]], list[str]]]:
     """Some rows at a time: their header, the rows, their texts."""
     piece: list[tuple[list[str], list[str], str]] = []
     for one in rows:

@@ -104,8 +104,9 @@ def answer(predictor: Predictor, texts: Sequence[str], min_precision: float | No
     confidence = predictor.kind.confidence(said)
     return [
         {
-            "label": label, "confidence": round(float(sure), 6),
+            "label": label,
+            "confidence": round(float(sure), 6),
             "probabilities": {name: round(float(p), 6) for name, p in zip(predictor.classes, row, strict=True)},
         }
         for label, sure, row in zip(predictor.decode(said, least), confidence, said, strict=True)
-    ]  # fmt: skip
+    ]

@@ -33,9 +33,13 @@ CALL = """<article>
 <p class="hint">Answers: {answers}</p>
 </article>"""
 MEANINGS = {
-    "200": "done", "202": "accepted", "204": "done, with nothing to say", "413": "too large", "429": "too busy",
+    "200": "done",
+    "202": "accepted",
+    "204": "done, with nothing to say",
+    "413": "too large",
+    "429": "too busy",
     "422": "something in the request is wrong, and the answer says what",
-}  # fmt: skip
+}
 
 
 def render_reference(document: Mapping[str, Any], address: str) -> str:
@@ -47,8 +51,9 @@ def render_reference(document: Mapping[str, Any], address: str) -> str:
     """
     calls = [
         _call(method.upper(), path, facts, document, address)
-        for path, methods in document["paths"].items() for method, facts in methods.items()
-    ]  # fmt: skip
+        for path, methods in document["paths"].items()
+        for method, facts in methods.items()
+    ]
     return PAGE.format(calls="\n".join(calls))
 
 
@@ -58,10 +63,14 @@ def _call(method: str, path: str, facts: Mapping[str, Any], document: Mapping[st
     schema = _resolved(content[kind]["schema"], document) if kind else {}
     answers = (f"{status} ({MEANINGS[status]})" for status in facts["responses"] if status in MEANINGS)
     return CALL.format(
-        id=escape(facts["operationId"]), method=method, path=escape(path), summary=_prose(facts.get("description", "")),
-        fields=_fields(schema), example=escape(_example(method, address + path, kind, schema)),
+        id=escape(facts["operationId"]),
+        method=method,
+        path=escape(path),
+        summary=_prose(facts.get("description", "")),
+        fields=_fields(schema),
+        example=escape(_example(method, address + path, kind, schema)),
         answers=escape(", ".join(answers)),
-    )  # fmt: skip
+    )
 
 
 def _fields(schema: Mapping[str, Any]) -> str:

@@ -88,9 +88,20 @@ class Trainings:
     def _start(self) -> None:
         facts = self._facts()
         command = [
-            sys.executable, "-W", "ignore", "-m", "ulmfit_lib.cli", "fit", str(self.folder / facts["file"]), "--text",
-            facts["text"], "--label", facts["label"], "--out", str(self.folder / facts["name"]),
-        ]  # fmt: skip
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "ulmfit_lib.cli",
+            "fit",
+            str(self.folder / facts["file"]),
+            "--text",
+            facts["text"],
+            "--label",
+            facts["label"],
+            "--out",
+            str(self.folder / facts["name"]),
+        ]
         log = (self.folder / "log.txt").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)

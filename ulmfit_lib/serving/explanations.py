@@ -94,12 +94,15 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "label": self.label, "probability": self.probability, "log_odds": self.log_odds, "rest": self.rest,
+            "label": self.label,
+            "probability": self.probability,
+            "log_odds": self.log_odds,
+            "rest": self.rest,
             "words": [
                 {"word": word, "start": start, "end": end, "contribution": float(added)}
                 for word, (start, end), added in zip(self.words, self.spans, self.contributions, strict=True)
             ],
-        }  # fmt: skip
+        }
 
     def as_text(self, *, colour: bool = False) -> str:
         """For a terminal: the text, its strong words in colours that terminals know, and the strongest phrases."""

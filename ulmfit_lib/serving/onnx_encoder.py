@@ -64,8 +64,9 @@ class OnnxEncoder:
         widths, tokens = self.architecture.widths, ids.shape[1]
         state = {
             f"{part}_{layer}": np.zeros((1, 1, width), np.float32)
-            for layer, width in enumerate(widths, start=1) for part in ("hidden", "cell")
-        }  # fmt: skip
+            for layer, width in enumerate(widths, start=1)
+            for part in ("hidden", "cell")
+        }
         names = [*self._outputs, *(f"{name}_after" for name in self._state)]
         totals, maximum, top = [], np.full(widths[-1], -np.inf, np.float32), np.zeros((1, widths[-1]), np.float32)
         for left in range(0, tokens, WINDOW):

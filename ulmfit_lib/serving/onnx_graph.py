@@ -78,9 +78,12 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
                 scales.append(constant(f"{name}_scale_{number}", scale[None]))
                 scales.append(constant(f"{name}_zero_{number}", np.zeros_like(scale, np.int8)[None]))
             node(
-                "DynamicQuantizeLSTM", [read, *matrices, bias, "", *state_in, "", *scales], made, hidden_size=width,
+                "DynamicQuantizeLSTM",
+                [read, *matrices, bias, "", *state_in, "", *scales],
+                made,
+                hidden_size=width,
                 domain="com.microsoft",
-            )  # fmt: skip
+            )
         second = constant(f"second_{number}", np.array([1], np.int64))
         read = node("Squeeze", [made[0], second], [f"read_{number}"])
         node("Transpose", [read], [f"output_{number}"], perm=[1, 0, 2])

@@ -57,9 +57,13 @@ class StoredClassifier:
     base: dict[str, str] | None
 
     def save(
-        self, path: Path, *, precision: str = "float32", overwrite: bool = False,
+        self,
+        path: Path,
+        *,
+        precision: str = "float32",
+        overwrite: bool = False,
         graphs: Mapping[str, bytes] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write it to a folder, whole or not at all.
 
         Args:
@@ -72,28 +76,42 @@ class StoredClassifier:
             ArtifactError: the place is taken or cannot be written.
         """
         tensors = {
-            f"{way}.{name}": tensor for way, some in self.weights.items() for name, tensor in some.items()
+            f"{way}.{name}": tensor
+            for way, some in self.weights.items()
+            for name, tensor in some.items()
             if not graphs or name.startswith(MAP)
-        }  # fmt: skip
+        }
         tensors |= {f"{way}.head.{name}": tensor for way, some in self.heads.items() for name, tensor in some.items()}
         for part, tfidf in self.tfidf.items():
             tensors |= {f"{part}.{name}": array for name, array in tfidf.numbers().items()}
         direction = "both" if len(self.weights) == 2 else next(iter(self.weights))
         config = {
-            "classes": self.classes, "pooling": self.pooling, "base": self.base,
+            "classes": self.classes,
+            "pooling": self.pooling,
+            "base": self.base,
             "blend": {**self.blend.weights, "offsets": list(self.blend.offsets)},
-            **{f"has_{part}": part in self.tfidf for part in TFIDF_PARTS}, **self.kind.config(),
-        }  # fmt: skip
+            **{f"has_{part}": part in self.tfidf for part in TFIDF_PARTS},
+            **self.kind.config(),
+        }
         save_artifact(
-            path, kind=PREDICTOR if graphs else CLASSIFIER, architecture=self.architecture, direction=direction,
-            vocabulary=self.vocabulary, tokenizer=self.tokenizer, tensors=tensors, training=self.training,
-            card=classifier_card(self.training, direction, self.classes), config=config,
+            path,
+            kind=PREDICTOR if graphs else CLASSIFIER,
+            architecture=self.architecture,
+            direction=direction,
+            vocabulary=self.vocabulary,
+            tokenizer=self.tokenizer,
+            tensors=tensors,
+            training=self.training,
+            card=classifier_card(self.training, direction, self.classes),
+            config=config,
             files={
                 **{terms_file(part): tfidf.terms_json() for part, tfidf in self.tfidf.items()},
                 **{graph_file(way): graph for way, graph in (graphs or {}).items()},
             },
-            precision=precision, overwrite=overwrite, least_version=OFFSETS_VERSION if self.blend.offsets else 0,
-        )  # fmt: skip
+            precision=precision,
+            overwrite=overwrite,
+            least_version=OFFSETS_VERSION if self.blend.offsets else 0,
+        )
 
     @classmethod
     def load(cls, path: str | Path, *, kind: str = CLASSIFIER) -> "StoredClassifier":
@@ -134,23 +152,31 @@ class StoredClassifier:
         rows = kind.score_columns(len(classes))
         for part, some in terms.items():
             expected |= {
-                f"{part}.idf": (len(some),), f"{part}.coefficients": (rows, len(some)), f"{part}.intercepts": (rows,),
-            }  # fmt: skip
+                f"{part}.idf": (len(some),),
+                f"{part}.coefficients": (rows, len(some)),
+                f"{part}.intercepts": (rows,),
+            }
         artifact.check(expected)
         tfidf = {
             part: TfidfClassifier(
                 some, **{name: array.astype(float) for name, array in artifact.part(part).items()}, kind=kind
             )
             for part, some in terms.items()
-        }  # fmt: skip
+        }
         return cls(
-            kind=kind, classes=classes, architecture=artifact.architecture, vocabulary=artifact.vocabulary,
+            kind=kind,
+            classes=classes,
+            architecture=artifact.architecture,
+            vocabulary=artifact.vocabulary,
             tokenizer=artifact.tokenizer,
             weights={way: {name: artifact.part(way)[name] for name in shapes} for way in directions},
-            heads={way: artifact.part(f"{way}.head") for way in directions}, pooling=pooling, tfidf=tfidf,
+            heads={way: artifact.part(f"{way}.head") for way in directions},
+            pooling=pooling,
+            tfidf=tfidf,
             blend=Blend.weighing({part: float(blend[part]) for part in parts}, tuple(map(float, offsets))),
-            training=artifact.training, base=config.get("base"),
-        )  # fmt: skip
+            training=artifact.training,
+            base=config.get("base"),
+        )
 
     def tfidf_proba(self, texts: Sequence[str]) -> dict[str, Floats]:
         """(n_texts, n_classes) probabilities from each linear part alone, by name."""

@@ -23,9 +23,15 @@ from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 
 def find_language_model_rates(
-    texts: Sequence[str], *, base: LanguageModel, direction: str | None = None,
-    recipe: LanguageModelRecipe = FINE_TUNE, min_count: int = 3, seed: int = 42, device: str = "auto",
-) -> LearningRates:  # fmt: skip
+    texts: Sequence[str],
+    *,
+    base: LanguageModel,
+    direction: str | None = None,
+    recipe: LanguageModelRecipe = FINE_TUNE,
+    min_count: int = 3,
+    seed: int = 42,
+    device: str = "auto",
+) -> LearningRates:
     """Try learning rates for ``fit_lm`` on these texts, in one direction; takes a hundred steps, and keeps no model.
 
     Args:
@@ -45,7 +51,7 @@ def find_language_model_rates(
     way = base.directions(direction)[0]
     grown, corpus = extend(
         base, texts, name="", direction=way, vocab_size=2 * len(base.vocabulary), min_count=min_count
-    )  # fmt: skip
+    )
     recipe = for_corpus(recipe, corpus)
     documents = corpus.numericalize(grown.vocabulary)
     train = documents.backwards() if way == "backward" else documents
@@ -56,16 +62,25 @@ def find_language_model_rates(
         for some in (train, train.select([]))
     )
     return find_rates(
-        net, (batches, nothing), language_model_phases(recipe, grown.architecture.layers)[-1].lrs,
-        loss=SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples), settings=recipe,
-        device=find_device(device), description=f"trying rates, language model {way}",
-    )  # fmt: skip
+        net,
+        (batches, nothing),
+        language_model_phases(recipe, grown.architecture.layers)[-1].lrs,
+        loss=SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples),
+        settings=recipe,
+        device=find_device(device),
+        description=f"trying rates, language model {way}",
+    )
 
 
 def find_classifier_rates(
-    data: TextTable, *, lm: LanguageModel, direction: str | None = None, recipe: ClassifierRecipe = CLASSIFY,
-    seed: int = 42, device: str = "auto",
-) -> LearningRates:  # fmt: skip
+    data: TextTable,
+    *,
+    lm: LanguageModel,
+    direction: str | None = None,
+    recipe: ClassifierRecipe = CLASSIFY,
+    seed: int = 42,
+    device: str = "auto",
+) -> LearningRates:
     """Try learning rates for ``fit_classifier`` on these labels, in one direction, with all groups training.
 
     The head learns first on the frozen encoder, as in ``fit_classifier``.
@@ -95,13 +110,21 @@ def find_classifier_rates(
     turned = documents.backwards() if way == "backward" else documents
     batches, nothing = (
         ClassifierBatches(
-            turned.select(rows), targets[rows], batch_size=recipe.batch_size, batch_tokens=recipe.batch_tokens,
-            pad_id=lm.vocabulary.pad_id, seed=seed,
+            turned.select(rows),
+            targets[rows],
+            batch_size=recipe.batch_size,
+            batch_tokens=recipe.batch_tokens,
+            pad_id=lm.vocabulary.pad_id,
+            seed=seed,
         )
         for rows in (np.arange(len(table)), np.arange(0))
-    )  # fmt: skip
+    )
     return find_rates(
-        net, (batches, nothing), classifier_phases(recipe, len(net.layer_groups()))[-1].lrs,
-        loss=lambda logits, truth: cross_entropy(logits, truth, kind, None, recipe.label_smoothing), settings=recipe,
-        device=place, description=f"trying rates, classifier {way}",
-    )  # fmt: skip
+        net,
+        (batches, nothing),
+        classifier_phases(recipe, len(net.layer_groups()))[-1].lrs,
+        loss=lambda logits, truth: cross_entropy(logits, truth, kind, None, recipe.label_smoothing),
+        settings=recipe,
+        device=place,
+        description=f"trying rates, classifier {way}",
+    )

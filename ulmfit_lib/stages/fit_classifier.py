@@ -108,26 +108,47 @@ def fit_classifier(
             turned = [one.backwards() if way == "backward" else one for one in documents]
             train, *held_out = zip(turned, truths, strict=True)
             history[way] = fine_tune(
-                net, *train, recipe, kind=table.kind,
-                pad_id=lm.vocabulary.pad_id, seed=seed, device=chosen_device, description=f"classifier {way}",
-                valid=held_out[0] if held_out else None, checkpoints=checkpoints,
-            )  # fmt: skip
+                net,
+                *train,
+                recipe,
+                kind=table.kind,
+                pad_id=lm.vocabulary.pad_id,
+                seed=seed,
+                device=chosen_device,
+                description=f"classifier {way}",
+                valid=held_out[0] if held_out else None,
+                checkpoints=checkpoints,
+            )
             learnt = read_weights(net.encoder)
             embedding = weights[way]["encoder.weight"].clone()
             embedding[used] = learnt["encoder.weight"]
             weights[way] = {**learnt, "encoder.weight": embedding}
     record = {
-        "stage": "classify", "source": data.source, "labelled_texts": len(table), "strategy": strategy,
-        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "processes": my_share().of, "recipe": asdict(recipe), "history": history, "data_sha256": table.sha256(),
+        "stage": "classify",
+        "source": data.source,
+        "labelled_texts": len(table),
+        "strategy": strategy,
+        "seconds": round(time.monotonic() - started),
+        "device": str(chosen_device),
+        "seed": seed,
+        "processes": my_share().of,
+        "recipe": asdict(recipe),
+        "history": history,
+        "data_sha256": table.sha256(),
         "versions": package_versions(),
-    }  # fmt: skip
+    }
     return TextClassifier(
-        table.classes, lm.architecture, lm.vocabulary, lm.tokenizer, weights,
-        {way: head_weights(head) for way, head in heads.items()}, pooling, kind=table.kind.learnt_from(table),
+        table.classes,
+        lm.architecture,
+        lm.vocabulary,
+        lm.tokenizer,
+        weights,
+        {way: head_weights(head) for way, head in heads.items()},
+        pooling,
+        kind=table.kind.learnt_from(table),
         training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
         base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
-    )  # fmt: skip
+    )
 
 
 def classifier_net(

@@ -63,9 +63,16 @@ def fit_lm(
     grown, corpus = extend(base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count)
     recipe = for_corpus(on_all_processes(override(recipe, epochs=epochs, lr=lr)), corpus)
     model = train_directions(
-        grown, corpus, held_out, stage="fine-tune", recipe=recipe, seed=seed, device=device, source=source,
+        grown,
+        corpus,
+        held_out,
+        stage="fine-tune",
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        source=source,
         checkpoints=checkpoints,
-    )  # fmt: skip
+    )
     return with_known_texts(model, held_out, lm=model, seed=seed, device=str(find_device(device)))
 
 

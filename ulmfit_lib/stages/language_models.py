@@ -28,11 +28,13 @@ def extend(
     corpus = tokenize_corpus(texts, base.tokenizer)
     vocabulary = base.vocabulary.extended(corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count)
     extended = LanguageModel(
-        base.architecture, vocabulary, base.tokenizer,
+        base.architecture,
+        vocabulary,
+        base.tokenizer,
         {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
         {"name": name, "stages": [*base.training.get("stages", [])]},
         {"name": base.training.get("name", ""), "sha256": base.sha256()},
-    )  # fmt: skip
+    )
     return extended, corpus
 
 
@@ -46,9 +48,17 @@ def transfer_weights(weights: Weights, vocab_size: int) -> Weights:
 
 
 def train_directions(
-    model: LanguageModel, corpus: Corpus, held_out: Sequence[str], *, stage: str, recipe: LanguageModelRecipe,
-    seed: int, device: str, source: str, checkpoints: Checkpoints | None,
-) -> LanguageModel:  # fmt: skip
+    model: LanguageModel,
+    corpus: Corpus,
+    held_out: Sequence[str],
+    *,
+    stage: str,
+    recipe: LanguageModelRecipe,
+    seed: int,
+    device: str,
+    source: str,
+    checkpoints: Checkpoints | None,
+) -> LanguageModel:
     """Train each direction of ``model``, measure it on ``held_out``, and write down what was done.
 
     Raises:
@@ -66,20 +76,33 @@ def train_directions(
         copy_weights(net, model.weights[direction])
         backward = direction == "backward"
         history[direction] = train_language_model(
-            net, train.backwards() if backward else train, valid.backwards() if backward else valid, recipe,
-            seed=seed, device=chosen_device, description=f"{stage} {direction}",
+            net,
+            train.backwards() if backward else train,
+            valid.backwards() if backward else valid,
+            recipe,
+            seed=seed,
+            device=chosen_device,
+            description=f"{stage} {direction}",
             checkpoints=checkpoints,
-        )  # fmt: skip
+        )
         weights[direction] = read_weights(net)
     trained = replace(model, weights=weights)
     record = {
-        "stage": stage, "direction": trained.direction, "source": source, "texts": len(corpus),
+        "stage": stage,
+        "direction": trained.direction,
+        "source": source,
+        "texts": len(corpus),
         "tokens_per_epoch": len(corpus.ids),
         "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
-        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "processes": my_share().of, "recipe": asdict(recipe),
+        "seconds": round(time.monotonic() - started),
+        "device": str(chosen_device),
+        "seed": seed,
+        "processes": my_share().of,
+        "recipe": asdict(recipe),
         "validation": asdict(trained.score(held_out, device=str(chosen_device))),
-        "history": history, "data_sha256": train.fingerprint(), "versions": package_versions(),
-    }  # fmt: skip
+        "history": history,
+        "data_sha256": train.fingerprint(),
+        "versions": package_versions(),
+    }
     training = {**model.training, "stages": [*model.training.get("stages", []), record]}
     return replace(trained, training=training)

@@ -93,9 +93,16 @@ def pretrain(
         untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
     untrained.training.update({"licence": licence} if licence else {})
     return train_directions(
-        untrained, corpus, held_out, stage="pretrain", recipe=recipe, seed=seed, device=device, source=source,
+        untrained,
+        corpus,
+        held_out,
+        stage="pretrain",
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        source=source,
         checkpoints=checkpoints,
-    )  # fmt: skip
+    )
 
 
 def _learn_vocabulary(
@@ -108,9 +115,7 @@ def _learn_vocabulary(
         raise OptionError(f"tokens {tokens!r}; known are words, subwords")
     words = WordTokenizer(language)
     corpus = tokenize_corpus(texts, words)
-    return words, corpus, Vocabulary.from_counts(
-        corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count
-    )
+    return words, corpus, Vocabulary.from_counts(corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count)
 
 
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:

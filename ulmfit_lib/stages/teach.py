@@ -117,28 +117,47 @@ def teach(
         net = LanguageModelNet(architecture, len(vocabulary), recipe.dropouts)
         copy_weights(net, start)
         history[way] = train_to_teacher(
-            net, (turned(documents), vectors[train_places]), (turned(held_out), vectors[valid_places]), recipe,
-            pad_id=vocabulary.pad_id, seed=seed, device=chosen_device, description=f"teaching {way}",
+            net,
+            (turned(documents), vectors[train_places]),
+            (turned(held_out), vectors[valid_places]),
+            recipe,
+            pad_id=vocabulary.pad_id,
+            seed=seed,
+            device=chosen_device,
+            description=f"teaching {way}",
             checkpoints=checkpoints,
-        )  # fmt: skip
+        )
         weights[way] = {name: tensor.lerp(start[name], recipe.base_share) for name, tensor in read_weights(net).items()}
         weights[way] |= solve_map(pooled(architecture, weights[way], way), some_vectors)
         encoder = freeze(architecture, weights[way], chosen_device)
         taught = pool_documents(encoder, "taught", held_out, way, vocabulary.pad_id)
         cosines[way] = mean_cosine(taught[:, :meanings], vectors[valid_places, :meanings])
     model = LanguageModel(
-        architecture, vocabulary, base.tokenizer, weights,
+        architecture,
+        vocabulary,
+        base.tokenizer,
+        weights,
         base={"name": base.training.get("name", ""), "sha256": base.sha256()},
-    )  # fmt: skip
+    )
     record = {
-        "stage": "teach", "direction": model.direction, "source": source,
-        "texts": len(texts), "tokens_per_epoch": int(documents.lengths[: len(read)].sum()), "teacher": teacher.name,
-        "teacher_sha256": teacher.fingerprint(), "opinions": opinions is not None,
-        "seconds": round(time.monotonic() - started), "device": str(chosen_device), "seed": seed,
-        "recipe": asdict(recipe), "history": history, "cosine": cosines,
+        "stage": "teach",
+        "direction": model.direction,
+        "source": source,
+        "texts": len(texts),
+        "tokens_per_epoch": int(documents.lengths[: len(read)].sum()),
+        "teacher": teacher.name,
+        "teacher_sha256": teacher.fingerprint(),
+        "opinions": opinions is not None,
+        "seconds": round(time.monotonic() - started),
+        "device": str(chosen_device),
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "history": history,
+        "cosine": cosines,
         "validation": asdict(model.score(held_out_texts, device=str(chosen_device))),
-        "data_sha256": documents.fingerprint(), "versions": package_versions(),
-    }  # fmt: skip
+        "data_sha256": documents.fingerprint(),
+        "versions": package_versions(),
+    }
     training = {"name": name, "stages": [*base.training.get("stages", []), record]}
     training |= {"licence": licence} if licence else {}
     return replace(model, training=training)

@@ -93,7 +93,7 @@ def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabul
 
 def renumber(
     parts: Sequence[Documents], vocab_size: int, *, keep: int = 0
-) -> tuple[npt.NDArray[np.int64], list[Documents]]:  # fmt: skip
+) -> tuple[npt.NDArray[np.int64], list[Documents]]:
     """The ids that occur in any of the documents, and the documents with each id's place among these instead.
 
     What learns from few texts then carries no rows for words that they lack. The first ``keep`` ids stay as they are.

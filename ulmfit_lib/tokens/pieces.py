@@ -57,9 +57,12 @@ class PieceTable:
         return meet
 
     def may_be_cut(
-        self, crossing: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], whole: npt.NDArray[np.bool_],
+        self,
+        crossing: npt.NDArray[np.bool_],
+        numbers: npt.NDArray[np.int32],
+        whole: npt.NDArray[np.bool_],
         owners: npt.NDArray[np.int32],
-    ) -> npt.NDArray[np.bool_]:  # fmt: skip
+    ) -> npt.NDArray[np.bool_]:
         """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
         near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
         plain = (np.frombuffer(self.flags, np.uint8)[numbers] == 0) & ~near & ~whole

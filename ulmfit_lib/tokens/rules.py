@@ -14,9 +14,20 @@ SPECIAL_TOKENS = ("xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep"
 UNKNOWN, PAD, START, _, FIELD, REPEATED, REPEATED_WORD, CAPITALS, CAPITALISED = SPECIAL_TOKENS
 
 LEFT_OVERS = (  # of HTML and of WikiText, one after the other
-    ("#39;", "'"), ("amp;", "&"), ("#146;", "'"), ("nbsp;", " "), ("#36;", "$"), ("\\n", "\n"), ("quot;", "'"),
-    ("<br />", "\n"), ('\\"', '"'), ("<unk>", UNKNOWN), (" @.@ ", "."), (" @-@ ", "-"), ("...", " …"),
-)  # fmt: skip
+    ("#39;", "'"),
+    ("amp;", "&"),
+    ("#146;", "'"),
+    ("nbsp;", " "),
+    ("#36;", "$"),
+    ("\\n", "\n"),
+    ("quot;", "'"),
+    ("<br />", "\n"),
+    ('\\"', '"'),
+    ("<unk>", UNKNOWN),
+    (" @.@ ", "."),
+    (" @-@ ", "-"),
+    ("...", " …"),
+)
 SAME_CHARACTER = re.compile(r"(\S)\1{2,}")
 SAME_WORD = re.compile(r"(?:\s|^)(\w+)\s+((?:\1\s+)+)\1(\s|\W|$)")
 SLASHES = re.compile(r"([/#\\])")
@@ -39,9 +50,7 @@ def replace_rep(text: str) -> str:
 
 def replace_wrep(text: str) -> str:
     """``no no no`` -> ``xxwrep 3 no``."""
-    return SAME_WORD.sub(
-        lambda found: f" {REPEATED_WORD} {len(found[2].split()) + 2} {found[1]} {found[3]}", text
-    )  # fmt: skip
+    return SAME_WORD.sub(lambda found: f" {REPEATED_WORD} {len(found[2].split()) + 2} {found[1]} {found[3]}", text)
 
 
 def spec_add_spaces(text: str) -> str:
@@ -74,8 +83,15 @@ def _marked(mark: str, word: str) -> str:
 
 
 RULES = (
-    fix_html, replace_rep, replace_wrep, spec_add_spaces, rm_useless_spaces, replace_all_caps, replace_maj, lowercase,
-)  # fmt: skip
+    fix_html,
+    replace_rep,
+    replace_wrep,
+    spec_add_spaces,
+    rm_useless_spaces,
+    replace_all_caps,
+    replace_maj,
+    lowercase,
+)
 RULE_NAMES = tuple(rule.__name__ for rule in RULES)
 
 

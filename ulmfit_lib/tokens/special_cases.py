@@ -19,9 +19,14 @@ class SpecialCases:
         from spacy.tokenizer import Tokenizer
 
         without = Tokenizer(
-            tokenizer.vocab, rules={}, prefix_search=tokenizer.prefix_search, suffix_search=tokenizer.suffix_search,
-            infix_finditer=tokenizer.infix_finditer, token_match=tokenizer.token_match, url_match=tokenizer.url_match,
-        )  # fmt: skip
+            tokenizer.vocab,
+            rules={},
+            prefix_search=tokenizer.prefix_search,
+            suffix_search=tokenizer.suffix_search,
+            infix_finditer=tokenizer.infix_finditer,
+            token_match=tokenizer.token_match,
+            url_match=tokenizer.url_match,
+        )
         cuts = {(case[: token.idx], case[token.idx :]) for case in tokenizer.rules for token in without(case)[1:]}
         self._cases = {left + right for left, right in cuts}
         self._cuts: dict[str, list[tuple[str, str]]] = {}

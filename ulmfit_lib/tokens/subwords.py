@@ -39,11 +39,22 @@ class SubwordTokenizer:
         lines = (line for text in apply_rules(map(well_formed, texts)) for line in text.split("\n") if line.strip())
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=lines, model_writer=model, vocab_size=size, model_type="unigram",
-                unk_id=0, unk_piece=SPECIAL_TOKENS[0], pad_id=-1, bos_id=-1, eos_id=-1,
-                user_defined_symbols=list(SPECIAL_TOKENS[1:]), character_coverage=0.99999, minloglevel=2,
-                hard_vocab_limit=False, input_sentence_size=1_000_000, shuffle_input_sentence=True,
-            )  # fmt: skip
+                sentence_iterator=lines,
+                model_writer=model,
+                vocab_size=size,
+                model_type="unigram",
+                unk_id=0,
+                unk_piece=SPECIAL_TOKENS[0],
+                pad_id=-1,
+                bos_id=-1,
+                eos_id=-1,
+                user_defined_symbols=list(SPECIAL_TOKENS[1:]),
+                character_coverage=0.99999,
+                minloglevel=2,
+                hard_vocab_limit=False,
+                input_sentence_size=1_000_000,
+                shuffle_input_sentence=True,
+            )
         except RuntimeError as error:
             raise OptionError(f"{size} subwords cannot be learnt from these texts: {error}") from error
         return cls(model.getvalue(), language=language)

@@ -30,7 +30,7 @@ class Vocabulary:
     @classmethod
     def from_counts(
         cls, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int = 30_000, min_count: int = 3
-    ) -> "Vocabulary":  # fmt: skip
+    ) -> "Vocabulary":
         """The special tokens, then the commonest of ``tokens``: at most ``max_size`` in all.
 
         Ties go to the token that comes first, so that the result is reproducible.
@@ -51,7 +51,7 @@ class Vocabulary:
 
     def extended(
         self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int, min_count: int = 3
-    ) -> "Vocabulary":  # fmt: skip
+    ) -> "Vocabulary":
         """These tokens in their places, then the commonest others of ``tokens``: at most ``max_size`` in all."""
         found = Vocabulary.from_counts(tokens, counts, max_size=max_size + len(self), min_count=min_count)
         new = [token for token in found.tokens if token not in self.index]
@@ -59,7 +59,7 @@ class Vocabulary:
 
     def refitted(
         self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, size: int, min_count: int = 3
-    ) -> "Vocabulary":  # fmt: skip
+    ) -> "Vocabulary":
         """The special tokens, then the commonest of these and of ``tokens``: ``size`` in all, these in their order.
 
         A new token needs ``min_count`` occurrences; one of these needs none where there is room.

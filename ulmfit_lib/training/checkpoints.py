@@ -132,13 +132,17 @@ class Checkpointer(Callback):
         buffer = io.BytesIO()
         torch.save(
             {
-                "run": self.made_of, "epoch": epoch, "batch": batch, "progress": self.learn.pct_train,
+                "run": self.made_of,
+                "epoch": epoch,
+                "batch": batch,
+                "progress": self.learn.pct_train,
                 "model": model.state_dict(),
-                "optimizer": None if done else self.learn.opt.opt.state_dict(), "own": own,
+                "optimizer": None if done else self.learn.opt.opt.state_dict(),
+                "own": own,
                 "history": self.learn.history.snapshot(),
             },
             buffer,
-        )  # fmt: skip
+        )
         write_file(self.path, buffer.getvalue())
         self.saved_at = time.monotonic()
 

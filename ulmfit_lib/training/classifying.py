@@ -153,18 +153,24 @@ def fine_tune(
         def batches(part: tuple[Documents, Ints], order: int) -> ClassifierBatches:
             return ClassifierBatches(
                 *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order, share=share
-            )  # fmt: skip
+            )
 
         torch.manual_seed(share.seed(seed))
         data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
         return train_phases(
-            net, phases, lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
+            net,
+            phases,
+            lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
             loss=lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
             weigh=lambda truth: float(truth.numel() if balance is None or not kind.exclusive else balance[truth].sum()),
-            settings=recipe, device=device, description=description, keep_best=False, checkpoints=kept,
+            settings=recipe,
+            device=device,
+            description=description,
+            keep_best=False,
+            checkpoints=kept,
             accuracy=lambda logits, truth: share_right(logits, truth, kind),
             run=run_facts(net, {**asdict(recipe), "batch_tokens": tokens, "seed": seed}, data),
-        )  # fmt: skip
+        )
 
     return train_within_memory(net, attempt, checkpoints, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
 
@@ -173,12 +179,14 @@ def classifier_phases(recipe: ClassifierRecipe, n_groups: int) -> list[Phase]:
     """What ``unfreezing`` says, with rates and schedules."""
     return [
         Phase(
-            f"{phase.groups} of {n_groups} groups", n_groups - phase.groups, phase.epochs,
+            f"{phase.groups} of {n_groups} groups",
+            n_groups - phase.groups,
+            phase.epochs,
             discriminative_lrs(recipe.lr * phase.share, n_groups, decay=recipe.decay),
             find_schedule(recipe.schedule, cut_frac=phase.cut_frac, ratio=phase.ratio),
         )
         for phase in unfreezing(recipe, n_groups)
-    ]  # fmt: skip
+    ]
 
 
 def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]:
@@ -191,9 +199,7 @@ def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]
     return [*(ClassifierPhase(n_groups - first, recipe.phase_epochs, **shape) for first in firsts), last]
 
 
-def cross_entropy(
-    logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tensor | None, smoothing: float
-) -> Tensor:  # fmt: skip
+def cross_entropy(logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tensor | None, smoothing: float) -> Tensor:
     """Mean nats of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1.
 
     Args:

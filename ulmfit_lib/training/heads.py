@@ -31,9 +31,15 @@ class HeadChoice(NamedTuple):
 
 
 def fit_head(
-    features: npt.NDArray[np.float32], targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int,
-    taught: int = 0, choice: HeadChoice | None = None,
-) -> Head:  # fmt: skip
+    features: npt.NDArray[np.float32],
+    targets: Ints,
+    recipe: ClassifierRecipe,
+    *,
+    kind: LabelKind,
+    seed: int,
+    taught: int = 0,
+    choice: HeadChoice | None = None,
+) -> Head:
     """A linear head for pooled vectors of a frozen encoder, encoded once.
 
     It is the exact solution of logistic regression. Without ``choice``, its strength is chosen by cross-validated log
@@ -48,9 +54,13 @@ def fit_head(
         losses: dict[HeadChoice, float] = {}
         for number, factors in enumerate(weightings):
             found = cross_validated_loss(
-                (standard * factors)[:, factors > 0], targets, STRENGTHS, kind=kind, seed=seed,
+                (standard * factors)[:, factors > 0],
+                targets,
+                STRENGTHS,
+                kind=kind,
+                seed=seed,
                 class_weights=recipe.class_weights,
-            )  # fmt: skip
+            )
             losses |= {HeadChoice(number, strength): loss for strength, loss in found.items()}
         choice = min(losses, key=losses.__getitem__, default=HeadChoice())
     factors = weightings[choice.weighting]
@@ -79,9 +89,7 @@ def predict_by_choice(
         learnt, asked = _standardized(features[rows], head), _standardized(test[way], head)
         for number, factors in enumerate(_weightings(head.scale.numpy(), taught)):
             used = factors > 0
-            path = solve_path(
-                (learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights
-            )  # fmt: skip
+            path = solve_path((learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights)
             for strength, (weights, biases) in zip(STRENGTHS, path, strict=True):
                 scores = (asked * factors)[:, used] @ weights.T + biases
                 found.setdefault(HeadChoice(number, strength), []).append(kind.link(scores))

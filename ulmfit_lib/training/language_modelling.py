@@ -115,9 +115,18 @@ def train_language_model(
         torch.manual_seed(share.seed(seed))
         facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
         return train_phases(
-            net, phases, batches, loss=loss, settings=recipe, device=device, description=description, keep_best=True,
-            patience=recipe.patience, checkpoints=kept, run=run_facts(net, facts, train.fingerprint()) if kept else {},
-        )  # fmt: skip
+            net,
+            phases,
+            batches,
+            loss=loss,
+            settings=recipe,
+            device=device,
+            description=description,
+            keep_best=True,
+            patience=recipe.patience,
+            checkpoints=kept,
+            run=run_facts(net, facts, train.fingerprint()) if kept else {},
+        )
 
     unit = f"rows of {recipe.window} tokens"
     found = train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)

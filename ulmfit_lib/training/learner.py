@@ -40,9 +40,14 @@ class History(Callback):
     order = 50
 
     def __init__(
-        self, description: str, *, patience: int = 0, keep_best: bool = True, accuracy: Metric | None = None,
+        self,
+        description: str,
+        *,
+        patience: int = 0,
+        keep_best: bool = True,
+        accuracy: Metric | None = None,
         weigh: Weigh = torch.numel,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.description, self.patience, self.keep_best = description, patience, keep_best
         self.accuracy, self.weigh = accuracy, weigh

@@ -47,7 +47,10 @@ class SampledSoftmax:
         column = torch.full((len(bias),), -1, device=device)
         column[drawn] = torch.arange(self.samples, device=device)
         others = _LogSumExp.apply(
-            vectors, F.embedding(drawn, embedding), (bias - log_chance)[drawn], column[targets],
+            vectors,
+            F.embedding(drawn, embedding),
+            (bias - log_chance)[drawn],
+            column[targets],
             self.net.mixed_precision,
         )  # the target itself is left out of the words drawn: it counts once, below
         own = (vectors.float() * F.embedding(targets, embedding)).sum(1) + (bias - log_chance)[targets]

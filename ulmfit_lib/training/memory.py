@@ -16,9 +16,14 @@ Result = TypeVar("Result")
 
 
 def train_within_memory(
-    net: nn.Module, train: Callable[[int, Checkpoints | None], Result], checkpoints: Checkpoints | None, *,
-    most: int, least: int, unit: str,
-) -> Result:  # fmt: skip
+    net: nn.Module,
+    train: Callable[[int, Checkpoints | None], Result],
+    checkpoints: Checkpoints | None,
+    *,
+    most: int,
+    least: int,
+    unit: str,
+) -> Result:
     """Call ``train`` with ``most``; each time memory does not suffice, put ``net`` back and call it with half.
 
     Args:

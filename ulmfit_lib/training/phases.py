@@ -99,10 +99,20 @@ def train_phases(
         tracking = tracking_callbacks(f"{description}, {phase.name}", measured=len(valid) > 0)
         keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
         learner = build_learner(
-            net, train, valid, loss=loss, weigh=weigh, groups=type(net).layer_groups, lrs=phase.lrs,
-            schedule=phase.schedule, device=device, betas=settings.betas, weight_decay=settings.weight_decay,
-            clip=settings.clip, callbacks=[history, *keeper, *tracking],
-        )  # fmt: skip
+            net,
+            train,
+            valid,
+            loss=loss,
+            weigh=weigh,
+            groups=type(net).layer_groups,
+            lrs=phase.lrs,
+            schedule=phase.schedule,
+            device=device,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            clip=settings.clip,
+            callbacks=[history, *keeper, *tracking],
+        )
         learner.create_opt()
         learner.freeze_to(phase.first_group)
         started = time.monotonic()

@@ -84,9 +84,12 @@ def joined() -> Iterator[None]:
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % gpus)
     dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if gpus else "gloo", store=dist.PrefixStore("group", store), rank=rank, world_size=count,
+        "cpu:gloo,cuda:nccl" if gpus else "gloo",
+        store=dist.PrefixStore("group", store),
+        rank=rank,
+        world_size=count,
         timeout=TIMEOUT,
-    )  # fmt: skip
+    )
     _share = Share(rank, count)
     try:
         with ExitStack() as silence:

@@ -40,9 +40,15 @@ class LearningRates:
 
 
 def find_rates(
-    net: Any, batches: tuple[Any, Any], lrs: Sequence[float], *, loss: Callable[..., torch.Tensor],
-    settings: OptimizerSettings, device: torch.device, description: str,
-) -> LearningRates:  # fmt: skip
+    net: Any,
+    batches: tuple[Any, Any],
+    lrs: Sequence[float],
+    *,
+    loss: Callable[..., torch.Tensor],
+    settings: OptimizerSettings,
+    device: torch.device,
+    description: str,
+) -> LearningRates:
     """Train ``net`` for a hundred steps while the rate grows from 1e-7 to 10, and end where the loss explodes.
 
     Args:
@@ -64,10 +70,18 @@ def find_rates(
     net.mixed_precision = fast_bfloat16(device)
     sweep = _Sweep(description)
     learner = build_learner(
-        net, *batches, loss=loss, groups=type(net).layer_groups, lrs=[lr / highest for lr in lrs],
-        schedule=lambda progress: _rate(progress * epochs * per_epoch), device=device, betas=settings.betas,
-        weight_decay=settings.weight_decay, clip=settings.clip, callbacks=[sweep],
-    )  # fmt: skip
+        net,
+        *batches,
+        loss=loss,
+        groups=type(net).layer_groups,
+        lrs=[lr / highest for lr in lrs],
+        schedule=lambda progress: _rate(progress * epochs * per_epoch),
+        device=device,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        clip=settings.clip,
+        callbacks=[sweep],
+    )
     learner.fit(epochs)
     rates = [_rate(step) for step in range(len(sweep.losses))]
     return LearningRates(rates, sweep.losses, suggest(rates, sweep.losses), highest)

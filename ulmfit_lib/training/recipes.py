@@ -39,68 +39,148 @@ class Recipe:
 # Chosen on IMDb's training rows and on stand-ins for other texts (benchmarks/few_labels.py, stand_ins.py).
 CPU = Recipe(
     LanguageModelRecipe(
-        frozen_epochs=1, epochs=4, lr=4e-3, decay=2.6, tied_share=0.5, schedule="slanted-triangular",
-        betas=(0.8, 0.99), dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1), patience=2,
+        frozen_epochs=1,
+        epochs=4,
+        lr=4e-3,
+        decay=2.6,
+        tied_share=0.5,
+        schedule="slanted-triangular",
+        betas=(0.8, 0.99),
+        dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1),
+        patience=2,
     ),
     ClassifierRecipe(
-        pooling="all", head_hidden=50, head_epochs=1, phase_epochs=0, epochs=8, most_steps=300, lr=5e-3,
-        schedule="one-cycle", betas=(0.8, 0.99), label_smoothing=0.1, dropouts=Dropouts(), clip=0.0,
+        pooling="all",
+        head_hidden=50,
+        head_epochs=1,
+        phase_epochs=0,
+        epochs=8,
+        most_steps=300,
+        lr=5e-3,
+        schedule="one-cycle",
+        betas=(0.8, 0.99),
+        label_smoothing=0.1,
+        dropouts=Dropouts(),
+        clip=0.0,
     ),
     strategy=BY_SIZE,
     epochs_by_length=True,
-)  # fmt: skip
+)
 
 # Howard & Ruder 2018, section 4.1; epochs, which they tuned for each set, are ours.
 PAPER_DROPOUTS = Dropouts(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5)
 PAPER = Recipe(
     LanguageModelRecipe(
-        epochs=15, lr=4e-3, decay=2.6, schedule="slanted-triangular", batch_size=64, window=70, betas=(0.7, 0.99),
-        dropouts=PAPER_DROPOUTS, patience=3,
+        epochs=15,
+        lr=4e-3,
+        decay=2.6,
+        schedule="slanted-triangular",
+        batch_size=64,
+        window=70,
+        betas=(0.7, 0.99),
+        dropouts=PAPER_DROPOUTS,
+        patience=3,
     ),
     ClassifierRecipe(
-        pooling="concat", head_hidden=50, head_epochs=1, phase_epochs=1, epochs=5, lr=1e-2, batch_size=64,
-        betas=(0.7, 0.99), dropouts=PAPER_DROPOUTS,
+        pooling="concat",
+        head_hidden=50,
+        head_epochs=1,
+        phase_epochs=1,
+        epochs=5,
+        lr=1e-2,
+        batch_size=64,
+        betas=(0.7, 0.99),
+        dropouts=PAPER_DROPOUTS,
     ),
-)  # fmt: skip
+)
 
 # The scripts that the paper's authors published: other rates, momenta, dropouts, and slants of the triangle.
 SCRIPTS = Recipe(
     LanguageModelRecipe(
-        frozen_epochs=1, epochs=15, lr=4e-3, layer_shares=(1 / 6, 1 / 3, 1.0), tied_share=0.5,
-        schedule="slanted-triangular", batch_size=52, window=70, betas=(0.8, 0.99), clip=0.3,
-        dropouts=Dropouts(input=0.25, output=0.1, weight=0.2, embedding=0.02, hidden=0.15), patience=3,
+        frozen_epochs=1,
+        epochs=15,
+        lr=4e-3,
+        layer_shares=(1 / 6, 1 / 3, 1.0),
+        tied_share=0.5,
+        schedule="slanted-triangular",
+        batch_size=52,
+        window=70,
+        betas=(0.8, 0.99),
+        clip=0.3,
+        dropouts=Dropouts(input=0.25, output=0.1, weight=0.2, embedding=0.02, hidden=0.15),
+        patience=3,
     ),
     ClassifierRecipe(
-        pooling="concat", head_hidden=50, head_dropout=0.1, head_epochs=1, epochs=10, lr=1e-2, batch_size=48,
-        phases=(ClassifierPhase(2, cut_frac=1 / 3, ratio=8),), cut_frac=1 / 8, ratio=8, betas=(0.8, 0.99), clip=25.0,
+        pooling="concat",
+        head_hidden=50,
+        head_dropout=0.1,
+        head_epochs=1,
+        epochs=10,
+        lr=1e-2,
+        batch_size=48,
+        phases=(ClassifierPhase(2, cut_frac=1 / 3, ratio=8),),
+        cut_frac=1 / 8,
+        ratio=8,
+        betas=(0.8, 0.99),
+        clip=25.0,
         dropouts=Dropouts(input=0.4, output=0.4, weight=0.5, embedding=0.05, hidden=0.3),
     ),
-)  # fmt: skip
+)
 
 # fastai's text tutorial: one-cycle, and rates that fall as more groups join.
 FASTAI = Recipe(
     LanguageModelRecipe(
-        frozen_epochs=1, epochs=10, lr=2e-3, batch_size=64, window=72, betas=(0.8, 0.99), weight_decay=0.1,
+        frozen_epochs=1,
+        epochs=10,
+        lr=2e-3,
+        batch_size=64,
+        window=72,
+        betas=(0.8, 0.99),
+        weight_decay=0.1,
         dropouts=Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15),
     ),
     ClassifierRecipe(
-        pooling="concat", head_hidden=50, head_epochs=1, lr=2e-2, schedule="one-cycle", betas=(0.8, 0.99), epochs=2,
-        phases=(ClassifierPhase(2, share=0.5), ClassifierPhase(3, share=0.25)), last_share=0.05, batch_size=64,
-        dropouts=Dropouts(output=0.4, input=0.4, weight=0.5, embedding=0.05, hidden=0.3), clip=0.0,
+        pooling="concat",
+        head_hidden=50,
+        head_epochs=1,
+        lr=2e-2,
+        schedule="one-cycle",
+        betas=(0.8, 0.99),
+        epochs=2,
+        phases=(ClassifierPhase(2, share=0.5), ClassifierPhase(3, share=0.25)),
+        last_share=0.05,
+        batch_size=64,
+        dropouts=Dropouts(output=0.4, input=0.4, weight=0.5, embedding=0.05, hidden=0.3),
+        clip=0.0,
     ),
-)  # fmt: skip
+)
 
 # Eisenschlos et al. 2019: one-cycle, all layers at once, smoothed labels; on a base of 15,000 subwords.
 MULTIFIT = Recipe(
     LanguageModelRecipe(
-        epochs=20, lr=4e-3, batch_size=50, window=70, betas=(0.8, 0.99), weight_decay=0.01,
-        dropouts=Dropouts(), clip=0.0,
+        epochs=20,
+        lr=4e-3,
+        batch_size=50,
+        window=70,
+        betas=(0.8, 0.99),
+        weight_decay=0.01,
+        dropouts=Dropouts(),
+        clip=0.0,
     ),
     ClassifierRecipe(
-        pooling="concat", head_hidden=50, head_epochs=1, phase_epochs=0, epochs=8, lr=5e-3, schedule="one-cycle",
-        betas=(0.8, 0.99), label_smoothing=0.1, dropouts=Dropouts(), clip=0.0,
+        pooling="concat",
+        head_hidden=50,
+        head_epochs=1,
+        phase_epochs=0,
+        epochs=8,
+        lr=5e-3,
+        schedule="one-cycle",
+        betas=(0.8, 0.99),
+        label_smoothing=0.1,
+        dropouts=Dropouts(),
+        clip=0.0,
     ),
-)  # fmt: skip
+)
 
 RECIPES = {"cpu": CPU, "paper": PAPER, "scripts": SCRIPTS, "fastai": FASTAI, "multifit": MULTIFIT}
 

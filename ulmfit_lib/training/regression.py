@@ -69,9 +69,14 @@ def _solutions(
 
 
 def cross_validated_loss(
-    features: npt.NDArray[Any], targets: Ints, strengths: Sequence[float], *, kind: LabelKind,
-    class_weights: str | None, seed: int,
-) -> dict[float, float]:  # fmt: skip
+    features: npt.NDArray[Any],
+    targets: Ints,
+    strengths: Sequence[float],
+    *,
+    kind: LabelKind,
+    class_weights: str | None,
+    seed: int,
+) -> dict[float, float]:
     """Nats a decision, by strength, on rows that were not learnt from; {} where two folds cannot be made."""
     rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
     features, targets = features[rows], kind.without_gaps(targets[rows])  # a rare class may have no row among these

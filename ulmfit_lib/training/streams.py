@@ -25,9 +25,15 @@ class LanguageModelStream:
     """
 
     def __init__(
-        self, documents: Documents, *, batch_size: int, window: int, seed: int = 0, shuffle: bool = True,
+        self,
+        documents: Documents,
+        *,
+        batch_size: int,
+        window: int,
+        seed: int = 0,
+        shuffle: bool = True,
         share: Share = ALL,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.documents, self.window, self.seed, self.shuffle = documents, window, seed, shuffle
         self.batch_size = max(1, min(batch_size, documents.n_tokens // window))  # a short corpus: fewer rows
         self.epoch = self.start = self.position = 0
@@ -61,9 +67,7 @@ class LanguageModelStream:
             piece = block[:, place * self.window : (place + 1) * self.window + 1]
             yield piece[:, :-1], piece[:, 1:]
 
-    def _read_rows(
-        self, order: Ints, starts: Ints, left: int, right: int
-    ) -> Ints:
+    def _read_rows(self, order: Ints, starts: Ints, left: int, right: int) -> Ints:
         """Tokens ``left`` to ``right`` of every row, (rows, right - left)."""
         rows = np.empty((len(self._rows), right - left), np.int64)
         for number, row in zip(self._rows, rows, strict=True):
@@ -87,9 +91,16 @@ class ClassifierBatches:
     """
 
     def __init__(
-        self, documents: Documents, targets: Ints, *, batch_size: int, batch_tokens: int, pad_id: int, seed: int,
+        self,
+        documents: Documents,
+        targets: Ints,
+        *,
+        batch_size: int,
+        batch_tokens: int,
+        pad_id: int,
+        seed: int,
         share: Share = ALL,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.documents, self.targets, self.pad_id, self.seed = documents, targets, pad_id, seed
         self.most_texts, self.most_tokens, self.share = batch_size, batch_tokens, share
         self.epoch = self.start = self.position = 0
@@ -102,9 +113,12 @@ class ClassifierBatches:
 
     def _groups(self) -> list[Ints]:
         return group_by_length(
-            self.documents.lengths, max_texts=self.most_texts, max_tokens=self.most_tokens,
-            fewest=max(2, self.share.of), shuffle=np.random.default_rng([self.seed, self.epoch]),
-        )  # fmt: skip
+            self.documents.lengths,
+            max_texts=self.most_texts,
+            max_tokens=self.most_tokens,
+            fewest=max(2, self.share.of),
+            shuffle=np.random.default_rng([self.seed, self.epoch]),
+        )
 
     def __len__(self) -> int:
         return len(self._groups())

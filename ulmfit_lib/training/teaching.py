@@ -28,6 +28,7 @@ from ulmfit_lib.training.schedules import find_schedule
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
 OPINION_SHARE = 0.8  # the last number of a taught vector, of length 1, where an opinion could not be stronger
 
+
 @dataclass(frozen=True)
 class TeachingRecipe:
     """Hyperparameters of teaching.
@@ -184,9 +185,15 @@ class TeachingBatches:
     """
 
     def __init__(
-        self, documents: Documents, targets: npt.NDArray[np.float16], *, recipe: TeachingRecipe, pad_id: int,
-        seed: int = 0, shuffle: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        documents: Documents,
+        targets: npt.NDArray[np.float16],
+        *,
+        recipe: TeachingRecipe,
+        pad_id: int,
+        seed: int = 0,
+        shuffle: bool = True,
+    ) -> None:
         self.documents, self.targets, self.recipe, self.pad_id = documents, targets, recipe, pad_id
         self.seed, self.shuffle = seed, shuffle
         self.epoch = self.start = self.position = 0
@@ -220,8 +227,10 @@ class TeachingBatches:
             batch = pad_texts(self.documents, places, self.pad_id)
             most = self.recipe.most_tokens
             arrays = (
-                batch.ids[:, :most], batch.lengths.clip(max=most), self.targets[batch.indices % len(self.targets)],
-            )  # fmt: skip
+                batch.ids[:, :most],
+                batch.lengths.clip(max=most),
+                self.targets[batch.indices % len(self.targets)],
+            )
             ids, lengths, targets = (torch.from_numpy(one).to(self.device) for one in arrays)
             yield ids, lengths, targets
 
@@ -260,18 +269,32 @@ def train_to_teacher(
 
     def attempt(texts: int, kept: Checkpoints | None) -> list[Row]:
         return _train(
-            net, train, valid, replace(recipe, batch_size=texts), pad_id=pad_id, seed=seed, device=device,
-            description=description, checkpoints=kept,
-        )  # fmt: skip
+            net,
+            train,
+            valid,
+            replace(recipe, batch_size=texts),
+            pad_id=pad_id,
+            seed=seed,
+            device=device,
+            description=description,
+            checkpoints=kept,
+        )
 
     return train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=FEWEST_TEXTS, unit="texts")
 
 
 def _train(
-    net: LanguageModelNet, train: tuple[Documents, npt.NDArray[np.float16]],
-    valid: tuple[Documents, npt.NDArray[np.float16]], recipe: TeachingRecipe, *, pad_id: int, seed: int,
-    device: torch.device, description: str, checkpoints: Checkpoints | None,
-) -> list[Row]:  # fmt: skip
+    net: LanguageModelNet,
+    train: tuple[Documents, npt.NDArray[np.float16]],
+    valid: tuple[Documents, npt.NDArray[np.float16]],
+    recipe: TeachingRecipe,
+    *,
+    pad_id: int,
+    seed: int,
+    device: torch.device,
+    description: str,
+    checkpoints: Checkpoints | None,
+) -> list[Row]:
     torch.manual_seed(seed)
     data = hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest() if checkpoints else ""
     lrs = [recipe.lr, recipe.lr * recipe.map_share]
@@ -281,7 +304,14 @@ def _train(
         TeachingBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
     )
     return train_phases(
-        TeachingNet(net), [phase], lambda _: batches, loss=TeachingLoss(net, train[0].counts(len(net.bias)), recipe),
-        settings=recipe, device=device, description=description, keep_best=False, checkpoints=checkpoints,
+        TeachingNet(net),
+        [phase],
+        lambda _: batches,
+        loss=TeachingLoss(net, train[0].counts(len(net.bias)), recipe),
+        settings=recipe,
+        device=device,
+        description=description,
+        keep_best=False,
+        checkpoints=checkpoints,
         run=run_facts(net, {**asdict(recipe), "seed": seed}, data) if checkpoints else {},
-    )  # fmt: skip
+    )

@@ -16,9 +16,12 @@ STRENGTH = 10.0  # scikit-learn's C
 
 
 def fit_tfidf(
-    texts: Sequence[str], targets: Sequence[str] | npt.NDArray[Any], *, kind: LabelKind | None = None,
+    texts: Sequence[str],
+    targets: Sequence[str] | npt.NDArray[Any],
+    *,
+    kind: LabelKind | None = None,
     class_weights: str | None = None,
-) -> TfidfClassifier:  # fmt: skip
+) -> TfidfClassifier:
     """Learn from texts and their targets; columns of probabilities follow the sorted classes.
 
     Args:

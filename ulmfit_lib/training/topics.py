@@ -41,9 +41,7 @@ class Topics:
         drawn = np.random.default_rng(seed).permutation(len(texts))[:MOST_TEXTS]
         average = np.mean([len(texts[place]) for place in drawn[:200]])
         drawn = drawn[: max(FEWEST_TEXTS, int(MOST_CHARACTERS / (average + 1)))]
-        read = track(
-            Selection(texts, np.sort(drawn)), total=len(drawn), description="learning topics", unit="text"
-        )  # fmt: skip
+        read = track(Selection(texts, np.sort(drawn)), total=len(drawn), description="learning topics", unit="text")
         vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, min_df=RARE, max_df=COMMON, max_features=MOST_TERMS
         )

@@ -35,9 +35,11 @@ class Tracker(Protocol):
 # MLflow's own defaults let each call to a server that is gone wait for five minutes, tell the world of each run, and
 # print an address among the results.
 MLFLOW_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}  # fmt: skip
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 _tracker: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
 _part: ContextVar[str] = ContextVar("part", default="")
