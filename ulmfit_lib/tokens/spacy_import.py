@@ -20,7 +20,7 @@ def import_spacy() -> ModuleType:
     finally:
         for name in hidden:
             del sys.modules[name]
-    return spacy  # type: ignore[no-any-return]
+    return spacy
 
 
 def _info(*arguments: Any, **options: Any) -> Any:
