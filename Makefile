@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 comma := ,
 
-.PHONY: demo test test-oldest test-extras docs dist lint notebooks bench results reliability audit clean
+.PHONY: demo check test test-oldest test-extras docs dist lint notebooks bench results reliability audit clean
 
 demo: $(READY)
 	$(BIN)/python -W ignore -m ulmfit_lib.cli demo --out demo-model
+
+# What to run after every change: lint, and the tests that are not marked as slow. Less than two minutes on two cores.
+check: $(READY) lint
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile -m 'not slow' --ignore tests/extras
 
 test: $(READY) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m pytest --numprocesses 2 --dist loadfile --ignore tests/extras

@@ -49,6 +49,7 @@ def plots(notebook):
     return [sum("image/png" in one.get("data", {}) for one in some) for some in outputs]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_the_plots_that_are_stored_in_it(path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

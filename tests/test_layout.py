@@ -13,7 +13,8 @@ LONGEST_MODULE = 300  # lines
 
 
 def test_every_module_can_be_read_in_one_sitting():
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    modules = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules.items()}
     assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
 
 

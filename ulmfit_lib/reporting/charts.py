@@ -73,7 +73,7 @@ def round_step(rough: float) -> float:
     """The round number next to a step.
 
     >>> round_step(0.27), round_step(730)
-    (0.25, 1000.0)
+    (0.25, 500.0)
     """
     power = 10.0 ** math.floor(math.log10(rough))
     return min((1, 2, 2.5, 5, 10), key=lambda one: abs(one * power - rough)) * power

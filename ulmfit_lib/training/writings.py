@@ -8,8 +8,8 @@ LETTERS = "etaoinshrdlucmwygpbvkxqjz"
 def write_otherwise(text: str, rng: random.Random) -> str:
     """The same text as a hasty writer might leave it: it means about the same.
 
-    >>> write_otherwise("The Battery was great, but it died.", random.Random(4))
-    'the battery was grreat, but it died'
+    >>> write_otherwise("The Battery was great, but it died.", random.Random(3))
+    'the battery was great, but it died'
     """
     words = text.split()
     if not words:

@@ -1,0 +1,78 @@
+"""What the tests and the docstrings' examples share: a cache of their own, texts, and models that train in seconds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent / "examples"
+collect_ignore = ["ulmfit_lib/training/teachers.py"]  # its example needs the package of a teacher
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    os.environ["ULMFIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)  # the models of these tests are too small for more
+
+
+@pytest.fixture(scope="session")
+def reviews():
+    from ulmfit_lib import read_csv
+
+    return read_csv(EXAMPLES / "reviews.csv", text="review", label="sentiment")
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe():
+    from ulmfit_lib import LanguageModelRecipe
+
+    return LanguageModelRecipe(epochs=3, lr=1e-2, batch_size=8, window=16, samples=64)
+
+
+@pytest.fixture(scope="session")
+def tiny_lm(reviews, tiny_recipe):
+    """A language model of both directions, small enough to train in seconds."""
+    from ulmfit_lib import Architecture, pretrain
+
+    return pretrain(
+        reviews.texts,
+        architecture=Architecture(16, 24, 2),
+        min_count=2,
+        direction="both",
+        recipe=tiny_recipe,
+        name="tiny",
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="session")
+def lm_folder(tiny_lm, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lm") / "lm"
+    tiny_lm.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fruit():
+    """Texts whose label one word gives away, so that anything that learns gets it right."""
+    from ulmfit_lib import TextTable
+
+    texts, labels = [], []
+    for i in range(48):
+        good = i % 2 == 0
+        texts.append(f"number {i} : the film was {'great great' if good else 'terrible terrible'} and that was all")
+        labels.append("positive" if good else "negative")
+    return TextTable.from_lists(texts, labels)
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tiny_lm, fruit):
+    from ulmfit_lib import fit_classifier
+
+    return fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu")
