@@ -19,6 +19,7 @@ shares is its AOPC). ``seconds`` are those of one text.
 import json
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,12 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import FloatEncoder
 from ulmfit_lib.models.head import build_head
 from ulmfit_lib.models.pooling import pool
-from ulmfit_lib.models.tensors import State
+from ulmfit_lib.models.tensors import State, as_tensors
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.search import Found, try_heads
 from ulmfit_lib.pipeline.unseen import scoring_folds
+from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.explanations import Span, explain, log_odds, parts_of, without
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS, UNKNOWN
@@ -156,13 +158,13 @@ class Gradients:
     def __init__(self, classifier: TextClassifier) -> None:
         self.classifier = classifier
         self.encoders = {
-            way: Interpolated(classifier.architecture, weights) for way, weights in classifier.weights.items()
+            way: Interpolated(classifier.architecture, as_tensors(arrays)) for way, arrays in classifier.weights.items()
         }
-        self.heads = {way: build_head(weights) for way, weights in classifier.heads.items()}
+        self.heads = {way: build_head(as_tensors(arrays)) for way, arrays in classifier.heads.items()}
 
     def __call__(self, text: str, spans: list[Span]) -> Floats:
         one = self.classifier
-        exact = explain(_WithoutUlmfit(one), text).contributions
+        exact = explain(cast(Classifier, _WithoutUlmfit(one)), text).contributions
         number = int(one.probabilities([text])["delivered"][0].argmax())
         tokens = next(iter(one.tokenizer([text])))
         ids = torch.tensor(one.vocabulary.encode(tokens))
@@ -183,7 +185,7 @@ class Gradients:
         return np.asarray(exact + one.blend.ulmfit * added)
 
 
-class _WithoutUlmfit:
+class _WithoutUlmfit:  # as much of a classifier as `explain` asks for
     """A classifier whose neural part has no opinion."""
 
     def __init__(self, classifier: TextClassifier) -> None:

@@ -18,7 +18,8 @@ from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
-from ulmfit_lib.models.head import Head, head_weights
+from ulmfit_lib.models.head import Head, head_arrays
+from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
@@ -129,7 +130,13 @@ def same_classifier(learn: Any) -> TextClassifier:
         head.output.bias.copy_(output.weight @ shift)
     weights = read_weights(encoder)
     return TextClassifier(
-        classes, sizes, vocabulary, WordTokenizer(), {"forward": weights}, {"forward": head_weights(head)}, "concat"
+        classes,
+        sizes,
+        vocabulary,
+        WordTokenizer(),
+        {"forward": to_arrays(weights)},
+        {"forward": head_arrays(head)},
+        "concat",
     )
 
 

@@ -1,8 +1,11 @@
 """What heads on frozen encoders say that learnt other texts' labels, as every comparison of bases needs it."""
 
+import numpy as np
+
 from ulmfit_lib.arrays import Features, Floats, Ints
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.models.classifier import heads_proba
+from ulmfit_lib.models.head import head_arrays
+from ulmfit_lib.serving.classifier import head_scores
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.heads import fit_head
 
@@ -24,4 +27,5 @@ def predict_by_heads(
     heads = {
         way: fit_head(vectors, targets, recipe, kind=kind, seed=seed, taught=taught) for way, vectors in train.items()
     }
-    return heads_proba(heads, test, kind)
+    scores = [head_scores(head_arrays(heads[way]), vectors) for way, vectors in test.items()]
+    return np.asarray(np.mean([kind.link(one) for one in scores], axis=0), np.float64)

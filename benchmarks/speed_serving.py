@@ -65,11 +65,11 @@ def tokenize_cached(table: TextTable, work: Workload) -> Row:
 
 def predict_bulk(table: TextTable, work: Workload) -> Row:
     learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device))
-    classifier = fastai_peer.same_classifier(learn)
+    classifier = fastai_peer.same_classifier(learn).to(work.device)
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
         work.rounds,
-        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
+        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts)),
         lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)),
         "texts/s",
         better="higher",
@@ -79,11 +79,11 @@ def predict_bulk(table: TextTable, work: Workload) -> Row:
 
 def predict_one(table: TextTable, work: Workload) -> Row:
     learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device))
-    classifier = fastai_peer.same_classifier(learn)
+    classifier = fastai_peer.same_classifier(learn).to(work.device)
     texts = [" ".join(text.split()[:SHORT_TEXT_WORDS]) for text in table.texts[:8]]
 
     def ours() -> float:
-        spent = [seconds(partial(classifier.predict_proba, [text], device=work.device)) for text in texts]
+        spent = [seconds(partial(classifier.predict_proba, [text])) for text in texts]
         return 1000 * float(np.median(spent))
 
     def fastai() -> float:
@@ -103,7 +103,7 @@ def predict_bulk_small(table: TextTable, work: Workload) -> Row:
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
         work.rounds,
-        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts, device=work.device)),
+        lambda: len(texts) / seconds(lambda: classifier.predict_proba(texts)),
         lambda: len(texts) / seconds(lambda: fastai_peer.probabilities(learn, texts)),
         "texts/s",
         better="higher",
@@ -124,7 +124,7 @@ def predict_any_length(table: TextTable, work: Workload) -> Row:
 
     def rate(texts: list[str]) -> float:
         n_tokens = encode_texts(texts, classifier.tokenizer, classifier.vocabulary).n_tokens
-        return n_tokens / seconds(lambda: classifier.predict_proba(texts, device=work.device))
+        return n_tokens / seconds(lambda: classifier.predict_proba(texts))
 
     row = in_turns(work.rounds, lambda: rate(mixed), lambda: rate(even), "tokens/s", better="higher")
     check = f"wiki-en-small, forward; {len(lengths)} texts of 3 to 3,000 words beside as many of {mean}"
@@ -154,7 +154,9 @@ def cold_predict(table: TextTable, work: Workload) -> Row:
 
 def _small_classifier(table: TextTable, work: Workload) -> TextClassifier:
     lm = LanguageModel.from_pretrained("wiki-en-small")
-    return fit_classifier(classifier_tables(table, work)[0], lm=lm, direction="forward", strategy="features")
+    return fit_classifier(classifier_tables(table, work)[0], lm=lm, direction="forward", strategy="features").to(
+        work.device
+    )
 
 
 def _products(classifier: TextClassifier, texts: list[str], rate: float) -> dict[str, float]:
@@ -178,7 +180,7 @@ def _agreement(table: TextTable, work: Workload, texts: list[str]) -> str:
     texts = texts[:CHECKED_TEXTS]
     lm = LanguageModel.from_pretrained("wiki-en-small")
     learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device), lm=lm)
-    ours = fastai_peer.same_classifier(learn).predict_proba(texts, device=work.device)
+    ours = fastai_peer.same_classifier(learn).to(work.device).predict_proba(texts)
     fastai = np.concatenate([fastai_peer.probabilities(learn, [text]) for text in texts])
     labels, gap = int((ours.argmax(1) != fastai.argmax(1)).sum()), float(np.abs(ours - fastai).max())
     return f"with wiki-en-small's weights, {labels} of {len(ours)} labels differ, probabilities by {gap:.1g} at most"

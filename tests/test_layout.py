@@ -59,7 +59,8 @@ from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import LANGUAGE_MODEL, load_artifact
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
+from ulmfit_lib.serving.classifier import blend_parts
+from ulmfit_lib.serving.stored_classifier import StoredClassifier
 folder = Path(sys.argv[1])
 expected = json.loads((folder / "expected.json").read_text())
 load_artifact(folder / "language-model", kind=LANGUAGE_MODEL).language_model_weights()
@@ -68,7 +69,7 @@ tokens = list(classifier.tokenizer(expected["texts"]))
 assert tokens == expected["tokens"]
 assert [classifier.vocabulary.decode(classifier.vocabulary.encode(one))[0] for one in tokens] == ["xxbos"] * len(tokens)
 wanted = {name: np.array(p) for name, p in expected["probabilities"].items()}
-found = classifier.tfidf_proba(expected["texts"])
+found = {name: member.predict_proba(expected["texts"]) for name, member in classifier.tfidf.items()}
 for name in ("baseline", "topics"):
     np.testing.assert_allclose(found[name], wanted[name], atol=1e-9)
 blended = blend_parts({"ulmfit": wanted["ulmfit"], **found}, classifier.blend, classifier.kind)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from itertools import chain
@@ -34,7 +34,6 @@ from ulmfit_lib.progress import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ulmfit_lib.arrays import Floats
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.serving.predictor import Predictor
 
@@ -99,7 +98,7 @@ def predict(
         parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         model = find_folder(model)
-        classifier, predict_proba = _load_any(model, device)
+        classifier = _load_any(model, device)
         surprise = _surprise(model, known, base, text, file, device) if novelty else None
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
@@ -109,7 +108,7 @@ def predict(
             )
         for frame, table in chain([first], parts):
             blank += [row for row, one in zip(table.rows, table.texts, strict=True) if not one]
-            probabilities = predict_proba(table.texts)
+            probabilities = classifier.predict_proba(table.texts)
             rows, unsure = rows + len(table), unsure + int((probabilities.max(1) < least).sum())
             frame = with_predictions(
                 frame, table.texts, probabilities, classes=classifier.classes, kind=classifier.kind, least=least
@@ -122,21 +121,16 @@ def predict(
         note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
 
 
-def _load_any(
-    model: Path, device: str, *, light: bool = False
-) -> "tuple[TextClassifier | Predictor, Callable[[Sequence[str]], Floats]]":
-    """A classifier with torch, or without it, as exported ones always are; and what gives its probabilities."""
+def _load_any(model: Path, device: str, *, light: bool = False) -> "TextClassifier | Predictor":
+    """A classifier whose encoders PyTorch runs, or ONNX Runtime, as of exported ones always."""
     from ulmfit_lib.artifact.format import PREDICTOR, read_config
     from ulmfit_lib.serving.predictor import Predictor
 
     if light or read_config(model)["kind"] == PREDICTOR:
-        predictor = Predictor.load(model)
-        return predictor, predictor.predict_proba
+        return Predictor.load(model)
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.models.devices import find_device
 
-    classifier, chosen = TextClassifier.load(model), str(find_device(device))
-    return classifier, lambda texts: classifier.predict_proba(texts, device=chosen)
+    return TextClassifier.load(model, device=device)
 
 
 def _predict_lines(model: Path, given: str | None, out: Path | None, min_precision: float | None) -> None:
@@ -148,10 +142,10 @@ def _predict_lines(model: Path, given: str | None, out: Path | None, min_precisi
     if given is not None and Path(given).is_file():
         raise OptionError(f"{given} is a file: name the column of its texts with --text")
     light = find_spec("torch") is None or all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
-    classifier, predict_proba = _load_any(find_folder(model), "auto", light=light)
+    classifier = _load_any(find_folder(model), "auto", light=light)
     least = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
     for line in [given] if given is not None else map(str.rstrip, sys.stdin):
-        probabilities = predict_proba([line])
+        probabilities = classifier.predict_proba([line])
         label = classifier.kind.decode(probabilities, classifier.classes, least)[0]
         order = probabilities[0].argsort()[::-1]
         names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
@@ -192,17 +186,16 @@ def evaluate(
     start(quiet)
     from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.report import NAMES
 
     table = read_table(data, text=text, label=label, file=file)
     if audit:
         drawn = read_table(data, text=text, label="why", file=file)
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
-    classifier = TextClassifier.load(find_folder(model))
+    classifier = TextClassifier.load(find_folder(model), device=device)
     if plots and not classifier.kind.one_class_per_text:
         raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
-    parts = classifier.evaluate_parts(table, device=str(find_device(device)))
+    parts = classifier.evaluate_members(table)
     scores = parts["delivered"]
     if plots:
         plot_scores(plots, scores.as_dict())

@@ -7,10 +7,10 @@ from ulmfit_lib.artifact.format import DIRECTIONS, WEIGHTS
 from ulmfit_lib.artifact.seal import CARD, CONFIG
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.repository import Repository
-from ulmfit_lib.serving.stored_classifier import TFIDF_PARTS, graph_file, terms_file
+from ulmfit_lib.serving.stored_classifier import LINEAR_MEMBERS, graph_file, terms_file
 from ulmfit_lib.tokens.subwords import SUBWORD_FILE
 
-TERMS = tuple(map(terms_file, TFIDF_PARTS))
+TERMS = tuple(map(terms_file, LINEAR_MEMBERS))
 SAVED = (CONFIG, CARD, WEIGHTS, "training.json", "vocab.json", SUBWORD_FILE, *TERMS, *map(graph_file, DIRECTIONS))
 IGNORED = (".gitattributes",)  # the hub's own
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".msgpack", ".py")

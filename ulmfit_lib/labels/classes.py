@@ -71,9 +71,9 @@ class Classes(LabelKind):
         """The classes."""
         return list(classes)
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
         """The likeliest class of each row."""
-        return [classes[row.argmax()] if row.max() >= least else UNSURE for row in probabilities]
+        return [classes[row.argmax()] if row.max() >= threshold else UNSURE for row in probabilities]
 
     def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
         """Class numbers; a class that was never learnt comes last, so that its rows count as wrong."""

@@ -126,8 +126,8 @@ class LabelKind(ABC):
     # Probabilities -> labels, and how good they are
 
     @abstractmethod
-    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
-        """Labels of rows, as a file would hold them; "unsure" where the likeliest class has less than ``least``."""
+    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
+        """Labels of rows, as a file would hold them; "unsure" where the likeliest class has less than ``threshold``."""
 
     def confidence(self, probabilities: Floats) -> Floats:
         """(n,) how sure the answer for each row is, in [0, 1]."""

@@ -56,7 +56,7 @@ class Ratings(Classes):
         """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
         return np.asarray(probabilities @ np.array(self.values), np.float64)
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
         """The expected rating of each row."""
         return [f"{rating:.4g}" for rating in self.expected(probabilities)]
 

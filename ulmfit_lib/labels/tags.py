@@ -103,7 +103,7 @@ class Tags(LabelKind):
         """No and yes."""
         return ["no", "yes"]
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], least: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
         """The tags of each row, joined by the delimiter."""
         chosen = [np.flatnonzero(row >= THRESHOLD).tolist() for row in probabilities]
         return [self.delimiter.join(classes[place] for place in places) for places in chosen]

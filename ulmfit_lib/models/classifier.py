@@ -1,8 +1,9 @@
-"""The classifier that a user holds: predict, evaluate, save, load."""
+"""A classifier whose encoders PyTorch runs: it can be made, evaluated on tables, and saved to be trained further."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -10,187 +11,97 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import Architecture, is_taught
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.labels.classes import Classes
-from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.linear.blend import Blend
-from ulmfit_lib.linear.tfidf import TfidfClassifier
-from ulmfit_lib.models.frozen import FrozenEncoder, freeze, pool_documents
-from ulmfit_lib.models.head import Head, build_head
-from ulmfit_lib.models.packing import PicklesSafely
-from ulmfit_lib.models.tensors import Weights, as_tensors
-from ulmfit_lib.serving.explanations import Explanation, explain
-from ulmfit_lib.serving.stored_classifier import StoredClassifier, blend_parts
-from ulmfit_lib.tokens.documents import encode_texts
-from ulmfit_lib.tokens.tokenizer import Tokenizer
-from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.tensors import as_tensors
+from ulmfit_lib.serving.classifier import Classifier
+from ulmfit_lib.tokens.documents import Documents
+
+
+class TorchEncoder:
+    """One direction's encoder (``serving.classifier.TextEncoder``), the fastest that there is for the device."""
+
+    def __init__(self, classifier: Classifier, direction: str, device: str) -> None:
+        weights = as_tensors(classifier.weights[direction])
+        self._encoder = freeze(classifier.architecture, weights, device)
+        self._direction = direction
+        self._pad_id = classifier.vocabulary.pad_id
+
+    def pool(self, documents: Documents, pooling: str) -> npt.NDArray[np.float32]:
+        """One vector a text, (n_texts, width), in order."""
+        return pool_documents(self._encoder, pooling, documents, self._direction, self._pad_id)
+
+
+def _on_device(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that still takes ``device``, which is now settled once, by ``load`` or ``to``."""
+
+    @wraps(method)
+    def called(self: "TextClassifier", *args: Any, device: Any = None, **options: Any) -> Any:
+        if device is None:
+            return method(self, *args, **options)
+        warnings.warn(
+            f"{method.__name__}(device=...) will go away: use classifier.to(device).{method.__name__}(...)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return method(self.to(device), *args, **options)
+
+    return called
 
 
 @dataclass(frozen=True, eq=False)
-class TextClassifier(PicklesSafely):
-    """A fine-tuned encoder and head per direction, and the linear classifiers beside them if ``fit`` made some.
+class TextClassifier(Classifier):
+    """What ``fit`` and ``fit_classifier`` make.
 
     Attributes:
-        classes: the labels, in the order of every column of probabilities.
-        architecture: sizes of the encoder.
-        vocabulary: tokens by id.
-        tokenizer: what splits texts for it.
-        weights: by direction, the encoder's tensors by name.
-        heads: by direction, the head's tensors by name.
-        pooling: how an encoder's outputs become one vector (``pooling.pool``).
-        kind: what a label is: one class a text, a rating, or several tags.
-        tfidf: the linear parts, by name: ``baseline``, TF-IDF + logistic regression on the same labels; ``topics``,
-            the same on topics of texts without a label, where there were many.
-        blend: how much each part counts in predictions.
-        training: JSON-ready record of how it came to be.
-        base: name and sha256 of the language model under it.
+        device: where its encoders run.
     """
 
-    classes: list[str]
-    architecture: Architecture
-    vocabulary: Vocabulary
-    tokenizer: Tokenizer
-    weights: dict[str, Weights]
-    heads: dict[str, Weights]
-    pooling: str
-    kind: LabelKind = field(default_factory=Classes)
-    tfidf: dict[str, TfidfClassifier] = field(default_factory=dict)
-    blend: Blend = field(default_factory=Blend)
-    training: dict[str, Any] = field(default_factory=dict)
-    base: dict[str, str] | None = None
-    _encoders: dict[tuple[str, str], FrozenEncoder] = field(default_factory=dict, init=False, repr=False)
+    device: str = "cpu"
 
-    @property
-    def direction(self) -> str:
-        """``forward``, ``backward`` or ``both``."""
-        return "both" if len(self.weights) == 2 else next(iter(self.weights))
-
-    def predict(self, texts: Sequence[str], *, min_precision: float | None = None, device: str = "cpu") -> list[str]:
-        """The likeliest label of each text, in order; where labels are ratings, the expected one.
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> "TextClassifier":
+        """Read a classifier's folder; safe with folders from strangers.
 
         Args:
-            texts: the texts.
-            min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
-                is "unsure". For classifiers made by ``fit``.
-            device: where to compute.
+            path: the folder.
+            device: where its encoders shall run: ``cpu``, ``cuda`` or ``auto``.
 
         Raises:
-            OptionError: a precision that this classifier cannot reach.
+            ArtifactError: names the file at fault.
+            OptionError: no such device.
         """
-        least = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
-        return self.decode(self.predict_proba(texts, device=device), least)
+        return super().load(path).to(device)
 
-    def decode(self, probabilities: Floats, least: float = 0.0) -> list[str]:
-        """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``least``."""
-        return self.kind.decode(probabilities, self.classes, least)
-
-    def predict_ratings(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
-        """(n_texts,) ratings, where labels are ratings.
+    def to(self, device: str | torch.device) -> "TextClassifier":
+        """The same classifier with its encoders on another device; ``auto`` takes a GPU if there is one.
 
         Raises:
-            OptionError: they are not.
+            OptionError: no such device.
         """
-        return self.kind.expected(self.predict_proba(texts, device=device))
+        chosen = str(find_device(str(device)))
+        return self if chosen == self.device else replace(self, device=chosen)
 
-    @property
-    def certainty(self) -> Certainty:
-        """How often predictions of some confidence were right, on rows that had not been learnt from.
+    def build_encoder(self, direction: str) -> TorchEncoder:
+        """A new one, ready to read texts in a direction."""
+        return TorchEncoder(self, direction, self.device)
 
-        Raises:
-            OptionError: ``fit`` did not make this classifier, or its labels are ratings or tags.
-        """
-        if not self.kind.one_class_per_text:
-            raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
-        return Certainty.from_report(self.training.get("report"))
+    predict = _on_device(Classifier.predict)
+    predict_ratings = _on_device(Classifier.predict_ratings)
+    predict_proba = _on_device(Classifier.predict_proba)
+    probabilities = _on_device(Classifier.probabilities)
+    embed = _on_device(Classifier.embed)
+    features = _on_device(Classifier.features)
 
-    def predict_proba(self, texts: Sequence[str], *, device: str = "cpu") -> Floats:
-        """(n_texts, n_classes) probabilities, columns in the order of ``classes``.
-
-        A text's probabilities do not depend on the texts beside it.
-
-        Raises:
-            DataError: something that is no string.
-        """
-        if isinstance(texts, str):
-            raise DataError("predict takes a list of texts, and got a single string: put it in [brackets]")
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DataError(f"text {number} (from 0) is a {type(text).__name__}, not a string")
-        if not len(texts):
-            return np.zeros((0, len(self.classes)))
-        return self.probabilities(texts, device=device)["delivered"]
-
-    def probabilities(
-        self, texts: Sequence[str], *, features: Features | None = None, device: str = "cpu"
-    ) -> dict[str, Floats]:
-        """What is ``delivered``, and what it is made of: ``ulmfit`` and, if there are, ``baseline`` and ``topics``.
-
-        Args:
-            texts: the texts.
-            features: what ``features`` gives for them, where that is known.
-            device: where to compute.
-        """
-        parts = {"ulmfit": self.ulmfit_proba(features or self.features(texts, device=device))}
-        parts |= {name: part.predict_proba(texts) for name, part in self.tfidf.items()}
-        return {"delivered": blend_parts(parts, self.blend, self.kind), **parts}
-
-    def ulmfit_proba(self, features: Features) -> Floats:
-        """From the neural part alone, for texts by their ``features``: the directions' probabilities, averaged."""
-        return heads_proba(self._built_heads, features, self.kind)
-
-    def explain(self, text: str, *, label: str | None = None) -> Explanation:
-        """What each word of a text adds to the log odds of its likeliest label, or of ``label``.
-
-        A notebook shows the result in colours; ``print`` shows the strongest words and phrases.
-
-        Raises:
-            DataError: a text without a word.
-            OptionError: a label that this classifier does not know.
-        """
-        return explain(self, text, label=label)
-
-    def embed(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float32]:
-        """A vector a text, (n_texts, width), of length 1: texts that the encoder takes for similar lie close together.
-
-        Where a teacher has taught the encoder (``stages.teach``), it is the taught vector, else all that the heads see.
-        """
-        found = self.features(texts, pooling="taught" if is_taught(self.pooling) else self.pooling, device=device)
-        vectors = np.concatenate(list(found.values()), axis=1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-
-    def features(
-        self, texts: Sequence[str], *, pooling: str | None = None, device: str | torch.device = "cpu"
-    ) -> Features:
-        """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
-        documents, pad_id = encode_texts(texts, self.tokenizer, self.vocabulary), self.vocabulary.pad_id
-        return {
-            way: pool_documents(self._encoder(way, str(device)), pooling or self.pooling, documents, way, pad_id)
-            for way in self.weights
-        }
-
-    @cached_property
-    def _built_heads(self) -> dict[str, Head]:
-        return {direction: build_head(weights) for direction, weights in self.heads.items()}
-
-    def _encoder(self, direction: str, device: str) -> FrozenEncoder:
-        """Made when first asked for, and kept."""
-        if (direction, device) not in self._encoders:
-            self._encoders[direction, device] = freeze(self.architecture, self.weights[direction], device)
-        return self._encoders[direction, device]
-
-    def evaluate(
-        self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None, *, device: str = "cpu"
-    ) -> Any:
+    @_on_device
+    def evaluate(self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None) -> Any:
         """Score predictions against true labels.
 
         Args:
             data: a table, whose rows without a label are left out, or texts.
             labels: the texts' labels, if ``data`` is no table.
-            device: where to compute.
 
         Returns:
             ``Scores``; ``RatingScores`` where labels are ratings; ``TagScores`` where a text has several.
@@ -199,56 +110,15 @@ class TextClassifier(PicklesSafely):
             DataError: no labels, or none that the classifier knows; a row with one that it does not is wrong.
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
-        return self.evaluate_parts(table, device=device)["delivered"]
+        return self.evaluate_members(table)["delivered"]
 
-    def evaluate_parts(self, data: TextTable, *, device: str = "cpu") -> dict[str, Any]:
-        """The scores of what is ``delivered`` and of its parts, on a table's labelled rows."""
+    def evaluate_members(self, data: TextTable) -> dict[str, Any]:
+        """The scores of what is ``delivered`` and of its members, on a table's labelled rows."""
         table = data.labelled().with_kind(self.kind)
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
         truth, classes = self.kind.truth(table, self.classes)
-        found = self.probabilities(table.texts, device=device)
-        return {part: self.kind.score(p, truth, classes) for part, p in found.items()}
+        found = self.probabilities(table.texts)
+        return {member: self.kind.score(p, truth, classes) for member, p in found.items()}
 
-    def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
-        """Write this classifier to a folder, whole or not at all.
-
-        Args:
-            path: the folder to make.
-            precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size).
-            overwrite: replace a model that is there.
-
-        Raises:
-            ArtifactError: the place is taken or cannot be written.
-        """
-        arrays = {name: _arrays_by_direction(getattr(self, name)) for name in ("weights", "heads")}
-        shared = {one.name: getattr(self, one.name) for one in fields(StoredClassifier)}
-        StoredClassifier(**{**shared, **arrays}).save(Path(path), precision=precision, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "TextClassifier":
-        """Read a classifier's folder; safe with folders from strangers.
-
-        Raises:
-            ArtifactError: names the file at fault.
-        """
-        stored = StoredClassifier.load(path)
-        tensors = {
-            name: {way: as_tensors(arrays) for way, arrays in getattr(stored, name).items()}
-            for name in ("weights", "heads")
-        }
-        return cls(**{**{one.name: getattr(stored, one.name) for one in fields(stored)}, **tensors})
-
-
-def heads_proba(heads: Mapping[str, Head], features: Features, kind: LabelKind) -> Floats:
-    """(n_texts, n_classes) probabilities of pooled texts: each direction's head gives some, which are averaged."""
-    parts = []
-    for direction, pooled in features.items():
-        with torch.inference_mode():
-            scores = heads[direction](torch.from_numpy(pooled))
-        parts.append(kind.link(scores.double().numpy()))
-    return np.asarray(np.mean(parts, axis=0), np.float64)
-
-
-def _arrays_by_direction(weights: Mapping[str, Weights]) -> dict[str, dict[str, Any]]:
-    return {way: {name: tensor.numpy() for name, tensor in some.items()} for way, some in weights.items()}
+    evaluate_parts = _on_device(evaluate_members)

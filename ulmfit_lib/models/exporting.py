@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.catalogue import EMBEDDED
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import refuse_existing
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.frozen import FloatEncoder, pool_documents
-from ulmfit_lib.serving.predictor import Predictor, build_graphs
-from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.models.tensors import as_tensors
+from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.tokens.documents import encode_texts
 
 CHECKED = 200  # texts
@@ -60,27 +61,26 @@ def export_checked(
         OptionError: a package is missing.
     """
     refuse_existing(out, overwrite=overwrite)
-    stored, classifier = StoredClassifier.load(model), TextClassifier.load(model)
-    graphs = build_graphs(stored, precision=precision)
-    documents = encode_texts(texts, classifier.tokenizer, classifier.vocabulary)
-    features = {
-        way: pool_documents(
-            FloatEncoder(classifier.architecture, weights, dtype=torch.float32),
-            classifier.pooling,
-            documents,
-            way,
-            classifier.vocabulary.pad_id,
-        )
-        for way, weights in classifier.weights.items()
-    }
-    theirs = classifier.probabilities(texts, features=features)["delivered"]
-    ours = Predictor.of(stored, graphs).predict_proba(texts)
+    classifier = TextClassifier.load(model)
+    predictor = Predictor.of(classifier, precision=precision)
+    theirs = classifier.probabilities(texts, features=_in_float32(classifier, texts))["delivered"]
+    ours = predictor.predict_proba(texts)
     largest = float(np.abs(ours - theirs).max())
     if precision == "float32" and largest > MOST_DIFFERENT:
         raise ArtifactError(
             f"{model}: the exported graphs differ from the classifier by {largest:.2g}, more than {MOST_DIFFERENT}; "
             f"please report this with the versions of onnx and onnxruntime"
         )
-    stored.save(out, overwrite=overwrite, graphs=graphs)
+    predictor.save(out, overwrite=overwrite)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     return ExportCheck(len(texts), largest, int((ours.argmax(1) != theirs.argmax(1)).sum()), megabytes)
+
+
+def _in_float32(classifier: TextClassifier, texts: Sequence[str]) -> Features:
+    """What the heads see, without the rounding of faster encoders."""
+    documents, pad_id = encode_texts(texts, classifier.tokenizer, classifier.vocabulary), classifier.vocabulary.pad_id
+    features = {}
+    for way, arrays in classifier.weights.items():
+        encoder = FloatEncoder(classifier.architecture, as_tensors(arrays), dtype=torch.float32)
+        features[way] = pool_documents(encoder, classifier.pooling, documents, way, pad_id)
+    return features

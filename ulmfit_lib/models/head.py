@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.models.tensors import Weights
 
 
@@ -49,11 +50,11 @@ def build_head(weights: Weights) -> Head:
     return head.eval()
 
 
-def head_weights(head: Head) -> Weights:
-    """A head's tensors by name, on the CPU."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in head_tensors(head).items()}
+def head_arrays(head: Head) -> Tensors:
+    """A copy of a head's tensors, as the arrays that a classifier holds."""
+    return {name: tensor.detach().cpu().clone().numpy() for name, tensor in head_tensors(head).items()}
 
 
 def head_tensors(head: Head) -> Weights:
-    """The same, where they are and as they are."""
+    """A head's tensors by name, where they are and as they are."""
     return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -21,11 +21,11 @@ from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
-from ulmfit_lib.models.packing import PicklesSafely
 from ulmfit_lib.models.scoring import LanguageModelScore, draw_token, perplexity_of
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.progress import track
+from ulmfit_lib.serving.packing import PicklesSafely
 from ulmfit_lib.tokens.batches import text_batches
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents, encode_texts

@@ -110,9 +110,9 @@ class PartsFitter:
 
     def predict_parts(self, train: TextTable, test: TextTable) -> dict[str, Floats]:
         """Probabilities for ``test``, (n_texts, n_classes), from each part that has learnt from ``train``."""
-        trial = replace(self._ulmfit(train, None), tfidf=self._linear(train))
+        trial = replace(self._ulmfit(train, None), tfidf=self._linear(train)).to(self.device)
         features = self.known(test) if self.strategy == "features" else None
-        said = trial.probabilities(test.texts, features=features, device=str(self.device))
+        said = trial.probabilities(test.texts, features=features)
         return {name: part for name, part in said.items() if name != "delivered"}
 
     def known(self, table: TextTable) -> Features:
@@ -135,8 +135,8 @@ class PartsFitter:
 
     def _predict_ulmfit(self, train: TextTable, test: TextTable) -> dict[HeadChoice | None, Floats]:
         if self.strategy == "fine-tune":
-            trial = self._ulmfit(train, None)
-            return {None: trial.ulmfit_proba(trial.features(test.texts, device=self.device))}
+            trial = self._ulmfit(train, None).to(self.device)
+            return {None: trial.ulmfit_proba(trial.features(test.texts))}
         found = predict_by_choice(
             self.known(train),
             train.class_numbers(),

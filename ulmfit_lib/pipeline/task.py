@@ -100,8 +100,8 @@ class Task:
 
     def predict_test(self, found: Found) -> tuple[dict[str, Floats], PartsFitter]:
         """What is delivered and its parts say of the held-out rows, and a fitter that knows those rows, too."""
-        trial = found.fit(self.learnt)
-        features = trial.features(self.test.texts, device=found.fitter.device)
+        trial = found.fit(self.learnt).to(found.fitter.device)
+        features = trial.features(self.test.texts)
         known = features if found.fitter.strategy == "features" else None
         return trial.probabilities(self.test.texts, features=features), found.fitter.knowing(self.test, known)
 

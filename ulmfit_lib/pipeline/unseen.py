@@ -10,7 +10,7 @@ from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.linear.blend import Blend
-from ulmfit_lib.serving.stored_classifier import blend_parts
+from ulmfit_lib.serving.classifier import blend_parts
 from ulmfit_lib.training.heads import HeadChoice
 from ulmfit_lib.training.regression import row_losses
 

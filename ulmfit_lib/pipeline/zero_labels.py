@@ -15,8 +15,9 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.head import Head, head_weights
+from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_classifier import encoder_weights
 
@@ -85,7 +86,7 @@ def fit_by_names(
         with torch.no_grad():
             head.output.weight.copy_(torch.from_numpy(weights))
             head.output.bias.copy_(torch.from_numpy(biases))
-        heads[way] = head_weights(head)
+        heads[way] = head_arrays(head)
     record: dict[str, Any] = {
         "stage": "name classes",
         "source": source,
@@ -98,7 +99,7 @@ def fit_by_names(
         lm.architecture,
         lm.vocabulary,
         lm.tokenizer,
-        {way: encoder_weights(lm.weights[way]) for way in ways},
+        {way: to_arrays(encoder_weights(lm.weights[way])) for way in ways},
         heads,
         "taught",
         kind=Classes(),

@@ -91,7 +91,7 @@ def render_report(
     report, exclusive = scored.report, classifier.kind.exclusive
     table, shown, mapped = scored.table, None, None
     if table is not None:
-        vectors = np.asarray(classifier.embed(table.texts, device=device), np.float64)
+        vectors = np.asarray(classifier.to(device).embed(table.texts), np.float64)
         mapped = _map(classifier, scored, vectors, seed)
         shown = find_shown(classifier, scored, vectors) if texts else None
     certainty = Certainty.from_report(report) if report.get("certainty") else None

@@ -142,7 +142,7 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
             "not learnt are left out of this report."
         )
     table = labelled.select(known)
-    said = classifier.probabilities(table.texts, device=device)
+    said = classifier.to(device).probabilities(table.texts)
     report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_dict()
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
     return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)

@@ -2,9 +2,9 @@
 
 import html
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,10 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.linear.blend import Blend
-from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.tokens.rules import UNKNOWN
+
+if TYPE_CHECKING:
+    from ulmfit_lib.serving.classifier import Classifier
 
 Span = tuple[int, int]  # where a word starts in a text, and where it ends
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’-]\w+)*|[^\w\s]+")
@@ -23,29 +24,6 @@ MOST_PARTS = 150  # of a text that are taken out one by one; words of longer tex
 STRONG = 0.2  # of the strongest word's contribution, from which on a word is shown
 SHOWN = 10  # phrases in a terminal
 GREEN, RED, PLAIN = "\033[1;32m", "\033[1;31m", "\033[0m"
-
-
-class Explainable(Protocol):
-    """Any classifier: all that predicts has these."""
-
-    @property
-    def classes(self) -> list[str]:
-        """Their names, in the order of every column of probabilities."""
-
-    @property
-    def kind(self) -> LabelKind:
-        """What a label is."""
-
-    @property
-    def tfidf(self) -> Mapping[str, TfidfClassifier]:
-        """The linear parts, by name."""
-
-    @property
-    def blend(self) -> Blend:
-        """How much each part counts."""
-
-    def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
-        """(n_texts, n_classes) of what is ``delivered`` and of each part."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +118,7 @@ class Explanation:
         return (sizes >= max(STRONG * sizes.max(initial=0), 1e-9)).tolist()
 
 
-def explain(classifier: Explainable, text: str, *, label: str | None = None) -> Explanation:
+def explain(classifier: "Classifier", text: str, *, label: str | None = None) -> Explanation:
     """What each word of a text adds to the log odds of a label, in what the classifier delivers.
 
     TF-IDF and topics are sums over words, so that their share is exact. ULMFiT's is what its log odds lose when an

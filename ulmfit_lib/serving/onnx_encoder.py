@@ -5,31 +5,44 @@ depend on the texts beside it.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.artifact.architecture import Architecture, is_taught
+from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_taught
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
 Matrix = npt.NDArray[np.float32]
 
 
 class OnnxEncoder:
-    """One direction's encoder.
+    """One direction's encoder (``serving.classifier.TextEncoder``).
 
     Args:
         graph: what ``onnx_graph.build_graph`` made.
         architecture: its sizes.
-        taught_map: ``map.weight`` and ``map.bias`` of a taught encoder.
+        direction: ``backward`` reads each text from its end.
+        projection: weight and bias that project pooled outputs onto a teacher's vectors, if the encoder has them.
+        threads: that read texts side by side; 0: one a core; 1: the caller's own.
 
     Raises:
         OptionError: the package onnxruntime is missing.
     """
 
-    def __init__(self, graph: bytes, architecture: Architecture, taught_map: tuple[Matrix, Matrix] | None) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        architecture: Architecture,
+        direction: str,
+        *,
+        projection: tuple[Matrix, Matrix] | None = None,
+        threads: int = 0,
+    ) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
         try:
             import onnxruntime
@@ -43,20 +56,39 @@ class OnnxEncoder:
         options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.architecture, self._map = architecture, taught_map
+        self.architecture = architecture
+        self.direction = direction
+        self.threads = threads or cores()
+        self._projection = projection
         layers = range(1, architecture.layers + 1)
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
 
-    def pool(self, pooling: str, ids: npt.NDArray[np.int64]) -> Matrix:
-        """Ids of one text, (1, tokens) -> its vector, (width,). Several threads may call it at a time."""
+    def pool(self, documents: Documents, pooling: str) -> Matrix:
+        """One vector a text, (n_texts, width), in order. Several threads may call it at a time."""
+        documents = documents.backwards() if self.direction == "backward" else documents
+        vectors = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
+        texts = map(documents.__getitem__, range(len(documents)))
+        read, workers = partial(self._pool_text, pooling), min(self.threads, len(documents))
+        readers = ThreadPoolExecutor(workers, thread_name_prefix="reader") if workers > 1 else None
+        try:
+            for row, vector in zip(vectors, readers.map(read, texts) if readers else map(read, texts), strict=True):
+                row[:] = vector
+        finally:
+            if readers:  # of this call alone: none could outlive a fork
+                readers.shutdown(cancel_futures=True)
+        return vectors
+
+    def _pool_text(self, pooling: str, ids: npt.NDArray[np.integer]) -> Matrix:
+        """Ids of one text, (tokens,) -> its vector, (width,)."""
+        ids = np.asarray(ids if ids.size else [PAD_ID], np.int64)[None]
         parts = self._pool_outputs("all" if is_taught(pooling) else pooling, ids)
         if is_taught(pooling):
-            assert self._map is not None  # checked where the folder is read
-            weight, bias = self._map
-            taught = weight @ np.concatenate(parts) + bias
-            taught /= max(float(np.linalg.norm(taught)), 1e-12)
-            parts = [taught, *{"taught": [], "taught+layers": parts[:1], "taught+all": parts}[pooling]]
+            assert self._projection is not None  # checked where the folder is read
+            weight, bias = self._projection
+            projected = weight @ np.concatenate(parts) + bias
+            projected /= max(float(np.linalg.norm(projected)), 1e-12)
+            parts = [projected, *{"taught": [], "taught+layers": parts[:1], "taught+all": parts}[pooling]]
         return np.concatenate(parts)
 
     def _pool_outputs(self, pooling: str, ids: npt.NDArray[np.int64]) -> list[Matrix]:
@@ -78,3 +110,8 @@ class OnnxEncoder:
             maximum = np.maximum(maximum, top.max(0))
         mean = np.asarray(np.sum(totals, axis=0) / tokens, np.float32)
         return [mean] if pooling == "layers" else [mean, maximum, top[-1]]
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

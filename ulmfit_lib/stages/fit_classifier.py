@@ -16,9 +16,9 @@ from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.head import Head, head_weights
+from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.tensors import Weights, to_arrays
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
@@ -142,8 +142,8 @@ def fit_classifier(
         lm.architecture,
         lm.vocabulary,
         lm.tokenizer,
-        weights,
-        {way: head_weights(head) for way, head in heads.items()},
+        {way: to_arrays(some) for way, some in weights.items()},
+        {way: head_arrays(head) for way, head in heads.items()},
         pooling,
         kind=table.kind.learnt_from(table),
         training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},

@@ -1,0 +1,175 @@
+"""One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.artifact.architecture import is_taught
+from ulmfit_lib.artifact.tensors import Tensors
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.serving.explanations import Explanation, explain
+from ulmfit_lib.serving.packing import PicklesSafely
+from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.tokens.documents import Documents, encode_texts
+
+BATCH_NORM_EPS = 1e-5  # PyTorch's
+
+
+class TextEncoder(Protocol):
+    """Reads texts in one direction: all in which classifiers differ from each other."""
+
+    def pool(self, documents: Documents, pooling: str) -> npt.NDArray[np.float32]:
+        """One vector a text, (n_texts, ``Architecture.pooled_width(pooling)``), in order.
+
+        A text's vector does not depend on the texts beside it.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier(PicklesSafely, StoredClassifier):
+    """An ensemble: an encoder and a head per direction, and the linear classifiers beside them if ``fit`` made some.
+
+    A subclass says what runs the encoders: ``models.classifier.TextClassifier`` PyTorch,
+    ``serving.predictor.Predictor`` ONNX Runtime.
+    """
+
+    _encoders: dict[str, TextEncoder] = field(default_factory=dict, init=False, repr=False)
+
+    def build_encoder(self, direction: str) -> TextEncoder:
+        """A new one, ready to read texts in a direction."""
+        raise NotImplementedError
+
+    def predict(self, texts: Sequence[str], *, min_precision: float | None = None) -> list[str]:
+        """The likeliest label of each text, in order; where labels are ratings, the expected one.
+
+        Args:
+            texts: the texts.
+            min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
+                is "unsure". For classifiers made by ``fit``.
+
+        Raises:
+            DataError: something that is no string.
+            OptionError: a precision that this classifier cannot reach.
+        """
+        threshold = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
+        return self.decode(self.predict_proba(texts), threshold)
+
+    def predict_ratings(self, texts: Sequence[str]) -> Floats:
+        """(n_texts,) ratings, where labels are ratings.
+
+        Raises:
+            OptionError: they are not.
+        """
+        return self.kind.expected(self.predict_proba(texts))
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """(n_texts, n_classes) probabilities, columns in the order of ``classes``.
+
+        A text's probabilities do not depend on the texts beside it.
+
+        Raises:
+            DataError: a single string instead of a list, or something that is no string.
+        """
+        if isinstance(texts, str):
+            raise DataError("predict takes a list of texts, and got a single string: put it in [brackets]")
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"text {number} (from 0) is a {type(text).__name__}, not a string")
+        if not len(texts):
+            return np.zeros((0, len(self.classes)))
+        return self.probabilities(texts)["delivered"]
+
+    def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
+        """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``threshold``."""
+        return self.kind.decode(probabilities, self.classes, threshold)
+
+    @property
+    def certainty(self) -> Certainty:
+        """How often predictions of some confidence were right, on rows that were held out from training.
+
+        Raises:
+            OptionError: ``fit`` did not make this classifier, or its labels are ratings or tags.
+        """
+        if not self.kind.one_class_per_text:
+            raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
+        return Certainty.from_report(self.training.get("report"))
+
+    def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
+        """What is ``delivered``, and each member's: ``ulmfit`` and, if there are, ``baseline`` and ``topics``.
+
+        Args:
+            texts: the texts.
+            features: what ``features`` gives for them, where that is known.
+        """
+        members = {"ulmfit": self.ulmfit_proba(features or self.features(texts))}
+        members |= {name: member.predict_proba(texts) for name, member in self.tfidf.items()}
+        return {"delivered": blend_parts(members, self.blend, self.kind), **members}
+
+    def ulmfit_proba(self, features: Features) -> Floats:
+        """(n_texts, n_classes) from the neural member alone, for texts by their ``features``: the directions' mean."""
+        by_direction = [self.kind.link(head_scores(self.heads[way], pooled)) for way, pooled in features.items()]
+        return np.asarray(np.mean(by_direction, axis=0), np.float64)
+
+    def explain(self, text: str, *, label: str | None = None) -> Explanation:
+        """What each word of a text adds to the log odds of its likeliest label, or of ``label``.
+
+        A notebook shows the result in colours; ``print`` shows the strongest words and phrases.
+
+        Raises:
+            DataError: a text without a word.
+            OptionError: a label that this classifier does not know.
+        """
+        return explain(self, text, label=label)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """A vector a text, (n_texts, width), of length 1: texts that the encoder takes for similar lie close together.
+
+        Where the encoder was distilled from a teacher (``stages.teach``), it is the vector projected onto the
+        teacher's, else all that the heads see.
+        """
+        found = self.features(texts, pooling="taught" if is_taught(self.pooling) else self.pooling)
+        vectors = np.concatenate(list(found.values()), axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+
+    def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
+        """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
+        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
+        return {way: self.encoder(way).pool(documents, pooling or self.pooling) for way in self.heads}
+
+    def encoder(self, direction: str) -> TextEncoder:
+        """What reads texts in a direction: built when first asked for, and kept."""
+        if direction not in self._encoders:
+            self._encoders[direction] = self.build_encoder(direction)
+        return self._encoders[direction]
+
+
+def blend_parts(members: dict[str, Floats], blend: Blend, kind: LabelKind) -> Floats:
+    """(n, n_classes) probabilities of the ensemble, from those of its members."""
+    decided = blend.apply({name: kind.decisions(member) for name, member in members.items()})
+    return kind.from_decisions(decided, members["ulmfit"].shape[1])
+
+
+def head_scores(head: Tensors, pooled: npt.NDArray[np.float32]) -> Floats:
+    """Pooled texts, (n_texts, width) -> (n_texts, n_classes) scores: ``models.head.Head`` in evaluation.
+
+    Each text is multiplied by itself: in a product of several the last digits would depend on their number.
+    """
+    numbers = (pooled - head["mean"]) / head["scale"]
+    if "layers.1.weight" in head:
+        numbers = _times(head["layers.1.weight"], numbers) + head["layers.1.bias"]
+        spread = np.sqrt(head["layers.2.running_var"] + BATCH_NORM_EPS)
+        numbers = (numbers - head["layers.2.running_mean"]) / spread * head["layers.2.weight"] + head["layers.2.bias"]
+        numbers = np.maximum(numbers, 0)
+    return np.asarray(_times(head["output.weight"], numbers) + head["output.bias"], np.float64)
+
+
+def _times(matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n_out, n_in) by (n, n_in) -> (n, n_out), one product a vector."""
+    return np.asarray(np.matmul(matrix, vectors[:, :, None])[:, :, 0])

@@ -1,0 +1,52 @@
+"""Models inside a pickle: as the bytes of their safe folder, which are checked when they are read again."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import ArtifactError
+
+
+class PicklesSafely:
+    """For models with ``save`` and ``load``: a pickle holds the files of their folder, and nothing that could run code.
+
+    A copy is the model itself: nothing changes it, and its record is to be read only.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack, (type(self), pack(self), self.load_options())
+
+    def load_options(self) -> dict[str, Any]:
+        """What ``load`` is given beside the folder, so that a copy behaves as its original."""
+        return {}
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+def pack(model: Any) -> dict[str, bytes]:
+    """The folder that ``save`` writes: content by name."""
+    with tempfile.TemporaryDirectory(prefix="ulmfit-") as temporary:
+        folder = Path(temporary) / "model"
+        model.save(folder)
+        return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def unpack(kind: type[Any], files: dict[str, bytes], options: dict[str, Any] | None = None) -> Any:
+    """The model, after all checks that a folder from a stranger gets.
+
+    Raises:
+        ArtifactError: names the file at fault.
+    """
+    with tempfile.TemporaryDirectory(prefix="ulmfit-") as temporary:
+        folder = Path(temporary) / "model"
+        folder.mkdir()
+        for name, content in files.items():
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise ArtifactError(f"the pickle holds a file called {name!r}, which no saved model has")
+            (folder / name).write_bytes(content)
+        return kind.load(folder, **(options or {}))
