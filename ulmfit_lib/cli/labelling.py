@@ -59,10 +59,11 @@ def suggest_labels_command(
         frames.append(frame[real])
         texts += [one for one in table.texts if one]
         labels += [one for one, kept in zip(table.labels, real, strict=True) if kept]
-    reader, chosen = load_reader(model), str(find_device(device))
+    chosen = str(find_device(device))
+    reader = load_reader(model, device=chosen)
     said, known = None, None
     if isinstance(reader, TextClassifier):
-        said = reader.predict_proba(texts, device=chosen)
+        said = reader.predict_proba(texts)
         known = reader.training["stages"][-1].get("labelled_texts")
     found = suggest_labels(
         reader.embed(texts, device=chosen),

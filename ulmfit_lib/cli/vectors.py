@@ -44,7 +44,8 @@ def drift(
 
     before = read_table(known, text=text, file=file).texts if known else None
     after = read_table(new, text=text, file=file)
-    reader, chosen = load_reader(model), str(find_device(device))
+    chosen = str(find_device(device))
+    reader = load_reader(model, device=chosen)
     itself = reader if isinstance(reader, LanguageModel) else None
     compared, lm = find_known(reader.training, before, base=base, itself=itself, seed=seed)
     found = find_drift(compared, after.texts, lm=lm, reader=reader, seed=seed, device=chosen)
@@ -79,7 +80,8 @@ def embed(
 
     check_vectors_name(out)
     table = read_table(data, text=text, file=file)
-    vectors = load_reader(model).embed(table.texts, device=str(find_device(device)))
+    chosen = str(find_device(device))
+    vectors = load_reader(model, device=chosen).embed(table.texts, device=chosen)
     write_vectors(out, table, vectors)
     print(f"wrote {len(vectors):,} vectors of {vectors.shape[1]:,} numbers to {out}")
 
@@ -104,7 +106,8 @@ def similar(
     from ulmfit_lib.models.devices import find_device
 
     table = read_table(data, text=text, file=file)
-    found = most_similar(load_reader(model), table, to, n=n, device=str(find_device(device)))
+    chosen = str(find_device(device))
+    found = most_similar(load_reader(model, device=chosen), table, to, n=n, device=chosen)
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return

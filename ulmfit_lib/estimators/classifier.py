@@ -18,7 +18,6 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.estimators.parameters import as_seed, check_epochs
 from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.fit import fit
 from ulmfit_lib.progress import quietly
@@ -135,7 +134,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
         column = read_column(X)
         check_column(self, column)
         with quietly(not self.verbose):
-            found = self.model_.predict_proba(column.texts, device=str(find_device(self.device)))
+            found = self.model_.to(self.device).predict_proba(column.texts)
         return found[:, self._columns()]
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -17,15 +17,19 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.wt103 import find_pretrained
 
 
-def load_reader(model: str | Path) -> TextClassifier | LanguageModel:
+def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | LanguageModel:
     """A classifier's folder, a language model's folder or name, or either on the hub.
+
+    Args:
+        model: the folder or the name.
+        device: where a classifier shall read.
 
     Raises:
         ArtifactError: no such model, or one that cannot be read.
     """
     path = find_pretrained(model)
     if describe_model(path)["kind"] == CLASSIFIER:
-        return TextClassifier.load(path)
+        return TextClassifier.load(path, device=device)
     return LanguageModel.from_pretrained(path)
 
 

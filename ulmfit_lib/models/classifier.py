@@ -35,20 +35,17 @@ class TorchEncoder:
 
 
 def _on_device(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that still takes ``device``, which is now settled once, by ``load`` or ``to``."""
+    """A method that still takes ``device``, which ``load`` or ``to`` settles now."""
 
     @wraps(method)
-    def called(self: "TextClassifier", *args: Any, device: Any = None, **options: Any) -> Any:
-        if device is None:
-            return method(self, *args, **options)
-        warnings.warn(
-            f"{method.__name__}(device=...) will go away: use classifier.to(device).{method.__name__}(...)",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return method(self.to(device), *args, **options)
+    def call(self: "TextClassifier", *args: Any, device: Any = None, **options: Any) -> Any:
+        there = self if device is None else self.to(device)
+        if there is not self:
+            advice = f"classifier.to(device).{method.__name__}(...)"
+            warnings.warn(f"{method.__name__}(device=...): call {advice} instead", DeprecationWarning, stacklevel=2)
+        return method(there, *args, **options)
 
-    return called
+    return call
 
 
 @dataclass(frozen=True, eq=False)
