@@ -1,292 +1,260 @@
-"""Ours beside what else a user could take: the same draws, test rows and cores, and the seconds beside the accuracy.
+"""`fit` beside what else a user could take, on labelled sets: the same rows to learn, the same rows to be tested on.
 
-    python benchmarks/peers.py sets --teacher FOLDER --labels 50 100 500 1000 --draws 5 --work DIR [--json]
-    python benchmarks/peers.py --csv reviews.csv --test-csv more.csv --text review --label sentiment --teacher FOLDER
+    python benchmarks/peers.py --sets DATA/dev --test-rows 500 --work peers-work
+    python benchmarks/peers.py --sets DATA/dev --peers mpnet --teachers mpnet=FOLDER --labels 500 --draws 1 --json
 
-`sets` holds NAME-train.csv and NAME-test.csv, columns text and label (`benchmarks/stand_ins.py` makes such). Each cell
-runs in a process of its own with `--threads` threads, leaves its scores in `--work`, and is not repeated.
+A set is a folder with train.csv and test.csv, columns text and label; where labels hold ";" they are tags. Draws are
+random, not stratified, and nested: the 500 rows contain the 100. Sets of 14 classes and more (but tags) start with ten
+rows of each class instead. Each peer learns the drawn rows alone.
 
 tfidf      TF-IDF of words and word pairs + logistic regression
-teacher    the sentence transformer in --teacher (all-MiniLM-L6-v2) + logistic regression, C by cross-validation
-static     vectors of single tokens distilled from it (model2vec) + logistic regression
-fasttext   fastText's supervised mode, word pairs, 25 epochs
-setfit     SetFit: the same sentence transformer, tuned on pairs of the labelled texts
-ours       `ulmfit_lib.fit` with its defaults, within --minutes; `delivered`
+minilm     all-MiniLM-L6-v2 + logistic regression
+mpnet      all-mpnet-base-v2 + logistic regression
+e5         multilingual-e5-small + logistic regression
+static     vectors of single tokens, distilled from all-MiniLM-L6-v2 by model2vec, + logistic regression
+setfit     SetFit: all-MiniLM-L6-v2 fine-tuned on pairs of the rows; slow, and only where it is asked for
+delivered  `ulmfit_lib.fit` with its defaults; delivered-NAME is the same, kept apart to compare versions (PYTHONPATH)
+
+Logistic regression is measured twice: with C by cross-validated log loss (PEER-cv), and with C = 10 (PEER-c10).
+Sentence transformers read the first 128 tokens, in bfloat16 where the CPU has it. Seconds are those of one core, and
+time limits count them, too, so that other work on the machine does not matter.
+
+All that is finished, scores and vectors, stays in --work: the same command goes on where it was stopped.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from conditions import conditions
+from encoded_texts import EncodedTexts, Teacher
+from labelled_sets import LabelledSet, Rows, find_sets
+from measuring import count_cpu_seconds
+from peer_classifiers import Delivered, LogisticPeer, SetFit, static_vectors, tfidf, vectors
 
-from ulmfit_lib import TextTable, read_csv
-from ulmfit_lib.evaluation.metrics import score
-from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.files import write_file
+from ulmfit_lib.progress import bar, note
 
-Texts = Sequence[str]
-Predict = Callable[[Texts], npt.NDArray[np.float64]]  # texts -> (n, n_classes) probabilities
-Fitted = tuple[Predict, float]  # and megabytes of what must be on the disk
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)
-SPEED_TEXTS = 200
+TEACHERS = {
+    "minilm": Teacher("sentence-transformers/all-MiniLM-L6-v2"),
+    "mpnet": Teacher("sentence-transformers/all-mpnet-base-v2"),
+    "e5": Teacher("intfloat/multilingual-e5-small", prompt="query: "),
+}
+PEERS = ("tfidf", *TEACHERS, "static", "delivered")
+HEADS = {"cv": None, "c10": 10.0}  # C of the logistic regression; None: by cross-validation
+SHOWN = {
+    "accuracy": "Accuracy in %; of tags, the share of rows with exactly the right ones",
+    "macro_f1": "Macro F1 in %",
+    "mean_average_precision": "Mean average precision of tags in %",
+    "mean_absolute_error": "Mean absolute error of stars",
+    "log_loss": "Log loss",
+    "rarest_recall": "Recall of the rarest class in %",
+    "seconds": "Seconds to learn, encoding included",
+}
 
-
-def tfidf(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    from ulmfit_lib.training.tfidf import fit_tfidf
-
-    fitted = fit_tfidf(texts, targets)
-    return fitted.predict_proba, (fitted.coefficients.nbytes + sum(map(len, fitted.terms))) / 1e6
-
-
-def teacher(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(options.teacher), device="cpu")
-    return on_vectors(lambda some: model.encode(list(some)), texts, targets), megabytes(options.teacher)
-
-
-def static(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    from model2vec import StaticModel
-
-    folder = options.work / "static"
-    if not folder.is_dir():
-        from model2vec.distill import distill
-
-        distill(model_name=str(options.teacher), pca_dims=256).save_pretrained(str(folder))
-    model = StaticModel.from_pretrained(str(folder))
-    return on_vectors(lambda some: model.encode(list(some)), texts, targets), megabytes(folder)
+Cell = dict[str, Any]
 
 
-def on_vectors(encode: Callable[[Texts], Any], texts: Texts, targets: npt.NDArray[np.int64]) -> Predict:
-    """Logistic regression on unit vectors, C by cross-validated log loss where every class has two rows."""
-    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+@dataclass(frozen=True)
+class Place:
+    """Where a cell belongs: a draw of a set, and what learns it."""
 
-    def unit(some: Texts) -> Any:
-        vectors = np.asarray(encode(some), np.float64)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+    one: LabelledSet
+    labels: int
+    draw: int
+    peer: str
+    head: str
+    work: Path
 
-    model: Any = LogisticRegression(C=10.0, max_iter=2000)
-    if np.bincount(targets).min() >= 2:
-        folds = int(min(3, np.bincount(targets).min()))
-        model = LogisticRegressionCV(Cs=STRENGTHS, cv=folds, scoring="neg_log_loss", max_iter=2000)
-    model.fit(unit(texts), targets)
-    return lambda some: np.asarray(model.predict_proba(unit(some)))
+    @property
+    def name(self) -> str:
+        """Of what learns."""
+        return f"{self.peer}-{self.head}" if self.head else self.peer
 
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows to learn."""
+        return self.one.draw(self.labels, self.draw)
 
-def fasttext(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    import fasttext as peer
-
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as file:
-        file.writelines(f"__label__{target} {one_line(text)}\n" for target, text in zip(targets, texts, strict=True))
-    model = peer.train_supervised(file.name, wordNgrams=2, epoch=25, lr=0.5, thread=options.threads, verbose=0)
-    n_classes = int(targets.max()) + 1
-
-    def predict(some: Texts) -> npt.NDArray[np.float64]:
-        said = np.zeros((len(some), n_classes))
-        for row, text in enumerate(some):
-            for p, label in model.f.predict(f"{one_line(text)}\n", n_classes, 0.0, "strict"):
-                said[row, int(label.removeprefix("__label__"))] = p
-        return said
-
-    model.save_model(file.name)
-    size = Path(file.name).stat().st_size / 1e6
-    Path(file.name).unlink()
-    return predict, size
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def setfit(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    from datasets import Dataset
-    from setfit import SetFitModel, Trainer, TrainingArguments
-
-    model = SetFitModel.from_pretrained(str(options.teacher))
-    arguments = TrainingArguments(batch_size=16, num_epochs=1, report_to="none", max_steps=options.setfit_steps)
-    data = Dataset.from_dict({"text": list(texts), "label": targets.tolist()})
-    Trainer(model=model, args=arguments, train_dataset=data).train()
-    return lambda some: np.asarray(model.predict_proba(list(some)), np.float64), megabytes(options.teacher)
-
-
-def ours(texts: Texts, targets: npt.NDArray[np.int64], options: argparse.Namespace) -> Fitted:
-    from ulmfit_lib import fit
-
-    names = [f"{target:04}" for target in targets]  # in the order of the class numbers
-    classifier = fit(TextTable.from_lists(texts, names), minutes=options.minutes)
-    with tempfile.TemporaryDirectory() as folder:
-        classifier.save(Path(folder) / "model", precision="int8")
-        return classifier.predict_proba, megabytes(Path(folder) / "model")
-
-
-PEERS = {"tfidf": tfidf, "teacher": teacher, "static": static, "fasttext": fasttext, "setfit": setfit, "ours": ours}
+    @property
+    def file(self) -> Path:
+        """The finished cell, by how many rows were drawn: a set of many classes has as many for 100 and 500 labels."""
+        name = f"{self.name}-{len(self.rows)}-rows-draw-{self.draw}-{len(self.one.test)}-test-rows.json"
+        return self.work / "cells" / self.one.name / name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", type=Path, nargs="?")
-    parser.add_argument("--names", nargs="+", help="default all")
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--test-csv", type=Path)
-    parser.add_argument("--text", default="text")
-    parser.add_argument("--label", default="label")
-    parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 500, 1000])
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--first-draw", type=int, default=0)
-    parser.add_argument("--pool", type=int, default=3000, help="training rows that draws come from")
-    parser.add_argument("--test-rows", type=int, default=1000)
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--teacher", type=Path, help="folder of a sentence transformer")
-    parser.add_argument("--minutes", type=float, help="for ours; default its own choice")
-    parser.add_argument("--setfit-steps", type=int, default=-1, help="at most; default SetFit's own number")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sets", type=Path, required=True, help="folder of sets")
+    parser.add_argument("--names", nargs="+", help="of sets; default all")
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 500])
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--test-rows", type=int, help="the first of each set; default all")
+    parser.add_argument(
+        "--peers", nargs="+", default=PEERS, type=peer_name, metavar="PEER", help="default all but setfit"
+    )
+    parser.add_argument("--teachers", nargs="+", default=[], metavar="PEER=FOLDER", help="default from the hub")
     parser.add_argument("--work", type=Path, default=Path("peers-work"))
-    parser.add_argument("--cell", nargs=4, metavar=("SET", "LABELS", "DRAW", "PEER"), help=argparse.SUPPRESS)
-    parser.add_argument("--collect", action="store_true", help="measure nothing; gather what --work holds")
-    parser.add_argument("--plot", type=Path, help="picture of accuracy against seconds to write (.svg, .png)")
+    parser.add_argument("--finished", action="store_true", help="measure nothing; show what --work holds")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.cell:
-        print(json.dumps(one_cell(options)))
-        return
-    if options.csv is None and options.sets is None and not options.collect:
-        parser.error("give a folder of sets, or --csv and --test-csv")
-    cells = collect(options.work) if options.collect else measure(options)
-    if options.plot:
-        plot(summary(cells), options.plot)
+    count_cpu_seconds()
+    try:
+        cells, complete = measure(options)
+    except UlmfitError as error:
+        parser.error(str(error))
+    rows = summary(cells)
     if options.json:
-        print(json.dumps({"threads": options.threads, "summary": summary(cells), "cells": cells, **conditions()}))
-        return
-    for row in summary(cells):
-        print("  ".join(f"{key} {value}" for key, value in row.items()))
+        print(json.dumps({"threads": 1, "summary": rows, "cells": cells, **conditions()}))
+    else:
+        print("\n\n".join(filter(None, (markdown(rows, score, title) for score, title in SHOWN.items()))))
+    sys.exit(0 if complete else 1)
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All cells that are asked for, one after the other."""
-    options.work.mkdir(parents=True, exist_ok=True)
-    found = sorted(file.name.removesuffix("-train.csv") for file in (options.sets or Path()).glob("*-train.csv"))
-    names = [options.csv.stem] if options.csv else options.names or found
-    draws = range(options.first_draw, options.first_draw + options.draws)
-    return [
-        cell
-        for n in options.labels
-        for name in names
-        for draw in draws
+def peer_name(name: str) -> str:
+    if name in (*PEERS, "setfit") or name.startswith("delivered-"):
+        return name
+    raise argparse.ArgumentTypeError(f"no peer {name!r}; known are {', '.join(PEERS)}, setfit, delivered-NAME")
+
+
+def measure(options: argparse.Namespace) -> tuple[list[Cell], bool]:
+    """The cells that are asked for, and whether all of them are there: one that fails is reported and left out."""
+    teachers = find_teachers(options.teachers)
+    sets = [LabelledSet.read(folder, options.test_rows) for folder in find_sets(options.sets, options.names)]
+    groups = [
+        [
+            Place(one, labels, draw, peer, head, options.work)
+            for labels in options.labels
+            for draw in range(options.draws)
+            for head in ([""] if peer.startswith(("delivered", "setfit")) else HEADS)
+        ]
         for peer in options.peers
-        if (cell := run_cell(options, name, n, draw, peer))
+        for one in sets
     ]
+    if not options.finished:
+        with bar(total=sum(map(len, groups)), description="cells", unit="cells") as progress:
+            for group in groups:
+                measure_group([place for place in group if not place.file.is_file()], teachers)
+                progress.update(len(group))
+    places = [place for group in groups for place in group]
+    finished = [place for place in places if place.file.is_file()]
+    cells = [{"labels": place.labels, **json.loads(place.file.read_text(encoding="utf-8"))} for place in finished]
+    return cells, len(finished) == len(places)
 
 
-def collect(work: Path) -> list[dict[str, Any]]:
-    """The cells that earlier runs left, of those draws on which ours, TF-IDF and the teacher were all measured."""
-    cells = [json.loads(file.read_text()) for file in sorted(work.glob("*-*-*-*.json"))]
-    peers: dict[tuple[str, int, int], set[str]] = {}
-    for cell in cells:
-        peers.setdefault((cell["set"], cell["labels"], cell["draw"]), set()).add(cell["peer"])
-    whole = {draw for draw, some in peers.items() if {"ours", "tfidf", "teacher"} <= some}
-    return [cell for cell in cells if (cell["set"], cell["labels"], cell["draw"]) in whole]
+def find_teachers(given: Sequence[str]) -> dict[str, Teacher]:
+    """All teachers, those that are given as PEER=FOLDER from there.
+
+    Raises:
+        OptionError: no such peer or folder.
+    """
+    teachers = dict(TEACHERS)
+    for one in given:
+        name, _, folder = one.partition("=")
+        if name not in teachers or not Path(folder).is_dir():
+            raise OptionError(f"--teachers {one}: give PEER=FOLDER, where PEER is one of {', '.join(teachers)}")
+        teachers[name] = replace(teachers[name], source=folder)
+    return teachers
 
 
-def plot(rows: list[dict[str, Any]], file: Path) -> None:
-    """Accuracy against seconds, a panel for each number of labels; each peer's points, and their mean."""
-    import matplotlib.pyplot as plt
-
-    from ulmfit_lib.evaluation.plots import COLOURS
-
-    counts = sorted({row["labels"] for row in rows if row["labels"] <= 1000 and row["set"] != "kinds"})
-    figure, panels = plt.subplots(1, len(counts), figsize=(3.2 * len(counts), 3.4), sharey=True, layout="constrained")
-    for panel, count in zip(np.atleast_1d(panels), counts, strict=True):
-        for peer, colour in zip(PEERS, COLOURS, strict=False):
-            some = [row for row in rows if (row["labels"], row["peer"]) == (count, peer) and row["set"] != "kinds"]
-            seconds, right = [max(row["seconds"], 0.1) for row in some], [row["accuracy"] for row in some]
-            if some:
-                panel.scatter(seconds, right, 14, color=colour, alpha=0.35)
-                panel.scatter(np.exp(np.mean(np.log(seconds))), np.mean(right), 90, color=colour, label=peer)
-        panel.set(xscale="log", xlabel="seconds to learn", title=f"{count:,} labels")
-        panel.grid(alpha=0.3)
-    np.atleast_1d(panels)[0].set_ylabel("right (%)")
-    np.atleast_1d(panels)[-1].legend(loc="lower right", fontsize=8)
-    figure.savefig(file, dpi=110)
+def measure_group(places: Sequence[Place], teachers: dict[str, Teacher]) -> None:
+    """Measure cells of one set and peer, whose texts are encoded together."""
+    for place in places:
+        try:
+            features, seconds_a_text = find_features(place, places, teachers)
+            cell = measure_cell(place, classifier(place, features, teachers), seconds_a_text)
+        except Exception as error:  # whatever stops one peer, the others go on
+            note(f"{place.one.name}, {len(place.rows)} rows, draw {place.draw}, {place.name}: failed ({error!r})")
+            continue
+        write_file(place.file, json.dumps(cell).encode())
+        note(json.dumps(cell))
 
 
-def run_cell(options: argparse.Namespace, name: str, n: int, draw: int, peer: str) -> dict[str, Any] | None:
-    """One cell's scores, from the folder or from a process of its own; None where the peer failed, which is said."""
-    done = options.work / f"{name}-{n}-{draw}-{peer}.json"
-    if not done.is_file():
-        threads = {f"{library}_NUM_THREADS": str(options.threads) for library in ("OMP", "OPENBLAS", "MKL")}
-        command = [sys.executable, "-W", "ignore", *sys.argv, "--cell", name, str(n), str(draw), peer]
-        child = subprocess.run(command, env={**os.environ, **threads}, stdout=subprocess.PIPE, check=False, text=True)
-        if child.returncode:
-            print(f"{name} {n} {draw} {peer}: failed", file=sys.stderr)
-            return None
-        beside = done.with_suffix(".tmp")
-        beside.write_text(child.stdout.strip().splitlines()[-1])
-        beside.rename(done)
-        print(done.read_text(), file=sys.stderr, flush=True)
-    return dict(json.loads(done.read_text()))
+def find_features(place: Place, group: Sequence[Place], teachers: dict[str, Teacher]) -> tuple[Any, float]:
+    """What turns texts into features for logistic regression, and the seconds that a text took beforehand."""
+    if place.peer == "tfidf":
+        return tfidf(), 0.0
+    if place.peer == "static":
+        return vectors(static_vectors(teachers["minilm"].source, place.work / "static")), 0.0
+    if place.peer not in teachers:
+        return None, 0.0
+    encoded = EncodedTexts.open(place.work / "vectors" / place.peer / f"{place.one.name}.npz")
+    texts = [text for other in group for text in other.rows.texts]
+    encoded.add([*texts, *place.one.test.texts], teachers[place.peer], description=f"{place.one.name}, {place.peer}")
+    return vectors(encoded.__getitem__), encoded.seconds_a_text
 
 
-def one_cell(options: argparse.Namespace) -> dict[str, Any]:
-    """Fit one peer on one draw, in this process, and score it on the test rows."""
-    import torch
+def classifier(place: Place, features: Any, teachers: dict[str, Teacher]) -> LogisticPeer | Delivered | SetFit:
+    """What learns a cell's rows."""
+    if place.head:
+        return LogisticPeer(place.one, features, HEADS[place.head])
+    return SetFit(place.one, teachers["minilm"].source) if place.peer == "setfit" else Delivered(place.one)
 
-    torch.set_num_threads(options.threads)
-    name, n, draw, peer = options.cell[0], int(options.cell[1]), int(options.cell[2]), options.cell[3]
-    files = (
-        [options.csv, options.test_csv]
-        if options.csv
-        else [options.sets / f"{name}-{part}.csv" for part in ("train", "test")]
-    )
-    pool, test = (read_csv(file, text=options.text, label=options.label).labelled() for file in files)
-    pool, test = pool.select(range(min(options.pool, len(pool)))), test.select(range(min(options.test_rows, len(test))))
-    part = pool.select(nested_order(pool.targets(), draw)[:n])
-    targets, started = part.class_numbers(), time.monotonic()
-    predict, size = PEERS[peer](list(part.texts), targets, options)
-    seconds = time.monotonic() - started
-    known = [*part.classes, *sorted(set(test.classes) - set(part.classes))]
-    predict(list(test.texts[:5]))
+
+def measure_cell(place: Place, model: LogisticPeer | Delivered | SetFit, seconds_a_text: float) -> Cell:
+    """Fit a model to the drawn rows and score it on the test rows."""
     started = time.monotonic()
-    said = np.asarray(predict(list(test.texts)), np.float64)
-    each = (time.monotonic() - started) / len(test)
-    padded = np.pad(said, ((0, 0), (0, len(known) - said.shape[1])))
-    scores = score(padded, test.class_numbers(known), known)
+    model.fit(place.rows)
+    seconds = time.monotonic() - started + seconds_a_text * len(place.rows)
+    scores = place.one.score(*model.predict(place.one.test.texts))
     return {
-        "set": name,
-        "labels": len(part),
-        "draw": draw,
-        "peer": peer,
-        "accuracy": round(100 * scores.accuracy, 2),
-        "macro_f1": round(100 * scores.macro_f1, 2),
-        "log_loss": round(scores.log_loss, 4),
-        "seconds": round(seconds, 1),
-        "ms_a_text": round(1000 * each, 2),
-        "megabytes": round(size, 1),
+        "set": place.one.name,
+        "rows": len(place.rows),
+        "draw": place.draw,
+        "peer": place.name,
+        "test_rows": len(place.one.test),
+        **{name: round(value, 4) for name, value in scores.items()},
+        "seconds": round(seconds, 2),
     }
 
 
-def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over the draws, by set, number of labels and peer."""
+def summary(cells: Sequence[Cell]) -> list[Cell]:
+    """Means over the draws by number of labels, set and peer, and the standard deviation of accuracy."""
+    groups: dict[tuple[int, str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell["labels"], cell["set"], cell["peer"]), []).append(cell)
     rows = []
-    for key in sorted({(cell["labels"], cell["set"], cell["peer"]) for cell in cells}):
-        group = [cell for cell in cells if (cell["labels"], cell["set"], cell["peer"]) == key]
-        row: dict[str, Any] = {"labels": key[0], "set": key[1], "peer": key[2], "draws": len(group)}
-        for name in ("accuracy", "macro_f1", "log_loss", "seconds", "ms_a_text", "megabytes"):
-            row[name] = round(float(np.mean([cell[name] for cell in group])), 2)
-        rows.append({**row, "spread": round(float(np.std([cell["accuracy"] for cell in group])), 2)})
+    for (labels, name, peer), group in groups.items():
+        row = {"labels": labels, "set": name, "peer": peer, "rows": group[0]["rows"], "draws": len(group)}
+        for score in SHOWN:
+            if score in group[0]:
+                row[score] = round(float(np.mean([cell[score] for cell in group])), 4)
+        rows.append({**row, "spread": round(float(np.std([cell["accuracy"] for cell in group])), 4)})
     return rows
 
 
-def megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+def markdown(rows: Sequence[Cell], score: str, title: str) -> str:
+    """One score as a Markdown table, a row for each set and number of labels, a column for each peer.
+
+    Empty where no peer has the score.
+    """
+    shown = [row for row in rows if score in row]
+    if not shown:
+        return ""
+    peers = list(dict.fromkeys(row["peer"] for row in shown))
+    places = list(dict.fromkeys((row["labels"], row["set"]) for row in shown))
+    found = {(row["labels"], row["set"], row["peer"]): row for row in shown}
+    digits = 2 if score in ("log_loss", "mean_absolute_error") else 1
+    lines = [f"{title}.", "", f"| set | labels | {' | '.join(peers)} |", "|---|---:" + "|---:" * len(peers) + "|"]
+    for labels, name in sorted(places, key=lambda place: place[0]):
+        cells = [found.get((labels, name, peer)) for peer in peers]
+        values = [f"{cell[score]:.{digits}f}" if cell else "" for cell in cells]
+        lines.append(f"| {name} | {next(filter(None, cells))['rows']} | {' | '.join(values)} |")
+    for labels in sorted({place[0] for place in places}):
+        whole = [name for n, name in places if n == labels and all((labels, name, peer) in found for peer in peers)]
+        if len(whole) > 1:
+            means = [np.mean([found[labels, name, peer][score] for name in whole]) for peer in peers]
+            values = [f"{mean:.{digits}f}" for mean in means]
+            lines.append(f"| mean of {len(whole)} sets | {labels} | {' | '.join(values)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
