@@ -56,7 +56,8 @@ audit: $(READY)
 	$(BIN)/pip-licenses --from=mixed --order=license
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
-# The API reference, in build/site; it reads the source and imports nothing of it, so only its own tools are installed.
+# The site, in build/site: guides, notebooks, results and reference. It reads the source and imports nothing of it, so only
+# its own tools are installed.
 docs: .venv-docs/.installed
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
@@ -81,7 +82,7 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .venv-docs/.installed: pyproject.toml
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check build 'mkdocs>=1.6,<2' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26' 'ruff>=0.6'
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check build 'mkdocs>=1.6,<2' 'mkdocs-jupyter>=0.25' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26' 'ruff>=0.6'
 	touch $@
 
 # The counts of the reliability table, an hour or so.

@@ -13,11 +13,14 @@ from fastai.callback.core import Callback, CancelValidException
 from fastai.metrics import accuracy
 from fastai.text.data import TextDataLoaders
 from fastai.text.learner import language_model_learner, text_classifier_learner
-from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
+from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
+from measuring import FULL_SIZE
+from torch import nn
 
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
+from ulmfit_lib.models.fastai_files import our_name
 from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.tokens.corpus import tokenize_corpus
@@ -25,8 +28,6 @@ from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
-
-FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
 def vocabulary(texts: Sequence[str], size: int) -> list[str]:
@@ -47,32 +48,39 @@ def language_model_batches(
     return TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
 
 
-def language_model(dls: Any) -> Any:
+def language_model(dls: Any, sizes: Architecture) -> Any:
     """A learner with random weights."""
-    return language_model_learner(dls, AWD_LSTM, pretrained=False)
+    return language_model_learner(dls, AWD_LSTM, pretrained=False, config=_config(awd_lstm_lm_config, sizes))
 
 
-def classifier(train: TextTable, valid: TextTable, device: torch.device, *, lm: LanguageModel | None = None) -> Any:
+def classifier(
+    train: TextTable,
+    valid: TextTable,
+    device: torch.device,
+    *,
+    sizes: Architecture = FULL_SIZE,
+    lm: LanguageModel | None = None,
+) -> Any:
     """A learner, all of it unfrozen; 32 texts at a time.
 
     Args:
         train: what it would learn from; batch norm has met these texts, so that probabilities are not all near a half.
         valid: what it would be validated on.
         device: where to compute.
-        lm: whose sizes, vocabulary and weights it takes; None: the default sizes and random weights.
+        sizes: of the network, where no language model decides them.
+        lm: whose sizes, vocabulary and weights it takes; None: random weights.
     """
     frame = pd.DataFrame({"text": [*train.texts, *valid.texts], "label": [*train.labels, *valid.labels]})
     frame["is_valid"] = [False] * len(train) + [True] * len(valid)
     options: dict[str, Any] = {"label_col": "label", "bs": 32, "device": device}
     options["text_vocab"] = list(lm.vocabulary.tokens) if lm else None
     dls = TextDataLoaders.from_df(frame, text_col="text", valid_col="is_valid", **options)
-    sizes = lm.architecture if lm else FULL_SIZE
-    config = {**awd_lstm_clas_config, "emb_sz": sizes.embedding, "n_hid": sizes.hidden, "n_layers": sizes.layers}
+    sizes = lm.architecture if lm else sizes
+    config = _config(awd_lstm_clas_config, sizes)
     learn = text_classifier_learner(dls, AWD_LSTM, pretrained=False, config=config, metrics=accuracy)
-    learn.model[0].module.map = None  # what ``Encoder.named_weights`` looks for: no teacher has taught it
     if lm:
         with torch.no_grad():
-            for name, parameter in Encoder.named_weights(learn.model[0].module).items():
+            for name, parameter in named_weights(learn.model[0].module).items():
                 parameter.copy_(lm.weights["forward"][name])
     pooled = torch.from_numpy(same_classifier(learn).features(train.texts)["forward"])
     norm, order = learn.model[1].layers[0][0], _order(sizes)
@@ -80,6 +88,12 @@ def classifier(train: TextTable, valid: TextTable, device: torch.device, *, lm: 
         norm.running_mean[order] = pooled.mean(0).to(device)
         norm.running_var[order] = pooled.var(0).to(device)
     return learn
+
+
+def named_weights(encoder: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of fastai's AWD-LSTM under the names of ours; weight dropout's raw matrix counts, not its copy."""
+    found = {our_name(f"0.{name}"): parameter for name, parameter in encoder.named_parameters()}
+    return {name: parameter for name, parameter in found.items() if name is not None}
 
 
 def fit(learn: Any, lr: float) -> float:
@@ -115,7 +129,7 @@ def same_classifier(learn: Any) -> TextClassifier:
     theirs = learn.model[0].module
     sizes = Architecture(theirs.emb_sz, theirs.n_hid, theirs.n_layers)
     encoder, order = Encoder(sizes, len(vocabulary)), _order(sizes)
-    copy_weights(encoder, {name: one.detach() for name, one in Encoder.named_weights(theirs).items()})
+    copy_weights(encoder, {name: one.detach() for name, one in named_weights(theirs).items()})
     layers: Any = learn.model[1].layers
     (norm, _, hidden, _), (second_norm, _, output) = layers
     head = Head(3 * sizes.embedding, len(classes), hidden=hidden.out_features)
@@ -144,6 +158,10 @@ def probabilities(learn: Any, texts: Sequence[str]) -> npt.NDArray[np.float64]:
     """``get_preds`` on raw texts."""
     with quiet(learn):
         return learn.get_preds(dl=learn.dls.test_dl(list(texts)))[0].double().numpy()
+
+
+def _config(defaults: dict[str, Any], sizes: Architecture) -> dict[str, Any]:
+    return {**defaults, "emb_sz": sizes.embedding, "n_hid": sizes.hidden, "n_layers": sizes.layers}
 
 
 class _NoValidation(Callback):

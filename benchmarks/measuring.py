@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from ulmfit_lib import TextTable
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.cpu_products import Int8Matrix, has_bfloat16, int8_steps
 
 Row = dict[str, Any]
+FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Workload:
     growth: tuple[int, ...]
     rounds: int = 3
     device: str = "cpu"
+    sizes: Architecture = FULL_SIZE
+    vocabulary: int = 30_000  # words, as the bases that come with the library have
 
 
 def in_turns(rounds: int, ours: Callable[[], float], fastai: Callable[[], float], unit: str, *, better: str) -> Row:

@@ -38,7 +38,6 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     peers.peers,
     peers.verdicts,
     peers.zero_labels,
-    peers.pseudo_labels,
     tuning.tuning,
     accuracy.few_labels,
     accuracy.label_budget,
@@ -47,7 +46,6 @@ SECTIONS: tuple[Callable[[Results], str], ...] = (
     language_models.embedded_models,
     teaching.teaching,
     language_models.pretraining,
-    language_models.pretraining_search,
     language_models.tokens,
     language_models.parallel_tokens,
     speed.speed,
@@ -112,7 +110,8 @@ def render_page(results: Results) -> str:
         "Every figure on this page comes from a file in [results/](results/) or from an embedded model's folder; none "
         "is typed by hand. To renew one, run its command, keep what it prints in its file "
         "(`python benchmarks/speed.py --json > benchmarks/results/speed.json`), and run `make results`. Name "
-        "the columns of your file with `--text` and `--label` where they are not `review` and `sentiment`."
+        "the columns of your file with `--text` and `--label` where they are not `review` and `sentiment`. Questions "
+        "that are settled have moved to [archive/](archive/README.md)."
     )
     contents = "\n".join(f"- [{title}](#{anchor(title)})" for title in titles)
     written = "<!-- Written by `make results` (benchmarks/results_page.py) from benchmarks/results. Do not edit it. -->"

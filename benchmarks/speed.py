@@ -26,13 +26,24 @@ from made_up_texts import reviews
 from measuring import Row, Workload, count_cpu_seconds, machine_limits
 
 from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib.artifact.architecture import Architecture
 
 QUICK = Workload(tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2)
 MIDDLE = Workload(tokenize_texts=20_000, lm_texts=24, classifier_texts=32, predict_texts=96, growth=(1000, 10_000))
 FULL = Workload(
     tokenize_texts=20_000, lm_texts=600, classifier_texts=256, predict_texts=512, growth=(1000, 10_000, 100_000)
 )
-WORKLOADS = {"quick": QUICK, "middle": MIDDLE, "full": FULL}
+SECONDS = Workload(
+    tokenize_texts=200,
+    lm_texts=20,
+    classifier_texts=32,
+    predict_texts=16,
+    growth=(500, 1000),
+    rounds=1,
+    sizes=Architecture(16, 24, 2),
+    vocabulary=1000,
+)
+WORKLOADS = {"seconds": SECONDS, "quick": QUICK, "middle": MIDDLE, "full": FULL}
 ASKED = {  # of the ratio; of the seconds where fastai has nothing to compare
     "tokenize_cold": 10,
     "tokenize_cached": 100,

@@ -64,7 +64,7 @@ def tokenize_cached(table: TextTable, work: Workload) -> Row:
 
 
 def predict_bulk(table: TextTable, work: Workload) -> Row:
-    learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device))
+    learn = _peer(table, work)
     classifier = fastai_peer.same_classifier(learn).to(work.device)
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
@@ -78,7 +78,7 @@ def predict_bulk(table: TextTable, work: Workload) -> Row:
 
 
 def predict_one(table: TextTable, work: Workload) -> Row:
-    learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device))
+    learn = _peer(table, work)
     classifier = fastai_peer.same_classifier(learn).to(work.device)
     texts = [" ".join(text.split()[:SHORT_TEXT_WORDS]) for text in table.texts[:8]]
 
@@ -96,10 +96,8 @@ def predict_one(table: TextTable, work: Workload) -> Row:
 
 
 def predict_bulk_small(table: TextTable, work: Workload) -> Row:
-    learn, classifier = (
-        fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device)),
-        _small_classifier(table, work),
-    )
+    learn = _peer(table, work)
+    classifier = _small_classifier(table, work)
     texts = _within_fastais_limit(table, work.predict_texts)
     row = in_turns(
         work.rounds,
@@ -142,7 +140,7 @@ def cold_predict(table: TextTable, work: Workload) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         texts, model, export = (Path(folder, name) for name in ("texts.csv", "model", "learner.pkl"))
         texts.write_text(f'review\n"{text}"\n', encoding="utf-8")
-        learn = fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device))
+        learn = _peer(table, work)
         learn.export(export)
         fastai_peer.same_classifier(learn).save(model)
         peer = f"from fastai.text.learner import load_learner; load_learner({str(export)!r}).predict({text!r})"
@@ -150,6 +148,11 @@ def cold_predict(table: TextTable, work: Workload) -> Row:
         ours, fastai = partial(_process, *command), partial(_process, "-c", peer)
         row = in_turns(work.rounds, ours, fastai, "s", better="lower")
     return {**row, "check": "exit status 0; predict_one compares the probabilities"}
+
+
+def _peer(table: TextTable, work: Workload) -> Any:
+    """fastai's learner with random weights."""
+    return fastai_peer.classifier(*classifier_tables(table, work), torch.device(work.device), sizes=work.sizes)
 
 
 def _small_classifier(table: TextTable, work: Workload) -> TextClassifier:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from fastai_peer import FULL_SIZE
 from measuring import Row, Workload, classifier_tables, in_turns, seconds
 from torch import nn
 
 from ulmfit_lib import Dropouts, TextTable
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
 from ulmfit_lib.models.classifier_net import ClassifierNet
@@ -29,7 +29,6 @@ from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 
 FASTAI_DROPOUTS = Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15)
-VOCABULARY = 30_000  # words, as the bases that come with the library have
 LM_RATE, CLASSIFIER_RATE = 5e-3, 1e-3
 
 
@@ -37,19 +36,19 @@ def lm_train(table: TextTable, work: Workload) -> Row:
     n_valid = work.lm_texts // 5
     train, valid = table.texts[: work.lm_texts], table.texts[work.lm_texts :][:n_valid]
     device = torch.device(work.device)
-    vocabulary = fastai_peer.vocabulary(table.texts, VOCABULARY)
+    vocabulary = fastai_peer.vocabulary(table.texts, work.vocabulary)
     dls = fastai_peer.language_model_batches(train, valid, device, vocabulary=vocabulary)
     documents, losses = fastai_peer.documents(dls.train_ds), {}
     nothing = documents.select([])
     recipe = replace(PRETRAIN, batch_size=64, window=72, lr=LM_RATE, dropouts=FASTAI_DROPOUTS)
 
     def ours() -> float:
-        net = LanguageModelNet(FULL_SIZE, len(dls.vocab), FASTAI_DROPOUTS)
+        net = LanguageModelNet(work.sizes, len(dls.vocab), FASTAI_DROPOUTS)
         counts = documents.counts(len(dls.vocab)) + 0.5
         net.bias.data.copy_(torch.from_numpy(np.log(counts / counts.sum())))
         rows = train_language_model(net, documents, nothing, recipe, seed=0, device=device, description="ours")
-        peer = fastai_peer.language_model(dls)
-        theirs = Encoder.named_weights(peer.model[0]) | {"decoder.bias": peer.model[1].decoder.bias}
+        peer = fastai_peer.language_model(dls, work.sizes)
+        theirs = fastai_peer.named_weights(peer.model[0]) | {"decoder.bias": peer.model[1].decoder.bias}
         with torch.no_grad():
             for name, parameter in net.named_weights().items():
                 theirs[name].copy_(parameter)
@@ -57,16 +56,16 @@ def lm_train(table: TextTable, work: Workload) -> Row:
         return documents.n_tokens / rows[-1]["phase_seconds"]
 
     def fastai() -> float:
-        learn = fastai_peer.language_model(dls)
+        learn = fastai_peer.language_model(dls, work.sizes)
         spent = fastai_peer.fit(learn, LM_RATE)
         losses["fastai"] = fastai_peer.validate(learn)[0]
         return documents.n_tokens / spent
 
     row = in_turns(work.rounds, ours, fastai, "tokens/s", better="higher")
-    rates = [_bare(len(dls.vocab), recipe, device) for _ in range(work.rounds)]
+    rates = [_bare(work.sizes, len(dls.vocab), recipe, device) for _ in range(work.rounds)]
     perplexities = {name: round(float(np.exp(loss)), 1) for name, loss in losses.items()}
-    n_weights = sum(np.prod(s) for name, s in FULL_SIZE.weight_shapes(0).items() if ".weight_" in name)
-    products = 6 * (n_weights + FULL_SIZE.embedding * recipe.samples)  # forward, and twice as much backward
+    n_weights = sum(np.prod(s) for name, s in work.sizes.weight_shapes(0).items() if ".weight_" in name)
+    products = 6 * (n_weights + work.sizes.embedding * recipe.samples)  # forward, and twice as much backward
     return {
         **row,
         "products_per_second": float(products * row["ours"]),
@@ -76,12 +75,14 @@ def lm_train(table: TextTable, work: Workload) -> Row:
     }
 
 
-def _bare(vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *, steps: int = 2) -> float:
+def _bare(
+    sizes: Architecture, vocab_size: int, recipe: LanguageModelRecipe, device: torch.device, *, steps: int = 2
+) -> float:
     """Tokens/s of plain LSTM layers under a full softmax of the same shapes, with nothing else to do."""
-    widths = [FULL_SIZE.embedding, *FULL_SIZE.widths]
+    widths = [sizes.embedding, *sizes.widths]
     layers = nn.ModuleList(nn.LSTM(n_in, n_out, batch_first=True) for n_in, n_out in itertools.pairwise(widths))
-    layers, decoder = layers.to(device), nn.Linear(FULL_SIZE.embedding, vocab_size).to(device)
-    vectors = torch.randn(recipe.batch_size, recipe.window, FULL_SIZE.embedding, device=device)
+    layers, decoder = layers.to(device), nn.Linear(sizes.embedding, vocab_size).to(device)
+    vectors = torch.randn(recipe.batch_size, recipe.window, sizes.embedding, device=device)
     targets = torch.randint(vocab_size, (recipe.batch_size * recipe.window,), device=device)
 
     def step() -> None:
@@ -105,8 +106,9 @@ class Classifiers:
 
     def __init__(self, table: TextTable, work: Workload) -> None:
         self.device = torch.device(work.device)
+        self.sizes = work.sizes
         self.train, self.valid = classifier_tables(table, work)
-        self.learn = fastai_peer.classifier(self.train, self.valid, self.device)
+        self.learn = fastai_peer.classifier(self.train, self.valid, self.device, sizes=work.sizes)
         self.n_fastai = len(self.train) // 32 * 32  # it drops the last, smaller batch
         vocabulary = self.learn.dls.vocab[0]
         self.documents, self.held_out = (
@@ -127,11 +129,12 @@ class Classifiers:
             decay=1.0,
             dropouts=Dropouts(input=0.2, weight=0.25, embedding=0.025, hidden=0.15),
         )
-        encoder = Encoder(FULL_SIZE, len(vocabulary), self.recipe.dropouts)
-        self.net = ClassifierNet(encoder, "concat", Head(3 * FULL_SIZE.embedding, len(classes), hidden=50, dropout=0.1))
+        encoder = Encoder(work.sizes, len(vocabulary), self.recipe.dropouts)
+        head = Head(3 * work.sizes.embedding, len(classes), hidden=50, dropout=0.1)
+        self.net = ClassifierNet(encoder, "concat", head)
 
     def pool(self, documents: Documents) -> npt.NDArray[np.float32]:
-        frozen = freeze(FULL_SIZE, read_weights(self.net.encoder), self.device)
+        frozen = freeze(self.sizes, read_weights(self.net.encoder), self.device)
         return pool_documents(frozen, "concat", documents, "forward", 1)
 
     def accuracy(self, head: Head) -> float:
@@ -143,7 +146,13 @@ def classifier_train(table: TextTable, work: Workload) -> Row:
     both = Classifiers(table, work)
 
     def ours() -> float:
-        options: dict[str, Any] = {"pad_id": 1, "seed": 0, "device": both.device, "description": "ours"}
+        options: dict[str, Any] = {
+            "kind": Classes(),
+            "pad_id": 1,
+            "seed": 0,
+            "device": both.device,
+            "description": "ours",
+        }
         return len(both.train) / seconds(
             lambda: fine_tune(both.net, both.documents, both.targets, both.recipe, **options)
         )

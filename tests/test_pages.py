@@ -10,20 +10,17 @@ import ulmfit_lib
 from ulmfit_lib.cli.running import app
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+GUIDES = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+NOTEBOOKS = sorted(f"notebooks/{notebook.name}" for notebook in (ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
     "README.md",
     "SECURITY.md",
     "CONTRIBUTING.md",
-    "docs/guide.md",
-    "docs/ecosystem.md",
-    "docs/scaling.md",
-    "docs/understanding.md",
-    "docs/serving.md",
     "CHANGELOG.md",
     "benchmarks/RESULTS.md",
     "benchmarks/GPU.md",
-    *(f"notebooks/{one.name}" for one in NOTEBOOKS),
+    *GUIDES,
+    *NOTEBOOKS,
 ]
 
 
@@ -65,3 +62,18 @@ def test_every_link_between_pages_leads_somewhere(page):
             titles = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
             assert place in anchors, f"{page}: {target}#{place}"
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_contents_list_of_a_guide_names_all_its_sections(page):
+    beginning, *sections = re.split(r"^## (.+)$", text_of(page), flags=re.MULTILINE)
+    listed = re.findall(r"^- \[(.+)\]\(#.+\)$", beginning, re.MULTILINE)
+    assert listed == sections[::2]
+
+
+def test_the_site_shows_every_guide_notebook_and_page_of_the_reference():
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    reference = [f"docs/api/{page.name}" for page in (ROOT / "docs" / "api").glob("*.md")]
+    shown = re.findall(r"- (?:.+: )?(\S+\.(?:md|ipynb))$", site, re.MULTILINE)
+    assert {*GUIDES, *NOTEBOOKS, *reference} <= set(shown)
+    assert len(shown) == len(set(shown))

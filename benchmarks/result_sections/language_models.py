@@ -170,40 +170,6 @@ def _base(name: str, *, short: bool = False) -> str:
     return f"`{model}`" if short else f"`{model}`, {direction or 'both directions averaged'}"
 
 
-def pretraining_search(results: Results) -> str:
-    """Which sizes and settings were tried for the embedded models."""
-    result = results["pretraining-search"]
-    return section(
-        "Settings of the embedded models",
-        paragraph(
-            "Each candidate reads Wikipedia for about as long, on one core. It is written embedding / hidden / "
-            "layers @ learning rate, then what differs from the usual number of rows in a batch, samples in the "
-            "sampled softmax, words in the vocabulary, and passes over the text. Fewer rows or fewer samples gain here "
-            "because so short a run profits from more steps; whether a run of hours does has not been tried. A small "
-            "vocabulary has a lower perplexity because more of the words are unknown to it."
-        ),
-        commands(
-            "python benchmarks/pretraining_search.py wiki-00.jsonl.xz --valid valid.jsonl.xz "
-            f"--minutes {result['minutes']:g} --json"
-        ),
-        table(
-            ["candidate", "tokens read", "seconds", "perplexity per token", "perplexity per word", "unknown words"],
-            (
-                [
-                    f"`{one['candidate']}`",
-                    f"{one['tokens']:,}",
-                    str(one["seconds"]),
-                    f"{one['perplexity']:.0f}",
-                    f"{one['perplexity_per_word']:,.0f}",
-                    f"{100 * one['unknown']:.1f} %",
-                ]
-                for one in result["results"]
-            ),
-        ),
-        measured("pretraining-search", results=results),
-    )
-
-
 def tokens(results: Results) -> str:
     """Our tokens beside fastai's."""
     names = sorted(name for name in results if name.startswith("token-parity-"))

@@ -2,7 +2,7 @@
 
 from result_sections.markdown import Results, commands, measured, paragraph, section, table
 
-PEERS, VERDICTS, ZERO, PSEUDO = "peers", "verdicts", "zero-labels", "pseudo-labels"
+PEERS, VERDICTS, ZERO = "peers", "verdicts", "zero-labels"
 NAMES = {
     "tfidf": "TF-IDF",
     "teacher": "sentence embeddings",
@@ -136,31 +136,4 @@ def zero_labels(results: Results) -> str:
         commands("python benchmarks/zero_labels.py sets --json"),
         table(["texts", "classes", "rows", "told by", "right", "commonest", "by lot"], rows, text_columns=(0, 3)),
         measured(ZERO, results=results),
-    )
-
-
-def pseudo_labels(results: Results) -> str:
-    """What a classifier's own answers for unlabelled texts bring as labels."""
-    result = results[PSEUDO]
-    rows = (
-        [
-            one["set"],
-            f"{one['labels']}",
-            f"{one['without']:.1f}",
-            f"{one['with']:.1f}",
-            f"{one['gain']:+.1f} ± {one['spread']:.1f}",
-            f"{one['draws_better']} of {one['draws']}",
-        ]
-        for one in result["results"]
-    )
-    return section(
-        "Answers taken for labels",
-        paragraph(
-            "A classifier's surest answers for texts without a label can join the labels that it learns from. On one "
-            "kind of texts that helps, on others it harms, so `fit` does not do it. Accuracy in % of heads on the "
-            "frozen base, means over the draws; the rest of 1,500 texts had no label."
-        ),
-        commands("python benchmarks/pseudo_labels.py sets --names imdb tweets news sentences --json"),
-        table(["texts", "labels", "without", "with", "gain", "draws with a gain"], rows),
-        measured(PSEUDO, results=results),
     )

@@ -175,7 +175,7 @@ def _growth(row: Result | None) -> str:
 
 
 def _what_limits_it() -> str:
-    """Why the rows are no faster, as far as profiles tell; ``benchmarks/training_profile.py`` makes them."""
+    """Why the rows are no faster, as far as profiles tell."""
     reasons = {
         "Training": "a CPU multiplies in bfloat16 only so much faster than in float32, and a CPU without bfloat16 "
         "multiplies in float32 as fastai does. Most of a step is spent in the LSTM's own matrix products, the larger "
@@ -188,12 +188,5 @@ def _what_limits_it() -> str:
         "A new process": "importing torch, spaCy and pandas takes most of the time.",
         "Tokenising without a cache": "each process has to learn every word that no text had before.",
     }
-    return "\n".join(
-        [
-            "### What limits it",
-            "",
-            *(f"- {paragraph(f'**{name}**: {why}')}".replace("\n", "\n  ") for name, why in reasons.items()),
-            "",
-            "`python benchmarks/training_profile.py imdb.csv` shows where the time of a training step goes.",
-        ]
-    )
+    lines = (f"- {paragraph(f'**{name}**: {why}')}".replace("\n", "\n  ") for name, why in reasons.items())
+    return "\n".join(["### What limits it", "", *lines])

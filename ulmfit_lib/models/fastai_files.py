@@ -4,6 +4,7 @@ import io
 import pickle
 import pickletools
 import re
+import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,37 +19,11 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 LARGEST_VOCABULARY = 64 << 20  # bytes
 LARGEST_WEIGHTS = 2 << 30
 # What a pickle of lists, strings and numbers consists of. Nothing here can look up or call anything.
-HARMLESS = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "EMPTY_LIST",
-        "LIST",
-        "APPEND",
-        "APPENDS",
-        "MEMOIZE",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-        "UNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "BINUNICODE8",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "FLOAT",
-        "BINFLOAT",
-    ]
+HARMLESS = re.compile(
+    "PROTO|FRAME|STOP|MARK|EMPTY_LIST|LIST|APPEND|APPENDS|MEMOIZE|PUT|BINPUT|LONG_BINPUT|GET|BINGET|LONG_BINGET|UNICODE|"
+    "BINUNICODE|SHORT_BINUNICODE|BINUNICODE8|INT|BININT|BININT1|BININT2|LONG|LONG1|FLOAT|BINFLOAT"
 )
+DAMAGED = (ValueError, LookupError, AttributeError, TypeError, EOFError, OverflowError, pickle.UnpicklingError)
 
 
 class FastaiModel(NamedTuple):
@@ -82,10 +57,9 @@ def read_fastai(weights: Path, vocabulary: Path) -> FastaiModel:
         raise ArtifactError(f"{vocabulary}: xxpad is at {words.pad_id} and must be at {PAD_ID}")
     layers = sum(key.endswith("weight_ih") for key in found)
     architecture = Architecture(found["encoder.weight"].shape[1], found["rnns.0.weight_hh"].shape[1], layers)
-    shapes = architecture.weight_shapes(embedded)
-    for key, shape in shapes.items():
-        if key not in found or tuple(found[key].shape) != shape:
-            actual = tuple(found[key].shape) if key in found else "missing"
+    for key, shape in architecture.weight_shapes(embedded).items():
+        actual = tuple(found[key].shape) if key in found else "missing"
+        if actual != shape:
             raise ArtifactError(f"{weights}: {key} is {actual}, and an AWD-LSTM of these sizes has {shape}")
     return FastaiModel(architecture, words, found)
 
@@ -124,8 +98,7 @@ def read_archive(archive: Path, *, folder: Path, direction: str) -> FastaiModel:
                     raise ArtifactError(f"{archive}: {member.name} claims {member.size:,} bytes, which is too large")
                 unpacked[suffix] = folder / f"{direction}{suffix}"  # the archive decides no path
                 with tar.extractfile(member) as source, unpacked[suffix].open("wb") as target:  # type: ignore[union-attr]
-                    while piece := source.read(1 << 20):
-                        target.write(piece)
+                    shutil.copyfileobj(source, target)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArtifactError(f"{archive}: cannot be unpacked ({error})") from error
     if missing := limits.keys() - unpacked.keys():
@@ -154,7 +127,7 @@ def read_vocabulary(path: Path) -> list[str]:
             raise ArtifactError(f"{path}: {path.stat().st_size:,} bytes are too many for a vocabulary")
         content = path.read_bytes()
         for count, (instruction, argument, _) in enumerate(pickletools.genops(content)):
-            if instruction.name not in HARMLESS:
+            if not HARMLESS.fullmatch(instruction.name):
                 raise ArtifactError(
                     f"{path}: this pickle holds more than lists, strings and numbers ({instruction.name}); "
                     f"it could run code, so it is not read"
@@ -164,16 +137,7 @@ def read_vocabulary(path: Path) -> list[str]:
         tokens: Any = _PlainUnpickler(io.BytesIO(content)).load()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
-    except (
-        ValueError,
-        IndexError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        EOFError,
-        OverflowError,
-        pickle.UnpicklingError,
-    ) as error:
+    except DAMAGED as error:
         raise ArtifactError(f"{path}: damaged pickle ({error})") from error
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise ArtifactError(f"{path}: a vocabulary is a list of strings, and this is not")
@@ -196,7 +160,7 @@ def read_weights(path: Path) -> Weights:
         raise ArtifactError(f"{path}: a dictionary of tensors is needed")
     weights: Weights = {}
     for name, tensor in sorted(state.items(), key=lambda item: str(item[0]).endswith("_raw")):  # a raw matrix wins
-        ours = _our_name(str(name))
+        ours = our_name(str(name))
         if ours is None:
             raise ArtifactError(f"{path}: tensor {name} is not part of fastai's AWD-LSTM language model")
         if ours == "encoder.weight" and ours in weights and not torch.equal(weights[ours], tensor.float()):
@@ -207,11 +171,11 @@ def read_weights(path: Path) -> Weights:
     return weights
 
 
-def _our_name(name: str) -> str | None:
+def our_name(name: str) -> str | None:
+    """What we call a tensor of fastai's language model; None for one that it does not have."""
     if name in ("0.encoder.weight", "0.encoder_dp.emb.weight", "1.decoder.weight"):
         return "encoder.weight"
     if name == "1.decoder.bias":
         return "decoder.bias"
-    if found := re.fullmatch(r"0\.rnns\.(\d+)\.(?:module\.)?((?:weight|bias)_(?:ih|hh))_l0(?:_raw)?", name):
-        return f"rnns.{int(found[1])}.{found[2]}"
-    return None
+    found = re.fullmatch(r"0\.rnns\.(\d+)\.(?:module\.)?((?:weight|bias)_(?:ih|hh))_l0(?:_raw)?", name)
+    return f"rnns.{int(found[1])}.{found[2]}" if found else None

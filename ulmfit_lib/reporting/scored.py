@@ -103,8 +103,8 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
         return replace(
             found,
             notes=[
-                "The model's folder does not keep what was said of each row, so that single texts cannot be shown "
-                "here. To see them, name a test file."
+                "The model's folder does not keep the prediction for each row, so single texts cannot be shown here. "
+                "To see them, name a test file."
             ],
         )
     place_of = {row: place for place, row in enumerate(labelled.rows)}
