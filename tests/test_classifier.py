@@ -90,6 +90,13 @@ def test_balanced_weights_help_the_rare_class(tiny_lm, fruit):
     assert balanced.predict_proba(rare.texts)[:, column].mean() > plain.predict_proba(rare.texts)[:, column].mean()
 
 
+def test_a_device_named_at_a_call_still_works_and_is_deprecated(tiny_classifier):
+    assert tiny_classifier.to("cpu") is tiny_classifier
+    elsewhere = replace(tiny_classifier, device="meta")
+    with pytest.warns(DeprecationWarning, match=r"to\(device\)\.predict"):
+        assert elsewhere.predict(TEXTS, device="cpu") == tiny_classifier.predict(TEXTS)
+
+
 def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
     with pytest.raises(DataError, match="single string"):
         tiny_classifier.predict("one text")

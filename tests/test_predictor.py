@@ -1,9 +1,13 @@
+import copy
 import io
 import json
+import multiprocessing
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +99,45 @@ def test_graphs_that_say_something_else_are_refused(exported, tmp_path, monkeypa
     with pytest.raises(ArtifactError, match="differ from the classifier"):
         export_checked(exported[1] / "model", tmp_path / "onnx", precision="float32", texts=TEXTS)
     assert not (tmp_path / "onnx").exists()
+
+
+def test_a_predictor_embeds_and_explains_as_the_classifier_does(whole, exported):
+    predictor = Predictor.load(exported[1] / "onnx")
+    assert np.sum(predictor.embed(TEXTS) * whole.embed(TEXTS), axis=1).min() > 0.999
+    assert predictor.embed([]).shape == (0, whole.embed(TEXTS).shape[1])
+    found, expected = predictor.explain(TEXTS[0]), whole.explain(TEXTS[0])
+    assert found.label == expected.label and found.words == expected.words
+    np.testing.assert_allclose(found.contributions, expected.contributions, atol=0.05)
+
+
+def test_a_copy_of_a_predictor_by_pickle_says_the_same_to_the_last_bit(exported):
+    for folder in ("onnx", "model"):
+        predictor = Predictor.load(exported[1] / folder, threads=2)
+        again = pickle.loads(pickle.dumps(predictor))
+        assert again.threads == 2 and copy.deepcopy(predictor) is predictor
+        np.testing.assert_array_equal(again.predict_proba(TEXTS), predictor.predict_proba(TEXTS))
+
+
+def test_a_predictor_that_has_answered_answers_in_a_child_that_was_forked(exported):
+    predictor = Predictor.load(exported[1] / "onnx", threads=2)
+    expected = predictor.predict_proba(TEXTS)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(predictor.predict_proba(TEXTS)))
+    child.start()
+    try:
+        assert receiver.poll(30), "the child hangs"
+        np.testing.assert_array_equal(receiver.recv(), expected)
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_predictor_goes_to_a_child_that_was_started_afresh(exported, method):
+    predictor = Predictor.load(exported[1] / "onnx", threads=2)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as children:
+        found = children.submit(predictor.predict_proba, TEXTS).result(timeout=60)
+    np.testing.assert_array_equal(found, predictor.predict_proba(TEXTS))
 
 
 def test_a_damaged_export_is_refused_in_one_sentence(exported, tmp_path):

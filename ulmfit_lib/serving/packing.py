@@ -15,7 +15,9 @@ class PicklesSafely:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return unpack, (type(self), pack(self), self.load_options())
+        content = (type(self), pack(self))
+        options = self.load_options()
+        return unpack, (*content, options) if options else content
 
     def load_options(self) -> dict[str, Any]:
         """What ``load`` is given beside the folder, so that a copy behaves as its original."""
