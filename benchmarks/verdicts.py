@@ -23,10 +23,10 @@ import numpy as np
 from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.search import Found, try_heads
 from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.progress import set_quiet
@@ -92,13 +92,13 @@ def one_cell(fitter: PartsFitter, part: TextTable, test: TextTable) -> dict[str,
     said = classifier.probabilities(test.texts, features=fitter.known(test))
     truth = np.array(test.targets())
     right = {name: float((np.array(classifier.classes)[p.argmax(1)] == truth).mean()) for name, p in said.items()}
-    delivered, verdict = report.scores["delivered"], report.verdict
+    delivered, verdict = report.ensemble, report.verdict
     assert verdict is not None  # there is a baseline
     sure = 0 if verdict.p_value >= SIGNIFICANT else 1 if verdict.ahead > verdict.behind else -1
     return {
-        "reported": delivered["accuracy"],
-        "low": delivered["accuracy_95"][0],
-        "high": delivered["accuracy_95"][1],
+        "reported": delivered.accuracy,
+        "low": delivered.low,
+        "high": delivered.high,
         "true": right["delivered"],
         "true_baseline": right["baseline"],
         "says": sure,

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ulmfit_lib import OptionError, TextClassifier
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import calibration_error
 from ulmfit_lib.linear.blend import Blend
@@ -46,20 +48,23 @@ def test_what_cannot_be_had_is_said():
 
 
 @pytest.mark.parametrize(
-    "report",
+    "certainty",
     [
         None,
-        {},
-        {"certainty": 3},
-        {"certainty": {"confidence": [], "rows": [], "right": []}},
-        {"certainty": {"confidence": [1.0], "rows": ["1"], "right": [1]}},
-        {"certainty": {"confidence": [1.0], "rows": [0], "right": [0]}},
-        {"certainty": {"confidence": [1.0], "rows": [1, 2], "right": [1]}},
+        3,
+        {"confidence": [], "rows": [], "right": []},
+        {"confidence": [1.0], "rows": ["1"], "right": [1]},
+        {"confidence": [1.0], "rows": [0], "right": [0]},
+        {"confidence": [1.0], "rows": [1, 2], "right": [1]},
     ],
 )
-def test_a_missing_or_damaged_record_is_said(report):
-    with pytest.raises(OptionError, match="make it with `fit`"):
-        Certainty.from_report(report)
+def test_a_missing_or_damaged_record_is_said(certainty):
+    file = Path(__file__).parent / "data" / "version-2" / "classifier" / "training.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    TrainingRecord.from_json(found).certainty()
+    for report in ({**found["report"], "certainty": certainty}, None):
+        with pytest.raises(OptionError, match="make it with `fit`"):
+            TrainingRecord.from_json({**found, "report": report}).certainty()
 
 
 def test_temperature_scaling_calibrates_what_is_too_sure():

@@ -176,11 +176,11 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
     classifier = fit(table, base=tiny_lm, lm_epochs=1, test_fraction=0.2, strategy="features", device="cpu")
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
-    report = classifier.training["report"]
-    assert report["held_out_rows"] == 10 and report["labelled_rows"] == 38 and report["majority"] == 0.5
-    for part in ("delivered", "ulmfit", "baseline"):
-        assert 0 <= report[part]["accuracy"] <= 1
-    assert "TF-IDF + logistic regression" in report["sentence"] and "held-out rows" in report["sentence"]
+    report = classifier.training.report
+    assert report.held_out_rows == 10 and report.labelled_rows == 38 and report.majority == 0.5
+    for part in ("ensemble", "ulmfit", "baseline"):
+        assert 0 <= report.scores[part].accuracy <= 1
+    assert "TF-IDF + logistic regression" in report.sentence and "held-out rows" in report.sentence
     classifier.save(tmp_path / "model")
     again = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6)
@@ -193,12 +193,12 @@ def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit,
     classifier = fit(table, base=tiny_lm, transductive=True, **options)
     secret = {text.split()[-1] for text in table.split(0.2, seed=42)[1].texts}
     assert len(secret & set(classifier.vocabulary.tokens)) > 5  # of 10: fit_lm keeps a few texts to measure on
-    assert classifier.training["report"]["transductive"]
+    assert classifier.training.report.transductive
     classifier.save(tmp_path / "model")
     assert "(transductive)" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):
     classifier = fit(fruit, base=tiny_lm, lm_epochs=1, with_baseline=False, device="cpu", direction="backward")
-    assert not classifier.tfidf and "baseline" not in classifier.training["report"]
+    assert not classifier.tfidf and "baseline" not in classifier.training.report.scores
     assert classifier.direction == "backward"

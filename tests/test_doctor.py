@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ulmfit_lib import LanguageModel, TextTable
+from ulmfit_lib.artifact.record import Report, Stage
+from ulmfit_lib.evaluation.metrics import LanguageModelScore, Scores
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.doctor import diagnose_data
 from ulmfit_lib.insight.text_checks import check_leak
@@ -141,36 +143,39 @@ def test_the_doctor_names_the_column_of_the_texts_and_forecasts_what_fit_takes(u
 
 def scores(accuracy, low, confusion=((9, 1), (1, 9))):
     names = [f"class {i}" for i in range(len(confusion))]
-    return {"accuracy": accuracy, "accuracy_95": [low, 1], "n": 20, "classes": names, "confusion": confusion}
+    rest = {"macro_f1": accuracy, "log_loss": 0.5, "calibration_error": 0.1, "reliability": []}
+    return Scores(n=20, accuracy=accuracy, low=low, high=1, classes=names, confusion=confusion, **rest)
 
 
 @pytest.mark.parametrize(
     ("cause", "report"),
     [
-        (None, {"delivered": scores(0.9, 0.8), "baseline": scores(0.8, 0.6), "majority": 0.5}),
-        ("few labels", {"delivered": scores(0.6, 0.4), "majority": 0.5, "labelled_rows": 80}),
-        ("labels say nothing", {"delivered": scores(0.5, 0.4), "majority": 0.5, "labelled_rows": 8000}),
-        ("no better than TF-IDF", {"delivered": scores(0.8, 0.6), "baseline": scores(0.9, 0.8), "majority": 0.5}),
+        (None, Report("", 20, 0.5, {"ensemble": scores(0.9, 0.8), "baseline": scores(0.8, 0.6)})),
+        ("few labels", Report("", 20, 0.5, {"ensemble": scores(0.6, 0.4)}, labelled_rows=80)),
+        ("labels say nothing", Report("", 20, 0.5, {"ensemble": scores(0.5, 0.4)}, labelled_rows=8000)),
+        (
+            "no better than TF-IDF",
+            Report("", 20, 0.5, {"ensemble": scores(0.8, 0.6), "baseline": scores(0.9, 0.8)}),
+        ),
         (
             "classes alike",
-            {"delivered": scores(0.7, 0.6, ((9, 1, 0), (8, 2, 0), (0, 0, 10))), "majority": 0.4, "labelled_rows": 300},
+            Report("", 20, 0.4, {"ensemble": scores(0.7, 0.6, ((9, 1, 0), (8, 2, 0), (0, 0, 10)))}, labelled_rows=300),
         ),
     ],
 )
 def test_a_trained_classifiers_record_tells_which_stage_is_at_fault(tiny_classifier, cause, report):
-    training = {**tiny_classifier.training, "report": report}
-    stages = [stage for stage in training["stages"] if stage["stage"] != "fine-tune"]
-    found = diagnose_model(replace(tiny_classifier, training={**training, "stages": stages}))
+    stages = tuple(stage for stage in tiny_classifier.training.stages if stage.name != "fine-tune")
+    training = replace(tiny_classifier.training, report=report, stages=stages)
+    found = diagnose_model(replace(tiny_classifier, training=training))
     assert found.cause == cause
-    read = {
-        "stage": "fine-tune",
-        "texts": 9,
-        "unknown_share": 0.5,
-        "validation": {"perplexity_per_word": 90.0},
-        "history": {"forward": [{"perplexity": 50.0}, {"perplexity": 49.9}]},
-    }
-    again = diagnose_model(replace(tiny_classifier, training={"report": report, "stages": [*stages, read]}))
+    read = Stage(
+        "fine-tune",
+        texts=9,
+        unknown_share=0.5,
+        validation=LanguageModelScore(30.0, 90.0, 0.5, 100, 60),
+        history={"forward": [{"perplexity": 50.0}, {"perplexity": 49.9}]},
+    )
+    again = diagnose_model(replace(tiny_classifier, training=training.then(read)))
     assert again.cause == "language"
-    read["unknown_share"] = 0.01
-    again = diagnose_model(replace(tiny_classifier, training={"report": report, "stages": [*stages, read]}))
+    again = diagnose_model(replace(tiny_classifier, training=training.then(replace(read, unknown_share=0.01))))
     assert "reading" in {one.cause for one in again.findings}

@@ -8,6 +8,7 @@ import pytest
 from test_doctor import rows
 
 from ulmfit_lib import DataError, OptionError, fit, fit_lm, read_csv
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.insight.drift import Novelty, find_drift
 from ulmfit_lib.insight.vectors import most_similar
 from ulmfit_lib.models.known_texts import KnownTexts
@@ -63,7 +64,7 @@ def test_a_language_model_keeps_numbers_of_texts_that_it_has_not_read(tiny_lm, r
     known = KnownTexts.from_record(lm.training)
     assert 20 <= len(known) < 0.2 * len(reviews) and find_drift(known, others, lm=lm, reader=lm).drifted
     with pytest.raises(OptionError, match="damaged"):
-        KnownTexts.from_record({"known_texts": {**lm.training["known_texts"], "vectors": "AAAA"}})
+        KnownTexts.from_record(TrainingRecord(known_texts={**lm.training.known_texts, "vectors": "AAAA"}))
 
 
 def test_the_text_most_like_itself_is_itself(tiny_lm, tiny_classifier, reviews):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, OptionError, TextTable, fit
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.pipeline import plan, search
@@ -56,20 +57,20 @@ def unseen_of(ulmfit, targets, **others):
 
 def test_every_labelled_row_is_scored_once_and_kept(tiny_lm, table):
     classifier = fit(table, base=tiny_lm, strategy="features", folds=3, device="cpu")
-    report = classifier.training["report"]
-    found = report["out_of_fold"]
-    probabilities, targets = np.array(found["probabilities"]), np.array(found["targets"])
-    assert found["rows"] == list(range(1, 49)) and targets.tolist() == [i % 2 == 0 for i in range(48)]
-    assert report["folds"] == 3 and report["held_out_rows"] == report["labelled_rows"] == 48
-    assert report["delivered"]["accuracy"] == pytest.approx((probabilities.argmax(1) == targets).mean())
-    assert "On 48 labelled rows, each scored by classifiers that had not learnt its label" in report["sentence"]
+    report = classifier.training.report
+    found = report.out_of_fold
+    probabilities, targets = np.array(found.probabilities), np.array(found.targets)
+    assert found.rows == list(range(1, 49)) and targets.tolist() == [i % 2 == 0 for i in range(48)]
+    assert report.folds == 3 and report.held_out_rows == report.labelled_rows == 48
+    assert report.ensemble.accuracy == pytest.approx((probabilities.argmax(1) == targets).mean())
+    assert "On 48 labelled rows, each scored by classifiers that had not learnt its label" in report.sentence
 
 
 def test_a_label_that_says_nothing_is_not_seen_by_what_scores_its_row(tiny_lm, table):
     labels = np.random.default_rng(3).permutation(table.labels[:48]).tolist()
     shuffled = TextTable.from_lists(table.texts[:48], labels)
-    report = fit(shuffled, base=tiny_lm, strategy="features", device="cpu").training["report"]
-    assert report["delivered"]["accuracy"] < 0.75
+    report = fit(shuffled, base=tiny_lm, strategy="features", device="cpu").training.report
+    assert report.ensemble.accuracy < 0.75
 
 
 def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
@@ -86,12 +87,12 @@ def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
 def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.task.MOST_SCORED", 40)
     classifier = fit(fruit, base=tiny_lm, strategy="features", device="cpu")
-    report = classifier.training["report"]
-    assert report["held_out_rows"] == 10 and "On 10 held-out rows" in report["sentence"] and "folds" not in report
+    report = classifier.training.report
+    assert report.held_out_rows == 10 and "On 10 held-out rows" in report.sentence and report.folds == 0
     scored = find_scores(classifier, fruit)
     assert scored.table is not None and len(scored.table) == 10
     right = scored.probabilities["delivered"].argmax(1) == scored.table.class_numbers(classifier.classes)
-    assert right.mean() == pytest.approx(report["delivered"]["accuracy"])
+    assert right.mean() == pytest.approx(report.ensemble.accuracy)
 
 
 def test_what_cannot_be_done_is_said(tiny_lm, fruit):
@@ -128,15 +129,15 @@ def test_few_rows_are_not_weighed():
 
 def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
-    report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training["report"]
-    assert read == [set(table.texts[48:])] and not report["transductive"]
-    assert any("after reading" in told for told in report["tried"])
+    report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training.report
+    assert read == [set(table.texts[48:])] and not report.transductive
+    assert any("after reading" in told for told in report.tried)
 
 
 def test_epochs_that_are_asked_for_read_every_text_and_the_report_says_so(tiny_lm, table, read):
     options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
-    report = fit(table, **options).training["report"]
-    assert read == [set(table.texts)] and report["transductive"] and "(transductive)" in report["sentence"]
+    report = fit(table, **options).training.report
+    assert read == [set(table.texts)] and report.transductive and "(transductive)" in report.sentence
 
 
 def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
@@ -149,7 +150,7 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", forget)
     classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
-    assert "dropped" in classifier.training["report"]["tried"][0]
+    assert "dropped" in classifier.training.report.tried[0]
     assert float(np.abs(classifier.weights["forward"]["rnns.0.weight_hh"]).sum()) > 0
 
 
@@ -170,14 +171,14 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
 
     monkeypatch.setattr("ulmfit_lib.pipeline.parts.PartsFitter.out_of_fold", out_of_fold)
     classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, device="cpu")
-    assert classifier.training["stages"][-1]["strategy"] == better
+    assert classifier.training.stages[-1].strategy == better
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: 1e6)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
-    assert classifier.training["stages"][-1]["strategy"] == "features"
-    assert "there is no time for that" in classifier.training["report"]["tried"][-1]
+    assert classifier.training.stages[-1].strategy == "features"
+    assert "there is no time for that" in classifier.training.report.tried[-1]
 
 
 def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit, monkeypatch):
@@ -205,7 +206,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
 
     monkeypatch.setattr(plan, "epoch_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
-    assert classifier.training["stages"][-1]["strategy"] == "features"
+    assert classifier.training.stages[-1].strategy == "features"
     assert "the best classifier so far is delivered" in capsys.readouterr().err
 
 
@@ -253,7 +254,7 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
 
     blank = replace(
         tiny_lm,
-        training={"name": "blank"},
+        training=TrainingRecord("blank"),
         weights={way: {name: t * 0 for name, t in some.items()} for way, some in tiny_lm.weights.items()},
     )
     import torch
@@ -268,7 +269,7 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
 
     chosen, why = search.choose_base([blank, tiny_lm], fruit, scoring_folds(fruit, seed=0), read=read, seed=0)
     assert chosen is tiny_lm and "base tiny: the lowest log loss" in why and "blank" in why
-    same = [blank, replace(tiny_lm, training={"name": "blank"})]  # as two that were fine-tuned from one base are
+    same = [blank, replace(tiny_lm, training=TrainingRecord("blank"))]  # as two that were fine-tuned from one base are
     options = {"read": read, "seed": 0, "names": ["models/a", "models/b"]}
     chosen, why = search.choose_base(same, fruit, scoring_folds(fruit, seed=0), **options)
     assert chosen is same[1] and "base models/b: the lowest log loss" in why

@@ -6,6 +6,8 @@ import pytest
 from hub_server import Hub
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
+from ulmfit_lib.artifact.record import Report, TrainingRecord
+from ulmfit_lib.evaluation.metrics import RatingScores
 from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import asking
 from ulmfit_lib.hub.fetching import find_folder
@@ -171,20 +173,20 @@ def test_a_damaged_folder_is_not_sent(hub, lm_folder, tmp_path):
 def test_the_card_has_the_hubs_metadata(hub, classifier_folder):
     push_to_hub(classifier_folder, "ada/fruit", licence="mit")
     text = hub.repos["ada/fruit"].files("main")[1]["README.md"].decode()
-    card, report = ModelCard(text), TextClassifier.load(classifier_folder).training["report"]
+    card, report = ModelCard(text), TextClassifier.load(classifier_folder).training.report
     data = card.data.to_dict()
     assert data["license"] == "mit" and data["language"] == "en" and data["pipeline_tag"] == "text-classification"
     assert "base_model" not in data  # `tiny` is nothing that the hub knows
     accuracy = next(one for one in card.data.eval_results if one.metric_type == "accuracy")
-    low, high = report["delivered"]["accuracy_95"]
-    assert accuracy.metric_value == round(report["delivered"]["accuracy"], 4)
+    low, high = report.ensemble.low, report.ensemble.high
+    assert accuracy.metric_value == round(report.ensemble.accuracy, 4)
     assert f"{low:.3f} to {high:.3f}" in accuracy.metric_name
-    assert report["sentence"] in text and "## pretrain" in text and "hf:ada/fruit" in text
+    assert report.sentence in text and "## pretrain" in text and "hf:ada/fruit" in text
 
 
 def test_the_card_has_the_scores_of_every_kind_of_label_and_the_licence_of_the_record():
-    found = {"mean_absolute_error": 0.51234, "spearman": 0.8, "n": 10}
-    training = {"licence": "MIT; it has read reviews", "report": {"ratings": {"delivered": found}}}
+    report = Report("", 10, 0.5, {}, ratings={"ensemble": RatingScores(10, 0.51234, 0.8)})
+    training = TrainingRecord(licence="MIT; it has read reviews", report=report)
     config = {"kind": "classifier", "tokenizer": {"language": "de"}, "base": None}
     card = ModelCard(hub_card("# stars", config=config, training=training, repository=Repository("a/b"), licence=None))
     assert {one.metric_type: one.metric_value for one in card.data.eval_results} == {"mae": 0.5123, "spearmanr": 0.8}
@@ -254,7 +256,7 @@ def test_without_a_network_the_cache_answers_and_says_so(hub, lm_folder, monkeyp
         monkeypatch.setenv(variable, "1")
     asked = len(hub.asked)
     model = from_pretrained("ada/lm")
-    assert model.training["name"] == sent and len(hub.asked) == asked
+    assert model.training.name == sent and len(hub.asked) == asked
     assert f"commit {sent[-40:]} is taken from the cache" in capsys.readouterr().err
     with pytest.raises(ArtifactError, match="the cache has no whole copy of it"):
         from_pretrained("ada/other")

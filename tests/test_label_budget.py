@@ -80,9 +80,9 @@ def test_the_curve_ends_where_fit_begins(tiny_lm):
     ]
     table = TextTable.from_lists(texts, labels)
     curve = label_budget(table, base=tiny_lm, device="cpu").curve
-    report = fit(table, base=tiny_lm, strategy="features", device="cpu").training["report"]
+    report = fit(table, base=tiny_lm, strategy="features", device="cpu").training.report
     assert curve.sizes[-1] == 40 and 0 < curve.errors[-1] < 0.5
-    assert curve.errors[-1] == pytest.approx(1 - report["delivered"]["accuracy"])
+    assert curve.errors[-1] == pytest.approx(1 - report.ensemble.accuracy)
 
 
 def test_fine_tuning_for_every_point(tiny_lm, fruit):

@@ -12,7 +12,7 @@ from ulmfit_lib.training.learner import History
 
 
 def test_pretraining_learns(tiny_lm):
-    for rows in tiny_lm.training["stages"][0]["history"].values():
+    for rows in tiny_lm.training.stages[0].history.values():
         assert rows[-1]["valid_loss"] < rows[0]["valid_loss"] < np.log(len(tiny_lm.vocabulary))
 
 
@@ -88,17 +88,17 @@ def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
     assert "zebra" in fitted.vocabulary.index and fitted.vocabulary.tokens[: len(tiny_lm.vocabulary)] == (
         tiny_lm.vocabulary.tokens
     )
-    losses = [row["valid_loss"] for row in fitted.training["stages"][-1]["history"]["forward"]]
+    losses = [row["valid_loss"] for row in fitted.training.stages[-1].history["forward"]]
     assert losses[-1] < losses[0] - 0.5
-    assert [stage["stage"] for stage in fitted.training["stages"]] == ["pretrain", "fine-tune"]
+    assert [stage.name for stage in fitted.training.stages] == ["pretrain", "fine-tune"]
 
 
 def test_the_best_epoch_is_kept(tiny_lm, reviews):
     recipe = replace(FINE_TUNE, frozen_epochs=0, epochs=4, lr=0.5, patience=0, clip=0)  # far too fast on purpose
     fitted = fit_lm(reviews.texts[:80], base=tiny_lm, recipe=recipe, direction="forward", device="cpu")
-    stage = fitted.training["stages"][-1]
-    losses = [row["valid_loss"] for row in stage["history"]["forward"]]
-    measured = np.log(stage["validation"]["perplexity"])
+    stage = fitted.training.stages[-1]
+    losses = [row["valid_loss"] for row in stage.history["forward"]]
+    measured = np.log(stage.validation.perplexity)
     assert abs(measured - min(losses)) < 0.5 * max(1.0, max(losses) - min(losses))
 
 
@@ -197,9 +197,9 @@ def test_pretraining_goes_on_from_a_base_and_adds_its_commonest_new_words(tiny_l
     assert len(model.vocabulary) == size
     assert model.vocabulary.tokens[: len(tiny_lm.vocabulary)] == tiny_lm.vocabulary.tokens
     assert model.base == {"name": "tiny", "sha256": tiny_lm.sha256()} and model.direction == "forward"
-    losses = [row["valid_loss"] for row in model.training["stages"][-1]["history"]["forward"]]
+    losses = [row["valid_loss"] for row in model.training.stages[-1].history["forward"]]
     assert losses[-1] < losses[0]
-    assert [stage["stage"] for stage in model.training["stages"]] == ["pretrain", "pretrain"]
+    assert [stage.name for stage in model.training.stages] == ["pretrain", "pretrain"]
 
 
 def test_each_texts_perplexity_adds_up_to_the_score(tiny_lm, reviews):

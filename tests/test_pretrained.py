@@ -128,7 +128,7 @@ def test_both_directions_download_convert_and_load_by_name(cache, archives, serv
     assert own_models() == ["wt103"] and model.direction == "both"
     for way, theirs in archives[1].items():
         assert_same_logits(model.net(way), theirs)
-    assert server.url in model.training["source"] and "sha256" in model.training["source"]
+    assert server.url in model.training.more["source"] and "sha256" in model.training.more["source"]
 
 
 def test_files_at_hand_need_no_network(cache, archives, monkeypatch):

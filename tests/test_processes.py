@@ -71,7 +71,7 @@ def exact(monkeypatch):
 
 
 def losses(model):
-    (rows,) = model.training["stages"][-1]["history"].values()
+    (rows,) = model.training.stages[-1].history.values()
     return np.array([[row["train_loss"], row["valid_loss"]] for row in rows])
 
 
@@ -110,7 +110,7 @@ def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_b
     one = pretrain(reviews.texts[:150], recipe=replace(LM, batch_size=10), **settings)
     assert processes(train)[0] == [0, 0]
     first, second = (LanguageModel.load(tmp_path / f"lm-{rank}") for rank in range(2))
-    assert first.training["stages"][-1]["processes"] == 2
+    assert first.training.stages[-1].processes == 2
     np.testing.assert_allclose(losses(first), losses(one), atol=1e-4)
     for name, weight in first.weights["forward"].items():
         assert torch.equal(weight, second.weights["forward"][name])
@@ -132,7 +132,7 @@ def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch
     one = fit_classifier(table, recipe=replace(recipe, batch_size=8), **settings)
     assert processes(train)[0] == [0, 0]
     first, second = (TextClassifier.load(tmp_path / f"classifier-{rank}") for rank in range(2))
-    assert len(table) % one.training["stages"][-1]["recipe"]["batch_size"] == 3
+    assert len(table) % one.training.stages[-1].recipe["batch_size"] == 3
     np.testing.assert_allclose(losses(first), losses(one), atol=1e-4)
     np.testing.assert_allclose(first.predict_proba(table.texts), one.predict_proba(table.texts), atol=1e-3)
     np.testing.assert_array_equal(first.predict_proba(table.texts), second.predict_proba(table.texts))
@@ -330,7 +330,7 @@ def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("trained a classifier of 2 classes") == 1
     assert found.stderr.count("2 processes train together") == 1
-    assert TextClassifier.load(tmp_path / "classifier").training["stages"][-1]["processes"] == 2
+    assert TextClassifier.load(tmp_path / "classifier").training.stages[-1].processes == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier", "runs"]
     trainings = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     assert trainings and all(len(list(one.iterdir())) == 1 for one in trainings)  # of the first process

@@ -67,7 +67,7 @@ def test_fit_learns_a_class_of_few_rows(tiny_lm, fruit, count, strategy):
     )
     assert classifier.classes == ["negative", "odd", "positive"]
     assert classifier.predict(fruit.texts[:10]) == fruit.labels[:10]
-    assert classifier.training["report"]["delivered"]["accuracy"] > 0.8
+    assert classifier.training.report.ensemble.accuracy > 0.8
 
 
 def test_a_label_seen_once_is_mentioned_and_learnt_and_unknown_ones_are_wrong(

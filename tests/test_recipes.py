@@ -99,9 +99,9 @@ def test_a_recipe_from_the_command_line(ulmfit, tiny_lm, fruit, write_csv, tmp_p
     assert ulmfit(*command, "--out", out)[0] == 0
     from ulmfit_lib import TextClassifier
 
-    read, classified = TextClassifier.load(out).training["stages"][-2:]
-    assert read["recipe"]["betas"] == [0.7, 0.99] and read["recipe"]["epochs"] == 1
-    assert classified["strategy"] == "fine-tune" and classified["recipe"]["lr"] == 0.02
+    read, classified = TextClassifier.load(out).training.stages[-2:]
+    assert read.recipe["betas"] == [0.7, 0.99] and read.recipe["epochs"] == 1
+    assert classified.strategy == "fine-tune" and classified.recipe["lr"] == 0.02
     code, _, err = ulmfit("fit", data, *options[:2], *labels, "--recipe", "magic", "--out", tmp_path / "no")
     assert code == 2 and "'magic'" in err
 

@@ -224,9 +224,9 @@ def test_an_exploding_loss_ends_the_training_and_keeps_the_best_epoch(tiny_lm, r
 def test_the_same_seed_gives_the_same_bits(tiny_lm, fruit):
     def weights():
         classifier = fit_classifier(fruit, lm=tiny_lm, epochs=1, device="cpu", seed=7)
-        record = classifier.training["stages"][-1]
-        assert record["seed"] == 7 and record["data_sha256"] == fruit.sha256() and record["recipe"]["epochs"] == 1
-        assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+        record = classifier.training.stages[-1]
+        assert record.seed == 7 and record.data_sha256 == fruit.sha256() and record.recipe["epochs"] == 1
+        assert record.versions["torch"] == torch.__version__.split("+")[0]
         return {**classifier.weights["forward"], **classifier.heads["backward"]}
 
     first, second = weights(), weights()

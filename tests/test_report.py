@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import Ratings, Tags, TextTable, fit
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.reporting.page import render_report, write_report
 from ulmfit_lib.reporting.texts import map_places
@@ -30,7 +31,7 @@ def page(fitted, fruit):
 
 
 def test_the_page_of_the_training_file_shows_what_was_said_by_those_that_had_not_learnt_a_row(page, fitted):
-    right = 100 * fitted.training["report"]["delivered"]["accuracy"]
+    right = 100 * fitted.training.report.ensemble.accuracy
     assert f"{right:.1f}\xa0%" in page and "in 5 folds" in page and "Row " in page
 
 
@@ -73,9 +74,10 @@ def test_the_same_texts_give_the_same_page(page, fitted, fruit):
 def test_what_cannot_be_scored_is_said(tiny_classifier, fitted, fruit, tmp_path):
     with pytest.raises(OptionError, match="no whole record of scores"):
         render_report(tiny_classifier)
-    broken = {**fitted.training["report"], "delivered": {"accuracy": "<script>"}}
+    broken = fitted.training.as_json()
+    broken["report"]["delivered"] = {"accuracy": "<script>"}
     with pytest.raises(OptionError, match="no whole record of scores"):
-        render_report(replace(fitted, training={**fitted.training, "report": broken}))
+        render_report(replace(fitted, training=TrainingRecord.from_json(broken)))
     with pytest.raises(OptionError, match="has learnt from these rows"):
         render_report(tiny_classifier, data=fruit)
     with pytest.raises(DataError, match="no row has a label"):

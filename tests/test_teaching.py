@@ -160,7 +160,7 @@ def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
     assert vectors.shape == (len(known), WIDTH + 1)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.corrcoef(vectors[:, -1], opinions)[0, 1] > 0.3
-    assert taught.training["stages"][-1]["opinions"] is True
+    assert taught.training.stages[-1].opinions is True
 
 
 @pytest.mark.parametrize("opinions", [[0.5], [2.0] * 30, [float("nan")] * 30])

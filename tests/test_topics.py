@@ -87,10 +87,10 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     labelled, free = made_up(40, seed=5), made_up(1200, seed=6)[0]
     table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
     classifier = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu")
-    report = classifier.training["report"]
-    assert read == [free] and report["held_out_rows"] == 40
-    assert report["topics"]["accuracy"] == 1 and "topics of the unlabelled texts for 100.0 %" in report["sentence"]
-    assert report["blend"]["topics"] > 0 and "all weighed together" in report["sentence"]
+    report = classifier.training.report
+    assert read == [free] and report.held_out_rows == 40
+    assert report.scores["topics"].accuracy == 1 and "topics of the unlabelled texts for 100.0 %" in report.sentence
+    assert report.blend["topics"] > 0 and "all weighed together" in report.sentence
     unseen, truth = made_up(100, seed=7)
     assert classifier.evaluate(unseen, truth).accuracy > 0.9
     classifier.save(tmp_path / "model")
@@ -109,12 +109,12 @@ def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
     options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "device": "cpu"}
     stars = ["2" if label == "sky" else "5" for label in labelled[1]]
     rated = TextTable.from_lists([*labelled[0], *free], [*stars, *[None] * len(free)]).with_kind(Ratings())
-    report = fit(rated, **options).training["report"]
-    assert report["ratings"]["topics"]["mean_absolute_error"] < 0.5 and "topics of the unlabelled" in report["sentence"]
+    report = fit(rated, **options).training.report
+    assert report.ratings["topics"].mean_absolute_error < 0.5 and "topics of the unlabelled" in report.sentence
     both = [f"{label};wet" if label == "sea" else label for label in labelled[1]]
     tagged = TextTable.from_lists([*labelled[0], *free], [*both, *[None] * len(free)]).with_kind(Tags(";"))
-    report = fit(tagged, **options).training["report"]
-    assert report["tags"]["topics"]["micro_f1"] > 0.95 and "topics of the unlabelled" in report["sentence"]
+    report = fit(tagged, **options).training.report
+    assert report.tags["topics"].micro_f1 > 0.95 and "topics of the unlabelled" in report.sentence
 
 
 def test_a_label_budget_learns_topics_from_texts_without_a_label(tiny_lm, read):

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import Interrupted
+from ulmfit_lib.evaluation.mcnemar import McNemar
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.plan import FineTuningTime
-from ulmfit_lib.pipeline.report import Verdict
 from ulmfit_lib.pipeline.trials import Space, Trials
 from ulmfit_lib.pipeline.tuner import Tuner
 from ulmfit_lib.pipeline.tuning import _forgotten_seconds
@@ -72,11 +73,11 @@ def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, tab
     assert "delivered" in tuned.sentence and "rows that the search never saw" in tuned.sentence
     first, second = tuned.trials
     assert (first["frozen_pooling"], second["frozen_pooling"]) == ("layers", "concat")
-    assert tuned.classifier.pooling == "layers" and tuned.classifier.training["stages"][-1]["labelled_texts"] == 50
+    assert tuned.classifier.pooling == "layers" and tuned.classifier.training.stages[-1].labelled_texts == 50
     learnt, held_out = table.split(0.2, seed=42)
     texts = {text for one in trial_tables for text in one.texts}
     assert len(trial_tables) == 2 and texts == set(learnt.labelled().texts) and not texts & set(held_out.texts)
-    assert tuned.scores["held_out"]["rows"] == len(held_out) == tuned.classifier.training["report"]["held_out_rows"]
+    assert tuned.scores["held_out"]["rows"] == len(held_out) == tuned.classifier.training.report.held_out_rows
     near = [row for row in held_out.rows if row in (1, 2, 49, 50)]
     assert not near  # copies learn, or are held out, together
 
@@ -84,29 +85,29 @@ def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, tab
 def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, quick, monkeypatch):
     def spoil(self, table, splits, **options):
         for one in out_of_fold(self, table, splits, **options):
-            if self.lm.training["name"] == "tiny":
+            if self.lm.training.name == "tiny":
                 flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
                 one = replace(one, ulmfit=flat, others={name: np.full_like(p, 0.5) for name, p in one.others.items()})
             yield one
 
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
     monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
-    other = replace(base, training={"name": "other", "stages": []})
+    other = replace(base, training=TrainingRecord("other"))
     tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
     assert tuned.gained and "The search gained something" in tuned.sentence and "so it is delivered" in tuned.sentence
     assert tuned.settings["base"] == "other" and tuned.scores["default_settings"]["base"] == "tiny"
-    assert tuned.classifier.training["report"]["base"].startswith("base other:")
+    assert tuned.classifier.training.report.base.startswith("base other:")
     assert tuned.scores["out_of_fold"]["gain"]["low"] > 0
 
 
 def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_these_are_more():
     accuracy = {"best": (0.9, 0.8, 0.95), "default": (0.8, 0.7, 0.9)}
     gain = Gain(0.1, 0.02, 0.18)
-    rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, Verdict(12, 2, 0.013))
+    rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, McNemar(12, 2, 0.013))
     said = rows.sentences("best", "default")
     assert "the best settings are right for 90 (90.0 %), and the defaults for 80 (80.0 %)" in said
     assert "chance alone would hardly make" in said and "better by 0.100 (95 % interval of the gain: +0.020" in said
-    doubtful = replace(rows, decisions=300, verdict=Verdict(3, 2, 1.0))
+    doubtful = replace(rows, decisions=300, verdict=McNemar(3, 2, 1.0))
     assert "(300 decisions, one for each label)" in doubtful.where()
     assert "chance alone may make" in doubtful.sentences("default", "best")
     assert "worse by 0.100" in replace(rows, gain=Gain(-0.1, -0.2, 0.0)).sentences("default", "best")
@@ -124,7 +125,7 @@ def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, tab
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
     monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 3)
     monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
-    other = replace(tiny_lm.only("backward"), training={"name": "other", "stages": []})
+    other = replace(tiny_lm.only("backward"), training=TrainingRecord("other"))
     tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
     assert [one["given_up"] for one in tuned.trials] == ["", "", "", "behind the median"]
     assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None

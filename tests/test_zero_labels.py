@@ -18,7 +18,7 @@ def base():
 def test_names_of_opinions_tell_praise_from_blame(base):
     classifier = fit_by_names(PRAISE + BLAME, ["positive", "negative"], base=base)
     assert classifier.predict(PRAISE + BLAME) == ["positive"] * 3 + ["negative"] * 3
-    assert classifier.training["stages"][-1]["by"] == "opinion"
+    assert classifier.training.stages[-1].by == "opinion"
 
 
 def test_other_names_stand_for_what_they_mean(base, tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -61,7 +62,7 @@ def main() -> None:
         Vocabulary.load(arguments.shards / "vocab.json"),
         WordTokenizer(),
         weights,
-        {"name": f"{arguments.corpus}-en", "stages": stages},
+        TrainingRecord.from_json({"name": f"{arguments.corpus}-en", "stages": stages}),
     )
     model.save(arguments.out, precision="int8")
     print(f"saved in {arguments.out}")

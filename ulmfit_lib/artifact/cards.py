@@ -2,28 +2,31 @@
 
 from typing import Any
 
+from ulmfit_lib.artifact.record import TrainingRecord
 
-def language_model_card(training: dict[str, Any], direction: str, vocab_size: int) -> str:
+
+def language_model_card(training: TrainingRecord, direction: str, vocab_size: int) -> str:
     """A language model's README.md."""
     intro = f"An AWD-LSTM language model ({direction}, {vocab_size:,} tokens) for ulmfit_lib."
     return _card(training, "Language model", [intro])
 
 
-def classifier_card(training: dict[str, Any], direction: str, classes: list[str]) -> str:
+def classifier_card(training: TrainingRecord, direction: str, classes: list[str]) -> str:
     """A classifier's README.md."""
     intro = [f"A ULMFiT text classifier ({direction}) for ulmfit_lib. Classes: {', '.join(classes)}."]
-    if report := training.get("report"):
-        intro += ["", report["sentence"]]
+    if training.report:
+        intro += ["", training.report.sentence]
     return _card(training, "Text classifier", intro)
 
 
-def _card(training: dict[str, Any], title: str, intro: list[str]) -> str:
-    lines = [f"# {training.get('name', title)}", "", *intro]
-    if licence := training.get("licence"):
-        lines += ["", f"Licence: {licence}."]
-    for stage in training.get("stages", []):
-        lines += ["", f"## {stage['stage']}", ""]
-        lines += [f"- {key.replace('_', ' ')}: {_shown(value)}" for key, value in stage.items() if _worth(key, value)]
+def _card(training: TrainingRecord, title: str, intro: list[str]) -> str:
+    lines = [f"# {training.name or title}", "", *intro]
+    if training.licence:
+        lines += ["", f"Licence: {training.licence}."]
+    for stage in training.stages:
+        lines += ["", f"## {stage.name}", ""]
+        shown = {key.replace("_", " "): value for key, value in stage.as_json().items() if _worth(key, value)}
+        lines += [f"- {key}: {_shown(value)}" for key, value in shown.items()]
     return "\n".join(lines) + "\n"
 
 

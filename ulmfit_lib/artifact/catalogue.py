@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ulmfit_lib.artifact.format import LANGUAGE_MODEL, WEIGHTS, load_artifact, read_config, read_object
+from ulmfit_lib.artifact.format import LANGUAGE_MODEL, WEIGHTS, load_artifact, read_config
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.seal import hash_file
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import cache_folder, new_folder
@@ -116,7 +117,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         ArtifactError: no model there.
     """
     config = read_config(path)
-    training = read_object(path / "training.json")
+    training = TrainingRecord.load(path)
     weights = path / WEIGHTS
     described = {
         "name": path.name,
@@ -128,19 +129,15 @@ def describe_model(path: Path) -> dict[str, Any]:
         "architecture": config.get("architecture"),
         "megabytes": sum(file.stat().st_size for file in path.iterdir()) / 1e6,
         "sha256": hash_file(weights) if weights.is_file() else None,
-        "licence": training.get("licence"),
+        "licence": training.licence,
         "base": config.get("base"),
-        "training": training,
+        "training": training.as_json(),
     }
     if "classes" in config:
         return {**described, "classes": config["classes"]}
-    validation = (training.get("stages") or [{}])[-1].get("validation", {})
-    return {
-        **described,
-        "perplexity": validation.get("perplexity"),
-        "perplexity_per_word": validation.get("perplexity_per_word"),
-        "unknown_share": validation.get("unknown_share"),
-    }
+    measured = training.last.validation
+    names = ("perplexity", "perplexity_per_word", "unknown_share")
+    return {**described, **{name: getattr(measured, name) if measured else None for name in names}}
 
 
 def own_folder() -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
+from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
 from ulmfit_lib.artifact.tensors import Tensors, read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError
@@ -39,7 +40,7 @@ class Artifact:
         vocabulary: tokens by id.
         tokenizer: what splits texts for it.
         tensors: float32, by name, the direction first: ``forward.encoder.weight``.
-        training: ``training.json``: arguments, history, scores.
+        training: how it came to be.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Artifact:
     vocabulary: Vocabulary
     tokenizer: Tokenizer
     tensors: Tensors
-    training: dict[str, Any]
+    training: TrainingRecord
 
     def part(self, prefix: str) -> Tensors:
         """The tensors whose name starts with ``prefix.``, without it."""
@@ -106,7 +107,7 @@ def save_artifact(
     vocabulary: Vocabulary,
     tokenizer: Tokenizer,
     tensors: Tensors,
-    training: dict[str, Any],
+    training: TrainingRecord,
     card: str,
     config: dict[str, Any] | None = None,
     files: dict[str, bytes] | None = None,
@@ -124,7 +125,7 @@ def save_artifact(
         vocabulary: tokens by id.
         tokenizer: what splits texts for it.
         tensors: by name, float32.
-        training: JSON-ready record of how it came to be.
+        training: how it came to be.
         card: the model card, Markdown.
         config: more entries of ``config.json``.
         files: more files, by name.
@@ -147,7 +148,7 @@ def save_artifact(
         "versions": package_versions(),
     }
     with new_folder(path, overwrite=overwrite) as folder:
-        _write_json(folder / "training.json", training)
+        _write_json(folder / FILE, training.as_json())
         vocabulary.save(folder / "vocab.json")
         tokenizer.save(folder)
         write_tensors(folder / WEIGHTS, tensors, precision)
@@ -197,7 +198,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,
-        training=read_object(path / "training.json"),
+        training=TrainingRecord.load(path),
     )
 
 

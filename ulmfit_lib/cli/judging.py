@@ -156,13 +156,13 @@ def _surprise(
     model: Path, known: Path | None, base: str, text: list[str], file: FileFormat, device: str
 ) -> "Callable[..., pd.DataFrame]":
     """What adds to a table how surprising its texts are beside those that the model was made from."""
-    from ulmfit_lib.artifact.format import read_object
+    from ulmfit_lib.artifact.record import TrainingRecord
     from ulmfit_lib.insight.drift import Novelty, with_novelty
     from ulmfit_lib.insight.readers import find_known
     from ulmfit_lib.models.devices import find_device
 
     texts, chosen = read_table(known, text=text, file=file).texts if known else None, str(find_device(device))
-    compared, lm = find_known(read_object(model / "training.json"), texts, base=base)
+    compared, lm = find_known(TrainingRecord.load(model), texts, base=base)
     return partial(with_novelty, novelty=Novelty.measure(lm, compared, device=chosen), device=chosen)
 
 

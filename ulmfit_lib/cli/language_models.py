@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,9 @@ from ulmfit_lib.cli.plotting import Plots, plot_language_model
 from ulmfit_lib.cli.running import command, read_table, start, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
+
+if TYPE_CHECKING:
+    from ulmfit_lib.artifact.record import TrainingRecord
 
 
 @command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")
@@ -250,13 +253,13 @@ def evaluate_lm(
             print(f"  row {one['row']}: {one['perplexity_per_word']:,.0f}  {' '.join(one['text'].split())[:80]}")
 
 
-def _finish_language_model(out: Path, training: dict[str, Any]) -> None:
-    stage = training["stages"][-1]
-    measured = stage["validation"]
+def _finish_language_model(out: Path, training: "TrainingRecord") -> None:
+    stage, measured = training.last, training.last.validation
+    assert measured is not None
     print(
-        f"read {counted(stage['texts'], 'text')} ({stage['tokens_per_epoch']:,} tokens per epoch) "
-        f"in {counted(stage['seconds'], 'second')}; "
-        f"perplexity {measured['perplexity']:.1f} per token on {measured['tokens']:,} held-out tokens "
-        f"({100 * measured['unknown_share']:.1f} % unknown words)"
+        f"read {counted(stage.texts or 0, 'text')} ({stage.tokens_per_epoch or 0:,} tokens per epoch) "
+        f"in {counted(round(stage.seconds or 0), 'second')}; "
+        f"perplexity {measured.perplexity:.1f} per token on {measured.tokens:,} held-out tokens "
+        f"({100 * measured.unknown_share:.1f} % unknown words)"
     )
     print(f"saved in {out}")

@@ -1,7 +1,6 @@
 """When to trust a prediction: how often those of some confidence were right."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,11 @@ class Certainty:
     rows: list[int]
     right: list[int]
 
+    def __post_init__(self) -> None:
+        fit_together = len(self.confidence) == len(self.rows) == len(self.right)
+        if not fit_together or not self.rows or min(*self.confidence, *self.right) < 0 or self.rows[0] < 1:
+            raise ValueError("confidence, rows and right must be lists of one length, and no number may be negative")
+
     @classmethod
     def measure(cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> "Certainty":
         """From each row's confidence, (n,), and whether its prediction was right, (n,)."""
@@ -37,25 +41,6 @@ class Certainty:
         ends = ends[np.unique(np.linspace(0, len(ends) - 1, POINTS).astype(int))]
         floor = np.floor(ordered[ends] * 1e6) / 1e6
         return cls(floor.tolist(), (ends + 1).tolist(), right[ends].tolist())
-
-    @classmethod
-    def from_report(cls, report: Any) -> "Certainty":
-        """What ``fit`` measured.
-
-        Raises:
-            OptionError: nothing was measured, or the record is damaged.
-        """
-        record = report.get("certainty") if isinstance(report, dict) else None
-        names = ("confidence", "rows", "right")
-        columns = [record.get(name) if isinstance(record, dict) else None for name in names]
-        lists = [column for column in columns if isinstance(column, list) and column]
-        numbers = all(type(one) in (int, float) and one >= 0 for column in lists for one in column)
-        if not numbers or [len(column) for column in lists] != 3 * [len(lists[0]) if lists else 0] or lists[1][0] < 1:
-            raise OptionError(
-                "this classifier has no record of how often it was right at each confidence; "
-                "make it with `fit`, which measures that"
-            )
-        return cls(*lists)
 
     def threshold(self, min_precision: float) -> tuple[float, float]:
         """The least confidence from which on at least ``min_precision`` were right, and the share of rows below it.

@@ -158,6 +158,25 @@ def score_ratings(predicted: Floats, truth: Floats) -> RatingScores:
     return RatingScores(len(truth), float(np.abs(predicted - truth).mean()), correlation)
 
 
+@dataclass(frozen=True)
+class LanguageModelScore:
+    """How well a language model predicts some texts, by the full softmax.
+
+    Attributes:
+        perplexity: exp(nats per token), an unknown word counting as one token.
+        perplexity_per_word: exp(nats per whitespace-separated word), comparable between tokenizers.
+        unknown_share: tokens outside the vocabulary, in [0, 1].
+        tokens: how many were predicted.
+        words: how many the texts hold.
+    """
+
+    perplexity: float
+    perplexity_per_word: float
+    unknown_share: float
+    tokens: int
+    words: int
+
+
 def confusion_matrix(targets: Ints, predicted: Ints, n_classes: int) -> Ints:
     """(n_classes, n_classes) rows by true class, then by predicted class, from (n,) class numbers each."""
     return np.bincount(targets * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)

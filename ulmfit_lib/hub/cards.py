@@ -1,9 +1,11 @@
 """The card of a model on the hub: the model's own card under metadata that the hub reads."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ulmfit_lib.artifact.format import LANGUAGE_MODEL
+from ulmfit_lib.artifact.record import ENSEMBLE, TrainingRecord
 from ulmfit_lib.artifact.seal import CARD
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.client import LIBRARY, import_hub
@@ -22,7 +24,7 @@ LICENCES = ("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "cc0-1.0", "cc-by-4.
 
 
 def hub_card(
-    card: str, *, config: Mapping[str, Any], training: Mapping[str, Any], repository: Repository, licence: str | None
+    card: str, *, config: Mapping[str, Any], training: TrainingRecord, repository: Repository, licence: str | None
 ) -> str:
     """A model's card as the hub shows it.
 
@@ -31,7 +33,7 @@ def hub_card(
     Args:
         card: the folder's README.md.
         config: its ``config.json``.
-        training: its ``training.json``.
+        training: how it came to be.
         repository: where it goes.
         licence: in the hub's words, such as ``mit``; None: what the model's record says.
 
@@ -60,7 +62,7 @@ def _read(card: str) -> Any:
         raise ArtifactError(f"{CARD}: what stands between its two lines of --- is no metadata ({said})") from error
 
 
-def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_name: str) -> Any:
+def _metadata(config: Mapping[str, Any], training: TrainingRecord, *, model_name: str) -> Any:
     task = "text-generation" if config["kind"] == LANGUAGE_MODEL else "text-classification"
     base = (config.get("base") or {}).get("name", "")
     language = config.get("tokenizer", {}).get("language")
@@ -90,15 +92,15 @@ def _metadata(config: Mapping[str, Any], training: Mapping[str, Any], *, model_n
     )
 
 
-def _scores(training: Mapping[str, Any]) -> list[tuple[str, str, float, str]]:
+def _scores(training: TrainingRecord) -> list[tuple[str, str, float, str]]:
     """Of each score that the hub has a name for: on which rows, its name and value, and its interval in words."""
-    report = training.get("report")
-    if report:
-        rows = "labelled rows that were scored by what had not learnt them"
-        found = next((report[kind] for kind in ("ratings", "tags") if kind in report), report)["delivered"]
-    else:
+    found: dict[str, Any] = {}
+    if training.report:
+        report, rows = training.report, "labelled rows that were scored by what had not learnt them"
+        found = (report.ratings or report.tags or report.scores)[ENSEMBLE].as_dict()
+    elif training.last.validation:
         rows = "texts that were held out from its training"
-        found = (training.get("stages") or [{}])[-1].get("validation", {})
+        found = asdict(training.last.validation)
     entries = []
     for name, value in found.items():
         if name in METRICS:
@@ -108,9 +110,9 @@ def _scores(training: Mapping[str, Any]) -> list[tuple[str, str, float, str]]:
     return entries
 
 
-def _licence(training: Mapping[str, Any]) -> str | None:
+def _licence(training: TrainingRecord) -> str | None:
     """A record's licence in the hub's words, of which the first that it names counts; None where it names none."""
-    said = str(training.get("licence") or "").split(";")[0].strip().lower().replace(" ", "-")
+    said = (training.licence or "").split(";")[0].strip().lower().replace(" ", "-")
     return (said if said in LICENCES else "other") if said else None
 
 

@@ -1,11 +1,13 @@
 """Which stage of a trained classifier is at fault: the base, reading the texts, or learning the labels."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from ulmfit_lib.artifact.record import Report, Stage
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.evaluation.metrics import Scores
 from ulmfit_lib.insight.findings import (
     ALIKE,
     BASE,
@@ -40,25 +42,24 @@ def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) 
         classifier: made by ``fit``; one of ``fit_classifier`` has no held-out scores, and less can be said.
         learnt: rows that it has learnt from, to see how far it knows them by heart.
     """
-    stages = classifier.training.get("stages", [])
-    report = classifier.training.get("report") or {}
-    findings, facts = _reading(stages)
-    delivered, baseline = report.get("delivered"), report.get("baseline")
-    if not (isinstance(delivered, dict) and "accuracy" in delivered):
+    record, report = classifier.training, classifier.training.report
+    findings, facts = _reading(record.stages)
+    if report is None:
         facts.append(
             "This model's folder holds no scores on rows that it has not learnt from. `fit` measures them: make "
             "the model with it to learn more."
         )
         return Diagnosis.of(findings, facts)
-    facts.append(str(report.get("sentence", "")))
-    findings += [_no_better(report, delivered, stages), _hidden_class(delivered), _behind(delivered, baseline)]
+    ensemble, baseline = report.ensemble, report.scores.get("baseline")
+    facts.append(report.sentence)
+    findings += [_no_better(report, record.last), _hidden_class(ensemble), _behind(ensemble, baseline)]
     if learnt is not None:
         by_heart = classifier.evaluate(learnt).accuracy
         facts.append(
             f"It is right for {100 * by_heart:.0f} % of the rows that it has learnt from, and for "
-            f"{100 * delivered['accuracy']:.0f} % of rows that it had not learnt from."
+            f"{100 * ensemble.accuracy:.0f} % of rows that it had not learnt from."
         )
-        findings.append(_by_heart(by_heart, delivered["accuracy"]))
+        findings.append(_by_heart(by_heart, ensemble.accuracy))
     return Diagnosis.of(findings, facts)
 
 
@@ -70,21 +71,22 @@ def with_label_budget(found: Diagnosis, data: TextTable, *, base: str, seed: int
     return replace(found, facts=[*found.facts, *label_budget(data, base=base, seed=seed).sentences()])
 
 
-def _reading(stages: list[dict[str, Any]]) -> tuple[list[Finding | None], list[str]]:
+def _reading(stages: Sequence[Stage]) -> tuple[list[Finding | None], list[str]]:
     """What the language model made of the texts."""
-    read = [stage for stage in stages if stage.get("stage") == "fine-tune"]
-    own = [stage["validation"] for stage in stages if stage.get("stage") == "pretrain" and "validation" in stage]
+    read = [stage for stage in stages if stage.name == "fine-tune" and stage.validation]
+    own = [stage.validation for stage in stages if stage.name == "pretrain" and stage.validation]
     if not read:
         return [], ["The language model has not read these texts before it learnt the labels."]
-    last, reached = read[-1], read[-1]["validation"]["perplexity_per_word"]
-    paths = [[epoch["perplexity"] for epoch in some if "perplexity" in epoch] for some in last["history"].values()]
+    last = read[-1]
+    assert last.validation
+    paths = [[epoch["perplexity"] for epoch in some if "perplexity" in epoch] for some in last.history.values()]
     first, best = (float(np.mean([pick(path) for path in paths if path])) for pick in (lambda path: path[0], min))
-    gain, unknown = 1 - best / first, last["unknown_share"]
-    beside = f", where the base reaches {own[-1]['perplexity_per_word']:,.0f} on texts of its own kind" if own else ""
+    gain, unknown = 1 - best / first, last.unknown_share or 0.0
+    beside = f", where the base reaches {own[-1].perplexity_per_word:,.0f} on texts of its own kind" if own else ""
     facts = [
-        f"The language model has read {last['texts']:,} of your texts. On others of them its perplexity is now "
-        f"{reached:,.0f} per word{beside}; the lower, the better it predicts them. It does not know "
-        f"{100 * unknown:.1f} % of the words.",
+        f"The language model has read {last.texts or 0:,} of your texts. On others of them its perplexity is now "
+        f"{last.validation.perplexity_per_word:,.0f} per word{beside}; the lower, the better it predicts "
+        f"them. It does not know {100 * unknown:.1f} % of the words.",
         f"Reading on from the first epoch to the best one lowered the perplexity per token by {100 * gain:.0f} %.",
     ]
     findings: list[Finding | None] = []
@@ -109,12 +111,14 @@ def _reading(stages: list[dict[str, Any]]) -> tuple[list[Finding | None], list[s
     return findings, facts
 
 
-def _no_better(report: dict[str, Any], delivered: dict[str, Any], stages: list[dict[str, Any]]) -> Finding | None:
+def _no_better(report: Report, last: Stage) -> Finding | None:
     """Not clearly better than always saying the same."""
-    if delivered["accuracy_95"][0] > report["majority"]:
+    if report.ensemble.low > report.majority:
         return None
-    labels = report.get("labelled_rows") or stages[-1].get("labelled_texts", 0)
-    what = f"On {delivered['n']} held-out rows it is not clearly better than always answering with the commonest label."
+    labels = report.labelled_rows or last.labelled_texts or 0
+    what = (
+        f"On {report.ensemble.n} held-out rows it is not clearly better than always answering with the commonest label."
+    )
     if labels < FEW:
         return Finding(
             FEW_LABELS,
@@ -130,9 +134,9 @@ def _no_better(report: dict[str, Any], delivered: dict[str, Any], stages: list[d
     )
 
 
-def _hidden_class(delivered: dict[str, Any]) -> Finding | None:
+def _hidden_class(ensemble: Scores) -> Finding | None:
     """A class that is taken for another one."""
-    classes, confusion = delivered["classes"], np.array(delivered["confusion"], np.float64)  # true class by guessed
+    classes, confusion = ensemble.classes, np.array(ensemble.confusion, np.float64)  # true class by guessed
     if len(classes) < 3:
         return None
     rows = confusion.sum(1)
@@ -150,15 +154,15 @@ def _hidden_class(delivered: dict[str, Any]) -> Finding | None:
     return None
 
 
-def _behind(delivered: dict[str, Any], baseline: dict[str, Any] | None) -> Finding | None:
+def _behind(ensemble: Scores, baseline: Scores | None) -> Finding | None:
     """TF-IDF alone is as good."""
-    if not baseline or delivered["accuracy"] > baseline["accuracy"]:
+    if not baseline or ensemble.accuracy > baseline.accuracy:
         return None
     return Finding(
         NO_BETTER_THAN_TFIDF,
         CLASSIFIER,
-        f"TF-IDF + logistic regression alone is right for {100 * baseline['accuracy']:.1f} % of the held-out rows, and "
-        f"what is delivered for {100 * delivered['accuracy']:.1f} %.",
+        f"TF-IDF + logistic regression alone is right for {100 * baseline.accuracy:.1f} % of the held-out rows, and "
+        f"what is delivered for {100 * ensemble.accuracy:.1f} %.",
         "Single words are enough to tell these labels, so that TF-IDF alone would be the simpler choice here.",
     )
 

@@ -69,7 +69,7 @@ def diagnose_data(
     sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MOST_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)
     score = lm.score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]], device=str(find_device(device)))
-    name = lm.training.get("name", "language model")
+    name = lm.training.name or "language model"
     facts = [
         f"{counted(len(data), 'text')}, {len(data.labelled()):,} of them with a label.",
         f"The language model {name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word"
@@ -118,8 +118,8 @@ def _taken() -> int:
 
 def _own_perplexity(lm: LanguageModel) -> str:
     """What a base reached on texts of its own kind, if its record says so."""
-    known = [stage["validation"] for stage in lm.training.get("stages", []) if "validation" in stage]
-    return f" ({known[-1]['perplexity_per_word']:,.0f} on texts of its own)" if known else ""
+    known = [stage.validation for stage in lm.training.stages if stage.validation]
+    return f" ({known[-1].perplexity_per_word:,.0f} on texts of its own)" if known else ""
 
 
 def _wrong_labels(data: TextTable) -> Finding | None:

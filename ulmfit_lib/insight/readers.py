@@ -1,14 +1,14 @@
 """Anything that makes vectors of texts: a classifier or a language model, from a folder or by its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import CLASSIFIER
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import KnownTexts
@@ -34,7 +34,7 @@ def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | L
 
 
 def find_known(
-    training: Mapping[str, Any],
+    training: TrainingRecord,
     texts: Sequence[str] | None,
     *,
     base: str,

@@ -92,8 +92,7 @@ class Ratings(Classes):
         )
         if scores["delivered"].mean_absolute_error >= always:
             sentence += " The classifier is no better than the median."
-        found = {name: s.as_dict() for name, s in scores.items()}
-        return {"ratings": found, "median_off_by": always, "sentence": sentence}
+        return {"ratings": scores, "median_off_by": always, "sentence": sentence}
 
     def config(self) -> dict[str, Any]:
         """What the classes stand for."""

@@ -140,7 +140,7 @@ class Tags(LabelKind):
             f"the micro F1 score is {delivered.micro_f1:.3f} ({alone}); "
             f"for {100 * delivered.exact:.1f} % of the rows all labels are right."
         )
-        return {"tags": {name: s.as_dict() for name, s in scores.items()}, "sentence": sentence}
+        return {"tags": scores, "sentence": sentence}
 
     def config(self) -> dict[str, Any]:
         """The delimiter."""

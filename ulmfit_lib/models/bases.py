@@ -59,7 +59,7 @@ def load_bases(
         ArtifactError: no such name or folder.
     """
     if isinstance(base, LanguageModel):
-        return [base], f"base {base.training.get('name', 'language model')}: as given"
+        return [base], f"base {_name(base)}: as given"
     if base != AUTO:
         return [LanguageModel.from_pretrained(base)], f"base {base}: as asked for"
     models = [LanguageModel.from_pretrained(name) for name in embedded_models()]
@@ -84,7 +84,7 @@ def warn_of_unknown_words(model: LanguageModel, sample: Sequence[str]) -> str:
 
 
 def _name(model: LanguageModel) -> str:
-    return str(model.training.get("name", "language model"))
+    return model.training.name or "language model"
 
 
 def _sample(texts: Sequence[str], seed: int) -> list[str]:

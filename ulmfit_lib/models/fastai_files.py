@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
+from ulmfit_lib.artifact.record import Stage
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -64,9 +65,9 @@ def read_fastai(weights: Path, vocabulary: Path) -> FastaiModel:
     return FastaiModel(architecture, words, found)
 
 
-def imported_stage(source: str) -> dict[str, Any]:
+def imported_stage(source: str) -> Stage:
     """What a model's record says of where it is from."""
-    return {"stage": "imported from fastai", "source": source}
+    return Stage("imported from fastai", source=source)
 
 
 def in_order_of(vocabulary: Vocabulary, model: FastaiModel) -> Weights:

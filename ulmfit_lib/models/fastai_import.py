@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ulmfit_lib.artifact.format import DIRECTIONS
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.fastai_files import imported_stage, read_fastai
 from ulmfit_lib.models.language_model import LanguageModel
@@ -28,5 +29,5 @@ def import_fastai(
     if direction not in DIRECTIONS:
         raise OptionError(f"direction {direction!r}; a model of fastai's reads forward or backward")
     architecture, tokens, found = read_fastai(weights, vocabulary)
-    training = {"name": name, "stages": [imported_stage(weights.name)]}
+    training = TrainingRecord(name, (imported_stage(weights.name),))
     return LanguageModel(architecture, tokens, WordTokenizer(language), {direction: found}, training)

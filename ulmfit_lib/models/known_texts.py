@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.tokens.documents import encode_texts
@@ -17,7 +18,6 @@ from ulmfit_lib.tokens.documents import encode_texts
 MOST_TEXTS = 300  # drawn at random
 CHARACTERS = 500  # of each, that a language model reads
 WIDTH = 64  # of the vectors, after a random projection
-RECORD = "known_texts"  # where a model's record keeps it
 DIGITS = 4  # that are kept, and so compared
 NEXT = "name its folder with --base, or name a file of such texts with --known"
 
@@ -66,7 +66,7 @@ class KnownTexts:
             project(reader.embed(drawn, device=device)),
             np.array([len(text.split()) for text in drawn], np.float64),
             unknown_share(lm, drawn),
-            {} if reader is lm else {"name": str(lm.training.get("name", "")), "sha256": lm.sha256()},
+            {} if reader is lm else {"name": lm.training.name, "sha256": lm.sha256()},
         )
 
     def __len__(self) -> int:
@@ -83,14 +83,14 @@ class KnownTexts:
         }
 
     @classmethod
-    def from_record(cls, training: Mapping[str, Any]) -> "KnownTexts":
+    def from_record(cls, training: TrainingRecord) -> "KnownTexts":
         """What a model's record keeps.
 
         Raises:
             OptionError: it keeps nothing of the kind, or something damaged.
         """
-        found = training.get(RECORD)
-        if not isinstance(found, dict):
+        found = training.known_texts
+        if found is None:
             raise OptionError(
                 "this model's folder keeps no numbers of the texts that it was made from, since it was made by an "
                 "older ulmfit_lib or by another command than `fit` and `fit-lm`: name a file of such texts with --known"
@@ -136,7 +136,7 @@ def with_known_texts(
     if not len(texts):
         return model
     known = KnownTexts.measure(texts, lm=lm, reader=model, seed=seed, device=device)
-    return replace(model, training={**model.training, RECORD: known.as_dict()})
+    return replace(model, training=replace(model.training, known_texts=known.as_dict()))
 
 
 def project(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +15,14 @@ from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_taught
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.evaluation.metrics import LanguageModelScore
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
-from ulmfit_lib.models.scoring import LanguageModelScore, draw_token, perplexity_of
+from ulmfit_lib.models.scoring import draw_token, perplexity_of
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.progress import track
@@ -45,7 +46,7 @@ class LanguageModel(PicklesSafely):
         vocabulary: tokens by id.
         tokenizer: what splits texts for it.
         weights: for ``forward`` and/or ``backward``, tensors by name.
-        training: JSON-ready record of how it came to be.
+        training: how it came to be.
         base: name and sha256 of the model it went on from.
     """
 
@@ -53,7 +54,7 @@ class LanguageModel(PicklesSafely):
     vocabulary: Vocabulary
     tokenizer: Tokenizer
     weights: dict[str, Weights]
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
     base: dict[str, str] | None = None
 
     @property
@@ -284,7 +285,7 @@ class LanguageModel(PicklesSafely):
         """A model by name (``wiki-en-small`` comes with the library), from a folder of yours or from the hub
         (``hf:user/name``).
 
-        What it is called is remembered in ``training["name"]``; one from the hub is called as it is found there.
+        What it is called is remembered in ``training.name``; one from the hub is called as it is found there.
 
         Raises:
             ArtifactError: no such name or folder; the message lists the names.
@@ -292,5 +293,5 @@ class LanguageModel(PicklesSafely):
         path = find_pretrained(name_or_folder)
         model = cls.load(path)
         on_hub = Repository.of_folder(path)
-        model.training["name"] = str(on_hub) if on_hub else model.training.get("name", path.name)
-        return model
+        name = str(on_hub) if on_hub else model.training.name or path.name
+        return replace(model, training=replace(model.training, name=name))

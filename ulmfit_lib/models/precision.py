@@ -44,7 +44,7 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     points, more = 100 * (right - rounded_right), rounded_nats - nats
     precision = "int8" if points <= MOST_POINTS and more <= MOST_NATS else "float32"
     cost: dict[str, Any] = {"points": round(points, 3), "log_loss": round(more, 5), "rows": len(table)}
-    training = {**classifier.training, "precision": {"saved_as": precision, "int8_costs": cost}}
+    training = replace(classifier.training, precision={"saved_as": precision, "int8_costs": cost})
     replace(classifier, training=training).save(path, precision=precision, overwrite=overwrite)
     if precision == "float32":
         return (

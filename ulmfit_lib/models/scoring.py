@@ -1,29 +1,9 @@
 """What a language model's predictions are worth, and how its next token is drawn."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class LanguageModelScore:
-    """How well a language model predicts some texts, by the full softmax.
-
-    Attributes:
-        perplexity: exp(nats per token), an unknown word counting as one token.
-        perplexity_per_word: exp(nats per whitespace-separated word), comparable between tokenizers.
-        unknown_share: tokens outside the vocabulary, in [0, 1].
-        tokens: how many were predicted.
-        words: how many the texts hold.
-    """
-
-    perplexity: float
-    perplexity_per_word: float
-    unknown_share: float
-    tokens: int
-    words: int
 
 
 def perplexity_of(nats: float) -> float:

@@ -3,11 +3,11 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, save_artifact
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.repository import is_on_hub
@@ -59,19 +59,19 @@ def download_wt103(
                 for way in DIRECTIONS
                 if way in archives
             }
-            training = {
-                "name": WT103,
-                "stages": [imported_stage(f"{way}.pth") for way in found_models],
-                "licence": "weights by fast.ai; text of WikiText-103, CC BY-SA",
-                "source": ", ".join(notes) or ", ".join(file.name for file in files),
-            }
+            training = TrainingRecord(
+                WT103,
+                tuple(imported_stage(f"{way}.pth") for way in found_models),
+                licence="weights by fast.ai; text of WikiText-103, CC BY-SA",
+                more={"source": ", ".join(notes) or ", ".join(file.name for file in files)},
+            )
             _save(folder / WT103, found_models, training)
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return folder / WT103
 
 
-def _save(path: Path, found: dict[str, FastaiModel], training: dict[str, Any]) -> None:
+def _save(path: Path, found: dict[str, FastaiModel], training: TrainingRecord) -> None:
     """One artifact of all directions; a backward model's weights are put in the order of the forward vocabulary.
 
     Raises:

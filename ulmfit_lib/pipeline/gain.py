@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT, McNemar
 from ulmfit_lib.evaluation.metrics import wilson_interval
-from ulmfit_lib.pipeline.report import SIGNIFICANT, Verdict
 from ulmfit_lib.pipeline.search import Found
 from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.pipeline.trials import Params
@@ -60,7 +60,7 @@ class HeldOut:
     accuracy: dict[str, tuple[float, float, float]]
     log_loss: dict[str, float]
     gain: Gain
-    verdict: Verdict
+    verdict: McNemar
 
     @classmethod
     def of(cls, task: Task, probabilities: dict[str, Floats]) -> "HeldOut":
@@ -76,7 +76,7 @@ class HeldOut:
             {name: (float(one.mean()), *wilson_interval(int(one.sum()), len(one))) for name, one in right.items()},
             {name: float(one.mean()) for name, one in losses.items()},
             Gain.of(losses["default"], losses["best"], chance=SIGNIFICANT / 2),
-            Verdict.of(right["best"], right["default"]),
+            McNemar.of(right["best"], right["default"]),
         )
 
     def hits(self, name: str) -> str:

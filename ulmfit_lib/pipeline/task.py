@@ -1,19 +1,19 @@
 """Which rows are learnt from and which are scored, which texts a language model may read, and what the scores say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.record import Report, StoredPredictions
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.report import Report, report_on
+from ulmfit_lib.pipeline.report import report_on
 from ulmfit_lib.pipeline.search import Found
 from ulmfit_lib.pipeline.unseen import FOLDS, Split, scoring_folds
 from ulmfit_lib.progress import counted
@@ -21,6 +21,7 @@ from ulmfit_lib.progress import counted
 MOST_SCORED = 2000  # labelled rows up to which all of them are scored, each by what has not learnt its label
 HELD_OUT = 0.2  # of more
 MOST_KEPT = 10_000  # held-out rows of which the model's folder keeps what was said
+TRANSDUCTIVE = " The language model had read these rows' texts, without their labels (transductive)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,23 +149,21 @@ class Task:
             report,
             base=base,
             copies=self.copies,
-            blend=final.blend,
+            blend=asdict(final.blend),
             transductive=transductive,
-            base_has_read=tuple(stage.get("source", "") for stage in lm.training.get("stages", [])),
+            sentence=report.sentence + (TRANSDUCTIVE if transductive else ""),
+            base_has_read=tuple(stage.source for stage in lm.training.stages),
             labelled_rows=len(self.learnt),
             tried=found.told,
             minutes=minutes,
         )
-        stages = final.training["stages"]
-        stages[-1] = {**stages[-1], "all_seconds": round(seconds)}
-        final = replace(final, training={**final.training, "report": report.as_dict(), "stages": stages})
+        stages = final.training.stages
+        stages = (*stages[:-1], replace(stages[-1], all_seconds=round(seconds)))
+        final = replace(final, training=replace(final.training, report=report, stages=stages))
         return with_known_texts(final, self.data.texts, lm=lm, seed=fitter.seed, device=str(fitter.device))
 
 
-def _kept(scored: TextTable, targets: Ints, delivered: Floats, places: Ints) -> dict[str, Any]:
-    """What the model's folder keeps of some of the rows that were scored, JSON-ready."""
-    return {
-        "rows": [scored.rows[i] for i in places],
-        "targets": targets[places].tolist(),
-        "probabilities": delivered[places].round(4).tolist(),
-    }
+def _kept(scored: TextTable, targets: Ints, delivered: Floats, places: Ints) -> StoredPredictions:
+    """What the model's folder keeps of some of the rows that were scored."""
+    rows = [scored.rows[i] for i in places]
+    return StoredPredictions(rows, targets[places].tolist(), delivered[places].round(4).tolist())

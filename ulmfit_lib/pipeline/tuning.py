@@ -9,11 +9,11 @@ from typing import Any
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import Budget, check_minutes, shown
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
-from ulmfit_lib.pipeline.report import SIGNIFICANT
 from ulmfit_lib.pipeline.task import HELD_OUT, Task
 from ulmfit_lib.pipeline.trials import POOLINGS, Params, Trials
 from ulmfit_lib.pipeline.tuner import Tuner, digest

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ import torch
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
@@ -87,13 +87,13 @@ def fit_by_names(
             head.output.weight.copy_(torch.from_numpy(weights))
             head.output.bias.copy_(torch.from_numpy(biases))
         heads[way] = head_arrays(head)
-    record: dict[str, Any] = {
-        "stage": "name classes",
-        "source": source,
-        "labelled_texts": 0,
-        "by": "opinion" if by_opinion else "names",
-        "versions": package_versions(),
-    }
+    stage = Stage(
+        "name classes",
+        source=source,
+        labelled_texts=0,
+        by="opinion" if by_opinion else "names",
+        versions=package_versions(),
+    )
     return TextClassifier(
         names,
         lm.architecture,
@@ -103,13 +103,13 @@ def fit_by_names(
         heads,
         "taught",
         kind=Classes(),
-        training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
-        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
+        training=TrainingRecord("text classifier", lm.training.stages).then(stage),
+        base={"name": lm.training.name, "sha256": lm.sha256()},
     )
 
 
 def _knows_opinions(lm: LanguageModel) -> bool:
-    return any(stage.get("opinions") for stage in lm.training.get("stages", []))
+    return any(stage.opinions for stage in lm.training.stages)
 
 
 def _opinion_weights(names: Sequence[str], width: int) -> tuple[Floats, Floats]:

@@ -19,7 +19,7 @@ from ulmfit_lib.files import new_file
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.findings import Diagnosis
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.known_texts import RECORD, KnownTexts
+from ulmfit_lib.models.known_texts import KnownTexts
 from ulmfit_lib.pipeline.label_budget import LabelBudget
 from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.reporting import figures
@@ -94,7 +94,7 @@ def render_report(
         vectors = np.asarray(classifier.to(device).embed(table.texts), np.float64)
         mapped = _map(classifier, scored, vectors, seed)
         shown = find_shown(classifier, scored, vectors) if texts else None
-    certainty = Certainty.from_report(report) if report.get("certainty") else None
+    certainty = Certainty(**report["certainty"]) if report.get("certainty") else None
     stages = classifier.training.get("stages", [])
     return (
         _environment()
@@ -233,7 +233,7 @@ def _describe(classifier: TextClassifier, data: TextTable, scored: Scored) -> di
 
 def _known_words(classifier: TextClassifier) -> float | None:
     """Of half of the texts that the classifier was made from, the most words; None where its folder does not say."""
-    if RECORD not in classifier.training:
+    if classifier.training.known_texts is None:
         return None
     return float(np.median(KnownTexts.from_record(classifier.training).words))
 

@@ -20,7 +20,7 @@ class Scored:
     """Scores, and the rows behind them as far as they are known.
 
     Attributes:
-        report: as ``pipeline.report.Report.as_dict`` gives it.
+        report: as ``pipeline.report.Report.as_json`` gives it.
         how: the rows were scored, a sentence.
         folds: of cross-validation; 0 without it.
         table: the rows that were scored, each with a label; None where the texts are not known.
@@ -143,7 +143,7 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         )
     table = labelled.select(known)
     said = classifier.to(device).probabilities(table.texts)
-    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_dict()
+    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_json()
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
     return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)
 

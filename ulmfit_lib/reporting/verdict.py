@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.evaluation.metrics import Z95, confusion_matrix, f1_scores
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.pipeline.report import NAMES, SIGNIFICANT
+from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.progress import counted
 from ulmfit_lib.reporting.scored import Scored
 

@@ -99,7 +99,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         """
         if not self.kind.one_class_per_text:
             raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
-        return Certainty.from_report(self.training.get("report"))
+        return self.training.certainty()
 
     def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
         """What is ``delivered``, and each member's: ``ulmfit`` and, if there are, ``baseline`` and ``topics``.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, head_shapes, is_taught
 from ulmfit_lib.artifact.cards import classifier_card
 from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact, save_artifact
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import read_json
@@ -41,7 +42,7 @@ class StoredClassifier:
         tfidf: the linear members of the ensemble, by name: ``baseline``, TF-IDF + logistic regression on the same
             labels; ``topics``, the same on topics of texts without a label, where there were many.
         blend: how much each member counts in predictions.
-        training: JSON-ready record of how it came to be.
+        training: how it came to be.
         base: name and sha256 of the language model under it.
         graphs: by direction, the encoder as an ONNX graph (``onnx_graph.build_graph``); empty unless exported.
     """
@@ -56,7 +57,7 @@ class StoredClassifier:
     kind: LabelKind = field(default_factory=Classes)
     tfidf: Mapping[str, TfidfClassifier] = field(default_factory=dict)
     blend: Blend = field(default_factory=Blend)
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
     base: dict[str, str] | None = None
     graphs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 

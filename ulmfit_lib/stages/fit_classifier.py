@@ -10,6 +10,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
@@ -123,20 +124,20 @@ def fit_classifier(
             embedding = weights[way]["encoder.weight"].clone()
             embedding[used] = learnt["encoder.weight"]
             weights[way] = {**learnt, "encoder.weight": embedding}
-    record = {
-        "stage": "classify",
-        "source": data.source,
-        "labelled_texts": len(table),
-        "strategy": strategy,
-        "seconds": round(time.monotonic() - started),
-        "device": str(chosen_device),
-        "seed": seed,
-        "processes": my_share().of,
-        "recipe": asdict(recipe),
-        "history": history,
-        "data_sha256": table.sha256(),
-        "versions": package_versions(),
-    }
+    stage = Stage(
+        "classify",
+        source=data.source,
+        labelled_texts=len(table),
+        strategy=strategy,
+        seconds=round(time.monotonic() - started),
+        device=str(chosen_device),
+        seed=seed,
+        processes=my_share().of,
+        recipe=asdict(recipe),
+        history=history,
+        data_sha256=table.sha256(),
+        versions=package_versions(),
+    )
     return TextClassifier(
         table.classes,
         lm.architecture,
@@ -146,8 +147,8 @@ def fit_classifier(
         {way: head_arrays(head) for way, head in heads.items()},
         pooling,
         kind=table.kind.learnt_from(table),
-        training={"name": "text classifier", "stages": [*lm.training.get("stages", []), record]},
-        base={"name": lm.training.get("name", ""), "sha256": lm.sha256()},
+        training=TrainingRecord("text classifier", lm.training.stages).then(stage),
+        base={"name": lm.training.name, "sha256": lm.sha256()},
     )
 
 

@@ -58,7 +58,7 @@ def fit_lm(
         OptionError: a direction that the base lacks, or an unknown device.
     """
     train_texts, held_out = hold_out(texts, valid_texts, seed)
-    name = "fine-tuned from " + base.training.get("name", "a language model")
+    name = f"fine-tuned from {base.training.name or 'a language model'}"
     size = 2 * len(base.vocabulary)
     grown, corpus = extend(base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count)
     recipe = for_corpus(on_all_processes(override(recipe, epochs=epochs, lr=lr)), corpus)

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import torch
 
 from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
@@ -15,6 +15,7 @@ from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import my_share, own_device
 from ulmfit_lib.training.recipes import mention_processes
 from ulmfit_lib.training.streams import LanguageModelStream
@@ -32,8 +33,8 @@ def extend(
         vocabulary,
         base.tokenizer,
         {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
-        {"name": name, "stages": [*base.training.get("stages", [])]},
-        {"name": base.training.get("name", ""), "sha256": base.sha256()},
+        TrainingRecord(name, base.training.stages),
+        {"name": base.training.name, "sha256": base.sha256()},
     )
     return extended, corpus
 
@@ -70,7 +71,7 @@ def train_directions(
     mention_processes(stream.batch_size, recipe.lr)
     valid = tokenize_corpus(held_out, model.tokenizer).numericalize(model.vocabulary)
     weights: dict[str, Weights] = {}
-    history: dict[str, Any] = {}
+    history: dict[str, list[Row]] = {}
     for direction in model.weights:
         net = LanguageModelNet(model.architecture, len(model.vocabulary), recipe.dropouts)
         copy_weights(net, model.weights[direction])
@@ -87,22 +88,21 @@ def train_directions(
         )
         weights[direction] = read_weights(net)
     trained = replace(model, weights=weights)
-    record = {
-        "stage": stage,
-        "direction": trained.direction,
-        "source": source,
-        "texts": len(corpus),
-        "tokens_per_epoch": len(corpus.ids),
-        "unknown_share": float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
-        "seconds": round(time.monotonic() - started),
-        "device": str(chosen_device),
-        "seed": seed,
-        "processes": my_share().of,
-        "recipe": asdict(recipe),
-        "validation": asdict(trained.score(held_out, device=str(chosen_device))),
-        "history": history,
-        "data_sha256": train.fingerprint(),
-        "versions": package_versions(),
-    }
-    training = {**model.training, "stages": [*model.training.get("stages", []), record]}
-    return replace(trained, training=training)
+    record = Stage(
+        stage,
+        direction=trained.direction,
+        source=source,
+        texts=len(corpus),
+        tokens_per_epoch=len(corpus.ids),
+        unknown_share=float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
+        seconds=round(time.monotonic() - started),
+        device=str(chosen_device),
+        seed=seed,
+        processes=my_share().of,
+        recipe=asdict(recipe),
+        validation=trained.score(held_out, device=str(chosen_device)),
+        history=history,
+        data_sha256=train.fingerprint(),
+        versions=package_versions(),
+    )
+    return replace(trained, training=model.training.then(record))

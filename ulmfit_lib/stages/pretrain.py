@@ -1,12 +1,14 @@
 """Stage 1: texts of a language -> a language model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.format import DIRECTIONS
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.data.splitting import hold_out
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, read_weights
@@ -90,8 +92,8 @@ def pretrain(
         architecture = architecture or Architecture()
         torch.manual_seed(seed)
         initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
-        untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, {"name": name, "stages": []})
-    untrained.training.update({"licence": licence} if licence else {})
+        untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, TrainingRecord(name))
+    untrained = replace(untrained, training=replace(untrained.training, licence=licence or None))
     return train_directions(
         untrained,
         corpus,

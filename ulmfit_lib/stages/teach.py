@@ -12,6 +12,7 @@ import torch
 
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.devices import find_device
@@ -137,30 +138,28 @@ def teach(
         vocabulary,
         base.tokenizer,
         weights,
-        base={"name": base.training.get("name", ""), "sha256": base.sha256()},
+        base={"name": base.training.name, "sha256": base.sha256()},
     )
-    record = {
-        "stage": "teach",
-        "direction": model.direction,
-        "source": source,
-        "texts": len(texts),
-        "tokens_per_epoch": int(documents.lengths[: len(read)].sum()),
-        "teacher": teacher.name,
-        "teacher_sha256": teacher.fingerprint(),
-        "opinions": opinions is not None,
-        "seconds": round(time.monotonic() - started),
-        "device": str(chosen_device),
-        "seed": seed,
-        "recipe": asdict(recipe),
-        "history": history,
-        "cosine": cosines,
-        "validation": asdict(model.score(held_out_texts, device=str(chosen_device))),
-        "data_sha256": documents.fingerprint(),
-        "versions": package_versions(),
-    }
-    training = {"name": name, "stages": [*base.training.get("stages", []), record]}
-    training |= {"licence": licence} if licence else {}
-    return replace(model, training=training)
+    record = Stage(
+        "teach",
+        direction=model.direction,
+        source=source,
+        texts=len(texts),
+        tokens_per_epoch=int(documents.lengths[: len(read)].sum()),
+        teacher=teacher.name,
+        teacher_sha256=teacher.fingerprint(),
+        opinions=opinions is not None,
+        seconds=round(time.monotonic() - started),
+        device=str(chosen_device),
+        seed=seed,
+        recipe=asdict(recipe),
+        history=history,
+        cosine=cosines,
+        validation=model.score(held_out_texts, device=str(chosen_device)),
+        data_sha256=documents.fingerprint(),
+        versions=package_versions(),
+    )
+    return replace(model, training=TrainingRecord(name, base.training.stages, licence=licence or None).then(record))
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
