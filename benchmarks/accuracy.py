@@ -69,7 +69,7 @@ def main() -> None:
     test_places = without_copies(whole, train)
     test, labelled = whole.select(test_places), train.labelled()
     lm, why = load_base(arguments.base, train.texts)
-    name = lm.training["name"]
+    name = lm.training.name
     data = hashlib.sha256(f"{train.sha256()} {whole.sha256()} {arguments.lm_epochs}".encode()).hexdigest()[:12]
     arguments.cache /= data
     started = time.monotonic()
@@ -105,7 +105,7 @@ def main() -> None:
         "test_rows": len(test),
         "test_rows_left_out_as_copies": len(whole) - len(test),
         "base": why,
-        "base_has_read": [stage.get("source", "") for stage in lm.training.get("stages", [])],
+        "base_has_read": [stage.source for stage in lm.training.stages],
         "lm_epochs": arguments.lm_epochs,
         "reading": facts,
         "seconds": round(time.monotonic() - started),

@@ -50,7 +50,8 @@ def frozen_features(
         pooling = CLASSIFY.pooling_for("features", taught=lm.architecture.taught)
         options: dict[str, Any] = {"direction": way, "pooling": pooling, "device": find_device()}
         pooled = [lm.features(part.texts, **options)[way] for part in (train.labelled(), test)]
-        perplexity = lm.training["stages"][-1]["validation"]["perplexity_per_word"]
+        assert lm.training.last.validation
+        perplexity = lm.training.last.validation.perplexity_per_word
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, train=pooled[0], test=pooled[1], seconds=time.monotonic() - started, perplexity=perplexity)
     kept = np.load(file)

@@ -91,7 +91,7 @@ def _pretrain(folder: Path) -> dict[str, Any]:
     parsed = time.monotonic()
     recipe = replace(PRETRAIN, batch_size=512, samples=64)
     lm = pretrain(texts, architecture=Architecture(4, 4, 1), recipe=recipe, vocab_size=1000, device="cpu")
-    tokens = lm.training["stages"][-1]["tokens_per_epoch"]
+    tokens = lm.training.last.tokens_per_epoch or 0
     return {"articles": len(texts), "tokens": tokens, "parse_seconds": round(parsed - started)}
 
 
@@ -116,7 +116,7 @@ def _fit_lm(folder: Path) -> dict[str, Any]:
     recipe = replace(FINE_TUNE, batch_size=512, samples=64, frozen_epochs=0, epochs=1)
     lm = fit_lm(texts, base=base, recipe=recipe, device="cpu")
     lm.save(folder / "lm")
-    return {"tokens": lm.training["stages"][-1]["tokens_per_epoch"]}
+    return {"tokens": lm.training.last.tokens_per_epoch or 0}
 
 
 def _predict(folder: Path) -> dict[str, Any]:

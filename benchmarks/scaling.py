@@ -112,9 +112,9 @@ class StandIn:
 
 def _trained(lm: LanguageModel) -> Found:
     """Tokens that the last stage read, and the seconds that its training took."""
-    stage = lm.training["stages"][-1]
-    rows = stage["history"][WAY]
-    return {"tokens": stage["tokens_per_epoch"] * len(rows), "seconds": _seconds(rows)}
+    stage = lm.training.last
+    rows = stage.history[WAY]
+    return {"tokens": (stage.tokens_per_epoch or 0) * len(rows), "seconds": _seconds(rows)}
 
 
 def _seconds(rows: Sequence[Found]) -> float:
@@ -159,7 +159,7 @@ def _fit_classifier(table: TextTable, **options: Any) -> Found:
     started = time.perf_counter()
     learnt = fit_classifier(table, lm=lm, direction=WAY, device="cpu", **options)
     spent = time.perf_counter() - started
-    rows = learnt.training["stages"][-1]["history"].get(WAY)
+    rows = learnt.training.last.history.get(WAY)
     return {"tokens": tokens * len(rows), "seconds": _seconds(rows)} if rows else {"tokens": tokens, "seconds": spent}
 
 

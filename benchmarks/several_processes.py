@@ -92,10 +92,10 @@ def train(base: str, tokens: int) -> None:
     lm = LanguageModel.from_pretrained(base).only("forward")
     with joined() if "WORLD_SIZE" in os.environ else nullcontext():
         trained = pretrain(texts, valid_texts=texts[:2], base=lm, recipe=recipe, device="cpu")
-        stage, learnt = trained.training["stages"][-1], trained.weights["forward"]
+        stage, learnt = trained.training.last, trained.weights["forward"]
         numbers = sum(tensor.numel() for name, tensor in learnt.items() if not name.startswith("map."))
-        facts = {"tokens": stage["tokens_per_epoch"], "batch": stage["recipe"]["batch_size"]}
-        took = {"seconds": stage["history"]["forward"][-1]["phase_seconds"], "megabytes_per_step": numbers * 4 // 10**6}
+        facts = {"tokens": stage.tokens_per_epoch, "batch": stage.recipe["batch_size"]}
+        took = {"seconds": stage.history["forward"][-1]["phase_seconds"], "megabytes_per_step": numbers * 4 // 10**6}
         print(json.dumps(facts | took))
 
 

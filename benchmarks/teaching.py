@@ -181,7 +181,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def base_facts(bases: list[str]) -> dict[str, Any]:
-    stages = {base: LanguageModel.from_pretrained(base).training.get("stages", []) for base in bases}
+    stages = {base: LanguageModel.from_pretrained(base).training.as_json()["stages"] for base in bases}
     return {
         base: [{key: stage[key] for key in ("stage", "source", "teacher") if key in stage} for stage in some]
         for base, some in stages.items()

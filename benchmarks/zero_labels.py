@@ -36,7 +36,7 @@ def main() -> None:
                 "set": name,
                 "classes": len(table.classes),
                 "rows": len(table),
-                "by": classifier.training["stages"][-1]["by"],
+                "by": classifier.training.last.by,
                 "right": round(100 * right / len(table), 1),
                 "chance": round(100 / len(table.classes), 1),
                 "commonest": round(100 * float(commonest), 1),

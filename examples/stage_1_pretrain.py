@@ -11,7 +11,9 @@ def main() -> None:
     reviews = read_csv(HERE / "reviews.csv", text="review")
     recipe = LanguageModelRecipe(epochs=10, lr=5e-3, batch_size=8, window=32)
     model = pretrain(reviews.texts, name="toy", architecture=Architecture(32, 64, 2), recipe=recipe)
-    print(f"validation perplexity: {model.training['stages'][-1]['validation']['perplexity']:.0f}")
+    validation = model.training.last.validation
+    assert validation is not None
+    print(f"validation perplexity: {validation.perplexity:.0f}")
     print(model.generate("The food", max_tokens=20, seed=1))
 
 

@@ -184,7 +184,7 @@ def test_sample_weights_are_refused_in_a_sentence_and_not_promised_to_scikit_lea
 def test_texts_without_a_label_are_read(quick, fruit, reviews):
     one = clone(quick).set_params(lm_epochs=1).fit(fruit.texts, fruit.labels, unlabelled=reviews.texts)
     assert one.model_.training.stages[-2].name == "fine-tune"
-    assert one.report_["sentence"] and one.score(fruit.texts, fruit.labels) > 0.9
+    assert one.report_.sentence and one.score(fruit.texts, fruit.labels) > 0.9
 
 
 def globals_of(pickled):

@@ -130,7 +130,8 @@ class StoredPredictions:
     probabilities: list[list[float]]
 
     def __post_init__(self) -> None:
-        if not len(self.rows) == len(self.targets) == len(self.probabilities):
+        fit_together = len(self.rows) == len(self.targets) == len(self.probabilities)
+        if not fit_together or len({len(row) for row in self.probabilities}) > 1:
             raise ValueError("rows, targets and probabilities differ in length")
 
 

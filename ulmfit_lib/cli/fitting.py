@@ -288,10 +288,11 @@ def _save(classifier: "TextClassifier", out: Path, table: "TextTable", *, precis
 
 
 def _print_fit(classifier: "TextClassifier", out: Path, saved: str, as_json: bool) -> None:
-    report = classifier.training["report"]
+    report = classifier.training.report
+    assert report is not None  # `fit` makes one
     if as_json:
-        print(json.dumps({**report, "saved": str(out)}))
+        print(json.dumps({**report.as_json(), "saved": str(out)}))
         return
-    print(report["sentence"])
-    labelled = counted(classifier.training["stages"][-1]["labelled_texts"], "labelled row")
+    print(report.sentence)
+    labelled = counted(classifier.training.last.labelled_texts or 0, "labelled row")
     print(f"{saved}; the saved classifier was trained on all {labelled}")

@@ -198,7 +198,7 @@ def evaluate(
     parts = classifier.evaluate_members(table)
     scores = parts["delivered"]
     if plots:
-        plot_scores(plots, scores.as_dict())
+        plot_scores(plots, scores)
     others = {part: other for part, other in parts.items() if part != "delivered" and len(parts) > 2}
     if as_json:
         by_part = {part: other.as_dict() for part, other in others.items()}

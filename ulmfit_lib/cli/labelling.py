@@ -64,7 +64,7 @@ def suggest_labels_command(
     said, known = None, None
     if isinstance(reader, TextClassifier):
         said = reader.predict_proba(texts)
-        known = reader.training["stages"][-1].get("labelled_texts")
+        known = reader.training.last.labelled_texts
     found = suggest_labels(
         reader.embed(texts, device=chosen),
         n=n,

@@ -1,12 +1,15 @@
 """The plots that commands write with --plots: one file each, named after what it shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from ulmfit_lib.artifact.record import TrainingRecord
+    from ulmfit_lib.evaluation.certainty import Certainty
+    from ulmfit_lib.evaluation.metrics import Scores
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.training.phases import Phase
@@ -34,34 +37,33 @@ def plot_classifier(folder: Path, classifier: "TextClassifier", recipe: "Recipe"
     from ulmfit_lib.training.classifying import classifier_phases
     from ulmfit_lib.training.recipes import override
 
-    last, layers = classifier.training["stages"][-1], classifier.architecture.layers
+    last, layers = classifier.training.last, classifier.architecture.layers
     plot_training(folder, classifier.training)
-    if last["strategy"] == "fine-tune":
-        used = override(recipe.fit_classifier.for_texts(last["labelled_texts"]), epochs=epochs)
+    if last.strategy == "fine-tune":
+        used = override(recipe.fit_classifier.for_texts(last.labelled_texts or 0), epochs=epochs)
         groups = ["embedding", *(f"LSTM layer {number}" for number in range(1, layers + 1)), "head"]
         _plot_schedule(folder, classifier_phases(used, layers + 2), groups, "fit-classifier")
-    if report := classifier.training.get("report"):
-        plot_scores(folder, report["delivered"], report["certainty"])
+    if report := classifier.training.report:
+        plot_scores(folder, report.ensemble, report.certainty)
 
 
-def plot_training(folder: Path, training: Mapping[str, Any]) -> None:
+def plot_training(folder: Path, training: "TrainingRecord") -> None:
     """The losses of each stage that took several epochs."""
     from ulmfit_lib.evaluation.plots import plot_history, save_plot
 
-    for number, stage in enumerate(training["stages"]):
-        if any(len(rows) > 1 for rows in (stage.get("history") or {}).values()):
-            save_plot(plot_history(training, number), _file(folder, f"history-{number + 1}-{stage['stage']}"))
+    for number, stage in enumerate(training.stages):
+        if any(len(rows) > 1 for rows in stage.history.values()):
+            save_plot(plot_history(training, number), _file(folder, f"history-{number + 1}-{stage.name}"))
 
 
-def plot_scores(folder: Path, scores: Mapping[str, Any], certainty: Mapping[str, Any] | None = None) -> None:
+def plot_scores(folder: Path, scores: "Scores", certainty: "Certainty | None" = None) -> None:
     """Confusion and reliability, and what is gained by leaving some texts unsure."""
-    from ulmfit_lib.evaluation.certainty import Certainty
     from ulmfit_lib.evaluation.plots import plot_confusion, plot_coverage, plot_reliability, save_plot
 
-    save_plot(plot_confusion(scores["confusion"], scores["classes"]), _file(folder, "confusion"))
-    save_plot(plot_reliability(scores["reliability"]), _file(folder, "reliability"))
+    save_plot(plot_confusion(scores.confusion, scores.classes), _file(folder, "confusion"))
+    save_plot(plot_reliability(scores.reliability), _file(folder, "reliability"))
     if certainty:
-        save_plot(plot_coverage(Certainty(**certainty)), _file(folder, "coverage"))
+        save_plot(plot_coverage(certainty), _file(folder, "coverage"))
 
 
 def plot_rates(folder: Path, found: "LearningRates") -> None:

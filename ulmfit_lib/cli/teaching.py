@@ -72,9 +72,9 @@ def teach_command(
             checkpoints=checkpoints,
         )
         model.save(out, precision=precision, overwrite=run.overwrite)
-    stage = model.training["stages"][-1]
-    print(f"learnt from {stage['texts']:,} texts in {stage['seconds']:,} seconds")
-    for way, cosine in stage["cosine"].items():
+    stage = model.training.last
+    print(f"learnt from {stage.texts or 0:,} texts in {round(stage.seconds or 0):,} seconds")
+    for way, cosine in (stage.cosine or {}).items():
         print(
             f"{way}: on held-out texts its vectors have a mean cosine of {cosine:.2f} with the teacher's (1: the same)"
         )

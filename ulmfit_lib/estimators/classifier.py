@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.artifact.record import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.estimators.parameters import as_seed, check_epochs
@@ -54,7 +55,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
 
     classes_: NDArray[Any]
     model_: TextClassifier
-    report_: dict[str, Any]
+    report_: Report | None
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
                 seed=seed,
                 device=self.device,
             )
-        self.model_, self.classes_, self.report_ = model, classes, model.training["report"]
+        self.model_, self.classes_, self.report_ = model, classes, model.training.report
         remember_column(self, column)
         return self
 

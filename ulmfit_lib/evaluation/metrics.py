@@ -39,6 +39,12 @@ class Scores:
     classes: list[str]
     reliability: list[dict[str, float]]
 
+    def __post_init__(self) -> None:
+        if [len(row) for row in self.confusion] != len(self.classes) * [len(self.classes)]:
+            raise ValueError("the confusion matrix needs a row and a column for each class")
+        if not all({"rows", "confidence", "right"} <= one.keys() for one in self.reliability):
+            raise ValueError("each bin of reliability needs rows, confidence and right")
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +14,9 @@ from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.learning_curve import INTERVAL, LearningCurve
 from ulmfit_lib.files import new_file
+
+if TYPE_CHECKING:
+    from ulmfit_lib.artifact.record import TrainingRecord
 
 FORMATS = (".png", ".svg", ".pdf")
 KINDS = {"train_loss": "training", "valid_loss": "validation"}
@@ -139,19 +142,19 @@ def plot_schedule(phases: Sequence[PlottedPhase], groups: Sequence[str] = (), ax
     return axes
 
 
-def plot_history(training: Mapping[str, Any], stage: int = -1, axes: Axes | None = None) -> Axes:
+def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None = None) -> Axes:
     """Losses per epoch of one stage in a model's ``training`` record; for both directions if it has them."""
     axes = _axes(axes)
-    record = training["stages"][stage]
-    for number, (direction, rows) in enumerate(record["history"].items()):
+    record = training.stages[stage]
+    for number, (direction, rows) in enumerate(record.history.items()):
         epochs = [row["epoch"] for row in rows]
         for kind, style in (("train_loss", "--"), ("valid_loss", "-")):
             values, label = [row[kind] for row in rows], f"{direction}, {KINDS[kind]}"
             axes.plot(epochs, values, style, marker="o", markersize=4, color=COLOURS[number], label=label)
     axes.set(xlabel="epoch", ylabel="loss (nats)")
-    _title(axes, f"Loss per epoch: {record['stage']}")
+    _title(axes, f"Loss per epoch: {record.name}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if record["history"]:
+    if record.history:
         axes.legend(frameon=False)
     return axes
 

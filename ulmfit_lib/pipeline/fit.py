@@ -98,7 +98,7 @@ def fit(
         checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Returns:
-        The classifier; its ``training["report"]`` holds the scores and one sentence about them.
+        The classifier; its ``training.report`` holds the scores and one sentence about them.
 
     Raises:
         DataError: labels that cannot be learnt from.

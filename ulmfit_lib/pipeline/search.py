@@ -115,7 +115,7 @@ def choose_base(
     ]
     if len(bases) == 1 or not usable:
         return bases[0], ""
-    named = dict(zip(names or (base.training.get("name", "") for base in bases), bases, strict=True))
+    named = dict(zip(names or (base.training.name for base in bases), bases, strict=True))
     losses = {}
     for name, base in sorted(named.items(), key=lambda item: not item[1].architecture.taught):
         unseen = joined(list(replace(read(part, base), with_baseline=False, topics=None).out_of_fold(part, usable)))

@@ -62,7 +62,7 @@ class Tuner:
             models, said = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
             for lm in models:
                 own = base == AUTO or isinstance(base, LanguageModel)
-                name = lm.training.get("name", "language model") if own else str(base)
+                name = lm.training.name or "language model" if own else str(base)
                 if loaded.setdefault(name, lm.only(direction)).sha256() != lm.only(direction).sha256():
                     raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
                 reasons[name] = said

@@ -1,11 +1,11 @@
 """A report's charts, each from what the library measured."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from ulmfit_lib.artifact.record import Stage
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.learning_curve import INTERVAL
 from ulmfit_lib.evaluation.metrics import wilson_interval
@@ -82,12 +82,12 @@ def budget_chart(budget: LabelBudget) -> Markup:
     return line_chart("Share of right answers by number of labels", lines, x, y, band=band, marks=[labels])
 
 
-def history_charts(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, Markup]]:
+def history_charts(stages: Sequence[Stage]) -> list[tuple[str, Markup]]:
     """Losses by epoch of each stage that took several, with what the stage was."""
     found = []
     for stage in stages:
         lines = []
-        for number, (way, rows) in enumerate((stage.get("history") or {}).items()):
+        for number, (way, rows) in enumerate(stage.history.items()):
             rows = [row for row in rows if "train_loss" in row and "valid_loss" in row]
             for key, name, style in (("train_loss", "training", " dashed"), ("valid_loss", "validation", "")):
                 points = [(row["epoch"], row[key]) for row in rows]
@@ -98,7 +98,7 @@ def history_charts(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, Marku
         every = -(-len(epochs) // 8)
         x = Axis(epochs[0], epochs[-1], "epoch", epochs[::every], "{:.0f}".format)
         y = Axis.over([y for line in lines for _, y in line.points], "loss (nats)")
-        name = STAGES.get(str(stage["stage"]), str(stage["stage"]))
+        name = STAGES.get(stage.name, stage.name)
         found.append((name, line_chart(f"{name}: loss by epoch", lines, x, y)))
     return found
 

@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ulmfit_lib.artifact.format import package_versions
+from ulmfit_lib.artifact.record import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.files import new_file
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.findings import Diagnosis
@@ -94,8 +94,7 @@ def render_report(
         vectors = np.asarray(classifier.to(device).embed(table.texts), np.float64)
         mapped = _map(classifier, scored, vectors, seed)
         shown = find_shown(classifier, scored, vectors) if texts else None
-    certainty = Certainty(**report["certainty"]) if report.get("certainty") else None
-    stages = classifier.training.get("stages", [])
+    certainty, record = report.certainty, classifier.training
     return (
         _environment()
         .get_template("report.html")
@@ -111,7 +110,7 @@ def render_report(
             rows=class_rows(scored, classifier.classes),
             worst=worst_confusion(scored),
             confusion=_confusion(report) if exclusive else None,
-            reliability=figures.reliability_chart(report["delivered"]["reliability"]),
+            reliability=figures.reliability_chart(report.ensemble.reliability),
             coverage=figures.coverage_chart(certainty) if certainty and certainty.rows[-1] > 1 else None,
             texts=texts,
             shown=shown,
@@ -119,10 +118,10 @@ def render_report(
             copies=find_copies(table, texts) if table is not None else None,
             data=_describe(classifier, data, scored) if data is not None else None,
             diagnosis=_diagnose(classifier),
-            curves=figures.history_charts(stages),
+            curves=figures.history_charts(record.stages),
             budget=budget,
             budget_chart=figures.budget_chart(budget) if budget else None,
-            stages=stages,
+            record=record,
             stage_names=figures.STAGES,
             blend=classifier.blend.weights,
             part_names=NAMES,
@@ -158,7 +157,7 @@ def duration(seconds: float) -> str:
 
 def _name(classifier: TextClassifier) -> str:
     """The file that it was made from, without its folder."""
-    source = str(classifier.training.get("stages", [{}])[-1].get("source") or "a text classifier")
+    source = classifier.training.last.source or "a text classifier"
     return " and ".join(Path(one).name for one in source.split(" and "))
 
 
@@ -176,8 +175,8 @@ class Cell:
     share: float
 
 
-def _confusion(report: dict[str, Any]) -> list[list[Cell]] | None:
-    counts = np.array(report["delivered"]["confusion"])
+def _confusion(report: Report) -> list[list[Cell]] | None:
+    counts = np.array(report.ensemble.confusion)
     if len(counts) > MOST_IN_CONFUSION:
         return None
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
@@ -239,4 +238,4 @@ def _known_words(classifier: TextClassifier) -> float | None:
 
 
 def _diagnose(classifier: TextClassifier) -> Diagnosis | None:
-    return diagnose_model(classifier) if classifier.training.get("report") else None
+    return diagnose_model(classifier) if classifier.training.report else None

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.record import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
@@ -20,7 +20,7 @@ class Scored:
     """Scores, and the rows behind them as far as they are known.
 
     Attributes:
-        report: as ``pipeline.report.Report.as_json`` gives it.
+        report: the scores.
         how: the rows were scored, a sentence.
         folds: of cross-validation; 0 without it.
         table: the rows that were scored, each with a label; None where the texts are not known.
@@ -29,7 +29,7 @@ class Scored:
         notes: what is missing and why, a sentence each.
     """
 
-    report: dict[str, Any]
+    report: Report
     how: str
     folds: int = 0
     table: TextTable | None = None
@@ -50,47 +50,33 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
         OptionError: there are neither labelled rows nor a record.
         DataError: no row has a label that the classifier knows.
     """
-    record = classifier.training.get("report") or {}
+    report = classifier.training.report
     labelled = None if data is None else data.labelled()
     if labelled is None or not len(labelled):
-        if not _whole(record):
+        if report is None:
             raise OptionError(
                 "this classifier has no whole record of scores, which only `fit` makes: name a file of labelled "
                 "texts that it has not learnt from, too"
             )
-        return _recorded(record, None, classifier)
-    if classifier.training["stages"][-1].get("data_sha256") == labelled.sha256():
-        if not _whole(record):
+        return _recorded(report, None, classifier)
+    if classifier.training.last.data_sha256 == labelled.sha256():
+        if report is None:
             raise OptionError(
                 f"{labelled.source}: the classifier has learnt from these rows, so that a score on them would mean "
                 "nothing, and it has no record of others, which only `fit` makes: name a test file"
             )
-        return _recorded(record, labelled, classifier)
+        return _recorded(report, labelled, classifier)
     return _on_test_file(classifier, labelled, device=device)
 
 
-def _whole(record: Any) -> bool:
-    """Whether a model's record of scores, which may be a stranger's, holds what the page shows."""
-    try:
-        best, kept = record["delivered"], record.get("out_of_fold")
-        shape, low_high = np.array(best["confusion"], np.int64).shape, best["accuracy_95"]
-        numbers = [best["accuracy"], *low_high, best["macro_f1"], best["calibration_error"], record["majority"]]
-        bins = [one[key] for one in best["reliability"] for key in ("rows", "confidence", "right")]
-        fit_together = kept is None or len(kept["rows"]) == len(kept["targets"]) == len(kept["probabilities"])
-        lengths = len(low_high) == 2 and shape == 2 * (len(best["classes"]),) and len(bins) > 0
-        return lengths and fit_together and all(type(one) in (int, float) for one in [*numbers, *bins])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
-
-
-def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: TextClassifier) -> Scored:
+def _recorded(report: Report, labelled: TextTable | None, classifier: TextClassifier) -> Scored:
     """By what ``fit`` wrote down; ``labelled`` are the rows that it learnt from, where they are known."""
-    n, kept, folds = record["held_out_rows"], record.get("out_of_fold"), int(record.get("folds", 0))
-    if folds:
-        how = f"Each row was scored by classifiers that had not learnt its label, in {folds} folds."
+    kept = report.out_of_fold
+    if report.folds:
+        how = f"Each row was scored by classifiers that had not learnt its label, in {report.folds} folds."
     else:
-        how = f"{counted(n, 'decision')} on rows that were held out until the scores were taken."
-    found = Scored(record, how, folds)
+        how = f"{counted(report.held_out_rows, 'decision')} on rows that were held out until the scores were taken."
+    found = Scored(report, how, report.folds)
     if labelled is None:
         return replace(
             found,
@@ -109,10 +95,10 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
         )
     place_of = {row: place for place, row in enumerate(labelled.rows)}
     places: list[int | None] = list(range(len(labelled)))
-    if len(kept["rows"]) < len(labelled):  # only some were scored
-        places = [place_of.get(row) for row in kept["rows"]]
+    if len(kept.rows) < len(labelled):  # only some were scored
+        places = [place_of.get(row) for row in kept.rows]
     known = [place for place in places if place is not None]
-    if len(known) < len(kept["rows"]):
+    if len(known) < len(kept.rows):
         return replace(
             found,
             notes=[
@@ -120,9 +106,9 @@ def _recorded(record: dict[str, Any], labelled: TextTable | None, classifier: Te
                 "texts and predictions cannot be matched. Give that file itself to see them."
             ],
         )
-    said = np.array(kept["probabilities"], np.float64)
+    said = np.array(kept.probabilities, np.float64)
     return replace(
-        found, table=labelled.select(known), targets=np.array(kept["targets"]), probabilities={"delivered": said}
+        found, table=labelled.select(known), targets=np.array(kept.targets), probabilities={"delivered": said}
     )
 
 
@@ -143,7 +129,7 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         )
     table = labelled.select(known)
     said = classifier.to(device).probabilities(table.texts)
-    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier)).as_json()
+    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier))
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
     return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)
 

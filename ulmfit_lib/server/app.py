@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
 
+from ulmfit_lib.artifact.record import Report
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
@@ -196,7 +197,7 @@ def create_app(
                 "name": name,
                 "classes": one.predictor.classes,
                 "direction": one.predictor.direction,
-                "report": {k: v for k, v in (one.predictor.training.get("report") or {}).items() if k != "out_of_fold"},
+                "report": _scores(one.predictor.training.report),
             }
             for name, one in models.by_name.items()
         ]
@@ -228,6 +229,11 @@ def create_app(
 
     app.mount("/page", StaticFiles(directory=PAGE))
     return app
+
+
+def _scores(report: Report | None) -> dict[str, Any]:
+    """A report without the predictions for single rows."""
+    return replace(report, out_of_fold=None).as_json() if report else {}
 
 
 def _add_trainings(app: FastAPI, trainings: Trainings) -> None:

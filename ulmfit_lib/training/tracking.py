@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from fastai.callback.core import Callback
 
+from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError, first_line
-from ulmfit_lib.files import read_json
 from ulmfit_lib.progress import note, quietly
 
 Values = dict[str, Any]
@@ -99,10 +99,10 @@ def track_model(folder: str | Path) -> None:
     if not tracker:
         return
     folder = Path(folder)
-    training = read_json(folder / "training.json")
-    stage = training["stages"][-1]
-    scores = _numbers(training.get("report") or stage.get("validation") or {})
-    tracker.write(_plain({**stage, "validation": {}}), scores, folder)
+    record = TrainingRecord.load(folder)
+    stage = record.last.as_json()
+    scores = record.report.as_json() if record.report else stage.get("validation", {})
+    tracker.write(_plain({**stage, "validation": {}}), _numbers(scores), folder)
 
 
 class _TensorBoard:
