@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Span = tuple[int, int]  # where a word starts in a text, and where it ends
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’-]\w+)*|[^\w\s]+")
 GONE = (UNKNOWN, f"{UNKNOWN}own")  # in turns: fastai's rules would count one word that is repeated
-MOST_PARTS = 150  # of a text that are taken out one by one; words of longer texts go together
+MAX_PARTS = 150  # of a text that are replaced one by one; words of longer texts are replaced together
 STRONG = 0.2  # of the strongest word's contribution, from which on a word is shown
-SHOWN = 10  # phrases in a terminal
+MAX_PHRASES = 10  # in a terminal
 GREEN, RED, PLAIN = "\033[1;32m", "\033[1;31m", "\033[0m"
 
 
@@ -56,18 +56,20 @@ class Explanation:
         """What the log odds would be about without any of the words."""
         return self.log_odds - float(self.contributions.sum())
 
-    def phrases(self, most: int = SHOWN) -> list[tuple[str, float]]:
+    def phrases(self, max_phrases: int = MAX_PHRASES) -> list[tuple[str, float]]:
         """The strongest runs of words that pull the same way, and what each adds; the strongest first."""
         runs: list[tuple[int, int, float]] = []
-        last = 0.0  # what the word just before added; 0 where it was weak
-        for (start, end), added, strong in zip(self.spans, self.contributions.tolist(), self._strong(), strict=True):
-            if strong and last * added > 0:
-                runs[-1] = runs[-1][0], end, runs[-1][2] + added
+        previous = 0.0  # what the word just before added; 0 where it was weak
+        for (start, end), added in zip(self.spans, self.contributions.tolist(), strict=True):
+            strong = abs(added) >= self._least_shown
+            if strong and previous * added > 0:
+                first, _, total = runs.pop()
+                runs.append((first, end, total + added))
             elif strong:
                 runs.append((start, end, added))
-            last = added if strong else 0.0
+            previous = added if strong else 0.0
         runs.sort(key=lambda run: -abs(run[2]))
-        return [(" ".join(self.text[start:end].split()), added) for start, end, added in runs[:most]]
+        return [(" ".join(self.text[start:end].split()), added) for start, end, added in runs[:max_phrases]]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -84,46 +86,50 @@ class Explanation:
 
     def as_text(self, *, colour: bool = False) -> str:
         """For a terminal: the text, its strong words in colours that terminals know, and the strongest phrases."""
-        shown, done = "", 0
-        for (start, end), added, strong in zip(self.spans, self.contributions, self._strong(), strict=True):
-            paint = colour and strong
-            shown += self.text[done:start]
-            shown += f"{GREEN if added > 0 else RED}{self.text[start:end]}{PLAIN}" if paint else self.text[start:end]
-            done = end
+
+        def paint(word: str, added: float) -> str:
+            return f"{GREEN if added > 0 else RED}{word}{PLAIN}" if colour and abs(added) >= self._least_shown else word
+
         lines = [f"{self.label}: {100 * self.probability:.1f} % (log odds {self.log_odds:+.2f})"]
-        lines.append(" ".join((shown + self.text[done:]).split()))
+        lines.append(" ".join(self._marked(paint).split()))
         lines += [f"  {added:+.2f}  {phrase}" for phrase, added in self.phrases()]
-        return "\n".join([*lines, f"  {self.rest:+.2f}  (what is left when the shares of all words are taken off)"])
+        return "\n".join([*lines, f"  {self.rest:+.2f}  (what remains without the contributions of all words)"])
 
     def __str__(self) -> str:
         return self.as_text()
 
     def _repr_html_(self) -> str:
         """For a notebook: green speaks for the label, red against it, the stronger the more."""
-        most = max(float(np.abs(self.contributions).max(initial=0)), 1e-12)
-        shown, done = "", 0
-        for (start, end), added in zip(self.spans, self.contributions.tolist(), strict=True):
+        strongest = max(float(np.abs(self.contributions).max(initial=0)), 1e-12)
+
+        def paint(word: str, added: float) -> str:
             colour = "46, 160, 67" if added > 0 else "218, 54, 51"
-            style = f"background: rgba({colour}, {0.6 * abs(added) / most:.2f}); border-radius: 3px"
-            word = html.escape(self.text[start:end])
-            shown += html.escape(self.text[done:start])
-            shown += f'<span style="{style}" title="{added:+.2f}">{word}</span>'
-            done = end
+            style = f"background: rgba({colour}, {0.6 * abs(added) / strongest:.2f}); border-radius: 3px"
+            return f'<span style="{style}" title="{added:+.2f}">{html.escape(word)}</span>'
+
         head = f"<b>{html.escape(self.label)}</b>: {100 * self.probability:.1f} % (log odds {self.log_odds:+.2f})"
-        text = shown + html.escape(self.text[done:])
+        text = self._marked(paint, html.escape)
         return f'<div>{head}<p style="white-space: pre-wrap; line-height: 1.7">{text}</p></div>'
 
-    def _strong(self) -> list[bool]:
-        sizes = np.abs(self.contributions)
-        return (sizes >= max(STRONG * sizes.max(initial=0), 1e-9)).tolist()
+    def _marked(self, paint: Callable[[str, float], str], plain: Callable[[str], str] = str) -> str:
+        """The text, with each word as ``paint`` shows it and what stands between them as ``plain`` does."""
+        shown, done = "", 0
+        for (start, end), added in zip(self.spans, self.contributions.tolist(), strict=True):
+            shown += plain(self.text[done:start]) + paint(self.text[start:end], added)
+            done = end
+        return shown + plain(self.text[done:])
+
+    @property
+    def _least_shown(self) -> float:
+        return max(STRONG * float(np.abs(self.contributions).max(initial=0)), 1e-9)
 
 
 def explain(classifier: "Classifier", text: str, *, label: str | None = None) -> Explanation:
-    """What each word of a text adds to the log odds of a label, in what the classifier delivers.
+    """What each word of a text adds to the log odds of a label, in the ensemble's prediction.
 
     TF-IDF and topics are sums over words, so that their share is exact. ULMFiT's is what its log odds lose when an
-    unknown word stands in a word's place (occlusion, Zeiler & Fergus 2014). The blend adds the parts' log odds, each
-    times its weight, and so it does with the contributions.
+    unknown word stands in a word's place (occlusion, Zeiler & Fergus 2014). The ensemble adds its members' log odds,
+    each times its weight, and contributions likewise.
 
     Args:
         classifier: what predicts.
@@ -140,27 +146,27 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
     if label is not None and label not in classifier.classes:
         raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
     found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
-    delivered = found["delivered"]
-    number = int(delivered[0].argmax()) if label is None else classifier.classes.index(label)
+    ensemble = found["delivered"]
+    number = int(ensemble[0].argmax()) if label is None else classifier.classes.index(label)
     odds = log_odds(found["ulmfit"], number, classifier.kind)
     added = classifier.blend.ulmfit * (odds[0] - odds[1:])
-    for name, part in classifier.tfidf.items():
-        starts, scores = part.contributions(text)
+    for name, member in classifier.tfidf.items():
+        starts, scores = member.contributions(text)
         exact = getattr(classifier.blend, name) * score_odds(scores, number, classifier.kind)
         owners = np.searchsorted([start for start, _ in spans], starts, side="right") - 1
         np.add.at(added, owners.clip(min=0), exact)
-    total = float(log_odds(delivered[:1], number, classifier.kind)[0])
-    return Explanation(text, classifier.classes[number], float(delivered[0, number]), spans, added, total)
+    total = float(log_odds(ensemble[:1], number, classifier.kind)[0])
+    return Explanation(text, classifier.classes[number], float(ensemble[0, number]), spans, added, total)
 
 
-def parts_of(text: str, most: int = MOST_PARTS) -> list[Span]:
-    """The words of a text, and marks between them; of a long one, as many neighbours together as make ``most`` parts.
+def parts_of(text: str, max_parts: int = MAX_PARTS) -> list[Span]:
+    """The words of a text, and marks between them; of a long one, as many neighbours together as make ``max_parts``.
 
     >>> parts_of("I don't know!")
     [(0, 1), (2, 7), (8, 12), (12, 13)]
     """
     words = [found.span() for found in WORD.finditer(text)]
-    size = -(-len(words) // most)
+    size = -(-len(words) // max_parts)
     groups = (words[i : i + size] for i in range(0, len(words), size or 1))
     return [(group[0][0], group[-1][1]) for group in groups]
 
