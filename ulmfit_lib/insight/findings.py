@@ -4,30 +4,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# The worst first: what comes earlier explains, or hides, what comes later.
-WRONG_COLUMN, ENCODING, LANGUAGE, LEAK, COPIES = "wrong column", "encoding", "language", "leak", "copies"
-FEW_LABELS, LABELS_SAY_NOTHING, ALIKE, NOISE, RARE = (
-    "few labels",
-    "labels say nothing",
-    "classes alike",
-    "label noise",
-    "rare class",
-)
-NO_GAIN_BY_READING, NO_BETTER_THAN_TFIDF, OVERFITTING = "reading", "no better than TF-IDF", "overfitting"
-ORDER = (
-    WRONG_COLUMN,
-    ENCODING,
-    LANGUAGE,
-    LEAK,
-    COPIES,
-    FEW_LABELS,
-    LABELS_SAY_NOTHING,
-    ALIKE,
-    NOISE,
-    RARE,
-    NO_GAIN_BY_READING,
-    OVERFITTING,
-    NO_BETTER_THAN_TFIDF,
+CAUSES = (  # the gravest first: what comes earlier explains, or hides, what comes later
+    WRONG_COLUMN := "wrong column",
+    ENCODING := "encoding",
+    LANGUAGE := "language",
+    LEAK := "leak",
+    COPIES := "copies",
+    FEW_LABELS := "few labels",
+    LABELS_SAY_NOTHING := "labels say nothing",
+    ALIKE := "classes alike",
+    NOISE := "label noise",
+    RARE := "rare class",
+    NO_GAIN_BY_READING := "reading",
+    OVERFITTING := "overfitting",
+    NO_BETTER_THAN_TFIDF := "no better than TF-IDF",
 )
 DATA, BASE, LANGUAGE_MODEL, CLASSIFIER = "data", "base", "language model", "classifier"  # stages that may be at fault
 
@@ -37,7 +27,7 @@ class Finding:
     """Something that is wrong.
 
     Attributes:
-        cause: one of ``ORDER``.
+        cause: one of ``CAUSES``.
         stage: at fault: ``data``, ``base``, ``language model``, ``classifier``.
         what: was found, a sentence.
         do: next, a sentence.
@@ -64,7 +54,7 @@ class Diagnosis:
     @classmethod
     def of(cls, findings: Iterable[Finding | None], facts: Iterable[str]) -> "Diagnosis":
         """Sorted; what is None was not found."""
-        real = sorted((one for one in findings if one), key=lambda one: ORDER.index(one.cause))
+        real = sorted((one for one in findings if one), key=lambda one: CAUSES.index(one.cause))
         return cls(real, [fact for fact in facts if fact])
 
     @property

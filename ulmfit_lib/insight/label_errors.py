@@ -19,8 +19,8 @@ from ulmfit_lib.progress import note, track
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 
 FOLDS = 5
-FEWEST_ROWS = 20
-UNLEARNT = 1e-6  # probability of a class where none of its rows was learnt
+MIN_ROWS = 20
+UNSEEN = 1e-6  # probability of a class that no training row of the fold has
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def check_label_errors(
 
 def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, seed: int, device: str) -> Floats:
     """(n_rows, n_classes) probabilities of rows that all have a label, each from parts that have not learnt it."""
-    if len(table) < FEWEST_ROWS:
-        raise DataError(f"{table.source}: {len(table)} labelled rows; to doubt one of them, {FEWEST_ROWS} are needed")
+    if len(table) < MIN_ROWS:
+        raise DataError(f"{table.source}: {len(table)} labelled rows; to doubt one of them, {MIN_ROWS} are needed")
     lm, why = load_base(base, table.texts, seed=seed)
     note(why)
     fitter = PartsFitter.read(
@@ -89,7 +89,7 @@ def out_of_fold_by(fitter: PartsFitter, table: TextTable, *, seed: int) -> Float
             continue
         for name, part in fitter.predict_parts(table.select(train.tolist()), table.select(test.tolist())).items():
             rows = said.setdefault(name, np.full((len(table), n_classes), 1 / n_classes))
-            rows[test] = UNLEARNT
+            rows[test] = UNSEEN
             rows[np.ix_(test, learnt)] = part
     return Blend.fit(said, targets).apply(said) if said else np.full((len(table), n_classes), 1 / n_classes)
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import DataError, OptionError
 
-FEW_LABELS = 50  # below, a classifier does not know what it does not know
+FEW_LABELS = 50  # below, a classifier's probabilities say too little of what it lacks
 TYPICAL, UNCERTAIN, AUDIT = "typical", "uncertain", "audit"
 CANDIDATES = 5  # times as many uncertain texts are looked at as are asked for
-MOST_CLUSTERS = 500
-MOST_CLUSTERED = 20_000  # texts; of more a random part is clustered
+MAX_CLUSTERS = 500
+MAX_CLUSTERED = 20_000  # texts; of more a random part is clustered
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ def find_typical(
     if n < 1 or not len(free):
         return []
     places = np.concatenate([np.asarray(labelled, np.int64), free])
-    if len(free) > MOST_CLUSTERED:
-        drawn = np.random.default_rng(seed).permutation(free)[:MOST_CLUSTERED]
+    if len(free) > MAX_CLUSTERED:
+        drawn = np.random.default_rng(seed).permutation(free)[:MAX_CLUSTERED]
         places = np.concatenate([np.asarray(labelled, np.int64), np.sort(drawn)])
-    count = min(len(labelled) + n, MOST_CLUSTERS, len(places))
+    count = min(len(labelled) + n, MAX_CLUSTERS, len(places))
     groups, distances = _cluster(vectors[places], count, seed)
     has_label = np.arange(len(places)) < len(labelled)
     sizes = np.bincount(groups, minlength=count)

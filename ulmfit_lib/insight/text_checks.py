@@ -11,12 +11,12 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.insight.findings import BASE, COPIES, DATA, ENCODING, LANGUAGE, LEAK, WRONG_COLUMN, Finding
 from ulmfit_lib.models.bases import MOST_UNKNOWN
 
-MOST_BROKEN = 0.02  # share of texts whose encoding may look broken
-MOST_COPIES = 0.5  # share of texts that may be copies of others
-FEWEST_WORDS = 2.0  # of a text, in the median
-MOST_NUMBERS = 0.5  # share of texts that may be numbers or codes
-GIVES_AWAY = 0.95  # how often an id is right about a label, and how many of a class's rows have it
-LEAST_LEAK_ROWS = 10
+MAX_BROKEN = 0.02  # share of texts whose encoding looks broken
+MAX_COPIES = 0.5  # share of texts that are copies of others
+MIN_WORDS = 2.0  # of a text, in the median
+MAX_CODES = 0.5  # share of texts that are numbers or codes
+LEAK_ACCURACY = 0.95  # of a label predicted by an id alone, and share of the class's rows that hold it
+MIN_LEAK_ROWS = 10
 CODE = re.compile(r"(?=\S*\d)[\w.:/#@+-]+")  # an id, a number, a date
 REPLACEMENT = "\ufffd"
 
@@ -24,7 +24,7 @@ REPLACEMENT = "\ufffd"
 def check_encoding(texts: Sequence[str]) -> Finding | None:
     """Texts that were read with another encoding than they were written with."""
     broken = [text for text in texts if REPLACEMENT in text or _misread(text)]
-    if len(broken) <= MOST_BROKEN * len(texts):
+    if len(broken) <= MAX_BROKEN * len(texts):
         return None
     shown = next((part for part in broken[0].split() if not part.isascii()), broken[0])[:40]
     repaired = _misread(shown)
@@ -77,12 +77,12 @@ def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = 
     sample = table.texts[:1000]
     codes, words = _share_of_codes(sample), float(np.median([len(text.split()) for text in sample]))
     distinct = len(set(sample)) / len(sample)
-    if words >= FEWEST_WORDS and codes <= MOST_NUMBERS and (distinct > 0.05 or len(sample) < 50):
+    if words >= MIN_WORDS and codes <= MAX_CODES and (distinct > 0.05 or len(sample) < 50):
         return None
-    better = {name: _words(cells) for name, cells in (others or {}).items() if _share_of_codes(cells) <= MOST_NUMBERS}
+    better = {name: _words(cells) for name, cells in (others or {}).items() if _share_of_codes(cells) <= MAX_CODES}
     best = max(better, key=better.__getitem__, default=None)
     what = f"The column of the texts hardly holds texts: for example {sample[0][:40]!r}"
-    if best is not None and better[best] > max(FEWEST_WORDS, words):
+    if best is not None and better[best] > max(MIN_WORDS, words):
         return Finding(
             WRONG_COLUMN,
             DATA,
@@ -103,7 +103,7 @@ def _share_of_codes(cells: Sequence[str]) -> float:
 def check_copies(table: TextTable) -> Finding | None:
     """Texts that are nearly all copies of a few."""
     different = len(set(table.groups.tolist()))
-    if 1 - different / len(table) <= MOST_COPIES:
+    if 1 - different / len(table) <= MAX_COPIES:
         return None
     return Finding(
         COPIES,
@@ -130,8 +130,8 @@ def check_leak(table: TextTable) -> Finding | None:
         numbers.append(float(first[0]) if first else np.nan)
     for stem, found in rows_with.items():
         label, rows = found.most_common(1)[0]
-        covered = rows >= max(LEAST_LEAK_ROWS, GIVES_AWAY * counts[label])
-        if covered and len(forms[stem]) > 1 and rows >= GIVES_AWAY * found.total() and stem.strip("#"):
+        covered = rows >= max(MIN_LEAK_ROWS, LEAK_ACCURACY * counts[label])
+        if covered and len(forms[stem]) > 1 and rows >= LEAK_ACCURACY * found.total() and stem.strip("#"):
             return _leak(
                 f"{rows:,} of the {counts[label]:,} texts labelled {label!r} hold {min(forms[stem])!r} or the "
                 f"like, and nearly no others do"
@@ -147,12 +147,12 @@ def _number_leak(numbers: np.ndarray, labels: Sequence[str]) -> Finding | None:
     has = ~np.isnan(numbers)
     truth = np.array(labels)[has]
     counts = Counter(truth.tolist())
-    if has.mean() < GIVES_AWAY or len(counts) < 2 or min(counts.values()) < LEAST_LEAK_ROWS:
+    if has.mean() < LEAK_ACCURACY or len(counts) < 2 or min(counts.values()) < MIN_LEAK_ROWS:
         return None
     tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(counts), random_state=0)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     right = float(cross_val_score(tree, numbers[has][:, None], truth, cv=folds).mean())
-    if right < GIVES_AWAY or right - max(counts.values()) / len(truth) < 0.1:
+    if right < LEAK_ACCURACY or right - max(counts.values()) / len(truth) < 0.1:
         return None
     return _leak(
         f"the first number in a text alone tells the label of {100 * right:.0f} % of them, as ids or dates do "

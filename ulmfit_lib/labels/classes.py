@@ -13,7 +13,7 @@ from ulmfit_lib.labels.kind import LabelKind, LabelledRows
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.progress import note
 
-MOST_NAMES_SHOWN = 20
+MAX_NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def with_unknown(rows: LabelledRows, classes: Sequence[str]) -> list[str]:
     new = sorted(set(rows.classes) - set(classes))
     if not new or len(new) == len(rows.classes):
         return list(classes)
-    shown = ", ".join(map(repr, new[:MOST_NAMES_SHOWN]))
+    shown = ", ".join(map(repr, new[:MAX_NAMES_SHOWN]))
     note(f"{rows.source}: the classifier has not learnt {shown}: rows with such a label count as wrong")
     return [*classes, *new]
 

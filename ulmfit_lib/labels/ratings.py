@@ -14,8 +14,8 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelledRows
 from ulmfit_lib.progress import counted
 
-MOST_CLASSES = 10
-FEWEST_ROWS = 5  # of each class, where there are more different numbers than that
+MAX_CLASSES = 10
+MIN_ROWS_PER_CLASS = 5  # of each class, where there are more different numbers than that
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def rating_classes(numbers: Sequence[float]) -> list[str]:
         return []
     distinct, counts = np.unique(known, return_counts=True)
     edges = distinct[1:]
-    if len(distinct) > MOST_CLASSES or counts.min() < 2:
+    if len(distinct) > MAX_CLASSES or counts.min() < 2:
         edges = _even_edges(known)
     places = np.searchsorted(edges, known, side="right")
     names = {int(place): _name(known[places == place]) for place in np.unique(places)}
@@ -132,7 +132,7 @@ def rating_classes(numbers: Sequence[float]) -> list[str]:
 
 def _even_edges(numbers: Floats) -> Floats:
     """Between ranges of about as many rows each, as many ranges as still have two rows each."""
-    for count in range(min(MOST_CLASSES, len(numbers) // FEWEST_ROWS), 1, -1):
+    for count in range(min(MAX_CLASSES, len(numbers) // MIN_ROWS_PER_CLASS), 1, -1):
         edges = np.unique(np.quantile(numbers, np.linspace(0, 1, count + 1)[1:-1], method="higher"))
         sizes = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1)
         if sizes[sizes > 0].min() > 1:
