@@ -100,7 +100,7 @@ def test_a_device_named_at_a_call_still_works_and_is_deprecated(tiny_classifier)
 def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
     with pytest.raises(DataError, match="single string"):
         tiny_classifier.predict("one text")
-    with pytest.raises(DataError, match="text 1"):
+    with pytest.raises(DataError, match="row 1"):
         tiny_classifier.predict(["good", None])
     with pytest.raises(DataError, match="'odd'"):
         tiny_classifier.evaluate(["a", "b"], ["odd", "odd"])

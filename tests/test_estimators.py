@@ -165,7 +165,7 @@ def test_labels_that_do_not_fit_are_refused_in_a_sentence(quick, fruit):
         clone(quick).fit(fruit.texts, ["same"] * 48)
     with pytest.raises(DataError, match=r"y: row 1 \(from 0\) has no label; .*unlabelled"):
         clone(quick).fit(fruit.texts, [fruit.labels[0], None, *fruit.labels[2:]])
-    with pytest.raises(DataError, match="unlabelled is a single string"):
+    with pytest.raises(DataError, match="unlabelled: a single string"):
         clone(quick).fit(fruit.texts, fruit.labels, unlabelled="a film")
     with pytest.raises(OptionError, match="'balanced' or None"):
         clone(quick).set_params(class_weight={"positive": 2}).fit(fruit.texts, fruit.labels)

@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.record import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.estimators.parameters import as_seed, check_epochs
-from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
+from ulmfit_lib.estimators.base import TextEstimator, as_seed, check_epochs
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.fit import fit
 from ulmfit_lib.progress import quietly
+from ulmfit_lib.serving.texts import read_column, read_texts
 from ulmfit_lib.training.recipes import Recipe
 
 
-class UlmfitClassifier(ClassifierMixin, BaseEstimator):
+class UlmfitClassifier(ClassifierMixin, TextEstimator):
     """A scikit-learn classifier of texts: what ``fit`` delivers, ULMFiT and TF-IDF weighed together.
 
     >>> UlmfitClassifier().fit(texts, labels).predict(["A fine film."])    # doctest: +SKIP
@@ -99,8 +99,8 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
             OptionError: a parameter out of range, or sample weights.
         """
         self._refuse(unsupported)
-        seed, column = as_seed(self.random_state), read_column(X)
-        texts, more = column.texts, read_column(() if unlabelled is None else unlabelled, called="unlabelled").texts
+        seed, column = as_seed(self.random_state), read_column(X, called="X")
+        texts, more = column.texts, read_texts(() if unlabelled is None else unlabelled, called="unlabelled")
         classes, numbers = np.unique(_read_labels(y, len(texts)), return_inverse=True)
         names = [str(one) for one in classes]
         if len(set(names)) < len(names):
@@ -121,7 +121,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
                 device=self.device,
             )
         self.model_, self.classes_, self.report_ = model, classes, model.training.report
-        remember_column(self, column)
+        self._remember(column)
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -131,23 +131,15 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
             NotFittedError: before ``fit``.
             DataError: something that is no text, or a frame with another column.
         """
-        check_is_fitted(self)
-        column = read_column(X)
-        check_column(self, column)
+        texts = self._read_again(X)
         with quietly(not self.verbose):
-            found = self.model_.to(self.device).predict_proba(column.texts)
+            found = self.model_.to(self.device).predict_proba(texts)
         return found[:, self._columns()]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """(n,) the likeliest label of each text; raises what ``predict_proba`` raises."""
         found = self.predict_proba(X).argmax(1)
         return np.asarray(self.classes_[found])
-
-    def __sklearn_tags__(self) -> Any:
-        """What goes in is texts, not a table of numbers."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
-        return tags
 
     def _columns(self) -> Ints:
         """The model sorts classes as text, scikit-learn by their own order: 2 before 10."""
@@ -164,7 +156,7 @@ class UlmfitClassifier(ClassifierMixin, BaseEstimator):
         if self.class_weight not in (None, "balanced"):
             raise OptionError(f"class_weight={self.class_weight!r}: 'balanced' or None is needed")
         if self.lm_epochs is not None:
-            check_epochs(self.lm_epochs, least=1)
+            check_epochs(self.lm_epochs, min_epochs=1)
 
 
 def _read_labels(y: Any, count: int) -> NDArray[Any]:

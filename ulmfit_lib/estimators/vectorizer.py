@@ -5,20 +5,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.estimators.parameters import as_seed, check_epochs
-from ulmfit_lib.estimators.texts import check_column, read_column, remember_column
+from ulmfit_lib.estimators.base import TextEstimator, as_seed, check_epochs
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.progress import quietly
+from ulmfit_lib.serving.texts import read_column
 from ulmfit_lib.stages.fit_lm import fit_lm
 
 
-class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TextEstimator):
     """A scikit-learn transformer: texts -> vectors of length 1, which lie close together where texts mean the same.
 
     >>> UlmfitVectorizer().fit_transform(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
@@ -68,8 +67,8 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ArtifactError: no such base.
             OptionError: a direction that the base lacks, or an unknown pooling.
         """
-        check_epochs(self.lm_epochs, least=0)
-        seed, column = as_seed(self.random_state), read_column(X)
+        check_epochs(self.lm_epochs, min_epochs=0)
+        seed, column = as_seed(self.random_state), read_column(X, called="X")
         with quietly(not self.verbose):
             lm, _ = load_base(self.base, column.texts, direction=self.direction, seed=seed)
             if self.lm_epochs:
@@ -84,7 +83,7 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             lm = lm.only(self.direction)
             width = self._embed(lm, column.texts[:1] or [""]).shape[1]
         self.lm_, self._n_features_out = lm, width
-        remember_column(self, column)
+        self._remember(column)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -94,19 +93,11 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             NotFittedError: before ``fit``.
             DataError: something that is no text, or a frame with another column.
         """
-        check_is_fitted(self)
-        column = read_column(X)
-        check_column(self, column)
-        if not column.texts:
+        texts = self._read_again(X)
+        if not texts:
             return np.zeros((0, self._n_features_out), np.float32)
         with quietly(not self.verbose):
-            return self._embed(self.lm_, column.texts)
-
-    def __sklearn_tags__(self) -> Any:
-        """What goes in is texts, not a table of numbers."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
-        return tags
+            return self._embed(self.lm_, texts)
 
     def _embed(self, lm: LanguageModel, texts: list[str]) -> NDArray[np.float32]:
         return lm.embed(texts, pooling=self.pooling, device=str(find_device(self.device)))

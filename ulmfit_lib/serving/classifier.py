@@ -10,13 +10,14 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.architecture import is_taught
 from ulmfit_lib.artifact.tensors import Tensors
-from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.packing import PicklesSafely
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents, encode_texts
 
 BATCH_NORM_EPS = 1e-5  # PyTorch's
@@ -50,12 +51,12 @@ class Classifier(PicklesSafely, StoredClassifier):
         """The likeliest label of each text, in order; where labels are ratings, the expected one.
 
         Args:
-            texts: the texts.
+            texts: a list of strings, a series, or an array or frame of one column.
             min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
                 is "unsure". For classifiers made by ``fit``.
 
         Raises:
-            DataError: something that is no string.
+            DataError: what ``predict_proba`` raises.
             OptionError: a precision that this classifier cannot reach.
         """
         threshold = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
@@ -75,16 +76,10 @@ class Classifier(PicklesSafely, StoredClassifier):
         A text's probabilities do not depend on the texts beside it.
 
         Raises:
-            DataError: a single string instead of a list, or something that is no string.
+            DataError: a single string, several columns, or something that is no string; it names the row.
         """
-        if isinstance(texts, str):
-            raise DataError("predict takes a list of texts, and got a single string: put it in [brackets]")
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DataError(f"text {number} (from 0) is a {type(text).__name__}, not a string")
-        if not len(texts):
-            return np.zeros((0, len(self.classes)))
-        return self.probabilities(texts)["delivered"]
+        texts = read_texts(texts)
+        return self.probabilities(texts)["delivered"] if texts else np.zeros((0, len(self.classes)))
 
     def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
         """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``threshold``."""
@@ -140,7 +135,7 @@ class Classifier(PicklesSafely, StoredClassifier):
 
     def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
         """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
-        documents = encode_texts(texts, self.tokenizer, self.vocabulary)
+        documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary)
         return {way: self.encoder(way).pool(documents, pooling or self.pooling) for way in self.heads}
 
     def encoder(self, direction: str) -> TextEncoder:
