@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, UlmfitClassifier, UlmfitVectorizer
-from ulmfit_lib.estimators.parameters import as_seed
+from ulmfit_lib.estimators.base import as_seed
 from ulmfit_lib.progress import is_quiet, quietly
 
 

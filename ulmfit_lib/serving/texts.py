@@ -48,7 +48,7 @@ def read_column(rows: Any, *, called: str = "texts") -> Column:
     if shape is not None and shape[1:] not in ((), (1,)):
         raise DataError(f"{called}: an array of the shape {tuple(shape)}; {ONE_COLUMN}")
     frame: Any = rows
-    names = getattr(frame, "column_names", getattr(frame, "columns", ()))
+    names: Any = getattr(frame, "column_names", getattr(frame, "columns", ()))
     name = names[0] if len(names) == 1 else None
     cells = frame if len(names) != 1 else frame[name]
     cells = cells.to_pylist() if hasattr(cells, "to_pylist") else cells  # Arrow's
