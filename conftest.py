@@ -1,6 +1,8 @@
 """What the tests and the docstrings' examples share: a cache of their own, texts, and models that train in seconds."""
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,26 @@ def tiny_classifier(tiny_lm, fruit):
     from ulmfit_lib import fit_classifier
 
     return fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def film_classifier(tiny_lm, fruit):
+    """An ensemble with TF-IDF, which one word is enough for."""
+    from ulmfit_lib import fit
+
+    return fit(fruit, base=tiny_lm, strategy="features")
+
+
+READY_FOR_EXAMPLES = {"reviews": "reviews", "lm": "tiny_lm", "classifier": "film_classifier"}
+
+
+@pytest.fixture(autouse=True)
+def _examples_in_docstrings(request, doctest_namespace, tmp_path, monkeypatch):
+    """They find ``reviews.csv`` in their folder, and ``reviews``, ``lm`` and ``classifier`` if they speak of them."""
+    if isinstance(request.node, pytest.DoctestItem):
+        shutil.copy(EXAMPLES / "reviews.csv", tmp_path)
+        monkeypatch.chdir(tmp_path)
+        code = "".join(example.source for example in request.node.dtest.examples)
+        for name, fixture in READY_FOR_EXAMPLES.items():
+            if re.search(rf"\b{name}\b", code):
+                doctest_namespace[name] = request.getfixturevalue(fixture)

@@ -2,7 +2,16 @@
 
 
 class UlmfitError(Exception):
-    """Base of every error that this library raises on purpose; the command line prints its message and exits 2."""
+    """Base of every error that this library raises on purpose; the command line prints its message and exits 2.
+
+    Examples:
+        >>> from ulmfit_lib import UlmfitError, read_table
+        >>> try:
+        ...     read_table("nowhere.csv", text="review")
+        ... except UlmfitError as error:
+        ...     print(error)
+        nowhere.csv: ...
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -37,6 +37,11 @@ class TextTable:
         copies: rows found, when it was split, to be copies or near copies of other rows.
         kind: what a label is: one class a text, a rating, or several tags.
         numbers: where labels are ratings, each text's; None where it has none. Empty for other kinds.
+
+    Examples:
+        >>> table = TextTable.from_lists(["A fine film.", "Dull.", "We saw it on Friday."], ["good", "bad", None])
+        >>> len(table), len(table.labelled()), table.classes
+        (3, 2, ['bad', 'good'])
     """
 
     texts: Sequence[str]
@@ -152,6 +157,11 @@ class TextTable:
         Raises:
             OptionError: a fraction outside (0, 1).
             DataError: what ``check_labels`` and ``check_single_labels`` raise, or too few different texts.
+
+        Examples:
+            >>> train, test = reviews.split(test_fraction=0.2, seed=42)
+            >>> len(reviews), len(train), len(test), len(test.labelled())
+            (404, 364, 40, 40)
         """
         if not 0 < test_fraction < 1:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")

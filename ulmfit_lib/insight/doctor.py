@@ -65,6 +65,10 @@ def diagnose_data(
         columns: the file's other columns.
         seed: of samples and folds.
         device: ``auto``, ``cpu`` or ``cuda``.
+
+    Examples:
+        >>> diagnose_data(reviews.select(range(20)), base=lm).cause
+        'few labels'
     """
     sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MOST_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)

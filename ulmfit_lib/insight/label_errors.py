@@ -58,6 +58,11 @@ def check_label_errors(
     Raises:
         DataError: labels that cannot be learnt from, or too few.
         OptionError: labels that are ratings or tags.
+
+    Examples:
+        >>> doubtful = check_label_errors(reviews, base=lm)
+        >>> doubtful[0].label, doubtful[0].expected
+        ('positive', 'negative')
     """
     table = data.labelled()
     check_labels(table)

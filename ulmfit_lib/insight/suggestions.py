@@ -59,6 +59,11 @@ def suggest_labels(
     Raises:
         OptionError: a share outside [0, 1), or nothing asked for.
         DataError: every text has a label.
+
+    Examples:
+        >>> vectors = lm.embed(reviews.texts[:60])
+        >>> [suggestion.why for suggestion in suggest_labels(vectors, n=5)]
+        ['typical', 'typical', 'typical', 'typical', 'audit']
     """
     if n < 1 or not 0 <= audit_share < 1:
         raise OptionError(

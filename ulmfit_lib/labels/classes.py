@@ -18,7 +18,12 @@ MAX_NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Classes(LabelKind):
-    """One class a text, such as ``positive``."""
+    """One class a text, such as ``positive``.
+
+    Examples:
+        >>> Classes().decode(np.array([[0.2, 0.8], [0.6, 0.4]]), ["negative", "positive"])
+        ['positive', 'negative']
+    """
 
     exclusive, one_class_per_text = True, True
 

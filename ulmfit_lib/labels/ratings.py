@@ -24,6 +24,10 @@ class Ratings(Classes):
 
     Attributes:
         values: the number that each class stands for; empty until rows were learnt from.
+
+    Examples:
+        >>> Ratings((1.0, 5.0)).decode(np.array([[0.25, 0.75]]), ["1", "5"])
+        ['4']
     """
 
     values: tuple[float, ...] = ()

@@ -26,6 +26,10 @@ class Tags(LabelKind):
 
     Raises:
         OptionError: a delimiter of blanks alone.
+
+    Examples:
+        >>> Tags(";").decode(np.array([[0.9, 0.2, 0.7]]), ["cheap", "loud", "slow"])
+        ['cheap;slow']
     """
 
     delimiter: str

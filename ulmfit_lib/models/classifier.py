@@ -54,6 +54,17 @@ class TextClassifier(Classifier):
 
     Attributes:
         device: where its encoders run.
+
+    Examples:
+        >>> classifier.classes
+        ['negative', 'positive']
+        >>> classifier.predict(["The film was great."])
+        ['positive']
+        >>> classifier.predict_proba(["The film was great.", "A terrible film."]).shape
+        (2, 2)
+        >>> classifier.save("models/films")
+        >>> TextClassifier.load("models/films").predict(["A terrible film."])
+        ['negative']
     """
 
     device: str = "cpu"

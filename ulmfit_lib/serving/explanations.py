@@ -37,6 +37,13 @@ class Explanation:
         spans: where each word is in the text.
         contributions: (n_words,) added to the log odds of the class; what speaks against it is negative.
         log_odds: of the class; of several, against the others' geometric mean.
+
+    Examples:
+        >>> explanation = classifier.explain("The film was great.")
+        >>> explanation.label, explanation.words
+        ('positive', ['The', 'film', 'was', 'great', '.'])
+        >>> explanation.words[explanation.contributions.argmax()]
+        'great'
     """
 
     text: str
