@@ -74,6 +74,7 @@ def saved(fruit, tmp_path_factory):
         return folder, classifier.predict_proba(TEXTS)
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_alike_whatever_is_lacking(saved, lacking):
     (folder, expected), (run, bytes_there) = saved, lacking
     found = json.loads(run(PREDICT, folder, json.dumps(TEXTS)))
@@ -83,6 +84,7 @@ def test_a_saved_model_predicts_alike_whatever_is_lacking(saved, lacking):
     np.testing.assert_allclose(found["together"], expected, atol=0.03 if found["steps"] else 1e-4)
 
 
+@pytest.mark.slow
 def test_encoders_and_gradients_are_right_whatever_is_lacking(lacking):
     run, _ = lacking
     tests = ["tests/test_frozen.py", "tests/test_training.py", "-k", "pooled or alone or bytes or bfloat16 or fused"]

@@ -80,6 +80,7 @@ def test_temperature_scaling_calibrates_what_is_too_sure():
     assert (scaled.argmax(1) == boastful.argmax(1)).all()
 
 
+@pytest.mark.slow
 def test_predict_says_unsure_and_how_often(ulmfit, tiny_lm, fruit, write_csv, tmp_path):
     tiny_lm.save(tmp_path / "lm")
     labelled = fruit

@@ -51,6 +51,7 @@ def test_order_is_kept(tiny_classifier, fruit):
     assert tiny_classifier.predict(texts) == [expected[text] for text in texts]
 
 
+@pytest.mark.slow
 def test_a_fresh_process_predicts_the_same(tiny_classifier, fruit, tmp_path):
     baseline = fit_tfidf(fruit.texts, fruit.targets())
     classifier = replace(tiny_classifier, tfidf={"baseline": baseline}, blend=Blend(0.7, 0.4))
@@ -123,6 +124,7 @@ def test_the_rebuilt_baseline_is_scikit_learns(fruit):
     assert fit_tfidf(["!", "?", "!", "?"], ["a", "b", "a", "b"]).predict_proba(["!", "?"]).argmax(1).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [0, 6])
 def test_fine_tuning_that_was_stopped_ends_with_the_weights_of_an_undisturbed_run(
     tiny_lm, fruit, tmp_path, killed_often, hidden
@@ -159,6 +161,7 @@ def test_scores_are_what_their_names_say():
     assert calibration_error(np.array([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
 
 
+@pytest.mark.slow
 def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_path, monkeypatch):
     texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
     table = TextTable.from_lists(texts + ["just some text"] * 3, [*fruit.labels, None, None, None])
@@ -186,6 +189,7 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
     np.testing.assert_allclose(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit, tmp_path):
     texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
     table = TextTable.from_lists(texts, fruit.labels)
@@ -198,6 +202,7 @@ def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit,
     assert "(transductive)" in (tmp_path / "model" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):
     classifier = fit(fruit, base=tiny_lm, lm_epochs=1, with_baseline=False, device="cpu", direction="backward")
     assert not classifier.tfidf and "baseline" not in classifier.training.report.scores

@@ -48,6 +48,7 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
     assert ulmfit("fit", *arguments)[0] == 2  # the place is taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flag", "trained"), [("--with-baseline", True), ("--no-baseline", False)])
 def test_fit_trains_the_baseline_unless_told_not_to(ulmfit, models, write_csv, fruit, tmp_path, flag, trained):
     data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "model"
@@ -214,6 +215,7 @@ def test_every_commands_help_ends_with_an_example_that_parses(ulmfit, name, comm
     assert command.make_context(name, example[depth:]).params
 
 
+@pytest.mark.slow
 def test_examples_that_follow_each_other_work_as_typed(ulmfit, models, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(EXAMPLES)
     for name, source in (("reviews", "classifier"), ("reviews-lm", "lm")):

@@ -112,12 +112,14 @@ def base():
     return LanguageModel.from_pretrained("wiki-en-small").only("forward")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", MADE_TO_FAIL)
 def test_the_doctor_names_what_was_made_to_fail(cause, base):
     found = diagnose_data(MADE_TO_FAIL[cause](), base=base, device="cpu")
     assert found.cause == cause, found.sentences()
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_nothing_wrong_with_sound_data(base):
     found = diagnose_data(table(rows()), base=base, device="cpu")
     assert found.cause is None, found.sentences()
@@ -131,6 +133,7 @@ def test_numbers_that_are_sorted_by_label_are_a_leak():
     assert check_leak(table(pairs)) is None
 
 
+@pytest.mark.slow
 def test_the_doctor_names_the_column_of_the_texts_and_forecasts_what_fit_takes(ulmfit, write_csv, lm_folder):
     pairs = [(f"2024-03-{i % 28 + 1:02}", label, text) for i, (text, label) in enumerate(rows(60))]
     data = write_csv(pairs, header=("day", "topic", "comment"))

@@ -39,6 +39,7 @@ def test_novelty_is_the_share_of_known_texts_that_are_less_surprising(tiny_lm, r
     assert np.isnan(nats[-1]) and np.isnan(shares[-1])
 
 
+@pytest.mark.slow
 def test_a_model_that_fit_made_needs_no_old_file(ulmfit, tiny_lm, lm_folder, fruit, others, write_csv, tmp_path):
     fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(tmp_path / "m")
     assert "terrible" not in (tmp_path / "m" / "training.json").read_text()

@@ -97,6 +97,7 @@ def test_nothing_can_be_asked_before_fit(estimator):
         apply(clone(estimator), ["a film"])
 
 
+@pytest.mark.slow
 def test_fit_returns_itself_and_fitting_again_forgets_what_was_learnt(estimator, fruit):
     one = clone(estimator)
     assert one.fit(fruit.texts[:24], fruit.labels[:24]) is one
@@ -137,6 +138,7 @@ def test_what_is_no_column_of_texts_is_refused_in_a_sentence(fitted, X, said):
         fitted.predict(X)
 
 
+@pytest.mark.slow
 def test_a_frames_column_is_remembered_and_another_one_refused(estimator, fruit):
     one = clone(estimator).fit(pd.DataFrame({"review": fruit.texts}), fruit.labels)
     assert one.n_features_in_ == 1 and list(one.feature_names_in_) == ["review"]
@@ -147,6 +149,7 @@ def test_a_frames_column_is_remembered_and_another_one_refused(estimator, fruit)
     assert not hasattr(one.fit(fruit.texts, fruit.labels), "feature_names_in_")
 
 
+@pytest.mark.slow
 def test_labels_of_any_kind_come_back_as_they_were(quick, fruit):
     numbers = np.where(np.array(fruit.labels) == "positive", 10, 2)  # "10" sorts before "2"
     one = clone(quick).fit(fruit.texts, numbers)
@@ -181,6 +184,7 @@ def test_sample_weights_are_refused_in_a_sentence_and_not_promised_to_scikit_lea
     assert not has_fit_parameter(quick, "sample_weight")
 
 
+@pytest.mark.slow
 def test_texts_without_a_label_are_read(quick, fruit, reviews):
     one = clone(quick).set_params(lm_epochs=1).fit(fruit.texts, fruit.labels, unlabelled=reviews.texts)
     assert one.model_.training.stages[-2].name == "fine-tune"
@@ -207,6 +211,7 @@ def test_a_language_model_that_is_a_parameter_is_pickled_safely_too(vectorizer, 
     assert pickle.loads(pickled).base.sha256() == tiny_lm.sha256()
 
 
+@pytest.mark.slow
 def test_a_language_model_can_be_a_parameter_that_is_copied_and_searched_for(estimator, tiny_lm, lm_folder, fruit):
     one = clone(estimator).set_params(base=tiny_lm)
     expected = apply(clone(estimator).fit(fruit.texts, fruit.labels), fruit.texts)
@@ -250,6 +255,7 @@ def test_a_thread_that_is_silent_silences_no_other_and_ends_with_itself():
     assert heard == [True, True] and not is_quiet()
 
 
+@pytest.mark.slow
 def test_scikit_learns_searches_calibration_and_pipelines_take_it(quick, vectorizer, fruit):
     texts, labels = np.array(fruit.texts, object), np.array(fruit.labels)
     assert cross_val_score(quick, texts, labels, cv=2).mean() > 0.9

@@ -28,6 +28,7 @@ def run(*command):
     subprocess.run([sys.executable, "-W", "ignore", *map(str, command)], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_the_stages_run_one_after_the_other(tmp_path):
     run(EXAMPLES / "stage_1_pretrain.py")
     run(EXAMPLES / "stage_2_fine_tune.py", tmp_path / "lm")
@@ -35,6 +36,7 @@ def test_the_stages_run_one_after_the_other(tmp_path):
     assert (tmp_path / "classifier" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_eight_labels_and_62_texts_give_a_classifier(tmp_path):
     arguments = ["--text", "review", "--label", "sentiment"]
     out = tmp_path / "predictions.csv"
@@ -49,6 +51,7 @@ def plots(notebook):
     return [sum("image/png" in one.get("data", {}) for one in some) for some in outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_the_plots_that_are_stored_in_it(path):
@@ -73,5 +76,6 @@ def test_a_notebook_is_stored_small_and_executed_without_errors_warnings_or_path
         assert not re.search(NOISE, shown), shown
 
 
+@pytest.mark.slow
 def test_token_parity_benchmark_finds_no_difference():
     run(ROOT / "benchmarks" / "token_parity.py", "--json")

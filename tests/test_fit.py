@@ -127,6 +127,7 @@ def test_few_rows_are_not_weighed():
 # Reading
 
 
+@pytest.mark.slow
 def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
     report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training.report
@@ -134,6 +135,7 @@ def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, 
     assert any("after reading" in told for told in report.tried)
 
 
+@pytest.mark.slow
 def test_epochs_that_are_asked_for_read_every_text_and_the_report_says_so(tiny_lm, table, read):
     options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
     report = fit(table, **options).training.report

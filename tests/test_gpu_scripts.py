@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ulmfit_lib import LanguageModel, read_csv
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks" / "gpu"
@@ -17,6 +19,7 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_shards_train_resume_come_home_and_load(tmp_path):
     shards, out = tmp_path / "shards", tmp_path / "out"
     run(

@@ -58,6 +58,7 @@ def files_of(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_pushed_classifier_gives_the_same_probabilities_elsewhere(hub, cache, classifier_folder):
     sent = push_to_hub(classifier_folder, "ada/fruit")
     cache("elsewhere")

@@ -14,6 +14,7 @@ def answers(law, sizes, *, draws=5, rows=400, seed=0):
     return [np.array([generator.random(rows) < law(size) for size in sizes]) for _ in range(draws)]
 
 
+@pytest.mark.slow
 def test_a_power_law_is_found_again_and_its_interval_holds_the_truth():
     sizes, held = [20, 40, 80, 160, 320], 0
     for seed in range(20):
@@ -41,6 +42,7 @@ def test_every_beginning_is_stratified():
         assert abs([labels[i] for i in order[:size]].count("a") / size - 0.8) < 0.1
 
 
+@pytest.mark.slow
 def test_a_budget_says_what_more_labels_bring(ulmfit, tiny_lm, reviews, write_csv, tmp_path):
     tiny_lm.save(tmp_path / "lm")
     labelled = reviews.labelled()
@@ -70,6 +72,7 @@ def test_texts_that_are_all_alike_are_said(tiny_lm):
         label_budget(table, base=tiny_lm)
 
 
+@pytest.mark.slow
 def test_the_curve_ends_where_fit_begins(tiny_lm):
     """With all labels, as many are wrong as the report of ``fit`` says of its heads: the parts are weighed alike."""
     random = np.random.default_rng(1)
@@ -85,6 +88,7 @@ def test_the_curve_ends_where_fit_begins(tiny_lm):
     assert curve.errors[-1] == pytest.approx(1 - report.ensemble.accuracy)
 
 
+@pytest.mark.slow
 def test_fine_tuning_for_every_point(tiny_lm, fruit):
     budget = label_budget(fruit, base=tiny_lm, thorough=True, folds=1, device="cpu")
     assert budget.labels == 48 and len(budget.curve.sizes) >= 2

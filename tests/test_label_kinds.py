@@ -22,6 +22,7 @@ def starred(n, start=0):
     return [(f"number {i} : {WORDS[k]} , really {WORDS[k]}", k) for i, k in stars]
 
 
+@pytest.mark.slow
 def test_ratings_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, tmp_path):
     header = ("review", "stars")
     train = write_csv([*starred(100), ("no label", "")], "train.csv", header)
@@ -45,6 +46,7 @@ def test_ratings_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, t
     assert code == 2 and "one class a text" in stderr
 
 
+@pytest.mark.slow
 def test_ratings_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_path):
     train = write_csv(starred(60), "train.csv", ("review", "stars"))
     arguments = [train, *LABELS, "--ratings", "--base", lm_folder, "--lm-epochs", 1, "--direction", "forward"]
@@ -100,6 +102,7 @@ def tagged(n, start=0):
     return rows
 
 
+@pytest.mark.slow
 def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write_csv, tmp_path):
     header = ("review", "topics")
     train = write_csv([*tagged(120), ("no label", "")], "train.csv", header)
@@ -131,6 +134,7 @@ def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write
         TextClassifier.load(out)
 
 
+@pytest.mark.slow
 def test_several_labels_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_path):
     train = write_csv(tagged(64), "train.csv", ("review", "topics"))
     arguments = [train, *TAGGED, "--label-delimiter", ";", "--direction", "forward"]

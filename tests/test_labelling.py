@@ -111,6 +111,7 @@ def test_before_the_first_label_a_language_model_finds_typical_texts(ulmfit, lm_
     assert code == 0 and {one["why"] for one in found} == {TYPICAL} and len({one["review"] for one in found}) == 6
 
 
+@pytest.mark.slow
 def test_check_labels_finds_a_planted_error(ulmfit, lm_folder, fruit, write_csv):
     rows = list(zip(fruit.texts, fruit.labels, strict=True))
     rows[8] = rows[8][0], "negative"

@@ -79,6 +79,7 @@ def test_new_words_start_from_the_mean_and_old_ones_keep_their_rows(tiny_lm):
     torch.testing.assert_close(new["decoder.bias"][n], old["decoder.bias"].mean())
 
 
+@pytest.mark.slow
 def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
     texts = [f"the zebra number {i} ate the quince and the quince was good" for i in range(60)]
     before = tiny_lm.sha256()
@@ -102,6 +103,7 @@ def test_the_best_epoch_is_kept(tiny_lm, reviews):
     assert abs(measured - min(losses)) < 0.5 * max(1.0, max(losses) - min(losses))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
     def run(seed):
         from ulmfit_lib import Architecture
