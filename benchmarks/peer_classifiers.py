@@ -1,5 +1,6 @@
 """Classifiers that are measured beside each other: each is fitted to rows and predicts labels with probabilities."""
 
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -121,9 +122,12 @@ class SetFit:
         targets = indicators if self.one.has_tags else indicators.argmax(1)
         strategy = "one-vs-rest" if self.one.has_tags else None
         self.model = SetFitModel.from_pretrained(self.source, multi_target_strategy=strategy)
-        arguments = TrainingArguments(batch_size=16, num_epochs=1, report_to="none")
         data = Dataset.from_dict({"text": rows.texts, "label": targets.tolist()})
-        Trainer(model=self.model, args=arguments, train_dataset=data).train()
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(
+                folder, batch_size=16, num_epochs=1, save_strategy="no", report_to="none", show_progress_bar=False
+            )
+            Trainer(model=self.model, args=arguments, train_dataset=data).train()
         return self
 
     def predict(self, texts: Texts) -> Predictions:
