@@ -118,7 +118,7 @@ def judge(classifier: TextClassifier, text: str, order: list[int]) -> tuple[floa
     spans, counts = parts_of(text), [max(1, round(share * len(order))) for share in SHARES]
     removed = [without(text, spans, order[:count]) for count in counts]
     kept = [without(text, spans, order[count:]) for count in counts]
-    found = classifier.probabilities([text, *removed, *kept])["delivered"]
+    found = classifier.probabilities([text, *removed, *kept])["ensemble"]
     lost = found[0].max() - found[1:, found[0].argmax()]
     return float(lost[: len(SHARES)].mean()), float(lost[len(SHARES) :].mean())
 
@@ -126,7 +126,7 @@ def judge(classifier: TextClassifier, text: str, order: list[int]) -> tuple[floa
 def occlude_whole(classifier: TextClassifier, text: str, spans: list[Span]) -> Floats:
     """Leave one out, the blend seen from outside."""
     found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
-    odds = log_odds(found["delivered"], int(found["delivered"][0].argmax()), classifier.kind)
+    odds = log_odds(found["ensemble"], int(found["ensemble"][0].argmax()), classifier.kind)
     return np.asarray(odds[0] - odds[1:])
 
 
@@ -165,7 +165,7 @@ class Gradients:
     def __call__(self, text: str, spans: list[Span]) -> Floats:
         one = self.classifier
         exact = explain(cast(Classifier, _WithoutUlmfit(one)), text).contributions
-        number = int(one.probabilities([text])["delivered"][0].argmax())
+        number = int(one.probabilities([text])["ensemble"][0].argmax())
         tokens = next(iter(one.tokenizer([text])))
         ids = torch.tensor(one.vocabulary.encode(tokens))
         by_token = np.zeros(len(ids))
@@ -193,8 +193,8 @@ class _WithoutUlmfit:  # as much of a classifier as `explain` asks for
         self.tfidf, self._whole = classifier.tfidf, classifier
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
-        delivered = self._whole.probabilities(texts[:1])["delivered"].repeat(len(texts), axis=0)
-        return {"delivered": delivered, "ulmfit": np.full(delivered.shape, 1 / len(self.classes))}
+        delivered = self._whole.probabilities(texts[:1])["ensemble"].repeat(len(texts), axis=0)
+        return {"ensemble": delivered, "ulmfit": np.full(delivered.shape, 1 / len(self.classes))}
 
 
 def owners(text: str, tokens: list[str], spans: list[Span]) -> npt.NDArray[np.int64]:

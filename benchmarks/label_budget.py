@@ -44,7 +44,7 @@ def main() -> None:
         part = train.select(nested_order(train.targets(), seed)[: arguments.target])
         budget = label_budget(part.select(range(arguments.known)), base=lm, seed=seed)
         found = Found.of(fitter, try_heads(fitter, part, scoring_folds(part, seed=seed))).fit(part)
-        guessed = found.probabilities(test.texts, features=fitter.known(test))["delivered"].argmax(1)
+        guessed = found.probabilities(test.texts, features=fitter.known(test))["ensemble"].argmax(1)
         right = np.array(part.classes)[guessed] == truth
         foreseen, share = 1 - budget.curve.error(arguments.target), float(right.mean())
         rows.append({"seed": seed, "foreseen": foreseen, "found": share, "off_by": abs(foreseen - share)})

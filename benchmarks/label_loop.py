@@ -136,7 +136,7 @@ def predict(fitter: PartsFitter, train: TextTable, test: TextTable, *, all_class
         found[:, columns] = fitter.predict_parts(train, test)["ulmfit"]
         return found
     classifier = Found.of(fitter, try_heads(fitter, train, splits)).fit(train)
-    found[:, columns] = classifier.probabilities(test.texts, features=fitter.known(test))["delivered"]
+    found[:, columns] = classifier.probabilities(test.texts, features=fitter.known(test))["ensemble"]
     return found
 
 

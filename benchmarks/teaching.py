@@ -148,7 +148,7 @@ def score_delivered(base: str, part: TextTable, test: TextTable) -> dict[str, fl
     minutes = (time.monotonic() - started) / 60
     said = classifier.probabilities(test.texts)
     return {
-        "delivered": accuracy(said["delivered"], classifier.classes, test),
+        "delivered": accuracy(said["ensemble"], classifier.classes, test),
         "ulmfit": accuracy(said["ulmfit"], classifier.classes, test),
         "minutes": round(minutes, 1),
     }

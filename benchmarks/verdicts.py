@@ -99,7 +99,7 @@ def one_cell(fitter: PartsFitter, part: TextTable, test: TextTable) -> dict[str,
         "reported": delivered.accuracy,
         "low": delivered.low,
         "high": delivered.high,
-        "true": right["delivered"],
+        "true": right["ensemble"],
         "true_baseline": right["baseline"],
         "says": sure,
     }

@@ -30,9 +30,9 @@ def test_what_words_add_to_a_linear_part_sums_to_its_scores(stored, texts):
 def test_the_log_odds_of_what_is_delivered_are_the_weighted_sum_of_the_parts(stored, texts):
     found = stored.probabilities(texts)
     summed = sum(
-        getattr(stored.blend, part) * log_odds(found[part], 1, stored.kind) for part in found if part != "delivered"
+        getattr(stored.blend, part) * log_odds(found[part], 1, stored.kind) for part in found if part != "ensemble"
     )
-    np.testing.assert_allclose(log_odds(found["delivered"], 1, stored.kind), summed, atol=1e-4)
+    np.testing.assert_allclose(log_odds(found["ensemble"], 1, stored.kind), summed, atol=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "columns"), [(Classes(), 1), (Classes(), 3), (Tags(";"), 2)])

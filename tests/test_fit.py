@@ -91,7 +91,7 @@ def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
     assert report.held_out_rows == 10 and "On 10 held-out rows" in report.sentence and report.folds == 0
     scored = find_scores(classifier, fruit)
     assert scored.table is not None and len(scored.table) == 10
-    right = scored.probabilities["delivered"].argmax(1) == scored.table.class_numbers(classifier.classes)
+    right = scored.probabilities["ensemble"].argmax(1) == scored.table.class_numbers(classifier.classes)
     assert right.mean() == pytest.approx(report.ensemble.accuracy)
 
 
@@ -111,10 +111,10 @@ def test_the_weights_that_score_a_row_come_from_other_folds():
     good, targets = said(0.9)
     bad, _ = said(0.5, seed=1)
     unseen = unseen_of({HeadChoice(0, 1.0): bad, HeadChoice(1, 1.0): good}, targets, baseline=bad)
-    before = unseen.delivered()["delivered"]
+    before = unseen.delivered()["ensemble"]
     turned = targets.copy()
     turned[unseen.fold == 0] = 1 - turned[unseen.fold == 0]
-    after = unseen_of(unseen.ulmfit, turned, baseline=bad).delivered()["delivered"]
+    after = unseen_of(unseen.ulmfit, turned, baseline=bad).delivered()["ensemble"]
     np.testing.assert_allclose(before[unseen.fold == 0], after[unseen.fold == 0])
     assert unseen.best_choice() == HeadChoice(1, 1.0)
 

@@ -20,7 +20,8 @@ def expected():
 def test_a_stored_classifier_predicts_as_it_did(expected):
     classifier = TextClassifier.load(STORED / "classifier")
     found = classifier.probabilities(expected["texts"])
-    assert set(found) == set(expected["probabilities"]) == {"delivered", "ulmfit", "baseline", "topics"}
+    assert set(found) == {"ensemble", "ulmfit", "baseline", "topics"}
+    assert set(expected["probabilities"]) == {"delivered", "ulmfit", "baseline", "topics"}
     for part, probabilities in expected["probabilities"].items():
         exact = part in ("baseline", "topics")  # the others were read in bfloat16, which not every CPU has
         np.testing.assert_allclose(found[part], probabilities, atol=1e-9 if exact else 0.005, err_msg=part)
@@ -48,5 +49,6 @@ def test_a_stored_classifier_with_offsets_predicts_as_it_did():
     classifier = TextClassifier.load(folder / "classifier")
     assert json.loads((folder / "classifier" / "config.json").read_text())["format_version"] == 4
     assert len(classifier.blend.offsets) == len(classifier.classes)
-    for part, probabilities in classifier.probabilities(expected["texts"]).items():
-        np.testing.assert_allclose(probabilities, expected["probabilities"][part], atol=0.005, err_msg=part)
+    found = classifier.probabilities(expected["texts"])
+    for part, probabilities in expected["probabilities"].items():
+        np.testing.assert_allclose(found[part], probabilities, atol=0.005, err_msg=part)

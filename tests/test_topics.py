@@ -97,7 +97,7 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(unseen), classifier.predict_proba(unseen), atol=1e-5)
     assert set(loaded.evaluate_members(TextTable.from_lists(unseen, truth))) == {
-        "delivered",
+        "ensemble",
         "ulmfit",
         "baseline",
         "topics",

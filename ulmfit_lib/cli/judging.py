@@ -184,6 +184,7 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
+    from ulmfit_lib.artifact.record import ENSEMBLE
     from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.pipeline.report import NAMES
@@ -196,10 +197,10 @@ def evaluate(
     if plots and not classifier.kind.one_class_per_text:
         raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
     parts = classifier.evaluate_members(table)
-    scores = parts["delivered"]
+    scores = parts[ENSEMBLE]
     if plots:
         plot_scores(plots, scores)
-    others = {part: other for part, other in parts.items() if part != "delivered" and len(parts) > 2}
+    others = {part: other for part, other in parts.items() if part != ENSEMBLE and len(parts) > 2}
     if as_json:
         by_part = {part: other.as_dict() for part, other in others.items()}
         print(json.dumps({**scores.as_dict(), **({"parts": by_part} if by_part else {})}))

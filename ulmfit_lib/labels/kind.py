@@ -165,7 +165,7 @@ class LabelKind(ABC):
         """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
 
         Args:
-            probabilities: of held-out rows, by part of the classifier; what is ``delivered`` among them.
+            probabilities: of held-out rows, by part of the classifier; the ``ensemble`` among them.
             truth: what ``truth`` gave for those rows.
             classes: the classifier's classes.
             learnt: the rows that were learnt from.

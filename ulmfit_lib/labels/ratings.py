@@ -89,12 +89,12 @@ class Ratings(Classes):
         off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
         alone = ", ".join(f"{part_names[part]} alone {one}" for part, one in off.items() if part in part_names)
         sentence = (
-            f"On {counted(len(truth), 'held-out row')}, ratings are off by {off['delivered']} on average"
+            f"On {counted(len(truth), 'held-out row')}, ratings are off by {off['ensemble']} on average"
             f"{f' ({alone})' if 'baseline' in scores else ''}, "
             f"always answering with the median, {median:g}, would be off by {always:.3g}; "
-            f"their rank correlation with the true ones is {scores['delivered'].spearman:.2f}."
+            f"their rank correlation with the true ones is {scores['ensemble'].spearman:.2f}."
         )
-        if scores["delivered"].mean_absolute_error >= always:
+        if scores["ensemble"].mean_absolute_error >= always:
             sentence += " The classifier is no better than the median."
         return {"ratings": scores, "median_off_by": always, "sentence": sentence}
 

@@ -136,7 +136,7 @@ class Tags(LabelKind):
     ) -> dict[str, Any]:
         """Each part's scores by tag."""
         scores = {name: self.score(p, truth, classes) for name, p in probabilities.items()}
-        delivered = scores["delivered"]
+        delivered = scores["ensemble"]
         parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())
         sentence = (

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
-from ulmfit_lib.serving.classifier import Classifier
+from ulmfit_lib.serving.classifier import ByMember, Classifier
 from ulmfit_lib.tokens.documents import Documents
 
 
@@ -118,15 +119,15 @@ class TextClassifier(Classifier):
             DataError: no labels, or none that the classifier knows; a row with one that it does not is wrong.
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
-        return self.evaluate_members(table)["delivered"]
+        return self.evaluate_members(table)[ENSEMBLE]
 
     def evaluate_members(self, data: TextTable) -> dict[str, Any]:
-        """The scores of what is ``delivered`` and of its members, on a table's labelled rows."""
+        """The scores of the ``ensemble`` and of each member alone, on a table's labelled rows."""
         table = data.labelled().with_kind(self.kind)
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
         truth, classes = self.kind.truth(table, self.classes)
         found = self.probabilities(table.texts)
-        return {member: self.kind.score(p, truth, classes) for member, p in found.items()}
+        return ByMember({member: self.kind.score(p, truth, classes) for member, p in found.items()})
 
     evaluate_parts = _on_device(evaluate_members)

@@ -9,6 +9,7 @@ import torch
 
 from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.catalogue import EMBEDDED
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import refuse_existing
@@ -63,7 +64,7 @@ def export_checked(
     refuse_existing(out, overwrite=overwrite)
     classifier = TextClassifier.load(model)
     predictor = Predictor.of(classifier, precision=precision)
-    theirs = classifier.probabilities(texts, features=_in_float32(classifier, texts))["delivered"]
+    theirs = classifier.probabilities(texts, features=_in_float32(classifier, texts))[ENSEMBLE]
     ours = predictor.predict_proba(texts)
     largest = float(np.abs(ours - theirs).max())
     if precision == "float32" and largest > MOST_DIFFERENT:

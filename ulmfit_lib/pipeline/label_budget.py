@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
@@ -134,7 +135,7 @@ def label_budget(
                 scored.append(one)
                 progress.update(1)
             unseen = joined(scored)
-            missed = unseen.delivered()["delivered"].argmax(1) != unseen.targets
+            missed = unseen.delivered()[ENSEMBLE].argmax(1) != unseen.targets
             wrong.append([missed[unseen.fold == fold] for fold in range(len(splits))])
     draws = [np.array(of_sizes) for of_sizes in zip(*wrong, strict=True)]
     return LabelBudget(len(table), LearningCurve.fit(sizes, draws, seed=seed), why)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
@@ -113,7 +114,7 @@ class PartsFitter:
         trial = replace(self._ulmfit(train, None), tfidf=self._linear(train)).to(self.device)
         features = self.known(test) if self.strategy == "features" else None
         said = trial.probabilities(test.texts, features=features)
-        return {name: part for name, part in said.items() if name != "delivered"}
+        return {name: part for name, part in said.items() if name != ENSEMBLE}
 
     def known(self, table: TextTable) -> Features:
         """The features of a table's texts."""

@@ -1,7 +1,5 @@
 """What a classifier is worth: scores on rows that it has not seen, and one sentence about them."""
 
-from typing import Any
-
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
@@ -44,29 +42,25 @@ def report_on(
     scores = {name: score(p, decided, choices, z=z) for name, p in decisions.items()}
     correct = {name: p.argmax(1) == decided for name, p in decisions.items()}
     majority = kind.majority_share(learnt.class_numbers(classes), targets)
-    confidence, right = decisions["delivered"].max(1), correct["delivered"]
+    confidence, right = decisions[ENSEMBLE].max(1), correct[ENSEMBLE]
     if also_unseen:
         more, more_decided = also_unseen
         confidence = np.concatenate([confidence, more.max(1)])
         right = np.concatenate([right, more.argmax(1) == more_decided])
-    verdict = McNemar.of(correct["delivered"], correct["baseline"]) if "baseline" in correct else None
+    verdict = McNemar.of(correct[ENSEMBLE], correct["baseline"]) if "baseline" in correct else None
     truth, _ = kind.truth(test, classes)
     by_kind = kind.report_entries(probabilities, truth, classes, learnt=learnt, part_names=NAMES)
     return Report(
         sentence=by_kind.get("sentence") or _sentence(scores, verdict, majority, folds > 0),
         held_out_rows=len(decided),
         majority=majority,
-        scores=_named_ensemble(scores),
+        scores=scores,
         certainty=Certainty.measure(confidence, right),
         verdict=verdict,
-        ratings=_named_ensemble(by_kind["ratings"]) if "ratings" in by_kind else None,
+        ratings=by_kind.get("ratings"),
         median_off_by=by_kind.get("median_off_by"),
-        tags=_named_ensemble(by_kind["tags"]) if "tags" in by_kind else None,
+        tags=by_kind.get("tags"),
     )
-
-
-def _named_ensemble(scores: dict[str, Any]) -> dict[str, Any]:
-    return {ENSEMBLE if name == "delivered" else name: one for name, one in scores.items()}
 
 
 def _sentence(scores: dict[str, Scores], verdict: McNemar | None, majority: float, in_folds: bool) -> str:
@@ -83,8 +77,8 @@ def _sentence(scores: dict[str, Scores], verdict: McNemar | None, majority: floa
         return f"{start}; {always}.{doubt}"
     together = "both" if "topics" not in scores else "all"
     start += "".join(f", {NAMES[part]} for {shown(part)}" for part in ("baseline", "topics") if part in scores)
-    start += f", {together} weighed together for {shown('delivered')}; {always}. "
+    start += f", {together} weighed together for {shown(ENSEMBLE)}; {always}. "
     said = verdict.sentence(f"What is delivered ({together} together)", f"{NAMES['baseline']} alone")
-    if scores["delivered"].low <= majority:
+    if scores[ENSEMBLE].low <= majority:
         said += ". It is not clearly better than always answering with the commonest label"
     return start + said + "."

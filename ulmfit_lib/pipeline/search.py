@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.bases import warn_of_unknown_words
 from ulmfit_lib.models.classifier import TextClassifier
@@ -48,13 +49,13 @@ class Found:
     @property
     def nats(self) -> float:
         """Mean log loss of what would be delivered."""
-        return float(self.unseen.row_losses(self.delivered["delivered"]).mean())
+        return float(self.unseen.row_losses(self.delivered[ENSEMBLE]).mean())
 
     @property
     def right(self) -> float:
         """Share of decisions that would be right."""
         kind, unseen = self.unseen.kind, self.unseen
-        return float((kind.decisions(self.delivered["delivered"]).argmax(1) == kind.decided(unseen.targets)).mean())
+        return float((kind.decisions(self.delivered[ENSEMBLE]).argmax(1) == kind.decided(unseen.targets)).mean())
 
     def fit(self, table: TextTable) -> TextClassifier:
         """The classifier, fitted to all rows of a table that it knows."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import Report, StoredPredictions
+from ulmfit_lib.artifact.record import ENSEMBLE, Report, StoredPredictions
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.classifier import TextClassifier
@@ -92,7 +92,7 @@ class Task:
         """The report, and a fitter that knows the texts of all labelled rows."""
         unseen = found.unseen
         if not len(self.test):
-            scored, delivered = self.learnt.select(unseen.places.tolist()), found.delivered["delivered"]
+            scored, delivered = self.learnt.select(unseen.places.tolist()), found.delivered[ENSEMBLE]
             report = report_on(found.delivered, scored, self.learnt.classes, learnt=self.learnt, folds=len(self.splits))
             kept = _kept(scored, unseen.targets, delivered, np.argsort(unseen.places))
             return replace(report, folds=len(self.splits), out_of_fold=kept), found.fitter
@@ -108,7 +108,7 @@ class Task:
 
     def report_test(self, found: Found, said: dict[str, Floats]) -> Report:
         """The report on what ``predict_test`` gives."""
-        unseen, delivered = found.unseen, found.delivered["delivered"]
+        unseen, delivered = found.unseen, found.delivered[ENSEMBLE]
         report = report_on(
             said,
             self.test,
@@ -117,7 +117,7 @@ class Task:
             also_unseen=(unseen.kind.decisions(delivered), unseen.kind.decided(unseen.targets)),
         )
         few = np.arange(0, len(self.test), -(-len(self.test) // MOST_KEPT))
-        kept = _kept(self.test, self.test.class_numbers(self.learnt.classes), said["delivered"], few)
+        kept = _kept(self.test, self.test.class_numbers(self.learnt.classes), said[ENSEMBLE], few)
         return replace(report, out_of_fold=kept)
 
     def deliver(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
@@ -145,12 +146,12 @@ def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -
     others = len(trials.done) - 1
     default = search.found(trials.default, trials)
     found = default if best.number == trials.default.number else search.found(best, trials)
-    losses = [one.unseen.row_losses(one.delivered["delivered"]) for one in (default, found)]
+    losses = [one.unseen.row_losses(one.delivered[ENSEMBLE]) for one in (default, found)]
     ahead = Gain.of(losses[0], losses[1], chance=SIGNIFICANT / max(1, others), folds=len(task.splits))
     gained = ahead.low > 0
     said = {"default": task.predict_test(default)}
     said["best"] = said["default"] if found is default else task.predict_test(found)
-    held_out = HeldOut.of(task, {name: probabilities["delivered"] for name, (probabilities, _) in said.items()})
+    held_out = HeldOut.of(task, {name: probabilities[ENSEMBLE] for name, (probabilities, _) in said.items()})
     sentence = gain_sentence(best.params, default, found, ahead, others, held_out)
     chosen = replace(found if gained else default, told=(sentence,))
     probabilities, fitter = said["best" if gained else "default"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.labels.kind import LabelKind
@@ -107,7 +108,7 @@ class Unseen:
             told = rest if len(rest.places) else self
             choice = told.best_choice()
             parts = self.among(rows).parts(choice)
-            said = {"delivered": blend_parts(parts, told.weigh(choice), self.kind), **parts}
+            said = {ENSEMBLE: blend_parts(parts, told.weigh(choice), self.kind), **parts}
             for name, p in said.items():
                 found.setdefault(name, np.zeros((len(self.places), p.shape[1])))[rows] = p
         return found

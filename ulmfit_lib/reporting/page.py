@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ulmfit_lib.artifact.format import package_versions
-from ulmfit_lib.artifact.record import Report
+from ulmfit_lib.artifact.record import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.files import new_file
@@ -195,7 +195,7 @@ def _map(
         return None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:MOST_MAPPED])
     kind, targets = classifier.kind, scored.targets[chosen]
-    said = scored.probabilities["delivered"][chosen]
+    said = scored.probabilities[ENSEMBLE][chosen]
     firsts = targets if targets.ndim == 1 else targets.argmax(1)
     wrong = kind.decisions(said).argmax(1) != kind.decided(targets)
     wrong = wrong.reshape(len(chosen), -1).any(1)

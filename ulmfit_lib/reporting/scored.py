@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import Report
+from ulmfit_lib.artifact.record import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
@@ -25,7 +25,7 @@ class Scored:
         folds: of cross-validation; 0 without it.
         table: the rows that were scored, each with a label; None where the texts are not known.
         targets: their labels, as ``LabelKind.targets``.
-        probabilities: (n_rows, n_classes) of what is ``delivered`` and, of a test file, of its parts.
+        probabilities: (n_rows, n_classes) of the ``ensemble`` and, of a test file, of its members.
         notes: what is missing and why, a sentence each.
     """
 
@@ -107,9 +107,7 @@ def _recorded(report: Report, labelled: TextTable | None, classifier: TextClassi
             ],
         )
     said = np.array(kept.probabilities, np.float64)
-    return replace(
-        found, table=labelled.select(known), targets=np.array(kept.targets), probabilities={"delivered": said}
-    )
+    return replace(found, table=labelled.select(known), targets=np.array(kept.targets), probabilities={ENSEMBLE: said})
 
 
 def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: str) -> Scored:

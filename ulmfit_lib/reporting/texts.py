@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.insight.label_errors import SuspectedLabel, suspect
 from ulmfit_lib.models.classifier import TextClassifier
@@ -97,7 +98,7 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
         scored: rows with their texts, and what was said of them.
         vectors: (n_rows, width) of these texts.
     """
-    table, targets, said = scored.table, scored.targets, scored.probabilities["delivered"]
+    table, targets, said = scored.table, scored.targets, scored.probabilities[ENSEMBLE]
     assert table is not None and targets is not None
     mistakes = _most_confident_mistakes(classifier, table, targets, said)
     taken = {place for place, _ in mistakes}

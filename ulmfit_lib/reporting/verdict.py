@@ -175,7 +175,7 @@ def _of_tags(scored: Scored, tags: Mapping[str, TagScores]) -> Verdict:
 
 def _f1_interval(scored: Scored, part: str) -> tuple[float, float] | None:
     """Of the micro F1 score, by drawing the texts again."""
-    said = scored.probabilities.get("delivered" if part == ENSEMBLE else part)
+    said = scored.probabilities.get(part)
     if said is None or scored.targets is None:
         return None
     guessed, truth = said >= 0.5, scored.targets.astype(bool)
@@ -216,7 +216,7 @@ def _of_ratings(scored: Scored, kind: LabelKind, ratings: Mapping[str, RatingSco
 
 
 def _error_interval(scored: Scored, kind: LabelKind, part: str) -> tuple[float, float] | None:
-    said = scored.probabilities.get("delivered" if part == ENSEMBLE else part)
+    said = scored.probabilities.get(part)
     if said is None or scored.table is None:
         return None
     errors = np.abs(kind.expected(said) - np.array(scored.table.numbers, np.float64))
@@ -234,7 +234,7 @@ def class_rows(scored: Scored, classes: Sequence[str]) -> list[ClassRow]:
     f1 = report.tags[ENSEMBLE].f1
     if scored.targets is None:
         return [ClassRow(name, None, None, None, value) for name, value in f1.items()]
-    guessed = (scored.probabilities["delivered"] >= 0.5).astype(np.int64)
+    guessed = (scored.probabilities[ENSEMBLE] >= 0.5).astype(np.int64)
     tables = [confusion_matrix(*pair, 2) for pair in zip(scored.targets.T, guessed.T, strict=True)]
     each = [(one[1, 1], one[1].sum(), one[:, 1].sum()) for one in tables]
     return _rows(classes, each, np.array([f1_scores(one)[1] for one in tables]))

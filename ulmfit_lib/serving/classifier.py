@@ -1,14 +1,16 @@
 """One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.architecture import is_taught
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
@@ -21,6 +23,16 @@ from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents, encode_texts
 
 BATCH_NORM_EPS = 1e-5  # PyTorch's
+
+
+class ByMember(dict[str, Any]):
+    """Something of the ``ensemble`` and of each member: ``ulmfit`` and, if there are, ``baseline`` and ``topics``."""
+
+    def __missing__(self, name: str) -> Any:
+        if name != "delivered":
+            raise KeyError(name)
+        warnings.warn("'delivered' is deprecated: it is called 'ensemble'", DeprecationWarning, stacklevel=2)
+        return self[ENSEMBLE]
 
 
 class TextEncoder(Protocol):
@@ -79,7 +91,7 @@ class Classifier(PicklesSafely, StoredClassifier):
             DataError: a single string, several columns, or something that is no string; it names the row.
         """
         texts = read_texts(texts)
-        return self.probabilities(texts)["delivered"] if texts else np.zeros((0, len(self.classes)))
+        return self.probabilities(texts)[ENSEMBLE] if texts else np.zeros((0, len(self.classes)))
 
     def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
         """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``threshold``."""
@@ -97,7 +109,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         return self.training.certainty()
 
     def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
-        """What is ``delivered``, and each member's: ``ulmfit`` and, if there are, ``baseline`` and ``topics``.
+        """(n_texts, n_classes) of the ``ensemble``, and of each member alone: ``ulmfit``, ``baseline``, ``topics``.
 
         Args:
             texts: the texts.
@@ -105,7 +117,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         """
         members = {"ulmfit": self.ulmfit_proba(features or self.features(texts))}
         members |= {name: member.predict_proba(texts) for name, member in self.tfidf.items()}
-        return {"delivered": blend_parts(members, self.blend, self.kind), **members}
+        return ByMember({ENSEMBLE: blend_parts(members, self.blend, self.kind), **members})
 
     def ulmfit_proba(self, features: Features) -> Floats:
         """(n_texts, n_classes) from the neural member alone, for texts by their ``features``: the directions' mean."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.tokens.rules import UNKNOWN
@@ -153,7 +154,7 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
     if label is not None and label not in classifier.classes:
         raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
     found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
-    ensemble = found["delivered"]
+    ensemble = found[ENSEMBLE]
     number = int(ensemble[0].argmax()) if label is None else classifier.classes.index(label)
     odds = log_odds(found["ulmfit"], number, classifier.kind)
     added = classifier.blend.ulmfit * (odds[0] - odds[1:])
