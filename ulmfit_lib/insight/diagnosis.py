@@ -10,11 +10,9 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.metrics import Scores
 from ulmfit_lib.insight.findings import (
     ALIKE,
-    BASE,
     CLASSIFIER,
     FEW_LABELS,
     LABELS_SAY_NOTHING,
-    LANGUAGE,
     LANGUAGE_MODEL,
     NO_BETTER_THAN_TFIDF,
     NO_GAIN_BY_READING,
@@ -24,15 +22,16 @@ from ulmfit_lib.insight.findings import (
     Diagnosis,
     Finding,
 )
-from ulmfit_lib.models.bases import MOST_UNKNOWN
+from ulmfit_lib.insight.label_checks import MAX_RECALL, MIN_CONFUSED
+from ulmfit_lib.insight.text_checks import check_language
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.pipeline.label_budget import FEWEST_ROWS as FEWEST_ROWS_OF_BUDGET
 from ulmfit_lib.pipeline.label_budget import label_budget
 
-LEAST_GAIN = 0.02  # share of the perplexity that reading the texts should take away
-MOST_GAP = 0.15  # between the share of right answers on learnt rows and on held-out ones
+MIN_GAIN = 0.02  # share of the perplexity that reading the texts should take away
+MAX_GAP = 0.15  # between accuracy on training rows and on held-out ones
 FEW = 200  # labels, below which more of them are the first thing to try
-LEAST_RECALL, MOST_OF_ERRORS, FEWEST_ROWS = 0.25, 0.6, 8
+MIN_ROWS = 8  # of a class that may be hidden in another one
 
 
 def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) -> Diagnosis:
@@ -40,26 +39,26 @@ def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) 
 
     Args:
         classifier: made by ``fit``; one of ``fit_classifier`` has no held-out scores, and less can be said.
-        learnt: rows that it has learnt from, to see how far it knows them by heart.
+        learnt: rows that it was trained on, to see how far it overfits them.
     """
     record, report = classifier.training, classifier.training.report
     findings, facts = _reading(record.stages)
     if report is None:
         facts.append(
-            "This model's folder holds no scores on rows that it has not learnt from. `fit` measures them: make "
-            "the model with it to learn more."
+            "This model's folder holds no scores on held-out rows. `fit` measures them: make the model with it to "
+            "learn more."
         )
         return Diagnosis.of(findings, facts)
     ensemble, baseline = report.ensemble, report.scores.get("baseline")
     facts.append(report.sentence)
     findings += [_no_better(report, record.last), _hidden_class(ensemble), _behind(ensemble, baseline)]
     if learnt is not None:
-        by_heart = classifier.evaluate(learnt).accuracy
+        accuracy = classifier.evaluate(learnt).accuracy
         facts.append(
-            f"It is right for {100 * by_heart:.0f} % of the rows that it has learnt from, and for "
-            f"{100 * ensemble.accuracy:.0f} % of rows that it had not learnt from."
+            f"Its accuracy is {100 * accuracy:.0f} % on its training rows and {100 * ensemble.accuracy:.0f} % on "
+            "held-out rows."
         )
-        findings.append(_by_heart(by_heart, ensemble.accuracy))
+        findings.append(_overfitting(accuracy, ensemble.accuracy))
     return Diagnosis.of(findings, facts)
 
 
@@ -89,26 +88,15 @@ def _reading(stages: Sequence[Stage]) -> tuple[list[Finding | None], list[str]]:
         f"them. It does not know {100 * unknown:.1f} % of the words.",
         f"Reading on from the first epoch to the best one lowered the perplexity per token by {100 * gain:.0f} %.",
     ]
-    findings: list[Finding | None] = []
-    if unknown > MOST_UNKNOWN:
-        findings.append(
-            Finding(
-                LANGUAGE,
-                BASE,
-                f"The language model does not know {100 * unknown:.0f} % of the words of your texts.",
-                "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
-            )
+    finding = check_language(unknown)
+    if finding is None and gain < MIN_GAIN:
+        finding = Finding(
+            NO_GAIN_BY_READING,
+            LANGUAGE_MODEL,
+            "Reading your texts hardly helped the language model to predict them.",
+            "Add more texts of the same kind, without labels: rows with an empty label are read, too.",
         )
-    elif gain < LEAST_GAIN:
-        findings.append(
-            Finding(
-                NO_GAIN_BY_READING,
-                LANGUAGE_MODEL,
-                "Reading your texts hardly helped the language model to predict them.",
-                "Add more texts of the same kind, without labels: rows with an empty label are read, too.",
-            )
-        )
-    return findings, facts
+    return [finding], facts
 
 
 def _no_better(report: Report, last: Stage) -> Finding | None:
@@ -123,13 +111,13 @@ def _no_better(report: Report, last: Stage) -> Finding | None:
         return Finding(
             FEW_LABELS,
             CLASSIFIER,
-            f"{what} It has learnt from {labels} labels.",
+            f"{what} It was trained on {labels} labels.",
             "Label more texts: `suggest-labels` says which, and `label-budget` what they should bring.",
         )
     return Finding(
         LABELS_SAY_NOTHING,
         CLASSIFIER,
-        f"{what} It has learnt from {labels:,} labels, so that more of the same will not help.",
+        f"{what} It was trained on {labels:,} labels, so that more of the same will not help.",
         "Run `doctor` and `check-labels` on the file that it was made from.",
     )
 
@@ -143,7 +131,7 @@ def _hidden_class(ensemble: Scores) -> Finding | None:
     for number in np.argsort(np.diag(confusion) / rows.clip(min=1)).tolist():
         shares = confusion[number] / max(rows[number], 1)
         other = int(np.argmax(np.where(np.arange(len(classes)) == number, -1, shares)))
-        if rows[number] >= FEWEST_ROWS and shares[number] <= LEAST_RECALL and shares[other] >= MOST_OF_ERRORS:
+        if rows[number] >= MIN_ROWS and shares[number] <= MAX_RECALL and shares[other] >= MIN_CONFUSED:
             return Finding(
                 ALIKE,
                 CLASSIFIER,
@@ -161,20 +149,20 @@ def _behind(ensemble: Scores, baseline: Scores | None) -> Finding | None:
     return Finding(
         NO_BETTER_THAN_TFIDF,
         CLASSIFIER,
-        f"TF-IDF + logistic regression alone is right for {100 * baseline.accuracy:.1f} % of the held-out rows, and "
-        f"what is delivered for {100 * ensemble.accuracy:.1f} %.",
+        f"On held-out rows the accuracy of TF-IDF + logistic regression alone is {100 * baseline.accuracy:.1f} %, and "
+        f"that of the ensemble {100 * ensemble.accuracy:.1f} %.",
         "Single words are enough to tell these labels, so that TF-IDF alone would be the simpler choice here.",
     )
 
 
-def _by_heart(right: float, held_out: float) -> Finding | None:
-    """It knows its rows by heart."""
-    if right - held_out < MOST_GAP:
+def _overfitting(training: float, held_out: float) -> Finding | None:
+    """It is much better on its training rows than on others."""
+    if training - held_out < MAX_GAP:
         return None
     return Finding(
         OVERFITTING,
         CLASSIFIER,
-        f"On rows that it has learnt from it is right {100 * (right - held_out):.0f} points more often than on others: "
-        "it knows them by heart, since there are too few labels for what it could learn.",
+        f"Its accuracy is {100 * (training - held_out):.0f} points higher on training rows than on held-out ones: "
+        "there are too few labels for what it could learn.",
         "Label more texts (`suggest-labels`), and see with `label-budget` what they should bring.",
     )

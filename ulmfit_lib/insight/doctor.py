@@ -23,7 +23,7 @@ from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.recipes import find_recipe
 
-MOST_ROWS = 1000  # with a label, that classifiers learn from; of more, a random part
+MAX_ROWS = 1000  # with a label, that classifiers learn from; of more, a random part
 NUMBERS_A_WEIGHT = 5  # in training: the weight, its gradient, two of Adam and the best epoch's
 BYTES = 4  # of a number
 USUALLY_TAKEN = 700_000_000  # bytes, by PyTorch, spaCy and the rest
@@ -70,7 +70,7 @@ def diagnose_data(
         >>> diagnose_data(reviews.select(range(20)), base=lm).cause
         'few labels'
     """
-    sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MOST_ROWS].tolist()]
+    sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MAX_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)
     score = lm.score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]], device=str(find_device(device)))
     name = lm.training.name or "language model"
@@ -143,15 +143,20 @@ def _check_labels(
     table: TextTable, lm: LanguageModel, *, seed: int, device: str
 ) -> tuple[list[Finding | None], list[str]]:
     """What is wrong with the labels of rows that all have one, and a sentence on how well they can be learnt."""
-    if len(table) > MOST_ROWS:
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MOST_ROWS])
+    if len(table) > MAX_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MAX_ROWS])
         table = table.select(chosen.tolist())
-    said = out_of_fold(table, base=lm, seed=seed, device=device)
+    probabilities = out_of_fold(table, base=lm, seed=seed, device=device)
     targets = table.class_numbers()
-    right = float((said.argmax(1) == targets).mean())
+    accuracy = float((probabilities.argmax(1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))
     fact = (
-        f"Quick classifiers (on the language model as it is, and TF-IDF) are right for {100 * right:.0f} % of rows "
-        f"that they have not learnt from; always giving the commonest label is right for {100 * majority:.0f} %."
+        f"Quick classifiers (on the language model as it is, and TF-IDF) reach an accuracy of {100 * accuracy:.0f} % "
+        f"on held-out rows; always giving the commonest label reaches {100 * majority:.0f} %."
     )
-    return [check_relation(said, table, seed=seed), check_classes(said, table), check_noise(said, table)], [fact]
+    found = [
+        check_relation(probabilities, table, seed=seed),
+        check_classes(probabilities, table),
+        check_noise(probabilities, table),
+    ]
+    return found, [fact]

@@ -54,14 +54,14 @@ def _misread(text: str) -> str:
     return ""
 
 
-def check_language(unknown_share: float, base: str) -> Finding | None:
+def check_language(unknown_share: float, base: str = "") -> Finding | None:
     """Texts in a language that the base has not read."""
     if unknown_share <= MOST_UNKNOWN:
         return None
     return Finding(
         LANGUAGE,
         BASE,
-        f"The language model {base} does not know {100 * unknown_share:.0f} % of the words: "
+        f"The language model{base and f' {base}'} does not know {100 * unknown_share:.0f} % of the words: "
         "the texts are in another language, or hardly texts at all.",
         "Make a base of their language with `pretrain --language`, and give it to `fit` with --base.",
     )
