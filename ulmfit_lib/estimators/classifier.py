@@ -28,9 +28,6 @@ from ulmfit_lib.training.recipes import Recipe
 class UlmfitClassifier(ClassifierMixin, TextEstimator):
     """A scikit-learn classifier of texts: what ``fit`` delivers, ULMFiT and TF-IDF weighed together.
 
-    >>> UlmfitClassifier().fit(texts, labels).predict(["A fine film."])    # doctest: +SKIP
-    array(['positive'], dtype='<U8')
-
     Args:
         base: the language model to start from: a name, a folder, a ``LanguageModel``, or ``auto``.
         recipe: hyperparameters, by name (``cpu``) or a ``Recipe``.
@@ -51,6 +48,12 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
         report_: what ``fit`` found on rows that it had not learnt from, beside TF-IDF + logistic regression.
         n_features_in_: 1, the column of texts.
         feature_names_in_: (1,) its name, if ``X`` was a frame.
+
+    Examples:
+        >>> labelled = reviews.labelled()
+        >>> classifier = UlmfitClassifier(base=lm).fit(labelled.texts, labelled.labels)
+        >>> classifier.classes_.tolist(), classifier.predict_proba(["A fine film."]).shape
+        (['negative', 'positive'], (1, 2))
     """
 
     classes_: NDArray[Any]

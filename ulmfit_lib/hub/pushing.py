@@ -30,9 +30,6 @@ def push_to_hub(
 
     The token is the one that huggingface_hub finds: what ``hf auth login`` stored, or ``HF_TOKEN``.
 
-    >>> push_to_hub("models/reviews", "ada/reviews")    # doctest: +SKIP
-    'hf:ada/reviews@9f2c4b...'
-
     Args:
         folder: of a classifier, an exported classifier or a language model; only files of a saved model are sent.
         name: ``user/name``.
@@ -49,6 +46,10 @@ def push_to_hub(
         OptionError: no such name can be, huggingface_hub is missing, or words of texts would become public.
         ArtifactError: the folder is no whole model, the repository is public or holds something else, or the hub
             refuses.
+
+    Examples:
+        >>> push_to_hub("models/reviews", "ada/reviews")    # doctest: +SKIP
+        'hf:ada/reviews@9f2c4b...'
     """
     repository, path = Repository.parse(name), Path(folder)
     if repository.revision:

@@ -117,6 +117,10 @@ class TextClassifier(Classifier):
 
         Raises:
             DataError: no labels, or none that the classifier knows; a row with one that it does not is wrong.
+
+        Examples:
+            >>> classifier.evaluate(["The film was great.", "A terrible film."], ["positive", "negative"]).accuracy
+            1.0
         """
         table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
         return self.evaluate_members(table)[ENSEMBLE]

@@ -15,9 +15,6 @@ def from_pretrained(name: str, *, revision: str | None = None) -> TextClassifier
     The repository says what it holds: a classifier, a language model or an exported classifier. Models in folders of
     yours are read by ``TextClassifier.load`` and ``LanguageModel.from_pretrained``.
 
-    >>> from_pretrained("ada/reviews", revision="v1").predict(["A fine film."])    # doctest: +SKIP
-    ['positive']
-
     Args:
         name: ``user/name``, or ``user/name@revision``.
         revision: a branch, a tag or a commit's hash; default the newest commit of the branch ``main``.
@@ -26,6 +23,10 @@ def from_pretrained(name: str, *, revision: str | None = None) -> TextClassifier
         OptionError: no such name can be, two revisions, or huggingface_hub is missing.
         ArtifactError: no such repository or revision, a file that is no part of a saved model (then nothing is
             downloaded), a damaged one, or neither a connection nor a copy in the cache.
+
+    Examples:
+        >>> from_pretrained("ada/reviews", revision="v1").predict(["A fine film."])    # doctest: +SKIP
+        ['positive']
     """
     repository = Repository.parse(name)
     if revision:

@@ -69,6 +69,11 @@ def write_report(
     Raises:
         OptionError: there are neither labelled rows nor a record of scores; or another ending.
         DataError: no row has a label that the classifier knows.
+
+    Examples:
+        >>> write_report(classifier, Path("report.html"))
+        >>> Path("report.html").stat().st_size > 10_000
+        True
     """
     check_report_name(out)
     html = render_report(classifier, data=data, texts=texts, budget=budget, seed=seed, device=device)

@@ -147,6 +147,11 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
     Raises:
         DataError: a text without a word.
         OptionError: a label that the classifier does not know.
+
+    Examples:
+        >>> explanation = explain(classifier, "The film was great.", label="positive")
+        >>> explanation.words[explanation.contributions.argmax()]
+        'great'
     """
     spans = parts_of(text)
     if not spans:

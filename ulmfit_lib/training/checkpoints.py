@@ -41,6 +41,10 @@ class Checkpoints:
     Args:
         folder: all of them; delete it when the run's result is safe.
         every: seconds between two writes.
+
+    Examples:
+        >>> Checkpoints("models/reviews.checkpoints", every=300).every
+        300
     """
 
     def __init__(self, folder: str | Path, *, every: float = 60) -> None:

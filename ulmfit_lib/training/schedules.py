@@ -13,8 +13,9 @@ def slanted_triangular(progress: float, *, cut_frac: float = 0.1, ratio: float =
     Rises linearly from 1/ratio to 1 in the first ``cut_frac``, then falls linearly back to 1/ratio. Progress outside
     [0, 1] counts as the nearer end, so a run that goes one step too far never gets a negative rate.
 
-    >>> [round(slanted_triangular(p, cut_frac=0.5, ratio=4), 3) for p in (0, 0.25, 0.5, 1)]
-    [0.25, 0.625, 1.0, 0.25]
+    Examples:
+        >>> [round(slanted_triangular(p, cut_frac=0.5, ratio=4), 3) for p in (0, 0.25, 0.5, 1)]
+        [0.25, 0.625, 1.0, 0.25]
     """
     progress = min(max(progress, 0.0), 1.0)
     rising = progress < cut_frac
@@ -23,7 +24,12 @@ def slanted_triangular(progress: float, *, cut_frac: float = 0.1, ratio: float =
 
 
 def one_cycle(progress: float, *, warmup: float = 0.25, start: float = 0.04, end: float = 1e-5) -> float:
-    """The share of the maximal rate at ``progress`` in [0, 1]: a cosine from ``start`` to 1, then one to ``end``."""
+    """The share of the maximal rate at ``progress`` in [0, 1]: a cosine from ``start`` to 1, then one to ``end``.
+
+    Examples:
+        >>> [round(one_cycle(p), 3) for p in (0, 0.25, 1)]
+        [0.04, 1.0, 0.0]
+    """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / warmup)) / 2
@@ -40,8 +46,9 @@ def find_schedule(name: str, *, cut_frac: float = 0.1, ratio: float = 32) -> Sch
 def discriminative_lrs(lr: float, n_groups: int, *, decay: float = 2.6) -> list[float]:
     """One rate per parameter group, lowest group first; each is the one above it divided by ``decay`` (section 3.2).
 
-    >>> discriminative_lrs(0.01, 3, decay=2)
-    [0.0025, 0.005, 0.01]
+    Examples:
+        >>> discriminative_lrs(0.01, 3, decay=2)
+        [0.0025, 0.005, 0.01]
     """
     return [lr / decay**depth for depth in reversed(range(n_groups))]
 
@@ -49,7 +56,8 @@ def discriminative_lrs(lr: float, n_groups: int, *, decay: float = 2.6) -> list[
 def gradual_unfreezing(n_groups: int) -> list[int]:
     """The lowest group that trains in each phase: the last group alone first, one more each phase (section 3.3).
 
-    >>> gradual_unfreezing(4)
-    [3, 2, 1, 0]
+    Examples:
+        >>> gradual_unfreezing(4)
+        [3, 2, 1, 0]
     """
     return list(reversed(range(n_groups)))

@@ -56,6 +56,10 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
 
     Raises:
         OptionError: neither of them, its package is not installed, or the place cannot be written.
+
+    Examples:
+        >>> with track("tensorboard:runs/1"):
+        ...     tuned_lm = fit_lm(reviews.texts, base=lm, epochs=1)    # doctest: +SKIP
     """
     kind, _, place = where.partition(":")
     if kind not in ("tensorboard", "mlflow") or not place:
