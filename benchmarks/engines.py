@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -33,6 +34,8 @@ from made_up_texts import reviews
 
 from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, pretrain
 from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
+from ulmfit_lib.training.run import Run
 
 SIDES = (1, 2)  # cores, and workers of one core each
 LEARNT = 64
@@ -52,7 +55,8 @@ def main() -> None:
     result |= {"note": arguments.note} if arguments.note else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        tiny = pretrain(texts(200, 230), architecture=Architecture(4, 4, 1), epochs=0, vocab_size=1000, device="cpu")
+        config = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000)
+        tiny = pretrain(texts(200, 230), config=config, recipe=replace(PRETRAIN, epochs=0), run=Run(device="cpu"))
         jobs = {
             "reviews": (LanguageModel.from_pretrained("general-en-small"), arguments.reviews, 230),
             "short": (tiny, arguments.short, 12),

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib import LanguageModel, TextTable, fit_lm, pretrain
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.pretrain import PRETRAIN
 
@@ -46,10 +45,10 @@ def frozen_features(
         base = None if model == NONE else LanguageModel.from_pretrained(model)
         lm = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
         if lm_epochs:
-            lm = fit_lm(train.texts, base=lm, direction=way, epochs=lm_epochs)
+            lm = fit_lm(train.texts, base=lm.only(way), epochs=lm_epochs)
         pooling = CLASSIFY.pooling_for("features", taught=lm.architecture.taught)
-        options: dict[str, Any] = {"direction": way, "pooling": pooling, "device": find_device()}
-        pooled = [lm.features(part.texts, **options)[way] for part in (train.labelled(), test)]
+        reader = lm.only(way).to("auto")
+        pooled = [reader.features(part.texts, pooling=pooling)[way] for part in (train.labelled(), test)]
         assert lm.training.last.validation
         perplexity = lm.training.last.validation.perplexity_per_word
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -84,13 +84,15 @@ def _measure(job: Callable[[Path], dict[str, Any]], folder: Path) -> None:
 def _pretrain(folder: Path) -> dict[str, Any]:
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.data.wikipedia import store_dumps
-    from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
+    from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig, pretrain
+    from ulmfit_lib.training.run import Run
 
     started = time.monotonic()
     texts = store_dumps([folder / "dump.xml.bz2"])
     parsed = time.monotonic()
     recipe = replace(PRETRAIN, batch_size=512, samples=64)
-    lm = pretrain(texts, architecture=Architecture(4, 4, 1), recipe=recipe, vocab_size=1000, device="cpu")
+    config = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000)
+    lm = pretrain(texts, config=config, recipe=recipe, run=Run(device="cpu"))
     tokens = lm.training.last.tokens_per_epoch or 0
     return {"articles": len(texts), "tokens": tokens, "parse_seconds": round(parsed - started)}
 
@@ -108,13 +110,15 @@ def _fit_lm(folder: Path) -> dict[str, Any]:
     from ulmfit_lib import fit_lm, pretrain, read_csv
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.stages.fit_lm import FINE_TUNE
-    from ulmfit_lib.stages.pretrain import PRETRAIN
+    from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
+    from ulmfit_lib.training.run import Run
 
     texts = read_csv(folder / "reviews.csv", text="review").texts
     short = replace(PRETRAIN, epochs=0)
-    base = pretrain(texts[:200], architecture=Architecture(4, 4, 1), recipe=short, vocab_size=1000, device="cpu")
+    config, run = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000), Run(device="cpu")
+    base = pretrain(texts[:200], config=config, recipe=short, run=run)
     recipe = replace(FINE_TUNE, batch_size=512, samples=64, frozen_epochs=0, epochs=1)
-    lm = fit_lm(texts, base=base, recipe=recipe, device="cpu")
+    lm = fit_lm(texts, base=base, recipe=recipe, run=run)
     lm.save(folder / "lm")
     return {"tokens": lm.training.last.tokens_per_epoch or 0}
 

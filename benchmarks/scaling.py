@@ -36,6 +36,7 @@ from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.tokens.documents import encode_texts
 from ulmfit_lib.tokens.words import WordTokenizer
+from ulmfit_lib.training.run import Run
 
 BASE, UNTAUGHT, WAY = "general-en-small", "wiki-en-small", "forward"
 LEARNT = 64  # texts, where only predicting is measured
@@ -140,7 +141,7 @@ def _tokenize(table: TextTable) -> Found:
 
 def _pretrain(table: TextTable) -> Found:
     base = LanguageModel.from_pretrained(UNTAUGHT)
-    return _trained(pretrain(table.texts, base=base, direction=WAY, epochs=1, device="cpu"))
+    return _trained(pretrain(table.texts, base=base.only(WAY), run=Run(device="cpu")))
 
 
 def _teach(table: TextTable) -> Found:
@@ -150,7 +151,7 @@ def _teach(table: TextTable) -> Found:
 
 def _fit_lm(table: TextTable) -> Found:
     base, recipe = LanguageModel.from_pretrained(BASE), replace(FINE_TUNE, frozen_epochs=0, epochs=1)
-    return _trained(fit_lm(table.texts, base=base, direction=WAY, recipe=recipe, device="cpu"))
+    return _trained(fit_lm(table.texts, base=base.only(WAY), recipe=recipe, run=Run(device="cpu")))
 
 
 def _fit_classifier(table: TextTable, **options: Any) -> Found:

@@ -24,6 +24,7 @@ from made_up_texts import reviews
 from ulmfit_lib import LanguageModel, pretrain
 from ulmfit_lib.training.processes import joined
 from ulmfit_lib.training.recipes import CPU
+from ulmfit_lib.training.run import Run
 
 SIDES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 
@@ -91,7 +92,7 @@ def train(base: str, tokens: int) -> None:
     recipe = replace(CPU.fit_lm, frozen_epochs=0, epochs=1)
     lm = LanguageModel.from_pretrained(base).only("forward")
     with joined() if "WORLD_SIZE" in os.environ else nullcontext():
-        trained = pretrain(texts, valid_texts=texts[:2], base=lm, recipe=recipe, device="cpu")
+        trained = pretrain(texts, valid_texts=texts[:2], base=lm, recipe=recipe, run=Run(device="cpu"))
         stage, learnt = trained.training.last, trained.weights["forward"]
         numbers = sum(tensor.numel() for name, tensor in learnt.items() if not name.startswith("map."))
         facts = {"tokens": stage.tokens_per_epoch, "batch": stage.recipe["batch_size"]}

@@ -14,9 +14,10 @@ from measuring import Row, seconds
 from ulmfit_lib import TextTable, fit_classifier, fit_lm, pretrain
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
-from ulmfit_lib.stages.pretrain import PRETRAIN
+from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.words import WordTokenizer
+from ulmfit_lib.training.run import Run
 
 TINY = Architecture(8, 8, 1)  # so that the figures are the library's own, not the network's
 WORDS = 50  # in a text, on average
@@ -31,11 +32,12 @@ def growth(sizes: list[int]) -> Row:
     texts, labels = zip(*islice(reviews(mean_words=WORDS), max(sizes)), strict=True)
     table = TextTable.from_lists(list(texts), list(labels))
     nothing = replace(PRETRAIN, epochs=0)
-    base = pretrain(table.texts[:500], architecture=TINY, recipe=nothing, vocab_size=5000, device="cpu")
+    config, run = LanguageModelConfig(TINY, vocab_size=5000), Run(device="cpu")
+    base = pretrain(table.texts[:500], config=config, recipe=nothing, run=run)
     few = fit_classifier(table.select(range(200)), lm=base, strategy="features", device="cpu")
     jobs: dict[str, Callable[[TextTable, Path], object]] = {
         "tokenize": lambda part, cache: tokenize_corpus(part.texts, WordTokenizer(), cache=cache),
-        "fit_lm": lambda part, _: fit_lm(part.texts, base=base, recipe=READ_ONCE, device="cpu"),
+        "fit_lm": lambda part, _: fit_lm(part.texts, base=base, recipe=READ_ONCE, run=run),
         "features_and_head": lambda part, _: fit_classifier(part, lm=base, strategy="features", device="cpu"),
         "predict": lambda part, _: few.predict_proba(part.texts),
     }

@@ -27,6 +27,7 @@ from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.classifying import fine_tune
 from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
+from ulmfit_lib.training.run import Run
 
 FASTAI_DROPOUTS = Dropouts(output=0.1, input=0.25, weight=0.2, embedding=0.02, hidden=0.15)
 LM_RATE, CLASSIFIER_RATE = 5e-3, 1e-3
@@ -46,7 +47,7 @@ def lm_train(table: TextTable, work: Workload) -> Row:
         net = LanguageModelNet(work.sizes, len(dls.vocab), FASTAI_DROPOUTS)
         counts = documents.counts(len(dls.vocab)) + 0.5
         net.bias.data.copy_(torch.from_numpy(np.log(counts / counts.sum())))
-        rows = train_language_model(net, documents, nothing, recipe, seed=0, device=device, description="ours")
+        rows = train_language_model(net, documents, nothing, recipe, run=Run(seed=0, device=device), description="ours")
         peer = fastai_peer.language_model(dls, work.sizes)
         theirs = fastai_peer.named_weights(peer.model[0]) | {"decoder.bias": peer.model[1].decoder.bias}
         with torch.no_grad():

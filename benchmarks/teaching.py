@@ -195,7 +195,7 @@ def speeds(base: str, teacher: SentenceTransformerTeacher, texts: list[str]) -> 
     plain = SentenceTransformerTeacher(teacher.folder, name=teacher.name, device="cpu", half=False)
     ways = {
         "teacher_in_float32": lambda: plain.encode(texts),
-        "taught_one_direction": lambda: lm.embed(texts, direction=first),
+        "taught_one_direction": lambda: lm.only(first).embed(texts),
         "taught": lambda: lm.embed(texts),
         "teacher": lambda: teacher.encode(texts),
     }

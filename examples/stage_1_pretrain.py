@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ulmfit_lib import Architecture, LanguageModelRecipe, pretrain, read_csv
+from ulmfit_lib.artifact.cards import Card
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
 
 HERE = Path(__file__).parent
 
@@ -10,7 +12,8 @@ HERE = Path(__file__).parent
 def main() -> None:
     reviews = read_csv(HERE / "reviews.csv", text="review")
     recipe = LanguageModelRecipe(epochs=10, lr=5e-3, batch_size=8, window=32)
-    model = pretrain(reviews.texts, name="toy", architecture=Architecture(32, 64, 2), recipe=recipe)
+    config = LanguageModelConfig(Architecture(32, 64, 2))
+    model = pretrain(reviews.texts, config=config, recipe=recipe, card=Card("toy"))
     validation = model.training.last.validation
     assert validation is not None
     print(f"validation perplexity: {validation.perplexity:.0f}")

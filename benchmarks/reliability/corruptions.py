@@ -23,6 +23,8 @@ from processes import parse_cases, peak_megabytes, print_summary, reset_peak, ru
 from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
@@ -34,15 +36,8 @@ def make_models(folder: Path) -> list[str]:
     reviews = read_csv(REVIEWS, text="review", label="sentiment")
     few = reviews.labelled().select(range(60))
     for tokens in ("words", "subwords"):
-        lm = pretrain(
-            reviews.texts[:100],
-            tokens=tokens,
-            vocab_size=300,
-            architecture=Architecture(6, 8, 1),
-            epochs=1,
-            direction="both",
-            device="cpu",
-        )
+        config = LanguageModelConfig(Architecture(6, 8, 1), tokens, vocab_size=300, direction="both")
+        lm = pretrain(reviews.texts[:100], config=config, run=Run(device="cpu"))
         classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
         baseline = fit_tfidf(few.texts, few.targets())
         pair = replace(classifier, tfidf={"baseline": baseline, "topics": baseline}, blend=Blend(0.5, 0.3, 0.2))

@@ -27,6 +27,8 @@ from processes import parse_cases, peak_megabytes, print_summary, reset_peak, ru
 from ulmfit_lib import Architecture, fit_classifier, pretrain, read_csv
 from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
+from ulmfit_lib.training.run import Run
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "reviews.csv"
 CELLS = [
@@ -92,7 +94,8 @@ SUFFIXES = [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"]
 def make_model(folder: Path) -> Path:
     """A classifier small enough to read thousands of files."""
     reviews = read_csv(REVIEWS, text="review", label="sentiment")
-    lm = pretrain(reviews.texts[:100], architecture=Architecture(6, 8, 1), vocab_size=300, epochs=1, device="cpu")
+    config = LanguageModelConfig(Architecture(6, 8, 1), vocab_size=300)
+    lm = pretrain(reviews.texts[:100], config=config, run=Run(device="cpu"))
     fit_classifier(reviews, lm=lm, strategy="features", device="cpu").save(folder / "model")
     return folder / "model"
 

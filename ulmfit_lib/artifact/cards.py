@@ -1,8 +1,24 @@
 """Model cards: what a model has read, how long, and how good it is, for the person who finds its folder."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from ulmfit_lib.artifact.record import TrainingRecord
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card of a language model says of where it comes from.
+
+    Attributes:
+        name: what the model is called.
+        source: where the texts are from.
+        licence: under which the model may be used.
+    """
+
+    name: str = ""
+    source: str = ""
+    licence: str = ""
 
 
 def language_model_card(training: TrainingRecord, direction: str, vocab_size: int) -> str:

@@ -48,7 +48,6 @@ def suggest_labels_command(
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.progress import note
 
     read = partial(read_parts, data, text=text, encoding=file.encoding, delimiter=file.delimiter)
@@ -59,14 +58,13 @@ def suggest_labels_command(
         frames.append(frame[real])
         texts += [one for one in table.texts if one]
         labels += [one for one, kept in zip(table.labels, real, strict=True) if kept]
-    chosen = str(find_device(device))
-    reader = load_reader(model, device=chosen)
+    reader = load_reader(model, device=device)
     said, known = None, None
     if isinstance(reader, TextClassifier):
         said = reader.predict_proba(texts)
         known = reader.training.last.labelled_texts
     found = suggest_labels(
-        reader.embed(texts, device=chosen),
+        reader.embed(texts),
         n=n,
         probabilities=said,
         known=known,

@@ -82,13 +82,15 @@ def pretrain_command(
 ) -> None:
     """Stage 1: train a language model on many texts, such as the articles of Wikipedia."""
     from ulmfit_lib.artifact.architecture import Architecture
+    from ulmfit_lib.artifact.cards import Card
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.stored_texts import collect_texts
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.stages.pretrain import PRETRAIN, pretrain
+    from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig, pretrain
     from ulmfit_lib.training.processes import leads
     from ulmfit_lib.training.recipes import override
+    from ulmfit_lib.training.run import Run
 
     with training(run, out) as checkpoints:
         fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
@@ -103,21 +105,18 @@ def pretrain_command(
             texts,
             valid_texts=read(valid) if valid else None,
             base=LanguageModel.from_pretrained(base) if base else None,
-            name=name or out.name,
-            source=source or ", ".join(path.name for path in files),
-            language=language or "en",
-            tokens=tokens or "words",
-            vocab_size=vocab_size,
-            min_count=min_count,
-            direction=direction,
-            architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
-            recipe=override(PRETRAIN, batch_size=batch_size, samples=samples),
-            epochs=epochs,
-            lr=lr,
-            seed=run.seed,
-            device=run.device,
-            licence=licence,
-            checkpoints=checkpoints,
+            config=LanguageModelConfig(
+                architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
+                tokens=tokens or "words",
+                language=language or "en",
+                vocab_size=vocab_size,
+                direction=direction,
+            ),
+            recipe=override(
+                PRETRAIN, epochs=epochs, lr=lr, batch_size=batch_size, samples=samples, min_count=min_count
+            ),
+            card=Card(name or out.name, source or ", ".join(path.name for path in files), licence),
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if leads():
             model.save(out, precision=precision, overwrite=run.overwrite)
@@ -146,6 +145,7 @@ def fit_lm_command(
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.training.processes import leads
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
+    from ulmfit_lib.training.run import Run
 
     with training(run, out) as checkpoints:
         chosen_recipe = find_recipe(recipe)
@@ -156,14 +156,11 @@ def fit_lm_command(
         model = fit_lm(
             table.texts,
             base=chosen,
-            direction=direction,
             recipe=changed,
             epochs=epochs,
             lr=lr,
-            seed=run.seed,
-            device=run.device,
             source=table.source,
-            checkpoints=checkpoints,
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if leads():
             model.save(out, overwrite=run.overwrite)
@@ -226,7 +223,7 @@ def evaluate_lm(
     results, chosen = [], str(find_device(device))
     for name in models:
         model = LanguageModel.from_pretrained(name)
-        score, each = model.score_each(table.texts, device=chosen)
+        score, each = model.to(chosen).score_each(table.texts)
         places = [int(i) for i in (-each).argsort()[:hardest]]
         hard = [{"row": table.rows[i], "perplexity_per_word": each[i], "text": table.texts[i]} for i in places]
         result = {"model": name, **asdict(score), "hardest": hard}

@@ -39,20 +39,18 @@ def lr_find(
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.find_rates import find_classifier_rates, find_language_model_rates
     from ulmfit_lib.training.recipes import find_recipe
+    from ulmfit_lib.training.run import Run
 
     start(quiet)
     chosen = find_recipe(recipe)
     table = read_table(data, text=text, label=label, file=file, kind=kind if label else None)
     model, why = load_base(base, table.texts, direction=direction, seed=seed)
     note(why)
+    run = Run(seed=seed, device=device)
     if label:
-        found = find_classifier_rates(
-            table, lm=model, direction=direction, recipe=chosen.fit_classifier, seed=seed, device=device
-        )
+        found = find_classifier_rates(table, lm=model, recipe=chosen.fit_classifier, run=run)
     else:
-        found = find_language_model_rates(
-            table.texts, base=model, direction=direction, recipe=chosen.fit_lm, seed=seed, device=device
-        )
+        found = find_language_model_rates(table.texts, base=model, recipe=chosen.fit_lm, run=run)
     if plots:
         plot_rates(plots, found)
     if as_json:

@@ -76,12 +76,10 @@ def embed(
     start(quiet)
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.vectors import check_vectors_name, write_vectors
-    from ulmfit_lib.models.devices import find_device
 
     check_vectors_name(out)
     table = read_table(data, text=text, file=file)
-    chosen = str(find_device(device))
-    vectors = load_reader(model, device=chosen).embed(table.texts, device=chosen)
+    vectors = load_reader(model, device=device).embed(table.texts)
     write_vectors(out, table, vectors)
     print(f"wrote {len(vectors):,} vectors of {vectors.shape[1]:,} numbers to {out}")
 
@@ -103,11 +101,9 @@ def similar(
     start(quiet)
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.vectors import most_similar
-    from ulmfit_lib.models.devices import find_device
 
     table = read_table(data, text=text, file=file)
-    chosen = str(find_device(device))
-    found = most_similar(load_reader(model, device=chosen), table, to, n=n, device=chosen)
+    found = most_similar(load_reader(model, device=device), table, to, n=n)
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return

@@ -10,11 +10,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.estimators.base import TextEstimator, as_seed, check_epochs
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.progress import quietly
 from ulmfit_lib.serving.texts import read_column
 from ulmfit_lib.stages.fit_lm import fit_lm
+from ulmfit_lib.training.run import Run
 
 
 class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TextEstimator):
@@ -72,15 +72,8 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TextEs
         with quietly(not self.verbose):
             lm, _ = load_base(self.base, column.texts, direction=self.direction, seed=seed)
             if self.lm_epochs:
-                lm = fit_lm(
-                    column.texts,
-                    base=lm,
-                    direction=self.direction,
-                    epochs=self.lm_epochs,
-                    seed=seed,
-                    device=self.device,
-                )
-            lm = lm.only(self.direction)
+                run = Run(seed=seed, device=self.device)
+                lm = fit_lm(column.texts, base=lm, epochs=self.lm_epochs, run=run)
             width = self._embed(lm, column.texts[:1] or [""]).shape[1]
         self.lm_, self._n_features_out = lm, width
         self._remember(column)
@@ -100,4 +93,4 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TextEs
             return self._embed(self.lm_, texts)
 
     def _embed(self, lm: LanguageModel, texts: list[str]) -> NDArray[np.float32]:
-        return lm.embed(texts, pooling=self.pooling, device=str(find_device(self.device)))
+        return lm.to(self.device).embed(texts, pooling=self.pooling)

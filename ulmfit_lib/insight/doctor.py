@@ -15,7 +15,6 @@ from ulmfit_lib.insight.label_checks import check_amount, check_classes, check_n
 from ulmfit_lib.insight.label_errors import out_of_fold
 from ulmfit_lib.insight.text_checks import check_column, check_copies, check_encoding, check_language, check_leak
 from ulmfit_lib.models.bases import SAMPLE_CHARACTERS, SAMPLE_TEXTS, load_base
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import default_minutes
 from ulmfit_lib.pipeline.plan import count_tokens
@@ -72,7 +71,7 @@ def diagnose_data(
     """
     sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MAX_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)
-    score = lm.score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]], device=str(find_device(device)))
+    score = lm.to(device).score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]])
     name = lm.training.name or "language model"
     facts = [
         f"{counted(len(data), 'text')}, {len(data.labelled()):,} of them with a label.",

@@ -188,4 +188,5 @@ def likeness(
     reader: Reader, known: Sequence[str], texts: Sequence[str], *, seed: int, device: str
 ) -> npt.NDArray[np.float32]:
     """(n,) the cosine of each text with the known one, of at most 300 drawn at random, that is most like it."""
-    return nearest(reader.embed(texts, device=device), reader.embed(draw(known, seed), device=device))
+    reader = reader.to(device)
+    return nearest(reader.embed(texts), reader.embed(draw(known, seed)))

@@ -27,7 +27,7 @@ class SimilarText:
     cosine: float
 
 
-def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10, device: str = "cpu") -> list[SimilarText]:
+def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10) -> list[SimilarText]:
     """The texts of a table that are most like ``to``, the most similar first.
 
     Raises:
@@ -35,7 +35,7 @@ def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10, devi
     """
     if not to.strip():
         raise DataError("the text to compare with is blank")
-    cosines = reader.embed(table.texts, device=device) @ reader.embed([to], device=device)[0]
+    cosines = reader.embed(table.texts) @ reader.embed([to])[0]
     order = np.argsort(-cosines, kind="stable")[:n].tolist()
     return [SimilarText(table.rows[i], table.texts[i], float(cosines[i])) for i in order]
 

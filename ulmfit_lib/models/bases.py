@@ -23,22 +23,23 @@ def load_base(
             (``stages.teach``); of several, or where there is none, the one with the lowest perplexity per word on a
             sample of the texts.
         texts: what it will read.
-        direction: which way it must read.
+        direction: ``forward``, ``backward`` or ``both``; default all that it has.
         seed: of the sample.
 
     Raises:
         ArtifactError: no such name or folder.
+        OptionError: a direction that it lacks.
     """
     models, why = load_bases(base, texts, direction=direction, seed=seed)
     if len(models) == 1:
-        return models[0], why
+        return models[0].only(direction), why
     sample = _sample(texts, seed)
     scores = [model.score(sample).perplexity_per_word for model in models]
     ranking = sorted(range(len(models)), key=lambda i: (not models[i].architecture.taught, scores[i]))
     shown = ", ".join(f"{_name(models[i])} {scores[i]:,.0f}" for i in ranking)
     best = models[ranking[0]]
     reason = "taught what texts mean" if best.architecture.taught else "the lowest perplexity"
-    return best, (
+    return best.only(direction), (
         f"base {_name(best)}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
         f"{warn_of_unknown_words(best, sample)}"
     )

@@ -1,9 +1,7 @@
 """A classifier whose encoders PyTorch runs: it can be made, evaluated on tables, and saved to be trained further."""
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 from ulmfit_lib.artifact.record import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.serving.classifier import ByMember, Classifier
@@ -33,20 +31,6 @@ class TorchEncoder:
     def pool(self, documents: Documents, pooling: str) -> npt.NDArray[np.float32]:
         """One vector a text, (n_texts, width), in order."""
         return pool_documents(self._encoder, pooling, documents, self._direction, self._pad_id)
-
-
-def _on_device(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that still takes ``device``, which ``load`` or ``to`` settles now."""
-
-    @wraps(method)
-    def call(self: "TextClassifier", *args: Any, device: Any = None, **options: Any) -> Any:
-        there = self if device is None else self.to(device)
-        if there is not self:
-            advice = f"classifier.to(device).{method.__name__}(...)"
-            warnings.warn(f"{method.__name__}(device=...): call {advice} instead", DeprecationWarning, stacklevel=2)
-        return method(there, *args, **options)
-
-    return call
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +81,14 @@ class TextClassifier(Classifier):
         """A new one, ready to read texts in a direction."""
         return TorchEncoder(self, direction, self.device)
 
-    predict = _on_device(Classifier.predict)
-    predict_ratings = _on_device(Classifier.predict_ratings)
-    predict_proba = _on_device(Classifier.predict_proba)
-    probabilities = _on_device(Classifier.probabilities)
-    embed = _on_device(Classifier.embed)
-    features = _on_device(Classifier.features)
+    predict = settled(Classifier.predict)
+    predict_ratings = settled(Classifier.predict_ratings)
+    predict_proba = settled(Classifier.predict_proba)
+    probabilities = settled(Classifier.probabilities)
+    embed = settled(Classifier.embed)
+    features = settled(Classifier.features)
 
-    @_on_device
+    @settled
     def evaluate(self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None) -> Any:
         """Score predictions against true labels.
 
@@ -134,4 +118,4 @@ class TextClassifier(Classifier):
         found = self.probabilities(table.texts)
         return ByMember({member: self.kind.score(p, truth, classes) for member, p in found.items()})
 
-    evaluate_parts = _on_device(evaluate_members)
+    evaluate_parts = settled(evaluate_members)

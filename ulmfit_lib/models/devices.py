@@ -1,9 +1,16 @@
 """Where to compute, and in what precision."""
 
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
 import torch
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.cpu_products import has_bfloat16
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -35,3 +42,22 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return device.type == "cpu" and has_bfloat16()
+
+
+def settled(method: Method) -> Method:
+    """A method that still takes, with a DeprecationWarning, what its model settles now.
+
+    ``load`` and ``to`` settle the ``device``, and a language model's ``only`` the ``direction``.
+    """
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        for name, settle in (("device", "to"), ("direction", "only")):
+            given = options.pop(name, None)
+            if given is not None:
+                self = getattr(self, settle)(given)
+                advice = f"call model.{settle}({name}).{method.__name__}(...) instead"
+                warnings.warn(f"{method.__name__}({name}=...): {advice}", DeprecationWarning, stacklevel=2)
+        return method(self, *args, **options)
+
+    return cast(Method, call)

@@ -25,8 +25,11 @@ NEXT = "name its folder with --base, or name a file of such texts with --known"
 class Reader(Protocol):
     """What makes vectors of texts: a classifier or a language model."""
 
-    def embed(self, texts: Sequence[str], *, device: str = "cpu") -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n_texts, width), of length 1."""
+
+    def to(self, device: str) -> "Reader":
+        """The same on another device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ class KnownTexts:
         drawn = draw(texts, seed)
         return cls(
             nats_per_word(lm, drawn, device=device).round(DIGITS),
-            project(reader.embed(drawn, device=device)),
+            project(reader.to(device).embed(drawn)),
             np.array([len(text.split()) for text in drawn], np.float64),
             unknown_share(lm, drawn),
             {} if reader is lm else {"name": lm.training.name, "sha256": lm.sha256()},
@@ -151,8 +154,8 @@ def project(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def nats_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
     """(n,) of the beginnings of texts, read in one direction; nan for one without a word."""
-    one_way = lm.only(next(iter(lm.weights)))
-    return np.log(one_way.score_each([text[:CHARACTERS] for text in texts], device=device)[1])
+    one_way = lm.only(next(iter(lm.weights))).to(device)
+    return np.log(one_way.score_each([text[:CHARACTERS] for text in texts])[1])
 
 
 def unknown_share(lm: LanguageModel, texts: Sequence[str]) -> float:

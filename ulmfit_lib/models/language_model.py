@@ -20,6 +20,7 @@ from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.metrics import LanguageModelScore
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
+from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.scoring import draw_token, perplexity_of
@@ -48,6 +49,7 @@ class LanguageModel(PicklesSafely):
         weights: for ``forward`` and/or ``backward``, tensors by name.
         training: how it came to be.
         base: name and sha256 of the model it went on from.
+        device: where it computes.
     """
 
     architecture: Architecture
@@ -56,6 +58,7 @@ class LanguageModel(PicklesSafely):
     weights: dict[str, Weights]
     training: TrainingRecord = field(default_factory=TrainingRecord)
     base: dict[str, str] | None = None
+    device: str = "cpu"
 
     @property
     def direction(self) -> str:
@@ -63,7 +66,11 @@ class LanguageModel(PicklesSafely):
         return "both" if len(self.weights) == 2 else next(iter(self.weights))
 
     def only(self, direction: str | None) -> "LanguageModel":
-        """The same model with the weights of those ``directions`` alone."""
+        """The same model with the weights of those ``directions`` alone.
+
+        Raises:
+            OptionError: what ``directions`` raises.
+        """
         return replace(self, weights={way: self.weights[way] for way in self.directions(direction)})
 
     def directions(self, direction: str | None = None) -> tuple[str, ...]:
@@ -83,29 +90,31 @@ class LanguageModel(PicklesSafely):
             )
         return chosen
 
+    def to(self, device: str | torch.device) -> "LanguageModel":
+        """The same model, which computes on another device; ``auto`` takes a GPU if there is one.
+
+        Raises:
+            OptionError: no such device.
+        """
+        return replace(self, device=str(find_device(str(device))))
+
     def net(self, direction: str, dropouts: Dropouts | None = None) -> LanguageModelNet:
         """A fresh PyTorch module with these weights; training it leaves this model as it is."""
         net = LanguageModelNet(self.architecture, len(self.vocabulary), dropouts)
         copy_weights(net, self.weights[direction])
         return net.eval()
 
-    def features(
-        self, texts: Sequence[str], *, pooling: str, direction: str | None = None, device: str | torch.device = "cpu"
-    ) -> Features:
+    @settled
+    def features(self, texts: Sequence[str], *, pooling: str) -> Features:
         """Texts, each read once by the frozen encoders, as vectors: (n_texts, width) by direction.
 
         Args:
             texts: the texts.
             pooling: how outputs become one vector (``pooling.pool``).
-            direction: ``forward``, ``backward`` or ``both``; default all that this model has.
-            device: where to compute.
-
-        Raises:
-            OptionError: a direction that this model lacks.
         """
-        directions, pad_id = self.directions(direction), self.vocabulary.pad_id
         documents = tokenize_corpus(texts, self.tokenizer).numericalize(self.vocabulary)
-        encoders = {way: freeze(self.architecture, self.weights[way], device) for way in directions}
+        encoders = {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
+        pad_id = self.vocabulary.pad_id
         return {way: pool_documents(one, pooling, documents, way, pad_id) for way, one in encoders.items()}
 
     def sha256(self) -> str:
@@ -121,15 +130,17 @@ class LanguageModel(PicklesSafely):
         """exp(mean nats per token) of texts, by the full softmax; each text is read from its own start."""
         return self.score(texts).perplexity
 
-    def score(self, texts: Sequence[str], *, device: str = "cpu") -> LanguageModelScore:
+    @settled
+    def score(self, texts: Sequence[str]) -> LanguageModelScore:
         """Perplexity of texts, per token and per word; with both directions, of their mean loss.
 
         Raises:
             DataError: no text has a word.
         """
-        return self.score_each(texts, device=device)[0]
+        return self.score_each(texts)[0]
 
-    def score_each(self, texts: Sequence[str], *, device: str = "cpu") -> tuple[LanguageModelScore, Floats]:
+    @settled
+    def score_each(self, texts: Sequence[str]) -> tuple[LanguageModelScore, Floats]:
         """The score of all texts, and each text's perplexity per word, (n_texts,): nan for one without a word.
 
         Raises:
@@ -140,7 +151,7 @@ class LanguageModel(PicklesSafely):
         words = np.array([len(text.split()) for text in texts])
         if not (n_targets and words.any()):
             raise DataError("no text with at least one word to measure perplexity on")
-        nats = self._nats(documents, device)
+        nats = self._nats(documents)
         unknown = int(documents.counts(len(self.vocabulary))[self.vocabulary.unknown_id])
         total, n_words = float(nats.sum()), int(words.sum())
         score = LanguageModelScore(
@@ -149,29 +160,30 @@ class LanguageModel(PicklesSafely):
         return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
     @torch.inference_mode()
-    def _nats(self, documents: Documents, device: str) -> Floats:
+    def _nats(self, documents: Documents) -> Floats:
         """Each text's loss by the full softmax, (n_texts,); the mean of the directions."""
         total = np.zeros(len(documents))
         for direction in self.weights:
-            net = self.net(direction).to(device)
+            net = self.net(direction).to(self.device)
             turned = documents.backwards() if direction == "backward" else documents
             batches = list(text_batches(turned, pad_id=self.vocabulary.pad_id))
             for batch in track(batches, total=len(batches), description=f"scoring {direction}", unit="batch"):
-                ids, lengths = (torch.from_numpy(one).to(device) for one in (batch.ids, batch.lengths))
+                ids, lengths = (torch.from_numpy(one).to(self.device) for one in (batch.ids, batch.lengths))
                 net.reset()
                 for left in range(0, ids.shape[1] - 1, SCORED_TOGETHER):
                     targets = ids[:, left + 1 : left + SCORED_TOGETHER + 1]
                     vectors = net(ids[:, left : left + SCORED_TOGETHER])[:, : targets.shape[1]]
-                    real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
+                    real = torch.arange(left + 1, left + 1 + targets.shape[1], device=self.device) < lengths[:, None]
                     losses = vectors.new_zeros(targets.shape, dtype=torch.float64)  # (batch, window)
                     losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
                     total[batch.indices] += losses.sum(1).cpu().numpy()
         return total / len(self.weights)
 
-    def embed(
-        self, texts: Sequence[str], *, pooling: str | None = None, direction: str | None = None, device: str = "cpu"
-    ) -> npt.NDArray[np.float32]:
+    @settled
+    def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> npt.NDArray[np.float32]:
         """A vector a text, (n_texts, width), of length 1: texts that mean the same lie close together.
+
+        The vectors of both directions stand one beside the other.
 
         >>> lm.embed(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
         (2, 768)
@@ -180,18 +192,16 @@ class LanguageModel(PicklesSafely):
             texts: the texts.
             pooling: how outputs become one vector (``pooling.pool``); default ``taught``, if a teacher has taught this
                 model (``stages.teach``), else ``layers``.
-            direction: ``forward``, ``backward``, ``both`` (one vector beside the other); default all that there are.
-            device: where to compute.
 
         Raises:
-            OptionError: an unknown pooling or direction, or a taught vector of a model that was not taught.
+            OptionError: an unknown pooling, or a taught vector of a model that was not taught.
         """
         pooling = pooling or ("taught" if self.architecture.taught else "layers")
         if pooling not in POOLINGS:
             raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
         if is_taught(pooling) and not self.architecture.taught:
             raise OptionError(f"pooling {pooling!r}: no teacher has taught this language model; take layers")
-        found = self.features(texts, pooling=pooling, direction=direction, device=device)
+        found = self.features(texts, pooling=pooling)
         vectors = np.concatenate(list(found.values()), axis=1)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
 
@@ -267,31 +277,45 @@ class LanguageModel(PicklesSafely):
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> "LanguageModel":
+    def load(cls, path: str | Path, *, device: str = "cpu") -> "LanguageModel":
         """Read a language model's folder; safe with folders from strangers.
+
+        Args:
+            path: the folder.
+            device: where it shall compute: ``cpu``, ``cuda`` or ``auto``.
 
         Raises:
             ArtifactError: names the file at fault.
+            OptionError: no such device.
         """
         artifact = load_artifact(Path(path), kind=LANGUAGE_MODEL)
         weights = {way: as_tensors(arrays) for way, arrays in artifact.language_model_weights().items()}
         base = artifact.config.get("base")
         if base is not None and not isinstance(base, dict):
             raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} does not hold a name and a sha256")
-        return cls(artifact.architecture, artifact.vocabulary, artifact.tokenizer, weights, artifact.training, base)
+        architecture, vocabulary, tokenizer = artifact.architecture, artifact.vocabulary, artifact.tokenizer
+        return cls(architecture, vocabulary, tokenizer, weights, artifact.training, base).to(device)
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path) -> "LanguageModel":
+    def from_pretrained(
+        cls, name_or_folder: str | Path, *, direction: str | None = None, device: str = "cpu"
+    ) -> "LanguageModel":
         """A model by name (``wiki-en-small`` comes with the library), from a folder of yours or from the hub
         (``hf:user/name``).
 
         What it is called is remembered in ``training.name``; one from the hub is called as it is found there.
 
+        Args:
+            name_or_folder: which model.
+            direction: ``forward``, ``backward`` or ``both``; default all that it has.
+            device: where it shall compute: ``cpu``, ``cuda`` or ``auto``.
+
         Raises:
             ArtifactError: no such name or folder; the message lists the names.
+            OptionError: a direction that it lacks, or no such device.
         """
         path = find_pretrained(name_or_folder)
-        model = cls.load(path)
+        model = cls.load(path, device=device).only(direction)
         on_hub = Repository.of_folder(path)
         name = str(on_hub) if on_hub else model.training.name or path.name
         return replace(model, training=replace(model.training, name=name))

@@ -21,6 +21,7 @@ from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.recipes import BY_SIZE, STRATEGIES, Recipe, find_recipe, override
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.topics import learn_topics
 
 FEWEST_READ = 50_000  # tokens that reading must come to before it is tried
@@ -145,13 +146,10 @@ def fit(
     def read_texts(reading: Reading) -> LanguageModel:
         return fit_lm(
             reading.texts,
-            base=lm,
-            direction=direction,
+            base=lm.only(direction),
             recipe=reading.recipe,
-            seed=seed,
-            device=device,
             source=data.source,
-            checkpoints=checkpoints,
+            run=Run(seed=seed, device=device, checkpoints=checkpoints),
         )
 
     lm, reason = choose_base(bases, task.learnt, task.splits, read=read, seed=seed)

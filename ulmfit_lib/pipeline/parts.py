@@ -76,7 +76,7 @@ class PartsFitter:
 
     def knowing(self, table: TextTable, features: Features | None = None) -> "PartsFitter":
         """One that knows another table's texts, too; ``features`` are what the frozen encoders make of them."""
-        features = features or self.lm.features(table.texts, pooling=self.pooling, device=self.device)
+        features = features or self.lm.to(self.device).features(table.texts, pooling=self.pooling)
         known = self.features
         joined = {way: np.concatenate([known[way], new]) if known else new for way, new in features.items()}
         places = {row: len(self.places) + place for place, row in enumerate(table.rows)}

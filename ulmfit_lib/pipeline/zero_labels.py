@@ -79,7 +79,7 @@ def fit_by_names(
             weights, biases = _opinion_weights(names, lm.architecture.taught)
         else:
             phrases = [phrase.format(name) for name in names for phrase in PHRASES]
-            vectors = lm.features(phrases, direction=way, pooling="taught", device=chosen)[way]
+            vectors = lm.only(way).to(chosen).features(phrases, pooling="taught")[way]
             by_name = vectors.astype(np.float64).reshape(len(names), len(PHRASES), -1)
             weights, biases = _name_weights(by_name), np.zeros(len(names))
         head = Head(weights.shape[1], len(names))

@@ -89,9 +89,8 @@ def fit_classifier(
     targets = table.class_numbers()
     agree(lambda: (table.sha256(), lm.sha256(), recipe, seed))
     if not features:
-        features = _read_together(
-            lambda texts: lm.features(texts, direction=direction, pooling=pooling, device=chosen_device), table.texts
-        )
+        reader = lm.only(direction).to(chosen_device)
+        features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
     learn_head: Callable[..., Head] = fit_hidden_head
     if strategy == "features" or not recipe.head_hidden:
         learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling), choice=head_choice)

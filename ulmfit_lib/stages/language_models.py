@@ -9,30 +9,28 @@ import torch
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
-from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.learner import Row
-from ulmfit_lib.training.processes import my_share, own_device
+from ulmfit_lib.training.processes import my_share
 from ulmfit_lib.training.recipes import mention_processes
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def extend(
-    base: LanguageModel, texts: Sequence[str], *, name: str, direction: str | None, vocab_size: int, min_count: int
+    base: LanguageModel, texts: Sequence[str], *, name: str, size: int, min_count: int
 ) -> tuple[LanguageModel, Corpus]:
-    """The base with the texts' commonest new words, up to ``vocab_size`` tokens in all; and the texts, tokenised."""
-    directions = base.directions(direction)  # a wrong one is said before the texts are tokenised
+    """The base with the texts' commonest new words, up to ``size`` tokens in all; and the texts, tokenised."""
     corpus = tokenize_corpus(texts, base.tokenizer)
-    vocabulary = base.vocabulary.extended(corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count)
+    vocabulary = base.vocabulary.extended(corpus.types, corpus.counts, max_size=size, min_count=min_count)
     extended = LanguageModel(
         base.architecture,
         vocabulary,
         base.tokenizer,
-        {way: transfer_weights(base.weights[way], len(vocabulary)) for way in directions},
+        {way: transfer_weights(some, len(vocabulary)) for way, some in base.weights.items()},
         TrainingRecord(name, base.training.stages),
         {"name": base.training.name, "sha256": base.sha256()},
     )
@@ -55,17 +53,15 @@ def train_directions(
     *,
     stage: str,
     recipe: LanguageModelRecipe,
-    seed: int,
-    device: str,
     source: str,
-    checkpoints: Checkpoints | None,
+    run: Run,
 ) -> LanguageModel:
     """Train each direction of ``model``, measure it on ``held_out``, and write down what was done.
 
     Raises:
         TrainingError: what ``train_language_model`` raises.
     """
-    started, chosen_device = time.monotonic(), own_device(find_device(device))
+    started = time.monotonic()
     train = corpus.numericalize(model.vocabulary)
     stream = LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window)
     mention_processes(stream.batch_size, recipe.lr)
@@ -81,13 +77,11 @@ def train_directions(
             train.backwards() if backward else train,
             valid.backwards() if backward else valid,
             recipe,
-            seed=seed,
-            device=chosen_device,
+            run=run,
             description=f"{stage} {direction}",
-            checkpoints=checkpoints,
         )
         weights[direction] = read_weights(net)
-    trained = replace(model, weights=weights)
+    trained = replace(model, weights=weights).to(run.device)
     record = Stage(
         stage,
         direction=trained.direction,
@@ -96,11 +90,11 @@ def train_directions(
         tokens_per_epoch=len(corpus.ids),
         unknown_share=float(train.counts(len(model.vocabulary))[model.vocabulary.unknown_id]) / len(corpus.ids),
         seconds=round(time.monotonic() - started),
-        device=str(chosen_device),
-        seed=seed,
+        device=str(run.device),
+        seed=run.seed,
         processes=my_share().of,
         recipe=asdict(recipe),
-        validation=trained.score(held_out, device=str(chosen_device)),
+        validation=trained.score(held_out),
         history=history,
         data_sha256=train.fingerprint(),
         versions=package_versions(),

@@ -1,12 +1,13 @@
 """Stage 1: texts of a language -> a language model."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.format import DIRECTIONS
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.data.splitting import hold_out
@@ -20,33 +21,56 @@ from ulmfit_lib.tokens.subwords import SubwordTokenizer
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
-from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
-from ulmfit_lib.training.recipes import on_all_processes, override
+from ulmfit_lib.training.recipes import on_all_processes
+from ulmfit_lib.training.run import Run, takes_run
 
 PRETRAIN = LanguageModelRecipe()
+VOCABULARY_SIZE = 30_000
 
 
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """What kind of language model is made.
+
+    Attributes:
+        architecture: sizes.
+        tokens: ``words`` (spaCy) or ``subwords`` (SentencePiece, learnt from the texts).
+        language: a spaCy code, such as ``en`` or ``de``.
+        vocab_size: tokens in the vocabulary, the special ones included; default 30,000, or a fifth more than the base
+            has, whose words all stay.
+        direction: ``forward``, ``backward`` or ``both``; default forward, or all that the base has.
+    """
+
+    architecture: Architecture = field(default_factory=Architecture)
+    tokens: str = "words"
+    language: str = "en"
+    vocab_size: int | None = None
+    direction: str | None = None
+
+
+@takes_run(
+    epochs="recipe",
+    lr="recipe",
+    min_count="recipe",
+    architecture="config",
+    tokens="config",
+    language="config",
+    vocab_size="config",
+    direction=("config", lambda config, direction: replace(config, direction=direction)),
+    name="card",
+    source="card",
+    licence="card",
+)
 def pretrain(
     texts: Sequence[str],
     *,
     valid_texts: Sequence[str] | None = None,
     base: LanguageModel | None = None,
-    name: str = "language-model",
-    language: str = "en",
-    tokens: str = "words",
-    vocab_size: int | None = None,
-    min_count: int = 3,
-    architecture: Architecture | None = None,
-    direction: str | None = None,
+    config: LanguageModelConfig = LanguageModelConfig(),
     recipe: LanguageModelRecipe = PRETRAIN,
-    epochs: int | None = None,
-    lr: float | None = None,
-    seed: int = 42,
-    device: str = "auto",
-    source: str = "",
-    licence: str = "",
-    checkpoints: Checkpoints | None = None,
+    card: Card = Card("language-model"),  # noqa: B008 (it is immutable)
+    run: Run | None = None,
 ) -> LanguageModel:
     """Stage 1: texts, such as Wikipedia's articles -> a language model of a language.
 
@@ -55,69 +79,54 @@ def pretrain(
         valid_texts: what its perplexity is measured on; default a tenth of the texts, which it then does not read.
         base: a language model to go on from, with a newer dump or the texts of a domain; it stays as it is, and its
             language, tokens and sizes hold for the new one.
-        name: what the model is called in its card.
-        language: a spaCy code, such as ``en`` or ``de``.
-        tokens: ``words`` (spaCy) or ``subwords`` (SentencePiece, learnt from the texts).
-        vocab_size: tokens in the vocabulary, the special ones included; default 30,000, or a fifth more than the base
-            has, whose words all stay.
-        min_count: a word needs this many occurrences.
-        architecture: sizes; default 256 / 512 / 3.
-        direction: ``forward``, ``backward`` or ``both``; default forward, or all that the base has.
+        config: its language, kind of tokens, sizes and direction.
         recipe: hyperparameters; its batch is that of each process.
-        epochs: instead of the recipe's.
-        lr: instead of the recipe's.
-        seed: of weights, order and dropout.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        source: where the texts are from, for the card.
-        licence: under which the model may be used, for the card.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
+        card: what the model's card says of where it comes from.
+        run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Raises:
         DataError: too few texts.
-        OptionError: an unknown language, kind of tokens, direction or device.
+        OptionError: an unknown language, kind of tokens or direction.
     """
-    train_texts, held_out = hold_out(texts, valid_texts, seed)
-    recipe = on_all_processes(override(recipe, epochs=epochs, lr=lr))
+    run = run or Run()
+    train_texts, held_out = hold_out(texts, valid_texts, run.seed)
     if base:
-        size = vocab_size or round(1.2 * len(base.vocabulary))
+        size = config.vocab_size or round(1.2 * len(base.vocabulary))
         untrained, corpus = extend(
-            base, train_texts, name=name, direction=direction, vocab_size=size, min_count=min_count
+            base.only(config.direction), train_texts, name=card.name, size=size, min_count=recipe.min_count
         )
     else:
-        directions = DIRECTIONS if direction == "both" else (direction or "forward",)
-        if not set(directions) <= set(DIRECTIONS):
-            raise OptionError(f"direction {direction!r}; known are forward, backward, both")
-        size = vocab_size or 30_000
-        tokenizer, corpus, vocabulary = _learn_vocabulary(train_texts, language, tokens, size, min_count)
-        architecture = architecture or Architecture()
-        torch.manual_seed(seed)
-        initial = {way: _initial_weights(architecture, vocabulary, corpus) for way in directions}
-        untrained = LanguageModel(architecture, vocabulary, tokenizer, initial, TrainingRecord(name))
-    untrained = replace(untrained, training=replace(untrained.training, licence=licence or None))
-    return train_directions(
-        untrained,
-        corpus,
-        held_out,
-        stage="pretrain",
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        source=source,
-        checkpoints=checkpoints,
-    )
+        untrained, corpus = _initialise(train_texts, config, recipe.min_count, name=card.name, seed=run.seed)
+    untrained = replace(untrained, training=replace(untrained.training, licence=card.licence or None))
+    recipe = on_all_processes(recipe)
+    return train_directions(untrained, corpus, held_out, stage="pretrain", recipe=recipe, source=card.source, run=run)
+
+
+def _initialise(
+    texts: Sequence[str], config: LanguageModelConfig, min_count: int, *, name: str, seed: int
+) -> tuple[LanguageModel, Corpus]:
+    """A language model that has not read anything yet, and the texts, tokenised."""
+    directions = DIRECTIONS if config.direction == "both" else (config.direction or "forward",)
+    if not set(directions) <= set(DIRECTIONS):
+        raise OptionError(f"direction {config.direction!r}; known are forward, backward, both")
+    tokenizer, corpus, vocabulary = _learn_vocabulary(texts, config, min_count)
+    torch.manual_seed(seed)
+    weights = {way: _initial_weights(config.architecture, vocabulary, corpus) for way in directions}
+    return LanguageModel(config.architecture, vocabulary, tokenizer, weights, TrainingRecord(name)), corpus
 
 
 def _learn_vocabulary(
-    texts: Sequence[str], language: str, tokens: str, vocab_size: int, min_count: int
+    texts: Sequence[str], config: LanguageModelConfig, min_count: int
 ) -> tuple[Tokenizer, Corpus, Vocabulary]:
-    if tokens == "subwords":
-        subwords = SubwordTokenizer.train(texts, size=vocab_size, language=language)
+    size = config.vocab_size or VOCABULARY_SIZE
+    if config.tokens == "subwords":
+        subwords = SubwordTokenizer.train(texts, size=size, language=config.language)
         return subwords, tokenize_corpus(texts, subwords), Vocabulary(subwords.pieces())
-    if tokens != "words":
-        raise OptionError(f"tokens {tokens!r}; known are words, subwords")
-    words = WordTokenizer(language)
+    if config.tokens != "words":
+        raise OptionError(f"tokens {config.tokens!r}; known are words, subwords")
+    words = WordTokenizer(config.language)
     corpus = tokenize_corpus(texts, words)
-    return words, corpus, Vocabulary.from_counts(corpus.types, corpus.counts, max_size=vocab_size, min_count=min_count)
+    return words, corpus, Vocabulary.from_counts(corpus.types, corpus.counts, max_size=size, min_count=min_count)
 
 
 def _initial_weights(architecture: Architecture, vocabulary: Vocabulary, corpus: Corpus) -> Weights:

@@ -155,7 +155,7 @@ def teach(
         recipe=asdict(recipe),
         history=history,
         cosine=cosines,
-        validation=model.score(held_out_texts, device=str(chosen_device)),
+        validation=model.to(chosen_device).score(held_out_texts),
         data_sha256=documents.fingerprint(),
         versions=package_versions(),
     )

@@ -159,7 +159,7 @@ class Checkpointer(Callback):
             found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             before: dict[str, str] = found["run"]
             count = len(found["own"])
-            other = [name for name in self.made_of if before[name] != self.made_of[name]]
+            other = [name for name in self.made_of if before.get(name, self.made_of[name]) != self.made_of[name]]
         except Exception as error:  # torch names no set of errors for damaged files
             raise TrainingError(f"{self.path}: this checkpoint cannot be read; {anew}") from error
         if count != my_share().of:

@@ -16,6 +16,7 @@ from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import Phase, train_phases
 from ulmfit_lib.training.processes import agree, my_share, share_model
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
 from ulmfit_lib.training.streams import LanguageModelStream
 
@@ -44,6 +45,7 @@ class LanguageModelRecipe:
         clip: the largest gradient norm; 0 clips nothing.
         dropouts: by place.
         patience: epochs without improvement before stopping; 0 never stops early.
+        min_count: a new word joins the vocabulary with this many occurrences.
     """
 
     frozen_epochs: int = 0
@@ -63,6 +65,7 @@ class LanguageModelRecipe:
     clip: float = 1.0
     dropouts: Dropouts = field(default_factory=Dropouts)
     patience: int = 0
+    min_count: int = 3
 
 
 def train_language_model(
@@ -71,10 +74,8 @@ def train_language_model(
     valid: Documents,
     recipe: LanguageModelRecipe,
     *,
-    seed: int,
-    device: torch.device,
+    run: Run,
     description: str,
-    checkpoints: Checkpoints | None = None,
 ) -> list[Row]:
     """Train ``net`` in place; afterwards it holds the best epoch's weights.
 
@@ -83,10 +84,8 @@ def train_language_model(
         train: texts to learn from, as ids in reading order.
         valid: texts to measure each epoch on; may be empty.
         recipe: hyperparameters.
-        seed: of the texts' order, the dropout and the sampled words.
-        device: where to train.
+        run: seed of the texts' order, the dropout and the sampled words; device; checkpoints.
         description: what the progress bar says.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
 
     Returns:
         One row per epoch: training and validation loss in nats, perplexity, seconds.
@@ -96,14 +95,14 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
     phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
-    agree(lambda: (train.fingerprint(), len(net.bias), recipe, seed))
+    agree(lambda: (train.fingerprint(), len(net.bias), recipe, run.seed))
     share_model(net)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
     def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
         def batches(number: int) -> tuple[LanguageModelStream, LanguageModelStream]:
             return (
-                LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=seed + number, share=share),
+                LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=run.seed + number, share=share),
                 LanguageModelStream(valid, batch_size=rows, window=recipe.window, shuffle=False, share=share),
             )
 
@@ -112,15 +111,15 @@ def train_language_model(
                 f"the texts are too short for {share.of} processes: they make {counted(possible, 'row')} of "
                 f"{recipe.window} tokens, and each process needs one; start fewer"
             )
-        torch.manual_seed(share.seed(seed))
-        facts = {**asdict(recipe), "batch_size": rows, "seed": seed}
+        torch.manual_seed(share.seed(run.seed))
+        facts = {**asdict(recipe), "batch_size": rows, "seed": run.seed}
         return train_phases(
             net,
             phases,
             batches,
             loss=loss,
             settings=recipe,
-            device=device,
+            device=run.device,
             description=description,
             keep_best=True,
             patience=recipe.patience,
@@ -129,7 +128,7 @@ def train_language_model(
         )
 
     unit = f"rows of {recipe.window} tokens"
-    found = train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=1, unit=unit)
+    found = train_within_memory(net, attempt, run.checkpoints, most=recipe.batch_size, least=1, unit=unit)
     return [{**row, "perplexity": math.exp(min(row["valid_loss"], 50))} for row in found]
 
 

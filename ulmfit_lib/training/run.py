@@ -50,15 +50,21 @@ class Run:
         return replace(self, checkpoints=self.checkpoints.within(name)) if self.checkpoints else self
 
 
-def takes_run(**moved: str) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+def takes_run(
+    **moved: str | tuple[str, Callable[[Any, Any], Any]],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Accept, with a DeprecationWarning, keywords that are attributes of another argument now.
 
     ``seed``, ``device`` and ``checkpoints`` are the run's; ``direction`` selects the weights of a language model.
 
     Args:
-        moved: former keywords -> the keyword-only argument that holds them now: a dataclass, or a language model.
+        moved: former keywords -> the keyword-only argument that holds them now: a dataclass, or a language model. Where
+            one is more than an attribute of that, also a function of the argument and the value that gives it anew.
     """
-    homes = {"seed": "run", "device": "run", "checkpoints": "run", **moved}
+    changes = {name: place[1] for name, place in moved.items() if not isinstance(place, str)}
+    homes = {name: place if isinstance(place, str) else place[0] for name, place in moved.items()}
+    homes |= {"seed": "run", "device": "run", "checkpoints": "run"}
+    changes.setdefault("direction", lambda model, direction: model.only(direction))
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         defaults = {name: parameter.default for name, parameter in signature(function).parameters.items()}
@@ -75,7 +81,8 @@ def takes_run(**moved: str) -> Callable[[Callable[Parameters, Result]], Callable
                 )
                 if value is not None:
                     owner: Any = given.get(home, defaults[home]) or Run()
-                    given[home] = owner.only(value) if name == "direction" else replace(owner, **{name: value})
+                    changed = changes[name](owner, value) if name in changes else replace(owner, **{name: value})
+                    given[home] = changed
             return function(*args, **given)
 
         return call
