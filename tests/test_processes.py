@@ -27,7 +27,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens import corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.words import WordTokenizer
-from ulmfit_lib.training.processes import Share, SharedSteps, joined, own_device, summed
+from ulmfit_lib.training.processes import Share, SharedSteps, all_reduce, joined, own_device
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -207,7 +207,7 @@ def test_a_process_that_loses_another_and_is_then_told_to_end_leaves_the_word_to
         if os.environ["RANK"] == "0":
             raise TrainingError("the loss explodes")
         with pytest.raises(TrainingError) as lost:
-            summed(torch.ones(1))
+            all_reduce(torch.ones(1))
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
         raise lost.value
 
@@ -243,7 +243,7 @@ def test_a_process_that_hangs_is_not_waited_for_without_end(processes, monkeypat
         if os.environ["RANK"] == "1":
             time.sleep(2)
         else:
-            summed(torch.ones(1))
+            all_reduce(torch.ones(1))
 
     monkeypatch.setattr("ulmfit_lib.cli.app", hang)
     monkeypatch.setattr("sys.argv", ["ulmfit", "fit-lm"])

@@ -73,7 +73,7 @@ def fit_classifier_command(
     from ulmfit_lib.data.table import mention_single_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
-    from ulmfit_lib.training.processes import leads
+    from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
@@ -95,9 +95,9 @@ def fit_classifier_command(
             device=run.device,
             checkpoints=checkpoints,
         )
-        if leads():
+        if is_main():
             classifier.save(out, overwrite=run.overwrite)
-        if leads() and plots:
+        if is_main() and plots:
             plot_classifier(plots, classifier, replace(chosen, fit_classifier=override(changed, lr=lr)), epochs)
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
     print(f"trained a classifier of {classes} on {labelled}")

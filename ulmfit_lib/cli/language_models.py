@@ -88,7 +88,7 @@ def pretrain_command(
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig, pretrain
-    from ulmfit_lib.training.processes import leads
+    from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import override
     from ulmfit_lib.training.run import Run
 
@@ -118,7 +118,7 @@ def pretrain_command(
             card=Card(name or out.name, source or ", ".join(path.name for path in files), licence),
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
-        if leads():
+        if is_main():
             model.save(out, precision=precision, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
 
@@ -143,7 +143,7 @@ def fit_lm_command(
     from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.fit_lm import fit_lm
-    from ulmfit_lib.training.processes import leads
+    from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
     from ulmfit_lib.training.run import Run
 
@@ -162,9 +162,9 @@ def fit_lm_command(
             source=table.source,
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
-        if leads():
+        if is_main():
             model.save(out, overwrite=run.overwrite)
-        if leads() and plots:
+        if is_main() and plots:
             plot_language_model(plots, model, replace(chosen_recipe, fit_lm=override(changed, lr=lr)), epochs)
     _finish_language_model(out, model.training)
 

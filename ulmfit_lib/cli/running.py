@@ -79,16 +79,16 @@ def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
     """
     from ulmfit_lib.files import only_process
     from ulmfit_lib.training.checkpoints import Checkpoints
-    from ulmfit_lib.training.processes import leads
+    from ulmfit_lib.training.processes import is_main
 
     folder = out.parent / f".{out.name}.checkpoints"
-    with only_process(out) if leads() else nullcontext():
+    with only_process(out) if is_main() else nullcontext():
         start(run.quiet, out, run.overwrite)
-        if run.restart and leads():
+        if run.restart and is_main():
             shutil.rmtree(folder, ignore_errors=True)
-        with _tracked(run.track if leads() else None, out):
+        with _tracked(run.track if is_main() else None, out):
             yield Checkpoints(folder, every=run.checkpoint_every)
-        if leads():
+        if is_main():
             shutil.rmtree(folder, ignore_errors=True)
 
 

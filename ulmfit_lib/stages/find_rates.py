@@ -16,6 +16,7 @@ from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.classifying import ClassifierRecipe, classifier_phases, cross_entropy
 from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, language_model_phases
+from ulmfit_lib.training.learner import Objective
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.rate_finding import LearningRates, find_rates
 from ulmfit_lib.training.run import Run, takes_run
@@ -59,7 +60,7 @@ def find_language_model_rates(
         net,
         (batches, nothing),
         language_model_phases(recipe, grown.architecture.layers)[-1].lrs,
-        loss=SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples),
+        objective=Objective(SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)),
         settings=recipe,
         device=run.device,
         description=f"trying rates, language model {way}",
@@ -114,7 +115,7 @@ def find_classifier_rates(
         net,
         (batches, nothing),
         classifier_phases(recipe, len(net.layer_groups()))[-1].lrs,
-        loss=lambda logits, truth: cross_entropy(logits, truth, kind, None, recipe.label_smoothing),
+        objective=Objective(lambda logits, truth: cross_entropy(logits, truth, kind, None, recipe.label_smoothing)),
         settings=recipe,
         device=run.device,
         description=f"trying rates, classifier {way}",

@@ -26,7 +26,7 @@ from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
 from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
-from ulmfit_lib.training.processes import Share, agree, gathered, my_share, own_device
+from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share, own_device
 from ulmfit_lib.training.recipes import CPU, STRATEGIES, mention_processes, on_all_processes, override
 
 CLASSIFY = CPU.fit_classifier
@@ -87,7 +87,7 @@ def fit_classifier(
     recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
     directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
     targets = table.class_numbers()
-    agree(lambda: (table.sha256(), lm.sha256(), recipe, seed))
+    check_equal(lambda: (table.sha256(), lm.sha256(), recipe, seed))
     if not features:
         reader = lm.only(direction).to(chosen_device)
         features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
@@ -165,7 +165,7 @@ def _read_together(read: Callable[[Sequence[str]], Features], texts: Sequence[st
     share = my_share()
     if share.of == 1:
         return read(texts)
-    parts = gathered(read(texts[share.rows]))
+    parts = all_gather(read(texts[share.rows]))
     whole = {way: np.empty((len(texts), part.shape[1]), part.dtype) for way, part in parts[0].items()}
     for rank, part in enumerate(parts):
         for way, vectors in part.items():

@@ -15,7 +15,7 @@ from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.files import write_file
 from ulmfit_lib.models.tensors import State
 from ulmfit_lib.progress import counted
-from ulmfit_lib.training.processes import gathered, leads, my_share, of_first, summed
+from ulmfit_lib.training.processes import all_gather, all_reduce, broadcast, is_main, my_share
 
 
 def run_facts(net: nn.Module, settings: dict[str, Any], data: str) -> dict[str, str]:
@@ -41,14 +41,15 @@ class Checkpoints:
     Args:
         folder: all of them; delete it when the run's result is safe.
         every: seconds between two writes.
+        facts: what the run is made of (``run_facts``), by name; checkpoints of another run are refused.
 
     Examples:
         >>> Checkpoints("models/reviews.checkpoints", every=300).every
         300
     """
 
-    def __init__(self, folder: str | Path, *, every: float = 60) -> None:
-        self.folder, self.every = Path(folder), every
+    def __init__(self, folder: str | Path, *, every: float = 60, facts: dict[str, str] | None = None) -> None:
+        self.folder, self.every, self.facts = Path(folder), every, facts or {}
         self._trainings = 0
 
     def next_training(self) -> "Checkpoints":
@@ -60,9 +61,13 @@ class Checkpoints:
         """Those in a subfolder."""
         return Checkpoints(self.folder / name, every=self.every)
 
-    def callbacks(self, name: str, run: dict[str, str]) -> "list[Callback]":
+    def of(self, facts: dict[str, str]) -> "Checkpoints":
+        """The same of a run that is made of these ``facts``."""
+        return Checkpoints(self.folder, every=self.every, facts=facts)
+
+    def callbacks(self, name: str) -> "list[Callback]":
         """What fastai's Learner needs to keep a checkpoint of this name."""
-        return [Checkpointer(self.folder / f"{name}.pt", run=run, every=self.every)]
+        return [Checkpointer(self.folder / f"{name}.pt", facts=self.facts, every=self.every)]
 
 
 class Checkpointer(Callback):
@@ -72,15 +77,15 @@ class Checkpointer(Callback):
 
     Args:
         path: the checkpoint's file, written beside and renamed.
-        run: what the run is made of (arguments, data), by name; a checkpoint of another run is refused.
+        facts: what the run is made of (``run_facts``), by name; a checkpoint of another run is refused.
         every: seconds between two writes.
     """
 
     order = 55  # after fastai's own bookkeeping and the state's reset, before schedules read the progress
 
-    def __init__(self, path: Path, *, run: dict[str, str], every: float = 60) -> None:
+    def __init__(self, path: Path, *, facts: dict[str, str], every: float = 60) -> None:
         super().__init__()
-        self.path, self.made_of, self.every = path, run, every
+        self.path, self.facts, self.every = path, facts, every
         self.resumed: dict[str, Any] | None = None
 
     def before_fit(self) -> None:
@@ -118,8 +123,8 @@ class Checkpointer(Callback):
         """Save now and then."""
         if not self.learn.training:
             return
-        due = leads() and time.monotonic() - self.saved_at > self.every
-        if summed(torch.tensor(int(due))):
+        due = is_main() and time.monotonic() - self.saved_at > self.every
+        if all_reduce(torch.tensor(int(due))):
             self._save(self.learn.epoch, self.learn.dls.train.position)
 
     def after_epoch(self) -> None:
@@ -130,13 +135,13 @@ class Checkpointer(Callback):
     def _save(self, epoch: int, batch: int) -> None:
         model, done = self.learn.model, epoch == self.learn.n_epoch
         state = model.state and _moved(model.state, "cpu")
-        own = gathered({"state": state, "rng": torch.get_rng_state(), "sums": self.learn.history.sums()})
-        if not leads():
+        own = all_gather({"state": state, "rng": torch.get_rng_state(), "sums": self.learn.history.sums()})
+        if not is_main():
             return
         buffer = io.BytesIO()
         torch.save(
             {
-                "run": self.made_of,
+                "run": self.facts,
                 "epoch": epoch,
                 "batch": batch,
                 "progress": self.learn.pct_train,
@@ -151,7 +156,7 @@ class Checkpointer(Callback):
         self.saved_at = time.monotonic()
 
     def _load(self) -> dict[str, Any] | None:
-        content = of_first(self.path.read_bytes() if leads() and self.path.is_file() else None)
+        content = broadcast(self.path.read_bytes() if is_main() and self.path.is_file() else None)
         if content is None:
             return None
         anew = f"--restart begins anew, or delete {self.path.parent}"
@@ -159,7 +164,7 @@ class Checkpointer(Callback):
             found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             before: dict[str, str] = found["run"]
             count = len(found["own"])
-            other = [name for name in self.made_of if before.get(name, self.made_of[name]) != self.made_of[name]]
+            other = [name for name in self.facts if before.get(name, self.facts[name]) != self.facts[name]]
         except Exception as error:  # torch names no set of errors for damaged files
             raise TrainingError(f"{self.path}: this checkpoint cannot be read; {anew}") from error
         if count != my_share().of:
@@ -167,7 +172,7 @@ class Checkpointer(Callback):
                 f"{self.path} is of a run on {counted(count, 'process')}: start as many again, or {anew}"
             )
         if other:
-            shown = ", ".join(f"{name} was {before[name]}, and is {self.made_of[name]}" for name in other[:3])
+            shown = ", ".join(f"{name} was {before[name]}, and is {self.facts[name]}" for name in other[:3])
             raise TrainingError(f"{self.path} is of a run with other settings ({shown}): give the same ones, or {anew}")
         return found
 

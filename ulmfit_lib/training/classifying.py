@@ -13,12 +13,13 @@ from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
-from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import Phase, train_phases
+from ulmfit_lib.training.phases import train_phases
 from ulmfit_lib.training.processes import my_share, share_model
-from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule, gradual_unfreezing
+from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule, gradual_unfreezing
 from ulmfit_lib.training.streams import ClassifierBatches
 
 LEAST_TOKENS = 500  # per step, when memory is short
@@ -149,30 +150,34 @@ def fine_tune(
     nothing = documents.select([]), targets[:0]
     phases = classifier_phases(recipe, len(net.layer_groups()))
 
-    def attempt(tokens: int, kept: Checkpoints | None) -> list[Row]:
+    def attempt(tokens: int, run: Run) -> list[Row]:
         def batches(part: tuple[Documents, Ints], order: int) -> ClassifierBatches:
             return ClassifierBatches(
                 *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order, share=share
             )
 
         torch.manual_seed(share.seed(seed))
-        data = hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest()
         return train_phases(
             net,
             phases,
             lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
-            loss=lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
-            weigh=lambda truth: float(truth.numel() if balance is None or not kind.exclusive else balance[truth].sum()),
+            objective=objective,
             settings=recipe,
-            device=device,
+            run=run.of(
+                net,
+                {**asdict(recipe), "batch_tokens": tokens},
+                lambda: hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest(),
+            ),
             description=description,
-            keep_best=False,
-            checkpoints=kept,
-            accuracy=lambda logits, truth: share_right(logits, truth, kind),
-            run=run_facts(net, {**asdict(recipe), "batch_tokens": tokens, "seed": seed}, data),
         )
 
-    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_tokens, least=LEAST_TOKENS, unit="tokens")
+    objective = Objective(
+        lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
+        lambda truth: float(truth.numel() if balance is None or not kind.exclusive else balance[truth].sum()),
+        lambda logits, truth: share_right(logits, truth, kind),
+    )
+    run = Run(seed=seed, device=device, checkpoints=checkpoints)
+    return train_within_memory(net, attempt, run, max_size=recipe.batch_tokens, min_size=LEAST_TOKENS, unit="tokens")
 
 
 def classifier_phases(recipe: ClassifierRecipe, n_groups: int) -> list[Phase]:

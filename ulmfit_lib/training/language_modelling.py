@@ -10,14 +10,13 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
-from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import Phase, train_phases
-from ulmfit_lib.training.processes import agree, my_share, share_model
+from ulmfit_lib.training.phases import train_phases
+from ulmfit_lib.training.processes import check_equal, my_share, share_model
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.schedules import discriminative_lrs, find_schedule
+from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule
 from ulmfit_lib.training.streams import LanguageModelStream
 
 
@@ -95,11 +94,11 @@ def train_language_model(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
     phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
-    agree(lambda: (train.fingerprint(), len(net.bias), recipe, run.seed))
+    check_equal(lambda: (train.fingerprint(), len(net.bias), recipe, run.seed))
     share_model(net)
     loss = SampledSoftmax(net, train.counts(len(net.bias)), samples=recipe.samples)
 
-    def attempt(rows: int, kept: Checkpoints | None) -> list[Row]:
+    def attempt(rows: int, run: Run) -> list[Row]:
         def batches(number: int) -> tuple[LanguageModelStream, LanguageModelStream]:
             return (
                 LanguageModelStream(train, batch_size=rows, window=recipe.window, seed=run.seed + number, share=share),
@@ -112,23 +111,19 @@ def train_language_model(
                 f"{recipe.window} tokens, and each process needs one; start fewer"
             )
         torch.manual_seed(share.seed(run.seed))
-        facts = {**asdict(recipe), "batch_size": rows, "seed": run.seed}
         return train_phases(
             net,
             phases,
             batches,
-            loss=loss,
+            objective=Objective(loss),
             settings=recipe,
-            device=run.device,
+            run=run.of(net, {**asdict(recipe), "batch_size": rows}, train.fingerprint),
             description=description,
-            keep_best=True,
             patience=recipe.patience,
-            checkpoints=kept,
-            run=run_facts(net, facts, train.fingerprint()) if kept else {},
         )
 
     unit = f"rows of {recipe.window} tokens"
-    found = train_within_memory(net, attempt, run.checkpoints, most=recipe.batch_size, least=1, unit=unit)
+    found = train_within_memory(net, attempt, run, max_size=recipe.batch_size, min_size=1, unit=unit)
     return [{**row, "perplexity": math.exp(min(row["valid_loss"], 50))} for row in found]
 
 

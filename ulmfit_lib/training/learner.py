@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from fastai.callback.core import Callback, CancelFitException, TrainEvalCallback
@@ -13,12 +14,11 @@ from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from torch import nn
 
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.progress import NotebookBar, bar, note
-from ulmfit_lib.training.processes import SharedSteps, my_share, summed
-from ulmfit_lib.training.schedules import Schedule
+from ulmfit_lib.training.processes import SharedSteps, all_reduce, my_share
+from ulmfit_lib.training.schedules import Phase
 
 Row = dict[str, float]
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -26,31 +26,52 @@ Weigh = Callable[[torch.Tensor], float]
 RECENT, EXPLODED = 20, 3.0  # so many batches whose mean loss is so many times that of the first ones
 
 
+class OptimizerSettings(Protocol):
+    """What AdamW takes from a recipe."""
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Its momenta."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Decoupled."""
+
+    @property
+    def clip(self) -> float:
+        """The largest gradient norm; 0 clips nothing."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network is trained for.
+
+    Attributes:
+        loss: of the network's output and the targets.
+        weigh: targets -> over how much the loss is a mean.
+        accuracy: of the network's output and the targets, which is shown beside the loss; None shows none.
+    """
+
+    loss: Callable[..., torch.Tensor]
+    weigh: Weigh = torch.numel
+    accuracy: Metric | None = None
+
+
 class History(Callback):
     """Losses per epoch, the best epoch's weights, early stopping, and the progress bar.
 
     Args:
         description: what the bar says.
-        patience: epochs without a better validation loss after which training stops; 0 never stops.
-        keep_best: end with the weights of the best epoch rather than the last.
-        accuracy: of a batch's outputs and targets, a share; shown beside the loss.
-        weigh: targets -> over how much the loss is a mean.
+        objective: what is trained for, and measured.
+        patience: epochs without a better validation loss after which training stops, and ends with the weights of the
+            best one; 0 never stops. None keeps the last weights.
     """
 
     order = 50
 
-    def __init__(
-        self,
-        description: str,
-        *,
-        patience: int = 0,
-        keep_best: bool = True,
-        accuracy: Metric | None = None,
-        weigh: Weigh = torch.numel,
-    ) -> None:
+    def __init__(self, description: str, objective: Objective, *, patience: int | None = None) -> None:
         super().__init__()
-        self.description, self.patience, self.keep_best = description, patience, keep_best
-        self.accuracy, self.weigh = accuracy, weigh
+        self.description, self.objective, self.patience = description, objective, patience
         self.rows: list[Row] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss, self.best_epoch = math.inf, -1
@@ -73,21 +94,21 @@ class History(Callback):
         self._start_sums()
 
     def _start_sums(self) -> None:
-        names = ("loss", "accuracy") if self.accuracy else ("loss",)
+        names = ("loss", "accuracy") if self.objective.accuracy else ("loss",)
         self.totals, self.weights = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
 
     def _means(self) -> Row:
         """Of all processes; none where there was no batch."""
         sums = torch.tensor([[*self.totals.values()], [*self.weights.values()]], dtype=torch.float64)
-        means = zip(self.totals, *summed(sums).tolist(), strict=True)
+        means = zip(self.totals, *all_reduce(sums).tolist(), strict=True)
         return {name: total / weight for name, total, weight in means if weight}
 
     def after_batch(self) -> None:
         """Add up the loss; a loss that is no number ends the training."""
         truth, loss = self.learn.yb[0], float(self.learn.loss.detach())
-        self._add("loss", loss, self.weigh(truth))
-        if self.accuracy:
-            self._add("accuracy", float(self.accuracy(self.learn.pred.detach(), truth)), truth.numel())
+        self._add("loss", loss, self.objective.weigh(truth))
+        if self.objective.accuracy:
+            self._add("accuracy", float(self.objective.accuracy(self.learn.pred.detach(), truth)), truth.numel())
         if self.learn.training:
             self._watch(loss)
             means = {name: f"{total / self.weights[name]:.3f}" for name, total in self.totals.items()}
@@ -130,7 +151,7 @@ class History(Callback):
             self.bar.add_row(epoch=str(self.learn.epoch + 1), **shown)
         if valid_loss < self.best_loss:
             self.best_loss, self.best_epoch = valid_loss, self.learn.epoch
-            if self.keep_best:
+            if self.patience is not None:
                 self.best = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
         elif self.patience and self.learn.epoch - self.best_epoch >= self.patience:
             raise CancelFitException
@@ -157,47 +178,39 @@ class History(Callback):
 
 
 def build_learner(
-    model: nn.Module,
+    model: Any,
     train: Any,
     valid: Any,
     *,
-    loss: Callable[..., torch.Tensor],
-    groups: Callable[[Any], list[list[nn.Parameter]]],
-    lrs: Sequence[float],
-    schedule: Schedule,
+    objective: Objective,
+    phase: Phase,
+    settings: OptimizerSettings,
     device: torch.device,
-    betas: tuple[float, float] = (0.9, 0.99),
-    weight_decay: float = 0.01,
-    clip: float = 0.0,
-    weigh: Weigh = torch.numel,
     callbacks: Sequence[Callback] = (),
 ) -> Learner:
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
 
     Args:
-        model: what is trained; ``reset`` is called where texts start.
+        model: what is trained; ``reset`` is called where texts start, and ``layer_groups`` gives its parameters, lowest
+            group first.
         train: batches with a length and ``to(device)``.
         valid: likewise, measured after each epoch; may be empty.
-        loss: of the model's output and the targets.
-        groups: model -> its parameters, lowest group first.
-        lrs: the maximal rate of each group, in the same order.
-        schedule: progress in [0, 1] -> share of the maximal rate.
+        objective: what it is trained for.
+        phase: the rate of each group, and their schedule.
+        settings: of the optimiser.
         device: where to train.
-        betas: AdamW's momenta.
-        weight_decay: AdamW's, decoupled.
-        clip: the largest gradient norm; 0 clips nothing.
-        weigh: targets -> over how much the loss is a mean, which several processes need to know.
         callbacks: more of fastai's.
     """
-    scheduler = ParamScheduler({"lr": lambda progress: [lr * schedule(progress) for lr in lrs]})
-    clipping = [GradientClip(clip)] if clip else []
-    shared = [SharedSteps(weigh)] if my_share().of > 1 else []
+    scheduler = ParamScheduler({"lr": lambda progress: [lr * phase.schedule(progress) for lr in phase.lrs]})
+    clipping = [GradientClip(settings.clip)] if settings.clip else []
+    shared = [SharedSteps(objective.weigh)] if my_share().of > 1 else []
+    adamw = {"opt": torch.optim.AdamW, "betas": settings.betas, "weight_decay": settings.weight_decay, "fused": True}
     return Learner(
         DataLoaders(train, valid, device=device),
         model.to(device),
-        loss_func=loss,
-        opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=True),
-        splitter=groups,
+        loss_func=objective.loss,
+        opt_func=partial(OptimWrapper, **adamw),
+        splitter=type(model).layer_groups,
         cbs=[TrainEvalCallback, ModelResetter, scheduler, *shared, *clipping, *callbacks],
         default_cbs=False,
     )

@@ -9,40 +9,40 @@ from torch import nn
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.models.devices import is_out_of_memory
 from ulmfit_lib.progress import note
-from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.processes import my_share
+from ulmfit_lib.training.run import Run
 
 Result = TypeVar("Result")
 
 
 def train_within_memory(
     net: nn.Module,
-    train: Callable[[int, Checkpoints | None], Result],
-    checkpoints: Checkpoints | None,
+    train: Callable[[int, Run], Result],
+    run: Run,
     *,
-    most: int,
-    least: int,
+    max_size: int,
+    min_size: int,
     unit: str,
 ) -> Result:
-    """Call ``train`` with ``most``; each time memory does not suffice, put ``net`` back and call it with half.
+    """Call ``train`` with ``max_size``; each time memory does not suffice, put ``net`` back and call it with half.
 
     Args:
         net: what is trained, in place.
-        train: a step's size, and where to keep the checkpoints of that -> what it returns.
-        checkpoints: of the run; smaller steps keep theirs apart.
-        most: the size to try first.
-        least: the smallest size that makes sense.
+        train: a step's size and the run -> what it returns.
+        run: smaller steps keep their checkpoints apart.
+        max_size: the size to try first.
+        min_size: the smallest size that makes sense.
         unit: what the size counts.
 
     Raises:
-        TrainingError: even ``least`` does not fit, or one of several processes lacks memory.
+        TrainingError: even ``min_size`` does not fit, or one of several processes lacks memory.
     """
     before = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
-    place = checkpoints.next_training() if checkpoints else None
-    size = most
+    run = run.next_training()
+    size = max_size
     while True:
         try:
-            return train(size, place if place is None or size == most else place.within(f"{size} {unit}"))
+            return train(size, run if size == max_size else run.within(f"{size} {unit}"))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -51,7 +51,7 @@ def train_within_memory(
                     f"process {share.rank + 1} of {share.of} is out of memory with its share of {size} {unit} a step: "
                     f"give a smaller batch, or start fewer processes"
                 ) from error
-            if size // 2 < least:
+            if size // 2 < min_size:
                 raise TrainingError(
                     f"{size} {unit} a step do not fit into memory, and training needs no fewer: "
                     f"close other programs, shorten the texts, or take a smaller model"

@@ -2,52 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.learner import History, Metric, Row, Weigh, build_learner
-from ulmfit_lib.training.schedules import Schedule
+from ulmfit_lib.training.learner import History, Objective, OptimizerSettings, Row, build_learner
+from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.schedules import Phase
 from ulmfit_lib.training.tracking import tracking_callbacks
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One call of fastai's ``fit``.
-
-    Attributes:
-        name: what the progress bar says.
-        first_group: the lowest parameter group that trains; those below stay as they are.
-        epochs: how long; 0 leaves the phase out.
-        lrs: the maximal rate of each group, lowest group first.
-        schedule: progress in [0, 1] -> share of the maximal rate.
-    """
-
-    name: str
-    first_group: int
-    epochs: int
-    lrs: Sequence[float]
-    schedule: Schedule
-
-
-class OptimizerSettings(Protocol):
-    """What AdamW takes from a recipe."""
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        """Its momenta."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Decoupled."""
-
-    @property
-    def clip(self) -> float:
-        """The largest gradient norm; 0 clips nothing."""
 
 
 def train_phases(
@@ -55,16 +16,11 @@ def train_phases(
     phases: Sequence[Phase],
     batches: Callable[[int], tuple[Any, Any]],
     *,
-    loss: Callable[..., Tensor],
-    weigh: Weigh = torch.numel,
+    objective: Objective,
     settings: OptimizerSettings,
-    device: torch.device,
+    run: Run,
     description: str,
-    keep_best: bool,
-    patience: int = 0,
-    accuracy: Metric | None = None,
-    checkpoints: Checkpoints | None = None,
-    run: dict[str, str],
+    patience: int | None = None,
 ) -> list[Row]:
     """Train ``net`` in place, one phase after the other.
 
@@ -73,45 +29,36 @@ def train_phases(
             ``models.classifier_net``).
         phases: what trains when.
         batches: the number of a phase -> its training and validation batches.
-        loss: of the network's output and the targets.
-        weigh: targets -> over how much the loss is a mean.
+        objective: what it is trained for.
         settings: of the optimiser.
-        device: where to train, in bfloat16 if that is faster there.
+        run: device, where it trains in bfloat16 if that is faster there, and checkpoints.
         description: what the progress bar says.
-        keep_best: end each phase with the weights of its best epoch rather than its last.
-        patience: epochs without a better validation loss after which a phase stops; 0 never stops.
-        accuracy: of the network's output and the targets, which is shown beside the loss.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
-        run: what tells this run from another (``checkpoints.run_facts``).
+        patience: epochs without a better validation loss after which a phase stops, with the weights of its best epoch;
+            0 never stops. None trains to the end and keeps the last weights.
 
     Returns:
         One row an epoch: training and validation loss in nats; the last of a phase has its seconds, too.
     """
     rows: list[Row] = []
-    net.mixed_precision = fast_bfloat16(device)
+    net.mixed_precision = fast_bfloat16(run.device)
     for number, phase in enumerate(phases):
         if not phase.epochs:
             continue
-        history = History(
-            f"{description}, {phase.name}", patience=patience, keep_best=keep_best, accuracy=accuracy, weigh=weigh
-        )
+        name = f"{description}, {phase.name}"
         train, valid = batches(number)
-        tracking = tracking_callbacks(f"{description}, {phase.name}", measured=len(valid) > 0)
-        keeper = checkpoints.callbacks(f"phase-{number}", run) if checkpoints else []
+        history = History(name, objective, patience=patience)
+        keeper = run.checkpoints.callbacks(f"phase-{number}") if run.checkpoints else []
+        tracking = tracking_callbacks(name, measured=len(valid) > 0)
+        callbacks = [history, *keeper, *tracking]
         learner = build_learner(
             net,
             train,
             valid,
-            loss=loss,
-            weigh=weigh,
-            groups=type(net).layer_groups,
-            lrs=phase.lrs,
-            schedule=phase.schedule,
-            device=device,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            clip=settings.clip,
-            callbacks=[history, *keeper, *tracking],
+            objective=objective,
+            phase=phase,
+            settings=settings,
+            device=run.device,
+            callbacks=callbacks,
         )
         learner.create_opt()
         learner.freeze_to(phase.first_group)

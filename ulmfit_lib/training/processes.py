@@ -110,12 +110,12 @@ def joined() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def leads() -> bool:
+def is_main() -> bool:
     """Whether this is the first process, which writes and speaks for all."""
     return _share.rank == 0
 
 
-def summed(tensor: Tensor) -> Tensor:
+def all_reduce(tensor: Tensor) -> Tensor:
     """The tensor itself, holding the sum over all processes' now."""
     if _share.of > 1:
         with _collective():
@@ -123,7 +123,7 @@ def summed(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def gathered(value: Value) -> list[Value]:
+def all_gather(value: Value) -> list[Value]:
     """Every process's value, by rank."""
     if _share.of == 1:
         return [value]
@@ -133,7 +133,7 @@ def gathered(value: Value) -> list[Value]:
     return found
 
 
-def of_first(value: Value) -> Value:
+def broadcast(value: Value) -> Value:
     """The first process's value."""
     found = [value]
     if _share.of > 1:
@@ -142,13 +142,13 @@ def of_first(value: Value) -> Value:
     return found[0]
 
 
-def agree(facts: Callable[[], object]) -> None:
+def check_equal(facts: Callable[[], object]) -> None:
     """Make sure that all processes train on the same: hashes, recipes and the like.
 
     Raises:
         TrainingError: they do not, or one of the others has ended.
     """
-    if _share.of > 1 and len(set(gathered(repr(facts())))) > 1:
+    if _share.of > 1 and len(set(all_gather(repr(facts())))) > 1:
         raise TrainingError("the processes have not read the same files, or were not given the same options")
 
 
@@ -160,7 +160,7 @@ def own_device(device: torch.device) -> torch.device:
     """
     if _share.of > 1 and device.type == "cuda":
         number = torch.cuda.current_device() if device.index is None else device.index
-        places = gathered((platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES"), number))
+        places = all_gather((platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES"), number))
         if len(set(places)) < len(places):
             raise OptionError(
                 f"device {str(device)!r}: several processes would train on one GPU; start as many as there are GPUs, "
@@ -191,7 +191,7 @@ class SharedBatchNorm(nn.BatchNorm1d):
         """(rows, width) -> the same shape."""
         if not self.training:
             return super().forward(input)
-        count = float(summed(torch.tensor(float(len(input)))))
+        count = float(all_reduce(torch.tensor(float(len(input)))))
         mean = _Sum.apply(input.sum(0)) / count
         variance = _Sum.apply((input - mean).square().sum(0)) / count
         with torch.no_grad():
@@ -206,11 +206,11 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        return summed(tensor.clone())
+        return all_reduce(tensor.clone())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return summed(gradients[0].clone())
+        return all_reduce(gradients[0].clone())
 
 
 class SharedSteps(Callback):
@@ -230,14 +230,14 @@ class SharedSteps(Callback):
         """Scale the loss that is derived, and show that of the whole batch."""
         weight = self.weigh(self.learn.yb[0])
         loss = weight * float(self.learn.loss.detach())
-        total, loss = summed(torch.tensor([weight, loss], dtype=torch.float64)).tolist()
+        total, loss = all_reduce(torch.tensor([weight, loss], dtype=torch.float64)).tolist()
         self.learn.loss_grad = self.learn.loss_grad * (weight / total)
         self.learn.loss = torch.tensor(loss / total)
 
     def after_backward(self) -> None:
         """Add up, all tensors in one piece."""
         gradients = [parameter.grad for parameter in self.learn.model.parameters() if parameter.grad is not None]
-        sums = summed(torch.cat([gradient.flatten() for gradient in gradients]))
+        sums = all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, piece in zip(gradients, sums.split([one.numel() for one in gradients]), strict=True):
             gradient.copy_(piece.view_as(gradient))
 
@@ -246,7 +246,7 @@ def _first_to_end(store: dist.Store) -> bool:
     try:
         return store.add("ended", 1) == 1
     except RuntimeError:  # the store has ended, too: with the launcher or, where it has none, with the first process
-        return leads() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        return is_main() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
 
 
 @contextmanager

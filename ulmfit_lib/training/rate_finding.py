@@ -1,7 +1,7 @@
 """How the loss answers to the learning rate: one short training while the rate grows (Smith 2017, section 3.3)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from fastai.learner import AvgSmoothLoss
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.progress import bar
-from ulmfit_lib.training.learner import build_learner
-from ulmfit_lib.training.phases import OptimizerSettings
+from ulmfit_lib.training.learner import Objective, OptimizerSettings, build_learner
+from ulmfit_lib.training.schedules import Phase
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 TOO_HIGH = 4.0  # times the lowest loss: no higher rate is tried
@@ -44,7 +44,7 @@ def find_rates(
     batches: tuple[Any, Any],
     lrs: Sequence[float],
     *,
-    loss: Callable[..., torch.Tensor],
+    objective: Objective,
     settings: OptimizerSettings,
     device: torch.device,
     description: str,
@@ -55,7 +55,7 @@ def find_rates(
         net: what is trained, in place; of no use afterwards.
         batches: to train on, and an empty one.
         lrs: the recipe's rate of each group; their proportion is kept.
-        loss: of the network's output and the targets.
+        objective: what it is trained for.
         settings: of the optimiser.
         device: where to train.
         description: what the progress bar says.
@@ -67,22 +67,13 @@ def find_rates(
     if not per_epoch:
         raise DataError("too few texts to try learning rates on; give more")
     epochs = math.ceil(STEPS / per_epoch)
-    net.mixed_precision = fast_bfloat16(device)
+    shares = [lr / highest for lr in lrs]
+    phase = Phase(description, 0, epochs, shares, lambda progress: _rate(progress * epochs * per_epoch))
     sweep = _Sweep(description)
-    learner = build_learner(
-        net,
-        *batches,
-        loss=loss,
-        groups=type(net).layer_groups,
-        lrs=[lr / highest for lr in lrs],
-        schedule=lambda progress: _rate(progress * epochs * per_epoch),
-        device=device,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        clip=settings.clip,
-        callbacks=[sweep],
-    )
-    learner.fit(epochs)
+    net.mixed_precision = fast_bfloat16(device)
+    build_learner(
+        net, *batches, objective=objective, phase=phase, settings=settings, device=device, callbacks=[sweep]
+    ).fit(epochs)
     rates = [_rate(step) for step in range(len(sweep.losses))]
     return LearningRates(rates, sweep.losses, suggest(rates, sweep.losses), highest)
 

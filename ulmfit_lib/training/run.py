@@ -8,9 +8,10 @@ from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch import nn
 
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.processes import own_device
 
 Parameters = ParamSpec("Parameters")
@@ -48,6 +49,23 @@ class Run:
     def within(self, name: str) -> "Run":
         """The same run with its checkpoints in a subfolder."""
         return replace(self, checkpoints=self.checkpoints.within(name)) if self.checkpoints else self
+
+    def next_training(self) -> "Run":
+        """The same run with the checkpoints of its next training."""
+        return replace(self, checkpoints=self.checkpoints.next_training()) if self.checkpoints else self
+
+    def of(self, net: nn.Module, settings: dict[str, Any], data: Callable[[], str]) -> "Run":
+        """The same run, whose checkpoints are refused where it starts otherwise.
+
+        Args:
+            net: the weights that it starts from.
+            settings: hyperparameters.
+            data: makes a hash of what it is trained on.
+        """
+        if not self.checkpoints:
+            return self
+        facts = run_facts(net, {**settings, "seed": self.seed}, data())
+        return replace(self, checkpoints=self.checkpoints.of(facts))
 
 
 def takes_run(

@@ -1,10 +1,30 @@
 """Learning rates and unfreezing as pure functions of progress and position (ULMFiT, sections 3.2 and 3.3)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 Schedule = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One call of fastai's ``fit``.
+
+    Attributes:
+        name: what the progress bar says.
+        first_group: the lowest parameter group that trains; those below stay as they are.
+        epochs: how long; 0 leaves the phase out.
+        lrs: the maximal rate of each group, lowest group first.
+        schedule: progress in [0, 1] -> share of the maximal rate.
+    """
+
+    name: str
+    first_group: int
+    epochs: int
+    lrs: Sequence[float]
+    schedule: Schedule
 
 
 def slanted_triangular(progress: float, *, cut_frac: float = 0.1, ratio: float = 32) -> float:

@@ -18,12 +18,13 @@ from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State
 from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
-from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import Phase, train_phases
-from ulmfit_lib.training.schedules import find_schedule
+from ulmfit_lib.training.phases import train_phases
+from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.schedules import Phase, find_schedule
 
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
 OPINION_SHARE = 0.8  # the last number of a taught vector, of length 1, where an opinion could not be stronger
@@ -267,20 +268,12 @@ def train_to_teacher(
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
-    def attempt(texts: int, kept: Checkpoints | None) -> list[Row]:
-        return _train(
-            net,
-            train,
-            valid,
-            replace(recipe, batch_size=texts),
-            pad_id=pad_id,
-            seed=seed,
-            device=device,
-            description=description,
-            checkpoints=kept,
-        )
+    def attempt(texts: int, run: Run) -> list[Row]:
+        changed = replace(recipe, batch_size=texts)
+        return _train(net, train, valid, changed, pad_id=pad_id, run=run, description=description)
 
-    return train_within_memory(net, attempt, checkpoints, most=recipe.batch_size, least=FEWEST_TEXTS, unit="texts")
+    run = Run(seed=seed, device=device, checkpoints=checkpoints)
+    return train_within_memory(net, attempt, run, max_size=recipe.batch_size, min_size=FEWEST_TEXTS, unit="texts")
 
 
 def _train(
@@ -290,28 +283,26 @@ def _train(
     recipe: TeachingRecipe,
     *,
     pad_id: int,
-    seed: int,
-    device: torch.device,
+    run: Run,
     description: str,
-    checkpoints: Checkpoints | None,
 ) -> list[Row]:
-    torch.manual_seed(seed)
-    data = hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest() if checkpoints else ""
+    torch.manual_seed(run.seed)
     lrs = [recipe.lr, recipe.lr * recipe.map_share]
     phase = Phase("all groups", 0, recipe.epochs, lrs, find_schedule(recipe.schedule))
     batches = (
-        TeachingBatches(*train, recipe=recipe, pad_id=pad_id, seed=seed),
+        TeachingBatches(*train, recipe=recipe, pad_id=pad_id, seed=run.seed),
         TeachingBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
     )
     return train_phases(
         TeachingNet(net),
         [phase],
         lambda _: batches,
-        loss=TeachingLoss(net, train[0].counts(len(net.bias)), recipe),
+        objective=Objective(TeachingLoss(net, train[0].counts(len(net.bias)), recipe)),
         settings=recipe,
-        device=device,
+        run=run.of(
+            net,
+            asdict(recipe),
+            lambda: hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest(),
+        ),
         description=description,
-        keep_best=False,
-        checkpoints=checkpoints,
-        run=run_facts(net, {**asdict(recipe), "seed": seed}, data) if checkpoints else {},
     )
