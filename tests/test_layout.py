@@ -44,7 +44,17 @@ def test_every_public_name_exists():
 
     for name in ulmfit_lib.__all__:
         assert getattr(ulmfit_lib, name) is not None
-    assert set(ulmfit_lib.__all__) == set(ulmfit_lib._HOME_OF)
+    assert set(ulmfit_lib.__all__) == set(ulmfit_lib._HOMES)
+
+
+def test_names_that_have_moved_still_work_and_say_where_they_are():
+    import ulmfit_lib
+
+    for name, (home, _) in ulmfit_lib._MOVED_FROM.items():
+        with pytest.warns(DeprecationWarning, match=f"from ulmfit_lib.{home} import"):
+            assert getattr(ulmfit_lib, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'magic'"):
+        ulmfit_lib.magic  # noqa: B018
 
 
 STORED = Path(__file__).parent / "data" / "version-2"
