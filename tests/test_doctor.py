@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ulmfit_lib import LanguageModel, TextTable
-from ulmfit_lib.artifact.record import Report, Stage
+from ulmfit_lib.artifact.record import Stage
+from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.evaluation.metrics import LanguageModelScore, Scores
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.insight.doctor import diagnose_data

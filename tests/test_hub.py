@@ -6,7 +6,8 @@ import pytest
 from hub_server import Hub
 
 from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
-from ulmfit_lib.artifact.record import Report, TrainingRecord
+from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.evaluation.metrics import RatingScores
 from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import asking

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ulmfit_lib.artifact.catalogue import EMBEDDED
-from ulmfit_lib.artifact.record import ENSEMBLE, Stage, TrainingRecord
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import ArtifactError, OptionError
 
 FOLDERS = [*Path(__file__).parent.glob("data/*/*/training.json"), *EMBEDDED.glob("*/training.json")]

@@ -184,7 +184,7 @@ def evaluate(
 ) -> None:
     """Score a classifier on labelled rows that it has not seen in training."""
     start(quiet)
-    from ulmfit_lib.artifact.record import ENSEMBLE
+    from ulmfit_lib.artifact.report import ENSEMBLE
     from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.pipeline.report import NAMES

@@ -13,7 +13,7 @@ from sklearn.utils.validation import column_or_1d
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.artifact.record import Report
+from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.estimators.base import TextEstimator, as_seed, check_epochs

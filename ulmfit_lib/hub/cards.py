@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ulmfit_lib.artifact.format import LANGUAGE_MODEL
-from ulmfit_lib.artifact.record import ENSEMBLE, TrainingRecord
+from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.seal import CARD
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.client import LIBRARY, import_hub

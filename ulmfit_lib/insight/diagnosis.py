@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ulmfit_lib.artifact.record import Report, Stage
+from ulmfit_lib.artifact.record import Stage
+from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.metrics import Scores
 from ulmfit_lib.insight.findings import (

@@ -9,7 +9,7 @@ import torch
 
 from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.catalogue import EMBEDDED
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import refuse_existing

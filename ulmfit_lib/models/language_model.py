@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,16 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, pool_documents
-from ulmfit_lib.models.scoring import draw_token, perplexity_of
+from ulmfit_lib.models.generation import Drawing, write_on
+from ulmfit_lib.models.scoring import perplexity_of, text_losses
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
-from ulmfit_lib.progress import track
 from ulmfit_lib.serving.packing import PicklesSafely
-from ulmfit_lib.tokens.batches import text_batches
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents, encode_texts
 from ulmfit_lib.tokens.rules import START, UNKNOWN
 from ulmfit_lib.tokens.tokenizer import Tokenizer, detokenize
 from ulmfit_lib.tokens.vocabulary import Vocabulary
-
-SCORED_TOGETHER = 128  # tokens read at a time when scoring
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,24 +157,13 @@ class LanguageModel(PicklesSafely):
         )
         return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
-    @torch.inference_mode()
     def _nats(self, documents: Documents) -> Floats:
         """Each text's loss by the full softmax, (n_texts,); the mean of the directions."""
         total = np.zeros(len(documents))
         for direction in self.weights:
-            net = self.net(direction).to(self.device)
             turned = documents.backwards() if direction == "backward" else documents
-            batches = list(text_batches(turned, pad_id=self.vocabulary.pad_id))
-            for batch in track(batches, total=len(batches), description=f"scoring {direction}", unit="batch"):
-                ids, lengths = (torch.from_numpy(one).to(self.device) for one in (batch.ids, batch.lengths))
-                net.reset()
-                for left in range(0, ids.shape[1] - 1, SCORED_TOGETHER):
-                    targets = ids[:, left + 1 : left + SCORED_TOGETHER + 1]
-                    vectors = net(ids[:, left : left + SCORED_TOGETHER])[:, : targets.shape[1]]
-                    real = torch.arange(left + 1, left + 1 + targets.shape[1], device=self.device) < lengths[:, None]
-                    losses = vectors.new_zeros(targets.shape, dtype=torch.float64)  # (batch, window)
-                    losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
-                    total[batch.indices] += losses.sum(1).cpu().numpy()
+            net = self.net(direction).to(self.device)
+            total += text_losses(net, turned, self.vocabulary.pad_id, description=f"scoring {direction}")
         return total / len(self.weights)
 
     @settled
@@ -205,7 +192,6 @@ class LanguageModel(PicklesSafely):
         vectors = np.concatenate(list(found.values()), axis=1)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
 
-    @torch.inference_mode()
     def generate(
         self,
         prompt: str = "",
@@ -233,21 +219,11 @@ class LanguageModel(PicklesSafely):
             raise OptionError("generate: this language model reads backward only, and writing goes forward")
         if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or max_tokens < 1:
             raise OptionError("generate: temperature and top_k start at 0, max_tokens at 1, and top_p is in (0, 1]")
-        net = self.net("forward")
-        generator = torch.Generator()
-        generator.manual_seed(seed) if seed is not None else generator.seed()
         written = self.vocabulary.encode(next(iter(self.tokenizer([prompt]))))
         never = [self.vocabulary.index[UNKNOWN], self.vocabulary.pad_id]
-        start = self.vocabulary.index[START]
-        vector = net(torch.tensor([written]))[:, -1]
-        for _ in range(max_tokens):
-            logits = net.logits(vector)[0]
-            logits[never] = -math.inf
-            token = draw_token(logits, temperature, top_k, top_p, generator)
-            if token == start:  # texts follow each other in training: the next one starting means that this one ended
-                break
-            written.append(token)
-            vector = net(torch.tensor([[token]]))[:, -1]
+        stop = self.vocabulary.index[START]  # texts follow each other in training: the next one starts where one ends
+        drawing = Drawing(temperature, top_k, top_p, seed)
+        written += islice(write_on(self.net("forward"), written, drawing, never=never, stop=stop), max_tokens)
         return detokenize(self.vocabulary.decode(written))
 
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:

@@ -1,9 +1,17 @@
-"""What a language model's predictions are worth, and how its next token is drawn."""
+"""What a language model's predictions are worth."""
 
 import math
 
+import numpy as np
 import torch
-from torch import Tensor
+
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.models.awd_lstm import LanguageModelNet
+from ulmfit_lib.progress import track
+from ulmfit_lib.tokens.batches import text_batches
+from ulmfit_lib.tokens.documents import Documents
+
+SCORED_TOGETHER = 128  # tokens read at a time
 
 
 def perplexity_of(nats: float) -> float:
@@ -11,12 +19,20 @@ def perplexity_of(nats: float) -> float:
     return math.exp(min(nats, 700.0))
 
 
-def draw_token(logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
-    """A token by its (vocabulary,) logits; ``LanguageModel.generate`` says what the numbers mean."""
-    if temperature == 0:
-        return int(logits.argmax())
-    probabilities, tokens = (logits / temperature).softmax(0).sort(descending=True)
-    keep = probabilities.cumsum(0) - probabilities < top_p  # the first token past the share still counts
-    if top_k:
-        keep[top_k:] = False
-    return int(tokens[torch.multinomial(probabilities * keep, 1, generator=generator)])
+@torch.inference_mode()
+def text_losses(net: LanguageModelNet, documents: Documents, pad_id: int, *, description: str) -> Floats:
+    """Each text's loss by the full softmax, (n_texts,) nats; each text is read from its own start."""
+    device = net.bias.device
+    total = np.zeros(len(documents))
+    batches = list(text_batches(documents, pad_id=pad_id))
+    for batch in track(batches, total=len(batches), description=description, unit="batch"):
+        ids, lengths = (torch.from_numpy(one).to(device) for one in (batch.ids, batch.lengths))
+        net.reset()
+        for left in range(0, ids.shape[1] - 1, SCORED_TOGETHER):
+            targets = ids[:, left + 1 : left + SCORED_TOGETHER + 1]
+            vectors = net(ids[:, left : left + SCORED_TOGETHER])[:, : targets.shape[1]]
+            real = torch.arange(left + 1, left + 1 + targets.shape[1], device=device) < lengths[:, None]
+            losses = vectors.new_zeros(targets.shape, dtype=torch.float64)  # (batch, window)
+            losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
+            total[batch.indices] += losses.sum(1).cpu().numpy()
+    return total

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier

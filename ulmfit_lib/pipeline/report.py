@@ -3,7 +3,7 @@
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import ENSEMBLE, Report
+from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.mcnemar import McNemar

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.bases import warn_of_unknown_words
 from ulmfit_lib.models.classifier import TextClassifier

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import ENSEMBLE, Report, StoredPredictions
+from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.classifier import TextClassifier

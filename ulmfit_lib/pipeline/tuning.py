@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT

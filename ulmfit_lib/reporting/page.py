@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ulmfit_lib.artifact.format import package_versions
-from ulmfit_lib.artifact.record import ENSEMBLE, Report
+from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.files import new_file

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import ENSEMBLE, Report
+from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier

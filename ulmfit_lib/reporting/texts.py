@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.insight.label_errors import SuspectedLabel, suspect
 from ulmfit_lib.models.classifier import TextClassifier

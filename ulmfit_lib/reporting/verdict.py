@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.artifact.record import ENSEMBLE, Report
+from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.evaluation.metrics import Z95, RatingScores, TagScores, confusion_matrix, f1_scores
 from ulmfit_lib.labels.kind import LabelKind

@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
 
-from ulmfit_lib.artifact.record import Report
+from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer

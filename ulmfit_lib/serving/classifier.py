@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.architecture import is_taught
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty

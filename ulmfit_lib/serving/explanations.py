@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.artifact.record import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.tokens.rules import UNKNOWN

@@ -21,16 +21,17 @@ from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def extend(
-    base: LanguageModel, texts: Sequence[str], *, name: str, size: int, min_count: int
+    base: LanguageModel, texts: Sequence[str], *, name: str, size: int, min_count: int, direction: str | None = None
 ) -> tuple[LanguageModel, Corpus]:
     """The base with the texts' commonest new words, up to ``size`` tokens in all; and the texts, tokenised."""
+    part = base.only(direction)  # a wrong direction is said before the texts are tokenised
     corpus = tokenize_corpus(texts, base.tokenizer)
     vocabulary = base.vocabulary.extended(corpus.types, corpus.counts, max_size=size, min_count=min_count)
     extended = LanguageModel(
         base.architecture,
         vocabulary,
         base.tokenizer,
-        {way: transfer_weights(some, len(vocabulary)) for way, some in base.weights.items()},
+        {way: transfer_weights(some, len(vocabulary)) for way, some in part.weights.items()},
         TrainingRecord(name, base.training.stages),
         {"name": base.training.name, "sha256": base.sha256()},
     )

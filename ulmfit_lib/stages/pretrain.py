@@ -93,7 +93,7 @@ def pretrain(
     if base:
         size = config.vocab_size or round(1.2 * len(base.vocabulary))
         untrained, corpus = extend(
-            base.only(config.direction), train_texts, name=card.name, size=size, min_count=recipe.min_count
+            base, train_texts, name=card.name, size=size, min_count=recipe.min_count, direction=config.direction
         )
     else:
         untrained, corpus = _initialise(train_texts, config, recipe.min_count, name=card.name, seed=run.seed)

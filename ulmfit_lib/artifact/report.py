@@ -1,0 +1,119 @@
+"""What ``fit`` found a classifier to be worth, as its folder keeps it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ulmfit_lib.artifact.json_values import Stored, read_fields, read_value
+from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.mcnemar import McNemar
+from ulmfit_lib.evaluation.metrics import RatingScores, Scores, TagScores
+
+ENSEMBLE = "ensemble"  # all members together, which the file calls ``delivered``
+MEMBERS = ("ulmfit", "baseline", "topics")
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """What a model's folder keeps of rows that were scored before their labels were learnt.
+
+    Attributes:
+        rows: their numbers in the file.
+        targets: their labels, as ``LabelKind.targets``.
+        probabilities: (rows, classes) of the ensemble.
+    """
+
+    rows: list[int]
+    targets: list[Any]
+    probabilities: list[list[float]]
+
+    def __post_init__(self) -> None:
+        fit_together = len(self.rows) == len(self.targets) == len(self.probabilities)
+        if not fit_together or len({len(row) for row in self.probabilities}) > 1:
+            raise ValueError("rows, targets and probabilities differ in length")
+
+
+@dataclass(frozen=True)
+class Report(Stored):
+    """What a classifier is worth, and what was done to find out.
+
+    Attributes:
+        sentence: all of it, for people.
+        held_out_rows: decisions that were scored; one a row unless labels are tags.
+        majority: accuracy of always answering with the commonest label.
+        scores: of the ``ensemble``, and of each member by its name: ``ulmfit``, ``baseline``, ``topics``.
+        verdict: the ensemble beside the baseline; None without one.
+        certainty: accuracy by confidence.
+        ratings: scores of ratings, likewise by name; None where labels are classes or tags.
+        median_off_by: mean absolute error of always answering with the median rating.
+        tags: scores of tags, likewise by name; None where labels are classes or ratings.
+        base: which language model reads the texts, and why.
+        base_has_read: where the texts are from that this one had read before.
+        copies: rows that are copies or near copies of others.
+        transductive: the language model has read the texts of the held-out rows.
+        tried: what was tried within the time and what it brought, a sentence each.
+        minutes: the time that there was.
+        folds: of cross-validation; 0 without it.
+        out_of_fold: predictions for some of the scored rows.
+        blend: how much each member counts.
+        labelled_rows: that the scored classifiers were fitted to.
+    """
+
+    sentence: str
+    held_out_rows: int
+    majority: float
+    scores: dict[str, Scores]
+    verdict: McNemar | None = None
+    certainty: Certainty | None = None
+    ratings: dict[str, RatingScores] | None = None
+    median_off_by: float | None = None
+    tags: dict[str, TagScores] | None = None
+    base: str = ""
+    base_has_read: tuple[str, ...] = ()
+    copies: int = 0
+    transductive: bool = False
+    tried: tuple[str, ...] = ()
+    minutes: float = 0.0
+    folds: int = 0
+    out_of_fold: StoredPredictions | None = None
+    blend: dict[str, Any] = field(default_factory=dict)
+    labelled_rows: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ensemble(self) -> Scores:
+        """The scores of all members together."""
+        return self.scores[ENSEMBLE]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the file holds it: the scores of each member under its name."""
+        found = super().as_json()
+        by_name = found.pop("scores")
+        for scores in (by_name, *(found[kind] for kind in ("ratings", "tags") if kind in found)):
+            scores["delivered"] = scores.pop(ENSEMBLE)
+        return {**by_name, **found}
+
+    @classmethod
+    def from_json(cls, value: Any, place: str) -> "Report":
+        """From what the file holds.
+
+        Raises:
+            ArtifactError: something is missing or of the wrong type; ``place`` is named.
+        """
+        found = read_value(dict[str, Any], value, place)
+        names = [name for name in ("delivered", *MEMBERS) if name in found]
+        found["scores"] = {name: _with_ends(found.pop(name), f"{place}.{name}") for name in names}
+        for kind in ("scores", "ratings", "tags"):
+            if kind in found:
+                scores = read_value(dict[str, Any], found[kind], f"{place}.{kind}")
+                if "delivered" not in scores:
+                    raise ArtifactError(f"{place}: it lacks the scores of all members together")
+                found[kind] = {ENSEMBLE: scores.pop("delivered"), **scores}
+        return read_fields(cls, found, place)
+
+
+def _with_ends(scores: Any, place: str) -> dict[str, Any]:
+    """Scores of the file with the ends of accuracy's interval as two attributes."""
+    found = read_value(dict[str, Any], scores, place)
+    low, high = read_value(list[float], found.pop("accuracy_95", None), f"{place}.accuracy_95")
+    return {**found, "low": low, "high": high}
