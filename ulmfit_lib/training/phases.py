@@ -48,7 +48,7 @@ def train_phases(
         train, valid = batches(number)
         history = History(name, objective, patience=patience)
         keeper = run.checkpoints.callbacks(f"phase-{number}") if run.checkpoints else []
-        tracking = tracking_callbacks(name, measured=len(valid) > 0)
+        tracking = tracking_callbacks(name)
         callbacks = [history, *keeper, *tracking]
         learner = build_learner(
             net,

@@ -1,11 +1,8 @@
 """Trainings written down as they run, for TensorBoard or MLflow: losses, settings, scores, the model; never a text."""
 
-import logging
-import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +10,7 @@ from typing import Any, Protocol
 from fastai.callback.core import Callback
 
 from ulmfit_lib.artifact.record import TrainingRecord
-from ulmfit_lib.errors import OptionError, first_line
-from ulmfit_lib.progress import note, quietly
+from ulmfit_lib.errors import OptionError
 
 Values = dict[str, Any]
 
@@ -22,27 +18,21 @@ Values = dict[str, Any]
 class Tracker(Protocol):
     """Where trainings are written down."""
 
+    every_batch: bool  # it shows batches, too
+
     def run(self, name: str) -> AbstractContextManager[None]:
         """All within it belongs together."""
 
-    def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
-        """What fastai's Learner needs for a training of this name, and with validation batches or without."""
+    def log(self, training: str, values: Values, *, batch: int, epoch: int | None = None) -> None:
+        """Numbers of a training of this name after so many batches; with ``epoch``, of a whole epoch."""
 
-    def write(self, settings: Values, scores: Values, folder: Path) -> None:
+    def log_model(self, settings: Values, scores: Values, folder: Path) -> None:
         """What a model was made with, what it is worth, and the model."""
 
 
-# MLflow's own defaults let each call to a server that is gone wait for five minutes, tell the world of each run, and
-# print an address among the results.
-MLFLOW_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
 _tracker: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
 _part: ContextVar[str] = ContextVar("part", default="")
+_titles: ContextVar[Counter[str]] = ContextVar("titles")
 
 
 @contextmanager
@@ -65,15 +55,26 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
     if kind not in ("tensorboard", "mlflow") or not place:
         raise OptionError(f"--track {where}: give tensorboard:FOLDER or mlflow:URI, such as mlflow:sqlite:///runs.db")
     try:
-        tracker: Tracker = _TensorBoard(Path(place)) if kind == "tensorboard" else _MLflow(place)
+        tracker = _make(kind, place)
     except ModuleNotFoundError as error:
         raise OptionError(f"--track {kind} needs more packages: pip install 'ulmfit-lib[{kind}]'") from error
-    token = _tracker.set(tracker)
+    token, titles = _tracker.set(tracker), _titles.set(Counter())
     try:
         with tracker.run(name):
             yield
     finally:
         _tracker.reset(token)
+        _titles.reset(titles)
+
+
+def _make(kind: str, place: str) -> Tracker:
+    if kind == "tensorboard":
+        from ulmfit_lib.training.tensorboard_tracker import TensorBoardTracker
+
+        return TensorBoardTracker(Path(place))
+    from ulmfit_lib.training.mlflow_tracker import MLflowTracker
+
+    return MLflowTracker(place)
 
 
 @contextmanager
@@ -86,15 +87,17 @@ def tracked_part(name: str) -> Iterator[None]:
         _part.reset(token)
 
 
-def tracking_callbacks(name: str, *, measured: bool) -> Sequence[Callback]:
-    """What writes down a training of this name; nothing outside of ``track``.
-
-    Args:
-        name: of the training and its phase.
-        measured: whether there are validation batches.
-    """
+def tracking_callbacks(training: str) -> Sequence[Callback]:
+    """What writes down a training of this name; nothing outside of ``track``."""
     tracker = _tracker.get()
-    return tracker.callbacks(_part.get() + name, measured=measured) if tracker else ()
+    return [TrackedLosses(tracker, _numbered(_part.get() + training))] if tracker else []
+
+
+def _numbered(title: str) -> str:
+    """With a number where it comes again, such as the trainings of several folds."""
+    seen = _titles.get()
+    seen[title] += 1
+    return title if seen[title] == 1 else f"{title} {seen[title]}"
 
 
 def track_model(folder: str | Path) -> None:
@@ -106,138 +109,39 @@ def track_model(folder: str | Path) -> None:
     record = TrainingRecord.load(folder)
     stage = record.last.as_json()
     scores = record.report.as_json() if record.report else stage.get("validation", {})
-    tracker.write(_plain({**stage, "validation": {}}), _numbers(scores), folder)
+    tracker.log_model(_plain({**stage, "validation": {}}), _numbers(scores), folder)
 
 
-class _TensorBoard:
-    """fastai's own callback, a folder for each training and phase."""
+class TrackedLosses(Callback):
+    """Hands losses and learning rates to a tracker.
 
-    def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        from ulmfit_lib.training import tensorboard
-
-        self.folder, self.fastai, self.writer, self.named = folder, tensorboard, SummaryWriter, _Names()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"--track tensorboard:{folder}: cannot be written ({error.strerror})") from error
-
-    def run(self, name: str) -> AbstractContextManager[None]:
-        """The folder is the run."""
-        return nullcontext()
-
-    def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
-        """fastai's recorder, which has the losses, and its callback."""
-        folder = str(self.folder / self.named(name))
-        return [self.fastai.quiet_recorder(), self.fastai.TensorBoardLosses(folder, measured=measured)]
-
-    def write(self, settings: Values, scores: Values, folder: Path) -> None:
-        """As hyperparameters, which TensorBoard shows beside the scores; the model stays where it is."""
-        with self.writer(log_dir=str(self.folder)) as writer:
-            writer.add_hparams({**settings, "model": str(folder)}, scores, run_name=".")
-
-
-class _MLflow:
-    """Losses after each epoch, and the model's folder as an artifact.
-
-    What a server does not take, because it no longer answers, waits until the model is written.
+    Args:
+        tracker: where they go.
+        title: of this training.
     """
 
-    def __init__(self, uri: str) -> None:
-        for name, value in MLFLOW_DEFAULTS.items():
-            os.environ.setdefault(name, value)
-        import mlflow
+    order = 56  # after a checkpoint has restored history and progress
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self.mlflow, self.uri, self.named = mlflow, uri, _Names()
-        self.waiting: list[tuple[Values, int]] = []
-        self.gone = False
-
-    @contextmanager
-    def run(self, name: str) -> Iterator[None]:
-        """One of MLflow's, which fails if what is within it does."""
-        before = self.mlflow.get_tracking_uri()
-        self.mlflow.set_tracking_uri(self.uri)
-        try:
-            try:
-                self.mlflow.start_run(run_name=name, nested=self.mlflow.active_run() is not None)
-            except Exception as error:  # of MLflow, of its database, of the network
-                raise OptionError(f"--track mlflow:{self.uri}: {first_line(error)}") from error
-            status = "FAILED"
-            try:
-                yield
-                status = "FINISHED"
-            finally:
-                gone, self.gone = self.gone, False
-                with quietly(gone):  # it was said already
-                    self.attempt(lambda: self.mlflow.end_run(status))
-        finally:
-            self.mlflow.set_tracking_uri(before)
-
-    def callbacks(self, name: str, *, measured: bool) -> Sequence[Callback]:
-        """One callback, after the history's."""
-        return [_EpochLosses(self, self.named(name))]
-
-    def tell(self, losses: Values, *, epoch: int) -> None:
-        """Write an epoch's losses down."""
-        self.waiting.append((_named_for_mlflow(losses), epoch))
-        self.attempt(self._send, later="; training goes on, and losses are sent again when the model is saved")
-        if not self.gone:  # sent, or refused
-            self.waiting.clear()
-
-    def write(self, settings: Values, scores: Values, folder: Path) -> None:
-        """As parameters, metrics and artifact."""
-        self.gone = False
-        self.attempt(self._send)
-        self.attempt(lambda: self.mlflow.log_params(_named_for_mlflow(settings)))
-        self.attempt(lambda: self.mlflow.log_metrics(_named_for_mlflow(scores)))
-        self.attempt(lambda: self.mlflow.log_artifacts(str(folder), artifact_path="model"))
-
-    def attempt(self, send: Callable[[], object], *, later: str = "") -> None:
-        """Send something, unless the server is gone: what goes wrong with it stops no training."""
-        if self.gone:
-            return
-        try:
-            send()
-        except Exception as error:  # of MLflow, of its database, of the network, of the disk
-            answered = isinstance(error, self.mlflow.exceptions.RestException)
-            self.gone = not answered and getattr(error, "error_code", "") == "INTERNAL_ERROR"
-            note(f"MLflow at {self.uri} did not take this ({first_line(error)}){later}")
-
-    def _send(self) -> None:
-        while self.waiting:
-            losses, epoch = self.waiting[0]
-            self.mlflow.log_metrics(losses, step=epoch)
-            self.waiting.pop(0)
-
-
-class _EpochLosses(Callback):
-    order = 51  # after ``training.learner.History``
-
-    def __init__(self, tracker: _MLflow, name: str) -> None:
+    def __init__(self, tracker: Tracker, title: str) -> None:
         super().__init__()
-        self.tracker, self.training, self.epochs = tracker, name, 0
+        self.tracker, self.title, self.epochs = tracker, title, 0
+
+    def after_batch(self) -> None:
+        """The mean loss of the last batches, and the rate of each group."""
+        if self.learn.training and self.tracker.every_batch:
+            batches, recent = self.learn.n_epoch * len(self.learn.dls.train), self.learn.history.recent
+            rates = {f"lr_{group}": settings["lr"] for group, settings in enumerate(self.learn.opt.hypers)}
+            losses = {"train_loss": sum(recent) / len(recent), **rates}
+            self.tracker.log(self.title, losses, batch=round(self.learn.pct_train * batches))
 
     def after_epoch(self) -> None:
-        """The losses of epochs that are new."""
+        """The losses of epochs that are new; a validation loss only where there are validation batches."""
+        kinds = ("train_", "valid_") if len(self.learn.dls.valid) else ("train_",)
         rows = self.learn.history.rows[self.epochs :]
         self.epochs += len(rows)
         for row in rows:
-            means = {kind: mean for kind, mean in row.items() if kind.startswith(("train_", "valid_"))}
-            losses = {f"{self.training}/{kind}": mean for kind, mean in means.items()}
-            self.tracker.tell(losses, epoch=int(row["epoch"]))
-
-
-class _Names:
-    """Numbers what comes again, such as the trainings of several folds."""
-
-    def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
-
-    def __call__(self, name: str) -> str:
-        self.seen[name] += 1
-        return name if self.seen[name] == 1 else f"{name} {self.seen[name]}"
+            epoch, losses = int(row["epoch"]), {kind: mean for kind, mean in row.items() if kind.startswith(kinds)}
+            self.tracker.log(self.title, losses, batch=epoch * len(self.learn.dls.train), epoch=epoch)
 
 
 def _plain(record: Mapping[str, Any]) -> Values:
@@ -260,13 +164,3 @@ def _numbers(record: Mapping[str, Any]) -> Values:
     return {
         name.replace(".", "/"): float(value) for name, value in _plain(record).items() if isinstance(value, int | float)
     }
-
-
-def _named_for_mlflow(values: Values) -> Values:
-    """The same under names that MLflow takes, which those of labels may not be.
-
-    >>> _named_for_mlflow({"f1/so-so, or/worse?/": 0.5})
-    {'f1/so-so or/worse_': 0.5}
-    """
-    names = (re.sub("/[./]*", "/", re.sub(r"[^\w./ -]", "_", name.replace(",", ""))).strip("/") for name in values)
-    return dict(zip(map(_Names(), names), values.values(), strict=True))  # two labels may come to one name
