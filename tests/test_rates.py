@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, find_classifier_rates, find_language_model_rates
-from ulmfit_lib.training.rate_finding import suggest
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.stages.lr_find import lr_find_classifier, lr_find_lm
+from ulmfit_lib.training.range_test import suggest
 from ulmfit_lib.training.recipes import CPU
 
 
@@ -25,8 +26,8 @@ def test_a_curve_of_few_steps_suggests_nothing():
 
 def test_the_loss_is_tried_at_growing_rates_until_it_explodes(tiny_lm, fruit):
     before = tiny_lm.sha256()
-    of_texts = find_language_model_rates(fruit.texts, base=tiny_lm, min_count=1, device="cpu")
-    of_labels = find_classifier_rates(fruit, lm=tiny_lm, direction="backward", device="cpu")
+    of_texts = lr_find_lm(fruit.texts, base=tiny_lm, min_count=1, device="cpu")
+    of_labels = lr_find_classifier(fruit, lm=tiny_lm, direction="backward", device="cpu")
     for found, recipe in ((of_texts, CPU.fit_lm), (of_labels, CPU.fit_classifier)):
         assert found.recipe == recipe.lr and found.rates[0] == pytest.approx(1e-7)
         assert len(found.losses) == len(found.rates) <= 100 and np.all(np.diff(found.rates) > 0)
@@ -37,7 +38,7 @@ def test_the_loss_is_tried_at_growing_rates_until_it_explodes(tiny_lm, fruit):
 
 def test_no_text_no_rates(tiny_lm):
     with pytest.raises(DataError):
-        find_language_model_rates([], base=tiny_lm, device="cpu")
+        lr_find_lm([], base=tiny_lm, device="cpu")
 
 
 @pytest.mark.parametrize("labels", [[], ["--label", "sentiment"]])

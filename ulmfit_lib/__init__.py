@@ -72,7 +72,6 @@ _MOVED = {  # names that were here in 0.1, by the module that holds them
     "pipeline.tuning": ["Tuned"],
     "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
-    "stages.find_rates": ["find_classifier_rates", "find_language_model_rates"],
     "stages.teach": ["teach"],
     "training.checkpoints": ["Checkpoints"],
     "training.classifying": ["ClassifierRecipe"],
@@ -83,7 +82,11 @@ _MOVED = {  # names that were here in 0.1, by the module that holds them
     "training.tracking": ["track", "track_model"],
 }
 _MOVED_FROM = {name: (home, name) for home, names in _MOVED.items() for name in names}
-_MOVED_FROM["read_csv"] = ("data.reading", "read_table")
+_MOVED_FROM |= {
+    "find_classifier_rates": ("stages.lr_find", "lr_find_classifier"),
+    "find_language_model_rates": ("stages.lr_find", "lr_find_lm"),
+    "read_csv": ("data.reading", "read_table"),
+}
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
 
 __all__ = [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.training.phases import Phase
-    from ulmfit_lib.training.rate_finding import LearningRates
+    from ulmfit_lib.training.range_test import LearningRates
     from ulmfit_lib.training.recipes import Recipe
 
 Plots = Annotated[

@@ -37,7 +37,7 @@ def lr_find(
     """Try learning rates for stage 2, or for stage 3 where there are labels, and show them beside the recipe's."""
     from ulmfit_lib.models.bases import load_base
     from ulmfit_lib.progress import note
-    from ulmfit_lib.stages.find_rates import find_classifier_rates, find_language_model_rates
+    from ulmfit_lib.stages.lr_find import lr_find_classifier, lr_find_lm
     from ulmfit_lib.training.recipes import find_recipe
     from ulmfit_lib.training.run import Run
 
@@ -48,9 +48,9 @@ def lr_find(
     note(why)
     run = Run(seed=seed, device=device)
     if label:
-        found = find_classifier_rates(table, lm=model, recipe=chosen.fit_classifier, run=run)
+        found = lr_find_classifier(table, lm=model, recipe=chosen.fit_classifier, run=run)
     else:
-        found = find_language_model_rates(table.texts, base=model, recipe=chosen.fit_lm, run=run)
+        found = lr_find_lm(table.texts, base=model, recipe=chosen.fit_lm, run=run)
     if plots:
         plot_rates(plots, found)
     if as_json:

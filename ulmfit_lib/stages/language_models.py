@@ -8,7 +8,7 @@ import torch
 
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
-from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
+from ulmfit_lib.models.awd_lstm import read_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
@@ -70,8 +70,7 @@ def train_directions(
     weights: dict[str, Weights] = {}
     history: dict[str, list[Row]] = {}
     for direction in model.weights:
-        net = LanguageModelNet(model.architecture, len(model.vocabulary), recipe.dropouts)
-        copy_weights(net, model.weights[direction])
+        net = model.net(direction, recipe.dropouts)
         backward = direction == "backward"
         history[direction] = train_language_model(
             net,

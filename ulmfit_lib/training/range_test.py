@@ -39,7 +39,7 @@ class LearningRates:
     recipe: float
 
 
-def find_rates(
+def range_test(
     net: Any,
     batches: tuple[Any, Any],
     lrs: Sequence[float],

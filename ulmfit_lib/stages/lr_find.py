@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, classifier_net
 from ulmfit_lib.stages.fit_lm import FINE_TUNE, for_corpus
@@ -18,13 +17,13 @@ from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, language_model_phases
 from ulmfit_lib.training.learner import Objective
 from ulmfit_lib.training.losses import SampledSoftmax
-from ulmfit_lib.training.rate_finding import LearningRates, find_rates
+from ulmfit_lib.training.range_test import LearningRates, range_test
 from ulmfit_lib.training.run import Run, takes_run
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 
 @takes_run(min_count="recipe", direction="base")
-def find_language_model_rates(
+def lr_find_lm(
     texts: Sequence[str],
     *,
     base: LanguageModel,
@@ -50,13 +49,12 @@ def find_language_model_rates(
     recipe = for_corpus(recipe, corpus)
     documents = corpus.numericalize(grown.vocabulary)
     train = documents.backwards() if way == "backward" else documents
-    net = LanguageModelNet(grown.architecture, len(grown.vocabulary), recipe.dropouts)
-    copy_weights(net, grown.weights[way])
+    net = grown.net(way, recipe.dropouts)
     batches, nothing = (
         LanguageModelStream(some, batch_size=recipe.batch_size, window=recipe.window, seed=run.seed)
         for some in (train, train.select([]))
     )
-    return find_rates(
+    return range_test(
         net,
         (batches, nothing),
         language_model_phases(recipe, grown.architecture.layers)[-1].lrs,
@@ -68,7 +66,7 @@ def find_language_model_rates(
 
 
 @takes_run(direction="lm")
-def find_classifier_rates(
+def lr_find_classifier(
     data: TextTable,
     *,
     lm: LanguageModel,
@@ -111,7 +109,7 @@ def find_classifier_rates(
         )
         for rows in (np.arange(len(table)), np.arange(0))
     )
-    return find_rates(
+    return range_test(
         net,
         (batches, nothing),
         classifier_phases(recipe, len(net.layer_groups()))[-1].lrs,
