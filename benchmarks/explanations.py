@@ -41,7 +41,7 @@ from ulmfit_lib.pipeline.parts import PartsFitter
 from ulmfit_lib.pipeline.search import Found, try_heads
 from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.explanations import Span, explain, log_odds, parts_of, without
+from ulmfit_lib.serving.explanations import Span, explain, find_spans, log_odds, occlude
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS, UNKNOWN
 from ulmfit_lib.training.topics import learn_topics
@@ -101,7 +101,7 @@ def compare(classifier: TextClassifier, texts: Sequence[str]) -> list[dict[str, 
     rows: list[dict[str, float | str]] = []
     for name, method in methods.items():
         started, found = time.perf_counter(), []
-        orders = [np.argsort(-method(text, parts_of(text)), kind="stable") for text in texts]
+        orders = [np.argsort(-method(text, find_spans(text)), kind="stable") for text in texts]
         seconds = (time.perf_counter() - started) / len(texts)
         for text, order in zip(texts, orders, strict=True):
             found.append(judge(classifier, text, order.tolist()))
@@ -115,9 +115,9 @@ def compare(classifier: TextClassifier, texts: Sequence[str]) -> list[dict[str, 
 
 def judge(classifier: TextClassifier, text: str, order: list[int]) -> tuple[float, float]:
     """Comprehensiveness and sufficiency of an order of a text's words, the mean over ``SHARES``."""
-    spans, counts = parts_of(text), [max(1, round(share * len(order))) for share in SHARES]
-    removed = [without(text, spans, order[:count]) for count in counts]
-    kept = [without(text, spans, order[count:]) for count in counts]
+    spans, counts = find_spans(text), [max(1, round(share * len(order))) for share in SHARES]
+    removed = [occlude(text, spans, order[:count]) for count in counts]
+    kept = [occlude(text, spans, order[count:]) for count in counts]
     found = classifier.probabilities([text, *removed, *kept])["ensemble"]
     lost = found[0].max() - found[1:, found[0].argmax()]
     return float(lost[: len(SHARES)].mean()), float(lost[len(SHARES) :].mean())
@@ -125,7 +125,7 @@ def judge(classifier: TextClassifier, text: str, order: list[int]) -> tuple[floa
 
 def occlude_whole(classifier: TextClassifier, text: str, spans: list[Span]) -> Floats:
     """Leave one out, the blend seen from outside."""
-    found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
+    found = classifier.probabilities([text, *(occlude(text, spans, [place]) for place in range(len(spans)))])
     odds = log_odds(found["ensemble"], int(found["ensemble"][0].argmax()), classifier.kind)
     return np.asarray(odds[0] - odds[1:])
 

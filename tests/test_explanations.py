@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import Classes, DataError, OptionError, Tags, TextClassifier, explain
-from ulmfit_lib.serving.explanations import log_odds, parts_of, score_odds, without
+from ulmfit_lib.serving.explanations import find_spans, log_odds, occlude, score_odds
 
 STORED = Path(__file__).parent / "data" / "version-2"
 
@@ -66,16 +66,16 @@ def test_a_text_without_a_word_and_an_unknown_label_are_refused(tiny_classifier)
 
 def test_a_long_text_is_taken_apart_into_a_bounded_number_of_parts():
     text = "word " * 1000
-    spans = parts_of(text)
+    spans = find_spans(text)
     assert 100 < len(spans) <= 150
     assert sum(end - start for start, end in spans) > 0.9 * len(text.strip())
 
 
 def test_words_that_are_taken_out_become_one_unknown_token_each(tiny_classifier):
     text = "a film, a great great great film"
-    gone = without(text, parts_of(text), range(len(parts_of(text))))
+    gone = occlude(text, find_spans(text), range(len(find_spans(text))))
     ids = tiny_classifier.vocabulary.encode(next(iter(tiny_classifier.tokenizer([gone]))))
-    assert ids == [tiny_classifier.vocabulary.index["xxbos"]] + len(parts_of(text)) * [
+    assert ids == [tiny_classifier.vocabulary.index["xxbos"]] + len(find_spans(text)) * [
         tiny_classifier.vocabulary.unknown_id
     ]
 

@@ -10,7 +10,7 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.evaluation.metrics import RatingScores
 from ulmfit_lib.hub.cards import hub_card
-from ulmfit_lib.hub.client import asking
+from ulmfit_lib.hub.client import hub_api
 from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.files import SAVED
 from ulmfit_lib.hub.repository import Repository
@@ -323,11 +323,11 @@ def test_the_hubs_attempts_are_its_own_affair_unless_somebody_asks_to_see_them(h
     from huggingface_hub.utils import logging
 
     before = logging.get_verbosity()
-    with asking(Repository("ada/lm")):
+    with hub_api(Repository("ada/lm")):
         assert logging.get_verbosity() == logging.ERROR
     assert logging.get_verbosity() == before
     monkeypatch.setenv("HF_HUB_VERBOSITY", "info")
-    with asking(Repository("ada/lm")):
+    with hub_api(Repository("ada/lm")):
         assert logging.get_verbosity() == before
 
 

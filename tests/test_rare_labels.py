@@ -81,7 +81,7 @@ def test_a_label_seen_once_is_mentioned_and_learnt_and_unknown_ones_are_wrong(
     test = write_csv([*with_oddities(fruit, 2), ("what is this", "new")], "test.csv")
     code, stdout, stderr = ulmfit("evaluate", out, test, *ARGUMENTS, "--json")
     scores = json.loads(stdout)
-    assert code == 0 and "has not learnt 'new'" in stderr
+    assert code == 0 and "was not trained on 'new'" in stderr
     assert scores["classes"] == ["negative", "odd", "positive", "new"] and scores["n"] == 51
     assert 0.9 < scores["accuracy"] <= 50 / 51 and scores["confusion"][3][3] == 0 and sum(scores["confusion"][3]) == 1
     code, _, stderr = ulmfit("evaluate", out, write_csv([("a", "yes"), ("b", "no")], "other.csv"), *ARGUMENTS)

@@ -51,7 +51,7 @@ def offline_by() -> str:
 
 
 @contextmanager
-def asking(repository: Repository) -> Iterator[Any]:
+def hub_api(repository: Repository) -> Iterator[Any]:
     """Yield huggingface_hub's API, which finds the user's token itself; what it raises becomes a sentence.
 
     Raises:
@@ -61,10 +61,10 @@ def asking(repository: Repository) -> Iterator[Any]:
     hub = import_hub()
     transport = hub.errors.HfHubHTTPError.__mro__[1]  # whichever HTTP library it builds on
     try:
-        with _hushed(hub):
+        with _without_bars(hub):
             yield hub.HfApi(endpoint=hub_address(), library_name=LIBRARY, library_version=__version__)
     except UNREADABLE as error:
-        raise no_hub(repository) from error
+        raise not_a_hub(repository) from error
     except (transport, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, hub.errors.LocalEntryNotFoundError) else None
         found = cause if isinstance(cause, Exception) else error
@@ -74,17 +74,17 @@ def asking(repository: Repository) -> Iterator[Any]:
             raise Unreachable(f"{repository}: the hub cannot answer now ({status}: {said})") from error
         if isinstance(found, (transport, hub.errors.OfflineModeIsEnabled)) and not status:
             raise Unreachable(f"{repository}: the hub cannot be reached ({said})") from error
-        raise ArtifactError(f"{repository}: {_refusal(found, status) or f'this failed: {said}'}") from error
+        raise ArtifactError(f"{repository}: {_explain_refusal(found, status) or f'this failed: {said}'}") from error
 
 
-def no_hub(repository: Repository) -> ArtifactError:
+def not_a_hub(repository: Repository) -> ArtifactError:
     """The error where an answer came that no hub gives."""
     address = hub_address() or import_hub().constants.ENDPOINT
     return ArtifactError(f"{repository}: what {address} answers is not what a hub answers")
 
 
 @contextmanager
-def _hushed(hub: ModuleType) -> Iterator[None]:
+def _without_bars(hub: ModuleType) -> Iterator[None]:
     """Without huggingface_hub's bars where nobody watches, and without a line for each time that it tries again."""
     bars, logs = hub.utils, hub.utils.logging
     with ExitStack() as after:
@@ -103,7 +103,7 @@ def _printable(said: str) -> str:
     return "".join(filter(str.isprintable, line))[:300]
 
 
-def _refusal(error: Exception, status: int) -> str:
+def _explain_refusal(error: Exception, status: int) -> str:
     errors = import_hub().errors
     if isinstance(error, errors.RevisionNotFoundError):
         return "the repository has no such branch, tag or commit"

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from ulmfit_lib.errors import ArtifactError
-from ulmfit_lib.hub.client import Unreachable, asking, import_hub, no_hub, offline_by
-from ulmfit_lib.hub.files import SAVED, refuse_strangers, shown_size
+from ulmfit_lib.hub.client import Unreachable, hub_api, import_hub, not_a_hub, offline_by
+from ulmfit_lib.hub.files import SAVED, check_files, format_size
 from ulmfit_lib.hub.repository import Repository, is_on_hub
 from ulmfit_lib.progress import note
 
@@ -34,17 +34,17 @@ def fetch(repository: Repository) -> Path:
     if variable := offline_by():
         return _from_cache(repository, f"{variable} is set")
     try:
-        with asking(repository) as api:
+        with hub_api(repository) as api:
             found = api.model_info(repository.name, revision=repository.revision, files_metadata=True)
     except Unreachable as error:
         return _from_cache(repository, error.message.removeprefix(f"{repository}: "))
     files, commit = found.siblings or [], found.sha or ""
     if not COMMIT.fullmatch(commit):
-        raise no_hub(repository)
-    refuse_strangers(repository, (file.rfilename for file in files))
-    size = shown_size(sum(file.size or 0 for file in files))
+        raise not_a_hub(repository)
+    check_files(repository, (file.rfilename for file in files))
+    size = format_size(sum(file.size or 0 for file in files))
     note(f"{repository} is at commit {commit} ({size}); to ask for exactly this one: {repository.at(commit)}")
-    with asking(repository) as api:
+    with hub_api(repository) as api:
         folder = Path(api.snapshot_download(repository.name, revision=repository.revision, allow_patterns=list(SAVED)))
     if folder.name != commit:
         raise ArtifactError(f"{repository}: it changed while it was being downloaded; try again")
@@ -61,6 +61,6 @@ def _from_cache(repository: Repository, why: str) -> Path:
         )
     except hub.errors.LocalEntryNotFoundError as error:
         raise ArtifactError(f"{repository}: {why}, and the cache has no whole copy of it") from error
-    refuse_strangers(repository, (file.name for file in folder.iterdir()))
+    check_files(repository, (file.name for file in folder.iterdir()))
     note(f"{repository}: {why}, so commit {folder.name} is taken from the cache")
     return folder

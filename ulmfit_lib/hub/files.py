@@ -16,7 +16,7 @@ IGNORED = (".gitattributes",)  # the hub's own
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".msgpack", ".py")
 
 
-def refuse_strangers(repository: Repository, names: Iterable[str]) -> None:
+def check_files(repository: Repository, names: Iterable[str]) -> None:
     """Refuse a repository that is no saved model.
 
     Raises:
@@ -36,10 +36,10 @@ def _may_run(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in PICKLES
 
 
-def shown_size(size: int) -> str:
+def format_size(size: int) -> str:
     """Bytes as people read them.
 
-    >>> shown_size(31_351_448), shown_size(1_438)
+    >>> format_size(31_351_448), format_size(1_438)
     ('31.4 MB', '1.4 kB')
     """
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"

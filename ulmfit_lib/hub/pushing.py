@@ -7,8 +7,8 @@ from ulmfit_lib.artifact.format import LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.seal import CARD
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.cards import hub_card
-from ulmfit_lib.hub.client import asking, import_hub, offline_by
-from ulmfit_lib.hub.files import IGNORED, SAVED, TERMS, refuse_strangers, shown_size
+from ulmfit_lib.hub.client import hub_api, import_hub, offline_by
+from ulmfit_lib.hub.files import IGNORED, SAVED, TERMS, check_files, format_size
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
@@ -72,9 +72,9 @@ def push_to_hub(
         repository=repository,
         licence=licence,
     ).encode()
-    with asking(repository) as api:
+    with hub_api(repository) as api:
         there, private = _prepare(api, repository, public=public, branch=branch)
-        _say_what_goes(repository, path, files, private=private)
+        _announce(repository, path, files, private=private)
         changes = [hub.CommitOperationDelete(file) for file in there if file in SAVED and file not in (*files, CARD)]
         changes += [hub.CommitOperationAdd(file, str(path / file)) for file in files if file != CARD]
         changes.append(hub.CommitOperationAdd(CARD, card))
@@ -122,13 +122,13 @@ def _prepare(api: Any, repository: Repository, *, public: bool, branch: str) -> 
         api.create_branch(repository.name, branch=branch, exist_ok=True)
     names = [file.rfilename for file in api.model_info(repository.name, revision=branch).siblings or []]
     if not new and set(names) - {*IGNORED, CARD}:
-        refuse_strangers(repository, names)
+        check_files(repository, names)
     return names, found.private
 
 
-def _say_what_goes(repository: Repository, path: Path, files: list[str], *, private: bool) -> None:
+def _announce(repository: Repository, path: Path, files: list[str], *, private: bool) -> None:
     sizes = {file: (path / file).stat().st_size for file in files}
-    shown = ", ".join(f"{file} ({shown_size(size)})" for file, size in sizes.items())
+    shown = ", ".join(f"{file} ({format_size(size)})" for file, size in sizes.items())
     readers = "which is private" if private else "which everybody can read"
     note(f"to {repository}, {readers}: {shown}")
     if left := sorted(file.name for file in path.iterdir() if file.name not in files):

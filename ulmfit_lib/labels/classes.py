@@ -9,11 +9,8 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.evaluation.metrics import RatingScores, Scores, score
-from ulmfit_lib.labels.kind import LabelKind, LabelledRows
+from ulmfit_lib.labels.kind import LabelKind, padded
 from ulmfit_lib.labels.links import softmax
-from ulmfit_lib.progress import note
-
-MAX_NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -60,49 +57,10 @@ class Classes(LabelKind):
         """One for two classes, else one a class."""
         return 1 if n_classes == 2 else n_classes
 
-    def decisions(self, probabilities: Floats) -> Floats:
-        """Each row is one decision between the classes."""
-        return probabilities
-
-    def decided(self, targets: Ints) -> Ints:
-        """The class numbers themselves."""
-        return targets
-
-    def from_decisions(self, decisions: Floats, n_classes: int) -> Floats:
-        """The same."""
-        return decisions
-
-    def choices(self, classes: Sequence[str]) -> list[str]:
-        """The classes."""
-        return list(classes)
-
     def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
         """The likeliest class of each row."""
         return [classes[row.argmax()] if row.max() >= threshold else UNSURE for row in probabilities]
 
-    def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
-        """Class numbers; a class that was never learnt comes last, so that its rows count as wrong."""
-        known = with_unknown(rows, classes)
-        return rows.class_numbers(known), known
-
     def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> Scores | RatingScores:
         """Accuracy, macro F1, log loss and calibration."""
         return score(padded(probabilities, len(classes)), truth, list(classes))
-
-
-def with_unknown(rows: LabelledRows, classes: Sequence[str]) -> list[str]:
-    """``classes``, and after them those that only the rows have; they are mentioned to the user.
-
-    Where the rows have other classes altogether, they are left out: ``class_numbers`` then says what is wrong.
-    """
-    new = sorted(set(rows.classes) - set(classes))
-    if not new or len(new) == len(rows.classes):
-        return list(classes)
-    shown = ", ".join(map(repr, new[:MAX_NAMES_SHOWN]))
-    note(f"{rows.source}: the classifier has not learnt {shown}: rows with such a label count as wrong")
-    return [*classes, *new]
-
-
-def padded(probabilities: Floats, n_classes: int) -> Floats:
-    """(n, at most n_classes) -> (n, n_classes): classes that the classifier does not know have probability 0."""
-    return np.pad(probabilities, ((0, 0), (0, n_classes - probabilities.shape[1])))

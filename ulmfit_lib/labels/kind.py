@@ -8,6 +8,9 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.progress import note
+
+MAX_NAMES_SHOWN = 20
 
 
 class LabelledRows(Protocol):
@@ -107,21 +110,21 @@ class LabelKind(ABC):
     def score_columns(self, n_classes: int) -> int:
         """Columns of scores that a linear model has for so many classes."""
 
-    @abstractmethod
     def decisions(self, probabilities: Floats) -> Floats:
         """Probabilities as (n_decisions, n_choices), each row a decision between choices of which one is right."""
+        return probabilities
 
-    @abstractmethod
     def decided(self, targets: Ints) -> Ints:
         """Targets as (n_decisions,) numbers of the right choices."""
+        return targets
 
-    @abstractmethod
     def from_decisions(self, decisions: Floats, n_classes: int) -> Floats:
         """What ``decisions`` gave -> (n, n_classes) probabilities again."""
+        return decisions
 
-    @abstractmethod
     def choices(self, classes: Sequence[str]) -> list[str]:
         """Names of the choices of a decision."""
+        return list(classes)
 
     # Probabilities -> labels, and how good they are
 
@@ -141,13 +144,14 @@ class LabelKind(ABC):
         """
         raise OptionError("this classifier's labels are classes; one of ratings is made with `fit --ratings`")
 
-    @abstractmethod
     def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
         """What ``score`` compares predictions of these rows with, and ``classes`` with those that only the rows have.
 
         Raises:
             DataError: no label that the classifier knows.
         """
+        known = _with_unknown(rows, classes)
+        return rows.class_numbers(known), known
 
     @abstractmethod
     def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> Any:
@@ -178,3 +182,21 @@ class LabelKind(ABC):
     def config(self) -> dict[str, Any]:
         """The entries of ``config.json`` by which ``labels.stored.kind_from_config`` finds this kind again."""
         return {"values": None, "label_delimiter": None}
+
+
+def _with_unknown(rows: LabelledRows, classes: Sequence[str]) -> list[str]:
+    """``classes``, and after them those that only the rows have, so that predictions for these rows count as wrong.
+
+    Where the rows have other classes altogether, they are left out: ``class_numbers`` then says what is wrong.
+    """
+    new = sorted(set(rows.classes) - set(classes))
+    if not new or len(new) == len(rows.classes):
+        return list(classes)
+    shown = ", ".join(map(repr, new[:MAX_NAMES_SHOWN]))
+    note(f"{rows.source}: the classifier was not trained on {shown}: rows with such a label count as wrong")
+    return [*classes, *new]
+
+
+def padded(probabilities: Floats, n_classes: int) -> Floats:
+    """(n, at most n_classes) -> (n, n_classes): classes that the classifier does not know have probability 0."""
+    return np.pad(probabilities, ((0, 0), (0, n_classes - probabilities.shape[1])))

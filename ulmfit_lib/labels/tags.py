@@ -9,8 +9,7 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.metrics import TagScores, score_tags
-from ulmfit_lib.labels.classes import padded, with_unknown
-from ulmfit_lib.labels.kind import LabelKind, LabelledRows
+from ulmfit_lib.labels.kind import LabelKind, LabelledRows, padded
 from ulmfit_lib.labels.links import sigmoid
 from ulmfit_lib.progress import counted
 
@@ -115,11 +114,6 @@ class Tags(LabelKind):
     def confidence(self, probabilities: Floats) -> Floats:
         """(n,) how sure the least certain of a row's decisions is."""
         return np.asarray(np.maximum(probabilities, 1 - probabilities).min(1), np.float64)
-
-    def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
-        """(n, n_tags) of 0 and 1; tags that were never learnt come last."""
-        known = with_unknown(rows, classes)
-        return rows.class_numbers(known), known
 
     def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> TagScores:
         """F1 scores, and how often all tags of a row are right."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]  # where a word starts in a text, and where it ends
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:['’-]\w+)*|[^\w\s]+")
-GONE = (UNKNOWN, f"{UNKNOWN}own")  # in turns: fastai's rules would count one word that is repeated
+PLACEHOLDERS = (UNKNOWN, f"{UNKNOWN}own")  # in turns: fastai's rules would count one word that is repeated
 MAX_PARTS = 150  # of a text that are replaced one by one; words of longer texts are replaced together
 STRONG = 0.2  # of the strongest word's contribution, from which on a word is shown
 MAX_PHRASES = 10  # in a terminal
@@ -153,12 +153,12 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
         >>> explanation.words[explanation.contributions.argmax()]
         'great'
     """
-    spans = parts_of(text)
+    spans = find_spans(text)
     if not spans:
         raise DataError("this text has no word to explain")
     if label is not None and label not in classifier.classes:
         raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
-    found = classifier.probabilities([text, *(without(text, spans, [place]) for place in range(len(spans)))])
+    found = classifier.probabilities([text, *(occlude(text, spans, [place]) for place in range(len(spans)))])
     ensemble = found[ENSEMBLE]
     number = int(ensemble[0].argmax()) if label is None else classifier.classes.index(label)
     odds = log_odds(found["ulmfit"], number, classifier.kind)
@@ -172,10 +172,10 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
     return Explanation(text, classifier.classes[number], float(ensemble[0, number]), spans, added, total)
 
 
-def parts_of(text: str, max_parts: int = MAX_PARTS) -> list[Span]:
+def find_spans(text: str, max_parts: int = MAX_PARTS) -> list[Span]:
     """The words of a text, and marks between them; of a long one, as many neighbours together as make ``max_parts``.
 
-    >>> parts_of("I don't know!")
+    >>> find_spans("I don't know!")
     [(0, 1), (2, 7), (8, 12), (12, 13)]
     """
     words = [found.span() for found in WORD.finditer(text)]
@@ -184,16 +184,16 @@ def parts_of(text: str, max_parts: int = MAX_PARTS) -> list[Span]:
     return [(group[0][0], group[-1][1]) for group in groups]
 
 
-def without(text: str, spans: Sequence[Span], gone: Collection[int]) -> str:
-    """The text with an unknown word in the place of each span whose number is in ``gone``.
+def occlude(text: str, spans: Sequence[Span], places: Collection[int]) -> str:
+    """The text with an unknown word in the place of each span whose number is in ``places``.
 
-    >>> without("Good film", [(0, 4), (5, 9)], [0])
+    >>> occlude("Good film", [(0, 4), (5, 9)], [0])
     'xxunk film'
     """
     parts, done = [], 0
-    for turn, place in enumerate(sorted(gone)):
+    for turn, place in enumerate(sorted(places)):
         start, end = spans[place]
-        parts += [text[done:start], "" if text[:start][-1:] in ("", " ") else " ", GONE[turn % 2]]
+        parts += [text[done:start], "" if text[:start][-1:] in ("", " ") else " ", PLACEHOLDERS[turn % 2]]
         parts.append("" if text[end : end + 1] in ("", " ") else " ")
         done = end
     return "".join([*parts, text[done:]])
