@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ulmfit_lib import (
@@ -98,9 +99,18 @@ def test_a_device_named_at_a_call_still_works_and_is_deprecated(tiny_classifier)
         assert elsewhere.predict(TEXTS, device="cpu") == tiny_classifier.predict(TEXTS)
 
 
+def test_texts_from_pandas_are_predicted_and_evaluated_as_lists_are(tiny_classifier, fruit):
+    frame = pd.DataFrame({"text": fruit.texts, "label": fruit.labels}, index=range(100, 100 + len(fruit)))
+    assert tiny_classifier.predict(frame[["text"]]) == tiny_classifier.predict(fruit.texts)
+    np.testing.assert_array_equal(tiny_classifier.embed(frame["text"]), tiny_classifier.embed(fruit.texts))
+    assert tiny_classifier.evaluate(frame["text"], frame["label"]) == tiny_classifier.evaluate(fruit)
+
+
 def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
     with pytest.raises(DataError, match="single string"):
         tiny_classifier.predict("one text")
+    with pytest.raises(DataError, match="choose it"):
+        tiny_classifier.embed(pd.DataFrame({"text": ["good"], "label": ["positive"]}))
     with pytest.raises(DataError, match="row 1"):
         tiny_classifier.predict(["good", None])
     with pytest.raises(DataError, match="'odd'"):

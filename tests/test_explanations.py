@@ -6,6 +6,7 @@ import pytest
 
 from ulmfit_lib import Classes, DataError, OptionError, Tags, TextClassifier, explain
 from ulmfit_lib.serving.explanations import find_spans, log_odds, occlude, score_odds
+from ulmfit_lib.serving.predictor import Predictor
 
 STORED = Path(__file__).parent / "data" / "version-2"
 
@@ -86,3 +87,6 @@ def test_the_command_explains_a_text(ulmfit, tiny_classifier, fruit, tmp_path):
     said = json.loads(out)
     assert code == 0 and said["label"] == "negative"
     assert [one["word"] for one in said["words"]] == tiny_classifier.explain(fruit.texts[1]).words
+    Predictor.of(tiny_classifier).save(tmp_path / "exported")
+    code, out, _ = ulmfit("explain", tmp_path / "exported", fruit.texts[1], "--json")
+    assert code == 0 and json.loads(out)["words"][0]["word"] == said["words"][0]["word"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ulmfit_lib.cli.options import AsJson, Base, Classifier, Data, Device, FileFormat, Label, Quiet, Seed, Text
-from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.cli.running import command, load_classifier, read_table, start
 
 if TYPE_CHECKING:
     from ulmfit_lib.insight.findings import Diagnosis
@@ -32,9 +32,8 @@ def explain_command(
     """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
     start(quiet)
     from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.models.classifier import TextClassifier
 
-    found = TextClassifier.load(find_folder(model)).explain(text, label=label)
+    found = load_classifier(find_folder(model)).explain(text, label=label)
     print(json.dumps(found.as_dict()) if as_json else found.as_text(colour=sys.stdout.isatty()))
 
 

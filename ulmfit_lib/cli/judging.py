@@ -27,15 +27,12 @@ from ulmfit_lib.cli.options import (
     Text,
 )
 from ulmfit_lib.cli.plotting import Plots, plot_scores
-from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.cli.running import command, load_classifier, read_table, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.serving.predictor import Predictor
 
 
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
@@ -98,7 +95,7 @@ def predict(
         parts = read_parts(Path(data), text=text, encoding=file.encoding, delimiter=file.delimiter)
         first = next(parts)  # what is wrong with the file is said before the model is read
         model = find_folder(model)
-        classifier = _load_any(model, device)
+        classifier = load_classifier(model, device)
         surprise = _surprise(model, known, base, text, file, device) if novelty else None
         if min_precision is not None:
             least, share = classifier.certainty.threshold(min_precision)
@@ -121,18 +118,6 @@ def predict(
         note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
 
 
-def _load_any(model: Path, device: str, *, light: bool = False) -> "TextClassifier | Predictor":
-    """A classifier whose encoders PyTorch runs, or ONNX Runtime, as of exported ones always."""
-    from ulmfit_lib.artifact.format import PREDICTOR, read_config
-    from ulmfit_lib.serving.predictor import Predictor
-
-    if light or read_config(model)["kind"] == PREDICTOR:
-        return Predictor.load(model)
-    from ulmfit_lib.models.classifier import TextClassifier
-
-    return TextClassifier.load(model, device=device)
-
-
 def _predict_lines(model: Path, given: str | None, out: Path | None, min_precision: float | None) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up."""
     from ulmfit_lib.hub.fetching import find_folder
@@ -142,7 +127,7 @@ def _predict_lines(model: Path, given: str | None, out: Path | None, min_precisi
     if given is not None and Path(given).is_file():
         raise OptionError(f"{given} is a file: name the column of its texts with --text")
     light = find_spec("torch") is None or all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
-    classifier = _load_any(find_folder(model), "auto", light=light)
+    classifier = load_classifier(find_folder(model), "auto", light=light)
     least = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
     for line in [given] if given is not None else map(str.rstrip, sys.stdin):
         probabilities = classifier.predict_proba([line])

@@ -14,6 +14,8 @@ from ulmfit_lib.cli.options import FileFormat, LabelKind, TrainingRun
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.serving.predictor import Predictor
     from ulmfit_lib.training.checkpoints import Checkpoints
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -125,3 +127,21 @@ def read_table(
     if table.skipped:
         note(f"{table.source}: {counted(table.skipped, 'row')} without a text left out")
     return table
+
+
+def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) -> "TextClassifier | Predictor":
+    """A classifier from its folder.
+
+    Args:
+        model: the folder of a classifier, or of an exported one.
+        device: where PyTorch shall run its encoders.
+        light: let ONNX Runtime run them, as it does those of exported classifiers always.
+    """
+    from ulmfit_lib.artifact.format import PREDICTOR, read_config
+    from ulmfit_lib.serving.predictor import Predictor
+
+    if light or read_config(model)["kind"] == PREDICTOR:
+        return Predictor.load(model)
+    from ulmfit_lib.models.classifier import TextClassifier
+
+    return TextClassifier.load(model, device=device)

@@ -16,6 +16,7 @@ from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.serving.classifier import ByMember, Classifier
+from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents
 
 
@@ -106,7 +107,10 @@ class TextClassifier(Classifier):
             >>> classifier.evaluate(["The film was great.", "A terrible film."], ["positive", "negative"]).accuracy
             1.0
         """
-        table = data if isinstance(data, TextTable) else TextTable.from_lists(data, labels)
+        if isinstance(data, TextTable):
+            table = data
+        else:
+            table = TextTable.from_lists(read_texts(data), None if labels is None else list(labels))
         return self.evaluate_members(table)[ENSEMBLE]
 
     def evaluate_members(self, data: TextTable) -> dict[str, Any]:
