@@ -131,7 +131,7 @@ def _wrong_labels(data: TextTable) -> Finding | None:
         check_labels(data)
     except DataError as error:
         said = str(error).removeprefix(f"{data.source}: ")
-        cause = RARE if "needs two" in said or "no row" in said else WRONG_COLUMN
+        cause = RARE if len(set(data.targets())) < 2 else WRONG_COLUMN
         return Finding(
             cause, DATA, f"{said[:1].upper()}{said[1:]}.", "Check that --text and --label name the right columns."
         )
