@@ -108,13 +108,22 @@ def test_models_and_info_describe(ulmfit, models):
     assert "language model" in ulmfit("info", models / "lm")[1]
 
 
-def test_models_of_ones_own_are_added_and_used_by_name(ulmfit, models, write_csv, reviews, tmp_path, monkeypatch):
+def test_a_model_that_was_added_is_listed_beside_those_that_are_embedded_or_can_be_downloaded(
+    ulmfit, models, tmp_path, monkeypatch
+):
     monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
     assert ulmfit("models", "add", models / "lm", "--name", "house")[0] == 0
     listed = {row["name"]: row for row in json.loads(ulmfit("models", "--json")[1])}
     assert listed["house"]["where"] == "cached" and listed["wt103"]["where"] == "downloadable"
     embedded = listed["wiki-en-small"]
     assert embedded["where"] == "embedded" and len(embedded["sha256"]) == 64 and "CC BY-SA" in embedded["licence"]
+
+
+def test_language_models_are_compared_by_name_and_by_folder_with_the_texts_that_they_find_hardest(
+    ulmfit, models, write_csv, reviews, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
+    assert ulmfit("models", "add", models / "lm", "--name", "house")[0] == 0
     data = write_csv([[text, ""] for text in reviews.texts[:30]])
     code, out, _ = ulmfit("evaluate-lm", "house", models / "lm", "--on", data, *REVIEW, "--json")
     first, second = json.loads(out)

@@ -17,7 +17,7 @@ def scalars(folder):
     }
 
 
-def test_a_tracked_command_writes_losses_settings_and_scores_and_no_text(ulmfit, lm_folder, write_csv, fruit, tmp_path):
+def test_a_tracked_training_writes_losses_and_settings_and_no_text(ulmfit, lm_folder, write_csv, fruit, tmp_path):
     data = write_csv(zip([f"{text} unmistakable" for text in fruit.texts], fruit.labels, strict=True))
     runs = tmp_path / "runs"
     arguments = ["--text", "review", "--base", lm_folder, "--direction", "forward", "--epochs", 2]
@@ -33,6 +33,10 @@ def test_a_tracked_command_writes_losses_settings_and_scores_and_no_text(ulmfit,
     assert {"lr_0", "lr_2"} <= found.keys()
     written = b"".join(path.read_bytes() for path in runs.rglob("*") if path.is_file())
     assert b"batch_size" in written and b"perplexity" in written and b"unmistakable" not in written
+
+
+def test_a_tracked_fit_writes_its_scores_and_the_verdict(ulmfit, lm_folder, write_csv, fruit, tmp_path):
+    data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
     arguments = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--strategy", "features"]
     place = f"tensorboard:{tmp_path / 'fit'}"
     assert ulmfit("fit", data, *arguments, "--out", tmp_path / "classifier", "--track", place)[0] == 0

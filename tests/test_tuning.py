@@ -246,32 +246,49 @@ def test_the_best_of_many_trials_must_be_further_ahead():
     assert Gain.of(default, best, chance=0.05, folds=5).low < one.low  # folds learn from the same rows
 
 
-def test_the_command_leaves_a_model_a_table_and_a_plot(ulmfit, lm_folder, table, write_csv, tmp_path, monkeypatch):
+@pytest.fixture
+def tune_command(ulmfit, lm_folder, table, write_csv):
+    """``tune`` on a file, with more options; what the command line gives."""
     data = write_csv([(text, label or "") for text, label in zip(table.texts, table.labels, strict=True)])
-    out = tmp_path / "tuned"
     options = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--direction", "forward"]
+    return lambda *more: ulmfit("tune", data, *options, *more)
+
+
+def test_the_command_leaves_a_model_a_table_and_a_plot(tune_command, tmp_path):
+    out = tmp_path / "tuned"
+    code, stdout, _ = tune_command("--out", out, "--trials", 2, "--json")
+    assert code == 0
+    assert json.loads(stdout)["sentence"] == json.loads((out / "tuning.json").read_text())["sentence"]
+    assert sorted(path.name for path in out.iterdir()) == ["model", "study", "trials.csv", "trials.png", "tuning.json"]
+    assert pd.read_csv(out / "trials.csv")["frozen_pooling"].tolist() == ["layers", "concat"]
+    assert TextClassifier.load(out / "model").predict(["the film was great great"]) == ["positive"]
+    assert tune_command("--out", out)[0] == 2  # the place is taken
+    (out / "study" / "trials.db").write_bytes(b"SQLite format 3\x00 and then nothing")
+    code, _, stderr = tune_command("--out", out, "--overwrite")
+    assert code == 2 and "these trials cannot be read" in stderr and "Traceback" not in stderr
+
+
+def test_a_command_that_was_killed_keeps_its_trials_and_a_longer_one_keeps_them_too(
+    tune_command, tmp_path, monkeypatch
+):
+    out = tmp_path / "tuned"
 
     def kill(*_, **__):
         raise Interrupted
 
     with monkeypatch.context() as patch:
         patch.setattr("ulmfit_lib.models.precision.save_smallest", kill)
-        assert ulmfit("tune", data, *options, "--out", out, "--trials", 2)[0] == 130
+        assert tune_command("--out", out, "--trials", 2)[0] == 130
     assert (out / "tuning.json").exists() and not (out / "model").exists()  # which is what the same command goes by
-    code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 2, "--json")
+    code, _, stderr = tune_command("--out", out, "--trials", 2)
     assert code == 0 and "it keeps 2 trials" in stderr
-    assert json.loads(stdout)["sentence"] == json.loads((out / "tuning.json").read_text())["sentence"]
-    assert sorted(path.name for path in out.iterdir()) == ["model", "study", "trials.csv", "trials.png", "tuning.json"]
-    assert pd.read_csv(out / "trials.csv")["frozen_pooling"].tolist() == ["layers", "concat"]
-    assert TextClassifier.load(out / "model").predict(["the film was great great"]) == ["positive"]
-    assert ulmfit("tune", data, *options, "--out", out)[0] == 2  # the place is taken
-    code, stdout, stderr = ulmfit("tune", data, *options, "--out", out, "--trials", 3, "--overwrite")
+    code, stdout, stderr = tune_command("--out", out, "--trials", 3, "--overwrite")
     assert code == 0 and "it keeps 2 trials" in stderr and "trials.csv" in stdout
-    (out / "study" / "trials.db").write_bytes(b"SQLite format 3\x00 and then nothing")
-    code, _, stderr = ulmfit("tune", data, *options, "--out", out, "--overwrite")
-    assert code == 2 and "these trials cannot be read" in stderr and "Traceback" not in stderr
+
+
+def test_a_search_without_optuna_names_the_extra(tune_command, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    code, _, stderr = ulmfit("tune", data, *options, "--out", tmp_path / "other")
+    code, _, stderr = tune_command("--out", tmp_path / "tuned")
     assert code == 2 and "pip install 'ulmfit-lib[tune]'" in stderr
 
 
