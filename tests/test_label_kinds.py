@@ -116,7 +116,7 @@ def test_several_labels_are_learnt_predicted_and_scored(ulmfit, lm_folder, write
     scores = json.loads(stdout)
     assert code == 0 and scores["n"] == 32 and scores["micro_f1"] > 0.9 and set(scores["f1"]) == set(TOPICS)
     assert scores["parts"]["ulmfit"]["micro_f1"] > 0.7
-    assert "all labels right" in ulmfit("evaluate", out, test, *TAGGED)[1]
+    assert "all labels correct" in ulmfit("evaluate", out, test, *TAGGED)[1]
     assert ulmfit("predict", out, test, "--text", "review", "--out", tmp_path / "out.csv")[0] == 0
     found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
     exact = np.mean(

@@ -1,6 +1,6 @@
 """Scores of predicted probabilities against the truth."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ class Scores:
         low: lower end of accuracy's 95 % interval (Wilson).
         high: its upper end.
         macro_f1: mean over classes of the F1 score.
-        log_loss: mean nats of the true class.
+        log_loss: mean negative logarithm of the true class's probability.
         calibration_error: mean gap between confidence and accuracy over 10 bins of confidence, weighted by rows.
         confusion: (n_classes, n_classes) rows by true class, then by predicted class.
         classes: their names, in order.
-        reliability: per bin of confidence its ``rows``, mean ``confidence`` and share ``right``.
+        reliability: per bin of confidence its ``rows``, mean ``confidence`` and accuracy (``right``).
     """
 
     n: int
@@ -102,7 +102,7 @@ class TagScores:
         n: rows scored.
         micro_f1: F1 score over all decisions for a label.
         macro_f1: mean over labels of their F1 scores.
-        exact: share of rows whose labels are all right.
+        exact: share of rows whose labels are all correct.
         f1: by label.
     """
 
@@ -114,10 +114,10 @@ class TagScores:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"micro_f1": self.micro_f1, "macro_f1": self.macro_f1, "exact": self.exact, "n": self.n, "f1": self.f1}
+        return asdict(self)
 
     def __str__(self) -> str:
-        return f"micro F1 {self.micro_f1:.4f}, macro F1 {self.macro_f1:.4f}, all labels right {self.exact:.4f}"
+        return f"micro F1 {self.micro_f1:.4f}, macro F1 {self.macro_f1:.4f}, all labels correct {self.exact:.4f}"
 
 
 def score_tags(probabilities: Floats, targets: Ints, classes: list[str]) -> TagScores:
@@ -149,7 +149,7 @@ class RatingScores:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"mean_absolute_error": self.mean_absolute_error, "spearman": self.spearman, "n": self.n}
+        return asdict(self)
 
     def __str__(self) -> str:
         return f"off by {self.mean_absolute_error:.4g} on average, rank correlation {self.spearman:.4f}"
@@ -213,7 +213,7 @@ def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], *, bin
 
 
 def reliability(confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10) -> list[dict[str, float]]:
-    """Per bin of confidence that has rows: their number, mean confidence and the share that was right."""
+    """Per bin of confidence that has rows: their number, mean confidence and accuracy."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     chosen = [places == place for place in np.unique(places)]
     return [

@@ -1,10 +1,15 @@
-"""What people would rather see than read: a function each that takes what the library returns and gives an axis."""
+"""Figures of notebooks, commands and the report: each function takes what the library returns and gives an axis.
 
+Intervals of accuracies are Wilson's (1927, ``metrics.wilson_interval``), as in all tables of scores.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,33 +18,45 @@ from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.learning_curve import INTERVAL, LearningCurve
+from ulmfit_lib.evaluation.metrics import wilson_interval
 from ulmfit_lib.files import new_file
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.record import TrainingRecord
+    from ulmfit_lib.serving.explanations import Explanation
+    from ulmfit_lib.training.phases import Phase
 
 FORMATS = (".png", ".svg", ".pdf")
-KINDS = {"train_loss": "training", "valid_loss": "validation"}
+LOSSES = {"train_loss": ("training", "--"), "valid_loss": ("validation", "-")}  # in a record: name, line
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#767676"
+BLUE = COLOURS[0]
+ORANGE = COLOURS[1]
+GREY = "#767676"
+INK = "#444444"
+EDGES = "#999999"
+RULES = "#e6e6e6"
+MARKERS = "o^sDvP*"
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.labelsize": 9,
-    "axes.labelcolor": "#333333",
-    "axes.edgecolor": "#999999",
-    "grid.color": "#e6e6e6",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": EDGES,
+    "grid.color": RULES,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 DPI = 110
 FALL = 100  # of a learning rate below its maximum that is shown
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
+MOST_GROUPS = 6  # classes that a map tells apart by colour and marker; more share the last one
+FEWEST_ANSWERED = 0.05  # share of the rows; among fewer, accuracy jumps about
+BARS = 24  # of the histogram of lengths
 
 
 def check_plot_name(path: Path) -> None:
@@ -79,6 +96,12 @@ def _title(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
 
 
+def _shortened(name: str, most: int = 30) -> str:
+    """A name as it stands in a figure: not too long, and a dollar sign does not begin a formula."""
+    name = name if len(name) <= most else f"{name[: most - 1]}…"
+    return name.replace("$", r"\$")
+
+
 def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes | None = None) -> Axes:
     """Shares of the maximal learning rate over a run, one line per schedule, by name."""
     axes = _axes(axes)
@@ -91,27 +114,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes
     return axes
 
 
-class PlottedPhase(Protocol):
-    """What a plot needs to know of a phase of a training (``training.phases.Phase``)."""
-
-    @property
-    def first_group(self) -> int:
-        """The lowest group that trains."""
-
-    @property
-    def epochs(self) -> int:
-        """How long."""
-
-    @property
-    def lrs(self) -> Sequence[float]:
-        """The maximal rate of each group, lowest group first."""
-
-    @property
-    def schedule(self) -> Callable[[float], float]:
-        """Progress in [0, 1] -> share of the maximal rate."""
-
-
-def plot_schedule(phases: Sequence[PlottedPhase], groups: Sequence[str] = (), axes: Axes | None = None) -> Axes:
+def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: Axes | None = None) -> Axes:
     """The learning rate of each parameter group over all phases of a training; a frozen group has no line.
 
     Args:
@@ -146,21 +149,22 @@ def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None 
     """Losses per epoch of one stage in a model's ``training`` record; for both directions if it has them."""
     axes = _axes(axes)
     record = training.stages[stage]
-    for number, (direction, rows) in enumerate(record.history.items()):
-        epochs = [row["epoch"] for row in rows]
-        for kind, style in (("train_loss", "--"), ("valid_loss", "-")):
-            values, label = [row[kind] for row in rows], f"{direction}, {KINDS[kind]}"
-            axes.plot(epochs, values, style, marker="o", markersize=4, color=COLOURS[number], label=label)
-    axes.set(xlabel="epoch", ylabel="loss (nats)")
+    for colour, (direction, rows) in zip(COLOURS, record.history.items(), strict=False):
+        for key, (kind, style) in LOSSES.items():
+            points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                label = f"{direction}, {kind}"
+                axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, color=colour, label=label)
+    axes.set(xlabel="epoch", ylabel="loss")
     _title(axes, f"Loss per epoch: {record.name}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if record.history:
+    if axes.lines:
         axes.legend(frameon=False)
     return axes
 
 
 def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = None) -> Axes:
-    """Share of right answers against labels: as measured, and as expected beyond the ``labels`` there are."""
+    """Accuracy against labels: as measured, and as expected beyond the ``labels`` there are."""
     axes = _axes(axes)
     reach = np.geomspace(curve.sizes[0], 4 * labels, 100)
     scales, exponents = curve.resampled.T
@@ -168,9 +172,9 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
     axes.fill_between(reach, 100 * (1 - high), 100 * (1 - low), alpha=0.18, linewidth=0, label="90 % interval")
     axes.plot(reach, [100 * (1 - curve.error(n)) for n in reach], label="power law")
     axes.plot(curve.sizes, 100 * (1 - curve.errors), "o", color=ORANGE, label="measured")
-    axes.axvline(labels, linestyle=":", color=GREY, label="labels there are")
+    axes.axvline(labels, linestyle=":", color=GREY, label="labels so far")
     ticks = [*(n for n in curve.sizes.tolist()[::2] if n < 0.7 * labels), labels, 2 * labels, 4 * labels]
-    axes.set(xscale="log", xlabel="labels", ylabel="right (%)")
+    axes.set(xscale="log", xlabel="labels", ylabel="accuracy (%)")
     _title(axes, "What more labels are worth")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
@@ -197,14 +201,14 @@ def plot_lr_find(
     known = np.asarray(losses)[finite]
     axes.plot(np.asarray(rates)[finite], known, color=GREY, linewidth=1.5)
     for number, (name, rate) in enumerate((suggestions or {}).items()):
-        colour, marker = COLOURS[number % len(COLOURS)], "osD^vP*"[number % 7]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         height = float(np.interp(np.log(rate), np.log(np.asarray(rates)[finite]), known))
         axes.axvline(rate, color=colour, linestyle=":", linewidth=1)
         axes.plot([rate], [height], marker, color=colour, markersize=7, label=f"{name}: {rate:.2g}")
     if len(known):  # the loss explodes at the end: what comes before is what matters
         room = 0.1 * max(known[0] - known.min(), 1e-3)
         axes.set_ylim(known.min() - room, max(known[0], np.median(known)) + 5 * room)
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (nats)")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training log loss")
     _title(axes, "Loss as the rate grows")
     if suggestions:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
@@ -225,7 +229,7 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -
         top = axes.get_xaxis_transform()
         axes.plot(given_up, [1.0] * len(given_up), "x", color=GREY, transform=top, clip_on=False, label="given up")
     axes.axhline(losses[0], linestyle=":", color=GREY, label="the defaults")
-    axes.set(xlabel="trial", ylabel="log loss out of fold (nats)")
+    axes.set(xlabel="trial", ylabel="out-of-fold log loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _title(axes, "What the search tried")
     axes.legend(frameon=False)
@@ -233,33 +237,84 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -
 
 
 def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = None) -> Axes:
-    """Share of right predictions against their confidence, by ``Scores.reliability``."""
+    """Accuracy by confidence, with 95 % intervals, beside what it should be.
+
+    Args:
+        bins: ``Scores.reliability``: per bin of confidence its ``rows``, mean ``confidence`` and accuracy (``right``).
+        axes: where to draw.
+    """
     axes = _axes(axes)
-    axes.plot([0, 1], [0, 1], linestyle=":", color=GREY, label="as right as it is confident")
-    sizes = np.sqrt([one["rows"] for one in bins])
-    confidence, right = ([one[name] for one in bins] for name in ("confidence", "right"))
-    axes.plot(confidence, right, color=BLUE, linewidth=1, alpha=0.5)
-    axes.scatter(confidence, right, 120 * sizes / sizes.max(), color=BLUE, label="measured (larger: more rows)")
-    axes.set(xlabel="confidence", ylabel="share that is right")
+    confidence = [100 * one["confidence"] for one in bins]
+    accuracy = [100 * one["right"] for one in bins]
+    ends = [wilson_interval(round(one["right"] * one["rows"]), int(one["rows"])) for one in bins]
+    most = max(one["rows"] for one in bins)
+    axes.plot([0, 100], [0, 100], linestyle=":", color=GREY, label="accuracy equals confidence")
+    axes.vlines(confidence, [100 * low for low, _ in ends], [100 * high for _, high in ends], color=BLUE, alpha=0.4)
+    axes.plot(confidence, accuracy, color=BLUE, linewidth=1, alpha=0.5)
+    sizes = [15 + 85 * one["rows"] / most for one in bins]
+    axes.scatter(confidence, accuracy, sizes, color=BLUE, zorder=3, label="measured (larger: more rows)")
+    axes.set(xlabel="confidence (%)", ylabel="accuracy (%)")
     _title(axes, "Can its confidence be trusted?")
-    axes.set(xlim=(min([0.5, *confidence]) - 0.03, 1.03), ylim=(min([0.4, *right]) - 0.03, 1.05))
-    axes.legend(frameon=False, loc="upper left", fontsize=8)
+    axes.set(xlim=(min([50, *confidence]) - 3, 103), ylim=(min([40, *accuracy]) - 3, 105))
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
     return axes
 
 
 def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
-    """Share of right answers against the share of texts that are answered, the most confident ones first."""
+    """Accuracy, with its 95 % interval, against the share of texts that are answered, the most confident ones first."""
     axes = _axes(axes)
-    rows, right = np.array(certainty.rows, np.float64), np.array(certainty.right, np.float64)
-    answered, share = 100 * rows / rows[-1], 100 * right / rows
-    spread = 1.96 * np.sqrt((right + 1) * (rows - right + 1) / (rows + 2) ** 3) * 100
-    enough = answered >= min(5, answered[-1])  # of fewer, the share jumps about
-    axes.fill_between(answered, share - spread, np.minimum(share + spread, 100), enough, alpha=0.15, linewidth=0)
-    axes.plot(answered, share, color=BLUE)
-    steady = share[answered >= 10]
-    axes.set(xlim=(0, 101), ylim=(min([90, *(steady - 5)]), 100.5))
-    axes.set(xlabel="answered (%), the most confident first", ylabel="right among those (%)")
+    total = certainty.rows[-1]
+    kept = [pair for pair in zip(certainty.rows, certainty.right, strict=True) if pair[0] >= FEWEST_ANSWERED * total]
+    answered = [100 * rows / total for rows, _ in kept]
+    accuracy = [100 * right / rows for rows, right in kept]
+    low, high = zip(*(wilson_interval(right, rows) for rows, right in kept), strict=True)
+    axes.fill_between(answered, 100 * np.array(low), 100 * np.array(high), color=BLUE, alpha=0.15, linewidth=0)
+    axes.plot(answered, accuracy, color=BLUE)
+    axes.set(xlim=(0, 101), ylim=(max(0.0, min(90.0, *accuracy) - 10), 101))
+    axes.set(xlabel="texts answered (%), the most confident first", ylabel="accuracy among those (%)")
     _title(axes, "What is left unsure, and what that buys")
+    return axes
+
+
+def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
+    """How many texts have how many words; the longest hundredth stands at the right end."""
+    axes = _axes(axes)
+    most = max(2.0, float(np.percentile(words, 99)))
+    axes.hist(np.minimum(words, most), bins=min(BARS, int(most)), range=(0, most), color=BLUE, rwidth=0.94)
+    axes.set(xlim=(0, most), xlabel="words", ylabel="texts")
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _title(axes, "Lengths of the texts")
+    return axes
+
+
+def plot_map(
+    places: Floats, classes: Sequence[str], wrong: npt.NDArray[np.bool_] | None = None, axes: Axes | None = None
+) -> Axes:
+    """Texts as points, coloured and shaped by class; a ring is round each that was predicted wrongly.
+
+    Args:
+        places: (n, 2) of each text.
+        classes: (n,) name of each text's class; all but the commonest few share one colour.
+        wrong: (n,) which texts to mark.
+        axes: where to draw.
+    """
+    axes = _axes(axes, size=(6, 5.4))
+    common = [name for name, _ in Counter(classes).most_common()]
+    shown = common if len(common) <= MOST_GROUPS else common[: MOST_GROUPS - 1]
+    names = np.array([name if name in shown else "all other classes" for name in classes], object)
+    for number, name in enumerate(dict.fromkeys([*shown, *names])):
+        chosen = places[names == name]
+        colour = GREY if name not in shown else COLOURS[number]
+        style = {"color": colour, "marker": MARKERS[number], "alpha": 0.8, "linewidth": 0}
+        axes.scatter(*chosen.T, 16, label=_shortened(name), **style)
+    if wrong is not None and wrong.any():
+        ring = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.9}
+        axes.scatter(*places[wrong].T, 60, label="predicted wrongly", **ring)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
+    _title(axes, "Map of the texts")
     return axes
 
 
@@ -275,7 +330,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
             colour = "white" if shares[row, column] > 0.5 else "black" if counts[row, column] else "#aaaaaa"
             size = 9 if len(classes) <= 12 else 6
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
-    names = [name if len(name) <= 18 else f"{name[:17]}…" for name in classes]
+    names = [_shortened(name, 18) for name in classes]
     long = max(map(len, names)) * len(names) > 40
     numbers = range(len(classes))
     axes.set_xticks(numbers, names, rotation=45 if long else 0, ha="right" if long else "center")
@@ -286,27 +341,17 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
     return axes
 
 
-class PlottedExplanation(Protocol):
-    """What a plot needs to know of an explanation (``serving.explanations.Explanation``)."""
-
-    @property
-    def label(self) -> str:
-        """What is explained."""
-
-    def phrases(self, most: int) -> list[tuple[str, float]]:
-        """Words in a row that pull the same way, and what they add to the log odds; the strongest first."""
-
-
-def plot_words(explanation: PlottedExplanation, most: int = 10, axes: Axes | None = None) -> Axes:
+def plot_words(explanation: "Explanation", most: int = 10, axes: Axes | None = None) -> Axes:
     """The words that speak for a label, and those that speak against it, by what they add to its log odds."""
     found = explanation.phrases(most)[::-1]
     axes = _axes(axes, size=(6, 1.4 + 0.28 * max(len(found), 3)))
     values: Floats = np.array([added for _, added in found])
-    names = [phrase if len(phrase) <= 40 else f"{phrase[:39]}…" for phrase, _ in found]
+    names = [_shortened(phrase, 40) for phrase, _ in found]
     axes.barh(range(len(found)), values, color=np.where(values > 0, BLUE, ORANGE).tolist(), height=0.7)
     axes.set_yticks(range(len(found)), names)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.grid(visible=False, axis="y")
-    axes.set(xlabel=f"added to the log odds of {explanation.label!r}")
-    _title(axes, f"Why {explanation.label!r}?")
+    label = _shortened(repr(explanation.label), 40)
+    axes.set(xlabel=f"added to the log odds of {label}")
+    _title(axes, f"Why {label}?")
     return axes

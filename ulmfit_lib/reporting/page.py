@@ -1,7 +1,5 @@
 """From a classifier and what it is scored on to one HTML page that needs nothing else."""
 
-from collections import Counter
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -11,19 +9,27 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.format import package_versions
-from ulmfit_lib.artifact.report import ENSEMBLE, Report
+from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.plots import (
+    plot_coverage,
+    plot_history,
+    plot_learning_curve,
+    plot_lengths,
+    plot_map,
+    plot_reliability,
+)
 from ulmfit_lib.files import new_file
 from ulmfit_lib.insight.diagnosis import diagnose_model
-from ulmfit_lib.insight.findings import Diagnosis
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import KnownTexts
 from ulmfit_lib.pipeline.label_budget import LabelBudget
 from ulmfit_lib.pipeline.report import NAMES
-from ulmfit_lib.reporting import figures
-from ulmfit_lib.reporting.charts import SHAPES, shape_key, text_map
+from ulmfit_lib.reporting.drawing import as_svg
 from ulmfit_lib.reporting.scored import Scored, find_scores
 from ulmfit_lib.reporting.texts import FEWEST_MAPPED, MOST_MAPPED, find_copies, find_shown, map_places
 from ulmfit_lib.reporting.verdict import class_rows, find_verdict, worst_confusion
@@ -32,6 +38,13 @@ from ulmfit_lib.tokens.documents import encode_texts
 FOLDER = Path(__file__).parent
 MOST_IN_CONFUSION = 20  # classes; a larger table would tell nothing at a glance
 ENDINGS = (".html", ".htm")
+STAGES = {
+    "pretrain": "Base: pretraining",
+    "teach": "Base: distillation from a sentence transformer",
+    "distill": "Base: distillation from a sentence transformer",
+    "fine-tune": "Language model: fine-tuning on your texts",
+    "classify": "Classifier: training on your labels",
+}
 
 
 def check_report_name(path: Path) -> None:
@@ -59,11 +72,11 @@ def write_report(
     Args:
         classifier: what the report is about.
         out: the file, ``.html``.
-        data: a test file, or the file that the classifier was made from: then each row is shown with what was said of
-            it by classifiers that had not learnt its label.
+        data: a test file, or the file that the classifier was trained on: then each row is shown with its out-of-fold
+            prediction.
         texts: off, no text stands on the page.
         budget: what more labels should bring (``pipeline.label_budget``).
-        seed: of what is drawn, and of the map.
+        seed: of the texts that are drawn, and of the map.
         device: where to compute.
 
     Raises:
@@ -93,17 +106,23 @@ def render_report(
     """The page that ``write_report`` writes."""
     data = data.with_kind(classifier.kind) if data is not None else None
     scored = find_scores(classifier, data, device=device)
-    report, exclusive = scored.report, classifier.kind.exclusive
-    table, shown, mapped = scored.table, None, None
-    if table is not None:
-        vectors = np.asarray(classifier.to(device).embed(table.texts), np.float64)
-        mapped = _map(classifier, scored, vectors, seed)
-        shown = find_shown(classifier, scored, vectors) if texts else None
-    certainty, record = report.certainty, classifier.training
+    report = scored.report
+    page: dict[str, Any] = {"shown": None, "map": None, "copies": None, "data": None, "diagnosis": None}
+    if scored.table is not None:
+        vectors = np.asarray(classifier.to(device).embed(scored.table.texts), np.float64)
+        page["map"] = _map(classifier, scored, vectors, seed)
+        page["shown"] = find_shown(classifier, scored, vectors) if texts else None
+        page["copies"] = find_copies(scored.table, texts)
+    if data is not None:
+        page["data"] = _describe(classifier, data, in_folds=scored.folds > 0)
+    if classifier.training.report:
+        page["diagnosis"] = diagnose_model(classifier)
+    certainty = report.certainty
     return (
         _environment()
         .get_template("report.html")
         .render(
+            **page,
             style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
             name=_name(classifier),
             today=date.today().isoformat(),
@@ -114,22 +133,19 @@ def render_report(
             report=report,
             rows=class_rows(scored, classifier.classes),
             worst=worst_confusion(scored),
-            confusion=_confusion(report) if exclusive else None,
-            reliability=figures.reliability_chart(report.ensemble.reliability),
-            coverage=figures.coverage_chart(certainty) if certainty and certainty.rows[-1] > 1 else None,
+            confusion=classifier.kind.exclusive and len(classifier.classes) <= MOST_IN_CONFUSION,
+            reliability=as_svg(plot_reliability(report.ensemble.reliability)),
+            coverage=as_svg(plot_coverage(certainty)) if certainty and certainty.rows[-1] > 1 else None,
             texts=texts,
-            shown=shown,
-            map=mapped,
-            copies=find_copies(table, texts) if table is not None else None,
-            data=_describe(classifier, data, scored) if data is not None else None,
-            diagnosis=_diagnose(classifier),
-            curves=figures.history_charts(record.stages),
+            curves=_curves(classifier.training),
             budget=budget,
-            budget_chart=figures.budget_chart(budget) if budget else None,
-            record=record,
-            stage_names=figures.STAGES,
+            budget_figure=as_svg(plot_learning_curve(budget.curve, budget.labels)) if budget else None,
+            record=classifier.training,
+            stage_names=STAGES,
             blend=classifier.blend.weights,
             part_names=NAMES,
+            most_mapped=MOST_MAPPED,
+            most_in_confusion=MOST_IN_CONFUSION,
             versions=package_versions(),
         )
     )
@@ -172,75 +188,49 @@ def _kind(classifier: TextClassifier) -> str:
     return "one class a text" if classifier.kind.one_class_per_text else "a rating a text"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """How many rows of one class were taken for another, and which share of the class that is."""
-
-    rows: int
-    share: float
-
-
-def _confusion(report: Report) -> list[list[Cell]] | None:
-    counts = np.array(report.ensemble.confusion)
-    if len(counts) > MOST_IN_CONFUSION:
-        return None
-    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+def _curves(record: TrainingRecord) -> list[tuple[str, Markup]]:
+    """What each stage of several epochs was, and its losses."""
+    several = [any(len(rows) > 1 for rows in stage.history.values()) for stage in record.stages]
     return [
-        [Cell(n, share) for n, share in zip(*pair, strict=True)]
-        for pair in zip(counts.tolist(), shares.tolist(), strict=True)
+        (STAGES.get(stage.name, stage.name), as_svg(plot_history(record, place)))
+        for place, stage in enumerate(record.stages)
+        if several[place]
     ]
 
 
-def _map(
-    classifier: TextClassifier, scored: Scored, vectors: Any, seed: int
-) -> tuple[Markup, list[tuple[Markup, str]], int] | None:
-    """The map of the texts, its legend, and how many texts are on it."""
-    assert scored.table is not None and scored.targets is not None
+def _map(classifier: TextClassifier, scored: Scored, vectors: Floats, seed: int) -> Markup | None:
+    """The map of the scored texts, or of some of them; None of too few."""
+    assert scored.targets is not None
     if len(vectors) < FEWEST_MAPPED:
         return None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:MOST_MAPPED])
     kind, targets = classifier.kind, scored.targets[chosen]
-    said = scored.probabilities[ENSEMBLE][chosen]
     firsts = targets if targets.ndim == 1 else targets.argmax(1)
-    wrong = kind.decisions(said).argmax(1) != kind.decided(targets)
-    wrong = wrong.reshape(len(chosen), -1).any(1)
-    order = [number for number, _ in Counter(firsts.tolist()).most_common()]
-    place = {number: i for i, number in enumerate(order)}
-    legend = [(shape_key(i), classifier.classes[number]) for i, number in enumerate(order[:SHAPES])]
-    if len(order) > SHAPES:
-        legend[-1] = shape_key(SHAPES - 1), "all other classes"
-    points = map_places(vectors[chosen], seed).tolist()
-    drawn = text_map("Map of the texts", points, [place[number] for number in firsts.tolist()], wrong.tolist())
-    return drawn, legend, len(chosen)
+    wrong = kind.decisions(scored.probabilities[ENSEMBLE][chosen]).argmax(1) != kind.decided(targets)
+    places = map_places(vectors[chosen], seed)
+    return as_svg(plot_map(places, [classifier.classes[one] for one in firsts], wrong.reshape(len(chosen), -1).any(1)))
 
 
-def _describe(classifier: TextClassifier, data: TextTable, scored: Scored) -> dict[str, Any]:
+def _describe(classifier: TextClassifier, data: TextTable, *, in_folds: bool) -> dict[str, Any]:
     """Amounts, lengths, unknown words and label balance of a file."""
     words = [len(text.split()) for text in data.texts]
     counts = data.labelled().label_counts.most_common()
     documents = encode_texts(data.texts, classifier.tokenizer, classifier.vocabulary)
     unknown = documents.counts(len(classifier.vocabulary))[classifier.vocabulary.unknown_id]
+    known = None
+    if not in_folds and classifier.training.known_texts is not None:
+        known = float(np.median(KnownTexts.from_record(classifier.training).words))
     return {
         "source": Path(data.source).name,
         "texts": len(data),
         "labelled": len(data.labelled()),
         "skipped": data.skipped,
         "unknown": float(unknown) / max(documents.n_tokens - len(data), 1),
-        "words": [float(q) for q in np.percentile(words, (5, 50, 95))],
+        "median": float(np.median(words)),
+        "long": float(np.percentile(words, 95)),
         "longest": max(words),
-        "known": _known_words(classifier) if not scored.folds else None,
-        "lengths": figures.length_chart(words),
+        "known": known,
+        "lengths": as_svg(plot_lengths(words)),
         "labels": counts,
         "most": counts[0][1] if counts else 1,
     }
-
-
-def _known_words(classifier: TextClassifier) -> float | None:
-    """Of half of the texts that the classifier was made from, the most words; None where its folder does not say."""
-    if classifier.training.known_texts is None:
-        return None
-    return float(np.median(KnownTexts.from_record(classifier.training).words))
-
-
-def _diagnose(classifier: TextClassifier) -> Diagnosis | None:
-    return diagnose_model(classifier) if classifier.training.report else None

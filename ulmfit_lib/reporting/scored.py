@@ -56,7 +56,7 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
         if report is None:
             raise OptionError(
                 "this classifier has no whole record of scores, which only `fit` makes: name a file of labelled "
-                "texts that it has not learnt from, too"
+                "texts that it was not trained on, too"
             )
         return _recorded(report, None, classifier)
     if classifier.training.last.data_sha256 == labelled.sha256():
@@ -73,45 +73,36 @@ def _recorded(report: Report, labelled: TextTable | None, classifier: TextClassi
     """By what ``fit`` wrote down; ``labelled`` are the rows that it learnt from, where they are known."""
     kept = report.out_of_fold
     if report.folds:
-        how = f"Each row was scored by classifiers that had not learnt its label, in {report.folds} folds."
+        how = f"Cross-validated in {report.folds} folds: no classifier was trained on the rows that it predicts."
     else:
         how = f"{counted(report.held_out_rows, 'decision')} on rows that were held out until the scores were taken."
     found = Scored(report, how, report.folds)
     if labelled is None:
-        return replace(
-            found,
-            notes=[
-                "A model's folder holds no texts. To see texts here, name a test file, or the file that the model was "
-                "made from."
-            ],
-        )
+        note = "A model's folder holds no texts. To see texts here, name a test file, or the file it was trained on."
+        return replace(found, notes=[note])
     if not kept:
-        return replace(
-            found,
-            notes=[
-                "The model's folder does not keep the prediction for each row, so single texts cannot be shown here. "
-                "To see them, name a test file."
-            ],
+        note = (
+            "The model's folder does not keep the prediction for each row, so single texts cannot be shown here. To "
+            "see them, name a test file."
         )
+        return replace(found, notes=[note])
     place_of = {row: place for place, row in enumerate(labelled.rows)}
     places: list[int | None] = list(range(len(labelled)))
     if len(kept.rows) < len(labelled):  # only some were scored
         places = [place_of.get(row) for row in kept.rows]
     known = [place for place in places if place is not None]
     if len(known) < len(kept.rows):
-        return replace(
-            found,
-            notes=[
-                f"{labelled.source} numbers its rows otherwise than the file that the model was made from, so that "
-                "texts and predictions cannot be matched. Give that file itself to see them."
-            ],
+        note = (
+            f"{labelled.source} numbers its rows otherwise than the file that the model was trained on, so texts and "
+            "predictions cannot be matched. Give that file itself to see them."
         )
-    said = np.array(kept.probabilities, np.float64)
-    return replace(found, table=labelled.select(known), targets=np.array(kept.targets), probabilities={ENSEMBLE: said})
+        return replace(found, notes=[note])
+    probabilities = {ENSEMBLE: np.array(kept.probabilities, np.float64)}
+    return replace(found, table=labelled.select(known), targets=np.array(kept.targets), probabilities=probabilities)
 
 
 def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: str) -> Scored:
-    """By rows of which the caller says that they have not been learnt from."""
+    """By rows of which the caller says that the classifier was not trained on them."""
     classes, kind, notes = classifier.classes, classifier.kind, []
     if labelled.numbers:  # ratings: the class whose number is nearest
         values = kind.expected(np.eye(len(classes)))
@@ -126,10 +117,10 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
             "not learnt are left out of this report."
         )
     table = labelled.select(known)
-    said = classifier.to(device).probabilities(table.texts)
-    report = report_on(said, table, classes, learnt=_with_every_class(table, classifier))
-    how = f"{counted(len(table), 'row')} of {Path(table.source).name}, which the classifier has not learnt from."
-    return Scored(report, how, 0, table, table.class_numbers(classes), said, notes)
+    probabilities = classifier.to(device).probabilities(table.texts)
+    report = report_on(probabilities, table, classes, learnt=_with_every_class(table, classifier))
+    how = f"{counted(len(table), 'row')} of {Path(table.source).name}, on which the classifier was not trained."
+    return Scored(report, how, 0, table, table.class_numbers(classes), probabilities, notes)
 
 
 def _with_every_class(table: TextTable, classifier: TextClassifier) -> TextTable:

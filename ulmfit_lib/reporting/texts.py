@@ -31,16 +31,16 @@ class ShownText:
     Attributes:
         row: in its file, from 1.
         label: its own.
-        said: what the classifier says.
-        sure: how sure it is of that, in [0, 1].
+        predicted: the label that the classifier gives it.
+        confidence: of that prediction, in [0, 1].
         of: the label that the colours explain.
         text: in colours, HTML.
     """
 
     row: int
     label: str
-    said: str
-    sure: float
+    predicted: str
+    confidence: float
     of: str
     text: Markup
 
@@ -95,12 +95,12 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
 
     Args:
         classifier: what explains them.
-        scored: rows with their texts, and what was said of them.
+        scored: rows with their texts and predictions.
         vectors: (n_rows, width) of these texts.
     """
-    table, targets, said = scored.table, scored.targets, scored.probabilities[ENSEMBLE]
+    table, targets, probabilities = scored.table, scored.targets, scored.probabilities[ENSEMBLE]
     assert table is not None and targets is not None
-    mistakes = _most_confident_mistakes(classifier, table, targets, said)
+    mistakes = _most_confident_mistakes(classifier, table, targets, probabilities)
     taken = {place for place, _ in mistakes}
     belongs = targets.astype(bool) if targets.ndim == 2 else np.eye(len(classifier.classes), dtype=bool)[targets]
     classes: list[tuple[int, list[int], list[int]]] = []
@@ -109,15 +109,15 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
         if not len(places):
             continue
         near = places[np.argsort(-(vectors[places] @ vectors[places].mean(0)), kind="stable")].tolist()
-        typical = [one for one in near if targets.ndim == 2 or said[one].argmax() == number][:EACH]
-        unlikely = places[np.argsort(said[places, number], kind="stable")].tolist()
+        typical = [one for one in near if targets.ndim == 2 or probabilities[one].argmax() == number][:EACH]
+        unlikely = places[np.argsort(probabilities[places, number], kind="stable")].tolist()
         classes.append((number, typical, [one for one in unlikely if one not in {*taken, *typical}][:EACH]))
     asked = [*mistakes, *((place, number) for number, typical, hard in classes for place in (*typical, *hard))]
     shown: dict[tuple[int, int], ShownText] = {}
     with bar(total=len(asked), description="explaining texts", unit="text") as progress:
         for place, number in asked:
             if (place, number) not in shown and table.texts[place].strip():
-                shown[place, number] = _show(classifier, table, place, number, said[place : place + 1])
+                shown[place, number] = _show(classifier, table, place, number, probabilities[place : place + 1])
             progress.update(1)
 
     def pick(places: Sequence[int], number: int) -> list[ShownText]:
@@ -126,20 +126,20 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
     return Shown(
         [shown[one] for one in mistakes if one in shown],
         [ClassTexts(classifier.classes[number], pick(a, number), pick(b, number)) for number, a, b in classes],
-        _suspects(classifier, table, said),
+        _suspects(classifier, table, probabilities),
     )
 
 
 def _most_confident_mistakes(
-    classifier: TextClassifier, table: TextTable, targets: Ints, said: Floats
+    classifier: TextClassifier, table: TextTable, targets: Ints, probabilities: Floats
 ) -> list[tuple[int, int]]:
-    """Places, and the class that was said wrongly; of ratings, the farthest from the truth."""
+    """Places, and the class that was predicted wrongly; of ratings, the farthest from the truth."""
     kind = classifier.kind
-    decisions, decided = kind.decisions(said), kind.decided(targets)
+    decisions, decided = kind.decisions(probabilities), kind.decided(targets)
     guessed, each = decisions.argmax(1), len(decisions) // len(table)
     badness = np.where(guessed != decided, decisions.max(1), 0.0)
     if table.numbers:
-        badness = np.abs(kind.expected(said) - np.array(table.numbers, np.float64))
+        badness = np.abs(kind.expected(probabilities) - np.array(table.numbers, np.float64))
     found: list[tuple[int, int]] = []
     for decision in np.argsort(-badness, kind="stable")[: each * MISTAKES].tolist():
         place, number = divmod(decision, each) if each > 1 else (decision, int(guessed[decision]))
@@ -148,20 +148,20 @@ def _most_confident_mistakes(
     return found[:MISTAKES]
 
 
-def _suspects(classifier: TextClassifier, table: TextTable, said: Floats) -> list[SuspectedLabel]:
+def _suspects(classifier: TextClassifier, table: TextTable, probabilities: Floats) -> list[SuspectedLabel]:
     if not classifier.kind.one_class_per_text or table.classes != classifier.classes:
         return []
-    return suspect(table, said)[:SUSPECTS]
+    return suspect(table, probabilities)[:SUSPECTS]
 
 
-def _show(classifier: TextClassifier, table: TextTable, place: int, number: int, said: Floats) -> ShownText:
+def _show(classifier: TextClassifier, table: TextTable, place: int, number: int, probabilities: Floats) -> ShownText:
     explained = classifier.explain(table.texts[place], label=classifier.classes[number])
     label = f"{table.numbers[place]:g}" if table.numbers else (table.labels[place] or "")
     return ShownText(
         table.rows[place],
         label,
-        classifier.decode(said)[0],
-        float(classifier.kind.confidence(said)[0]),
+        classifier.decode(probabilities)[0],
+        float(classifier.kind.confidence(probabilities)[0]),
         classifier.classes[number],
         coloured(explained),
     )
