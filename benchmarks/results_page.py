@@ -3,73 +3,53 @@
     python benchmarks/results_page.py            # or `make results`
     python benchmarks/results_page.py --check    # write nothing; exit with 1 if a page is out of date
 
-To show a new result, add a function to a module in result_sections/ and its name to SECTIONS.
+To show a new result, write a template in templates/ and its name into SECTIONS. What a template can use beside Jinja is
+in result_tools.py. Paragraphs may be written in lines of any length: the page's are wrapped anew.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+import textwrap
 from pathlib import Path
 
-from result_sections import (
-    accuracy,
-    insight,
-    language_models,
-    light,
-    peers,
-    robustness,
-    scaling,
-    serving,
-    speed,
-    teaching,
-    tuning,
-)
-from result_sections.markdown import Results, paragraph
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from result_tools import FILTERS, Results, functions
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
+TEMPLATES = ROOT / "benchmarks" / "templates"
 WITH_TABLES = ROOT / "README.md", ROOT / "docs" / "scaling.md"
 EMBEDDED = ROOT / "ulmfit_lib" / "embedded"
-
-SECTIONS: tuple[Callable[[Results], str], ...] = (
-    accuracy.imdb,
-    peers.peers,
-    peers.verdicts,
-    peers.zero_labels,
-    tuning.tuning,
-    accuracy.few_labels,
-    accuracy.label_budget,
-    insight.label_loop,
-    insight.explanations,
-    language_models.embedded_models,
-    teaching.teaching,
-    language_models.pretraining,
-    language_models.tokens,
-    language_models.parallel_tokens,
-    speed.speed,
-    light.light,
-    serving.serving,
-    scaling.stages,
-    scaling.processes,
-    scaling.engines,
-    scaling.readers,
-    robustness.memory,
-    robustness.reliability,
+SECTIONS = (
+    "imdb",
+    "peers",
+    "verdicts",
+    "zero_labels",
+    "tuning",
+    "few_labels",
+    "label_budget",
+    "label_loop",
+    "explanations",
+    "embedded_models",
+    "teaching",
+    "pretraining",
+    "tokens",
+    "parallel_tokens",
+    "speed",
+    "light",
+    "serving",
+    "stages",
+    "processes",
+    "engines",
+    "readers",
+    "memory",
+    "reliability",
 )
-TABLES: dict[str, Callable[[Results], str]] = {
-    "peers": peers.peers_in_short,
-    "stage_costs": scaling.stage_costs,
-    "step_volume": scaling.step_volume,
-    "wikipedia": scaling.wikipedia,
-    "wikipedia_on_cores": scaling.wikipedia_on_cores,
-    "ten_million": scaling.ten_million,
-    "engine_cost": scaling.engine_cost,
-    "reading": scaling.reading,
-    "process_rates": scaling.process_rates,
-}
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n\n).*?(\n\n<!-- /results -->)", re.DOTALL)
+WIDTH = 116
+AS_IT_IS = ("|", "#", "<!--", "![", "- [", "```")  # what blocks start with that are no paragraphs
 
 
 def main() -> None:
@@ -104,32 +84,59 @@ def load_results(folder: Path = PAGE.parent / "results") -> Results:
 
 def render_page(results: Results) -> str:
     """The whole of RESULTS.md."""
-    sections = [section(results) for section in SECTIONS]
-    titles = [section.partition("\n")[0].removeprefix("## ") for section in sections]
-    intro = paragraph(
-        "Every figure on this page comes from a file in [results/](results/) or from an embedded model's folder; none "
-        "is typed by hand. To renew one, run its command, keep what it prints in its file "
-        "(`python benchmarks/speed.py --json > benchmarks/results/speed.json`), and run `make results`. Name "
-        "the columns of your file with `--text` and `--label` where they are not `review` and `sentiment`. Questions "
-        "that are settled have moved to [archive/](archive/README.md)."
-    )
-    contents = "\n".join(f"- [{title}](#{anchor(title)})" for title in titles)
-    written = "<!-- Written by `make results` (benchmarks/results_page.py) from benchmarks/results. Do not edit it. -->"
-    return "\n\n".join([written, "# Results", intro, contents, *sections]) + "\n"
-
-
-def anchor(title: str) -> str:
-    """Where GitHub puts a heading.
-
-    >>> anchor("Few labels: which recipe?")
-    'few-labels-which-recipe'
-    """
-    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    templates = environment(results)
+    sections = [templates.get_template(f"{name}.md.jinja").render() for name in SECTIONS]
+    return wrapped(templates.get_template("RESULTS.md.jinja").render(sections=sections)) + "\n"
 
 
 def render_tables(text: str, results: Results) -> str:
-    """A page with each table between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
-    return MARKED.sub(lambda found: found[1] + TABLES[found[2]](results) + found[3], text)
+    """A page with what stands between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
+    templates = environment(results)
+
+    def anew(found: re.Match[str]) -> str:
+        return found[1] + wrapped(templates.get_template(f"tables/{found[2]}.md.jinja").render()) + found[3]
+
+    return MARKED.sub(anew, text)
+
+
+def environment(results: Results) -> Environment:
+    """The templates, with what they can use."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters.update(FILTERS)
+    found.globals.update(functions(results))
+    return found
+
+
+def wrapped(text: str) -> str:
+    """Markdown with its paragraphs and lists filled to the page's width, and one empty line between blocks.
+
+    >>> print(wrapped("one\\ntwo\\n\\n\\n\\n| a |"))
+    one two
+    <BLANKLINE>
+    | a |
+    """
+    blocks = [block.strip("\n") for block in re.split(r"\n\s*\n", text) if block.strip()]
+    return "\n\n".join(block if block.startswith(AS_IT_IS) else _filled(block) for block in blocks)
+
+
+def _filled(block: str) -> str:
+    items = re.split(r"\n(?=- )", block)
+    return "\n".join(
+        textwrap.fill(
+            " ".join(item.split()),
+            WIDTH,
+            subsequent_indent="  " if item.startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for item in items
+    )
 
 
 if __name__ == "__main__":

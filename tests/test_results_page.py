@@ -48,7 +48,7 @@ def test_every_figure_of_measurements_in_the_readme_is_in_its_table(results_page
 def test_every_result_file_is_shown_on_the_results_page(results_page):
     page = results_page.render_page(results_page.load_results())
     shown = set(re.findall(r"\(results/([\w.-]+\.json)\)", page))
-    assert shown == {file.name for file in RESULTS.glob("*.json")}, "add a section in benchmarks/result_sections"
+    assert shown == {file.name for file in RESULTS.glob("*.json")}, "add a template in benchmarks/templates"
 
 
 def test_every_speed_file_gets_a_table_below_the_features_of_its_cpu(results_page):
