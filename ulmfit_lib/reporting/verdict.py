@@ -229,7 +229,7 @@ def class_rows(scored: Scored, classes: Sequence[str]) -> list[ClassRow]:
     if not scored.report.tags:
         confusion = np.array(scored.report.ensemble.confusion)
         hits, there, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-        names = scored.report.ensemble.classes
+        names: Sequence[str] = scored.report.ensemble.classes
     elif scored.targets is None:
         f1 = scored.report.tags[ENSEMBLE].f1
         return [ClassRow(name, None, None, None, value) for name, value in f1.items()]

@@ -1,0 +1,48 @@
+"""Every benchmark that runs in this process, in its form of seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+NAMES = (
+    "accuracy",
+    "explanations",
+    "few_labels",
+    "label_budget",
+    "label_loop",
+    "pretraining",
+    "speed",
+    "token_parity",
+    "verdicts",
+    "zero_labels",
+)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import quick
+
+        yield quick
+
+
+@pytest.fixture(scope="module")
+def folder(quick, tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts")
+    quick.write_texts(path)
+    return path
+
+
+def test_every_quick_form_is_of_a_benchmark_that_there_is(quick):
+    assert set(NAMES) == set(quick.IN_PROCESS)
+    assert all((BENCHMARKS / f"{name}.py").is_file() for name in (*quick.IN_PROCESS, *quick.IN_OTHERS))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_benchmark_runs_and_says_where(quick, folder, capsys, name):
+    quick.run(name, folder)
+    result = json.loads(capsys.readouterr().out)
+    assert {"machine", "versions", "date"} <= result.keys()
