@@ -69,7 +69,7 @@ def main() -> None:
     test_places = without_copies(whole, train)
     test, labelled = whole.select(test_places), train.labelled()
     lm, why = load_base(arguments.base, train.texts)
-    name = lm.training.name
+    name = lm.training.name if arguments.base == "auto" else arguments.base
     data = hashlib.sha256(f"{train.sha256()} {whole.sha256()} {arguments.lm_epochs}".encode()).hexdigest()[:12]
     arguments.cache /= data
     started = time.monotonic()

@@ -1,7 +1,7 @@
 """Every benchmark in a form of seconds, on made-up texts: does it still run?
 
-    python benchmarks/quick.py            # those that run in this process, some seconds each
-    python benchmarks/quick.py --all      # also those that start processes or servers
+    python benchmarks/quick.py            # those that take some seconds each
+    python benchmarks/quick.py --all      # also those that start processes or servers, or need more packages
     python benchmarks/quick.py accuracy light
 
 The figures mean nothing. `teaching.py` needs a teacher and `peers.py` labelled sets: they have no such form. Those in
@@ -23,21 +23,21 @@ from made_up_texts import reviews
 BENCHMARKS = Path(__file__).resolve().parent
 TRAIN_ROWS, TEST_ROWS, WORDS = 80, 40, 12
 TWO_FILES = "{folder}/reviews-train.csv {folder}/reviews-test.csv --text text --label label"
-IN_PROCESS = {
+FAST = {
     "accuracy": f"{TWO_FILES} --quick --labels 20 --base {{folder}}/base --cache {{folder}}/accuracy",
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",
-    "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
-    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 32 --checked 40 --seeds 1",
     "pretraining": f"{TWO_FILES} --bases {{folder}}/base --labels 20 --seeds 1 --cache {{folder}}/pretraining",
     "speed": "--workload seconds --rows lm_train classifier_train head_epochs predict_one",
     "token_parity": "{folder}/reviews-train.csv --text text",
     "verdicts": "{folder} --labels 20 --draws 1 --rows 60 --base {folder}/base --work {folder}/verdicts",
     "zero_labels": "{folder} --names reviews --rows 10",
 }
-IN_OTHERS = {
+SLOWER = {
     "engines": "--reviews 4 8 --short 20 40 --rounds 1",
+    "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
+    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 32 --checked 40 --seeds 1",
     "light": "--many 4 --rounds 1",
     "memory": "csv --megabytes 1",
     "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
@@ -51,10 +51,12 @@ IN_OTHERS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*IN_PROCESS, *IN_OTHERS, []])
-    parser.add_argument("--all", action="store_true", help="also those that start processes or servers")
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*FAST, *SLOWER, []])
+    parser.add_argument(
+        "--all", action="store_true", help="also those that start processes or servers, or need more packages"
+    )
     arguments = parser.parse_args()
-    names = arguments.names or [*IN_PROCESS, *(IN_OTHERS if arguments.all else ())]
+    names = arguments.names or [*FAST, *(SLOWER if arguments.all else ())]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_texts(folder)
@@ -68,9 +70,12 @@ def run(name: str, folder: Path) -> None:
     """One benchmark, as from a command line with --json; ``folder`` is what ``write_texts`` has filled."""
     script = BENCHMARKS / f"{name}.py"
     before = sys.argv
-    sys.argv = [str(script), *(IN_PROCESS | IN_OTHERS)[name].format(folder=folder).split(), "--json"]
+    sys.argv = [str(script), *(FAST | SLOWER)[name].format(folder=folder).split(), "--json"]
     try:
         runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as stop:
+        if stop.code:
+            raise
     finally:
         sys.argv = before
 
@@ -79,15 +84,15 @@ def write_texts(folder: Path) -> None:
     """Labelled texts to learn from and to test on, and a tiny language model in ``base``."""
     from ulmfit_lib import pretrain
     from ulmfit_lib.artifact.architecture import Architecture
-    from ulmfit_lib.stages.pretrain import PRETRAIN
+    from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
 
     rows = list(itertools.islice(reviews(mean_words=WORDS), TRAIN_ROWS + TEST_ROWS))
     for part, some in (("train", rows[:TRAIN_ROWS]), ("test", rows[TRAIN_ROWS:])):
         with (folder / f"reviews-{part}.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("text", "label"), *some])
     texts = [text for text, _ in rows]
-    base = pretrain(texts, architecture=Architecture(8, 12, 1), recipe=replace(PRETRAIN, epochs=0), vocab_size=200)
-    base.save(folder / "base")
+    config = LanguageModelConfig(Architecture(8, 12, 1), vocab_size=200)
+    pretrain(texts, config=config, recipe=replace(PRETRAIN, epochs=0)).save(folder / "base")
 
 
 if __name__ == "__main__":

@@ -306,10 +306,10 @@ def plot_map(
     for number, name in enumerate(dict.fromkeys([*shown, *names])):
         chosen = places[names == name]
         colour = GREY if name not in shown else COLOURS[number]
-        axes.scatter(chosen[:, 0], chosen[:, 1], 16, colour, MARKERS[number], linewidth=0, label=_shortened(name))
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, color=colour, marker=MARKERS[number], label=_shortened(name))
     if wrong is not None and wrong.any():
         ringed = places[wrong]
-        axes.scatter(ringed[:, 0], ringed[:, 1], 60, "none", edgecolor=INK, linewidth=0.9, label="predicted wrongly")
+        axes.scatter(ringed[:, 0], ringed[:, 1], s=60, facecolor="none", edgecolor=INK, label="predicted wrongly")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
