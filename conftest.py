@@ -25,14 +25,14 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def reviews():
-    from ulmfit_lib import read_csv
+    from ulmfit_lib import read_table
 
-    return read_csv(EXAMPLES / "reviews.csv", text="review", label="sentiment")
+    return read_table(EXAMPLES / "reviews.csv", text="review", label="sentiment")
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe():
-    from ulmfit_lib import LanguageModelRecipe
+    from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
     return LanguageModelRecipe(epochs=3, lr=1e-2, batch_size=8, window=16, samples=64)
 
@@ -40,7 +40,8 @@ def tiny_recipe():
 @pytest.fixture(scope="session")
 def tiny_lm(reviews, tiny_recipe):
     """A language model of both directions, small enough to train in seconds."""
-    from ulmfit_lib import Architecture, pretrain
+    from ulmfit_lib import pretrain
+    from ulmfit_lib.artifact.architecture import Architecture
 
     return pretrain(
         reviews.texts,

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from ulmfit_lib import Architecture, LanguageModelRecipe, pretrain, read_csv
+from ulmfit_lib import pretrain, read_table
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.stages.pretrain import LanguageModelConfig
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
 HERE = Path(__file__).parent
 
 
 def main() -> None:
-    reviews = read_csv(HERE / "reviews.csv", text="review")
+    reviews = read_table(HERE / "reviews.csv", text="review")
     recipe = LanguageModelRecipe(epochs=10, lr=5e-3, batch_size=8, window=32)
     config = LanguageModelConfig(Architecture(32, 64, 2))
     model = pretrain(reviews.texts, config=config, recipe=recipe, card=Card("toy"))

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from ulmfit_lib import LanguageModel, fit_lm, read_csv
+from ulmfit_lib import LanguageModel, fit_lm, read_table
 
 HERE = Path(__file__).parent
 
 
 def main(out: str = "models/reviews-lm") -> None:
-    reviews = read_csv(HERE / "reviews.csv", text="review", label="sentiment")
+    reviews = read_table(HERE / "reviews.csv", text="review", label="sentiment")
     train, test = reviews.split(test_fraction=0.2, seed=42)
     base = LanguageModel.from_pretrained("general-en-small")
     model = fit_lm(train.texts, base=base, epochs=4)

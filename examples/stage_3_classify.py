@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from ulmfit_lib import LanguageModel, fit_classifier, read_csv
+from ulmfit_lib import LanguageModel, fit_classifier, read_table
 
 HERE = Path(__file__).parent
 
 
 def main(lm: str = "models/reviews-lm", out: str = "models/reviews") -> None:
-    reviews = read_csv(HERE / "reviews.csv", text="review", label="sentiment")
+    reviews = read_table(HERE / "reviews.csv", text="review", label="sentiment")
     train, test = reviews.split(test_fraction=0.2, seed=42)
     classifier = fit_classifier(train, lm=LanguageModel.load(lm), strategy="fine-tune")
     scores = classifier.evaluate(test)

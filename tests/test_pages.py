@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import warnings
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def text_of(page):
     return text.replace("\\\n", " ")
 
 
+def code_of(page):
+    """The Python on a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".ipynb"):
+        cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        return "\n".join(map("".join, cells))
+    return "\n".join(re.findall(r"^```python\n(.+?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
     for line in re.findall(r"^ *ulmfit (.+)$", text_of(page), re.MULTILINE):
@@ -48,7 +58,18 @@ def test_the_reference_describes_every_public_name():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
     described = re.findall(r"^::: ulmfit_lib\.(.+)$", pages, re.MULTILINE)
     assert len(described) == len(set(described))
-    assert {f"{home}.{name}" for name, home in ulmfit_lib._HOME_OF.items()} <= set(described)
+    everyday = {f"{home}.{name}" for name, home in ulmfit_lib._HOMES.items()}
+    moved = {f"{home}.{name}" for home, name in ulmfit_lib._MOVED_FROM.values()}
+    assert everyday | moved <= set(described)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_import_on_a_page_works_without_a_warning(page):
+    lines = re.findall(r"^(from ulmfit_lib.* import [^(\n]+)$", code_of(page), re.MULTILINE)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "ulmfit_lib", DeprecationWarning)
+        for line in lines:
+            exec(line, {})
 
 
 @pytest.mark.parametrize("page", PAGES)
