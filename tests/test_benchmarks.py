@@ -39,6 +39,7 @@ def test_every_quick_form_is_of_a_benchmark_that_there_is(quick):
     assert all((BENCHMARKS / f"{name}.py").is_file() for name in (*quick.FAST, *quick.SLOWER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_benchmark_runs_and_says_where(quick, folder, capsys, name):
     quick.run(name, folder)

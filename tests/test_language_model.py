@@ -115,6 +115,7 @@ def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
     assert run(1) == run(1) != run(2)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
     reviews, tiny_recipe, tmp_path, killed_often, monkeypatch
 ):

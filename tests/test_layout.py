@@ -99,6 +99,7 @@ print([name for name in ("torch", "fastai", "pandas", "sklearn") if importlib.ut
 """
 
 
+@pytest.mark.slow
 def test_a_model_predicts_where_torch_is_not_installed(tmp_path):
     from ulmfit_lib.models.exporting import export_checked
 

@@ -61,6 +61,7 @@ def test_many_files_of_texts_become_the_same_bytes_with_any_number_of_workers(wi
     assert with_workers(job, 2) == alone and with_workers(job, 3) == alone
 
 
+@pytest.mark.slow
 def test_many_dumps_become_the_same_bytes_with_any_number_of_workers(with_workers, tmp_path):
     dumps = [tmp_path / f"{name}.xml" for name in range(3)]
     for name, dump in enumerate(dumps):

@@ -143,6 +143,7 @@ def test_a_dropped_connection_is_tried_again(cache, server):
     assert own_models() == ["wt103"]
 
 
+@pytest.mark.slow
 def test_nothing_that_downloads_is_imported_before_a_download():
     code = "import sys, ulmfit_lib.models.wt103; print('pooch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
@@ -276,6 +277,7 @@ def test_a_model_of_ones_own_is_added_and_found_by_name(cache, tiny_lm, tmp_path
     assert own_models() == ["house-style"]
 
 
+@pytest.mark.slow
 def test_auto_takes_an_embedded_model_that_was_taught(reviews):
     model, why = load_base("auto", reviews.texts)
     assert model.architecture.taught

@@ -98,6 +98,7 @@ def test_every_text_is_one_processs_and_none_is_read_twice(count):
     assert sorted(int(i) for part in parts for *_, targets in part for i in targets) == list(range(101))
 
 
+@pytest.mark.slow
 def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_batch(
     reviews, processes, exact, tmp_path
 ):
@@ -116,6 +117,7 @@ def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_b
         assert torch.equal(weight, second.weights["forward"][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_weights", [None, "balanced"])
 def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch(
     tiny_lm, reviews, processes, exact, tmp_path, class_weights
@@ -138,6 +140,7 @@ def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch
     np.testing.assert_array_equal(first.predict_proba(table.texts), second.predict_proba(table.texts))
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same_weights(
     lm_folder, processes, tmp_path, ulmfit
 ):
@@ -191,6 +194,7 @@ def test_a_killed_process_ends_all_with_a_sentence_and_as_many_go_on_to_the_same
     assert all(torch.equal(first.weights["forward"][name], weight) for name, weight in weights.items())
 
 
+@pytest.mark.slow
 def test_processes_that_read_other_texts_say_so_once(processes, tmp_path):
     def train():
         file = EXAMPLES / ("tiny-train.csv" if os.environ["RANK"] == "0" else "reviews.csv")
@@ -216,6 +220,7 @@ def test_a_process_that_loses_another_and_is_then_told_to_end_leaves_the_word_to
     assert processes(main) == ([2, 2], "Error: the loss explodes\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes of their parent's end")
 def test_a_killed_launcher_takes_its_processes_along_which_say_so_once(
     processes, eventually, runs, tmp_path, monkeypatch
@@ -236,6 +241,7 @@ def test_a_killed_launcher_takes_its_processes_along_which_say_so_once(
     assert said.count("Stopped.") == 1 and said.strip().endswith("the same command goes on.")
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_not_waited_for_without_end(processes, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.training.processes.TIMEOUT", timedelta(seconds=1))
 
@@ -297,6 +303,7 @@ def test_of_processes_that_tokenise_the_same_texts_one_does(processes, tmp_path,
     assert codes == [0, 0] and (tmp_path / "times").read_text() == "once "
 
 
+@pytest.mark.slow
 def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp_path):
     command = [
         sys.executable,
@@ -336,6 +343,7 @@ def test_accelerate_launch_trains_one_classifier_and_says_so_once(lm_folder, tmp
     assert trainings and all(len(list(one.iterdir())) == 1 for one in trainings)  # of the first process
 
 
+@pytest.mark.slow
 def test_more_processes_than_rows_are_refused_once(lm_folder, processes, tmp_path):
     def train():
         options = ["--text", "review", "--base", str(lm_folder), "--out", str(tmp_path / "lm"), "--set", "window=600"]

@@ -54,6 +54,7 @@ def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypa
         assert list(losses) == [0.1, 1.0] and max(losses.values()) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "strategy"), [(2, "fine-tune"), (3, "fine-tune"), (2, "features")])
 def test_fit_learns_a_class_of_few_rows(tiny_lm, fruit, count, strategy):
     rows = with_oddities(fruit, count)
@@ -70,6 +71,7 @@ def test_fit_learns_a_class_of_few_rows(tiny_lm, fruit, count, strategy):
     assert classifier.training.report.ensemble.accuracy > 0.8
 
 
+@pytest.mark.slow
 def test_a_label_seen_once_is_mentioned_and_learnt_and_unknown_ones_are_wrong(
     ulmfit, lm_folder, fruit, write_csv, tmp_path
 ):

@@ -24,6 +24,7 @@ def test_a_curve_of_few_steps_suggests_nothing():
     assert suggest([1e-7, 1e-6, 1e-5], [1.0, 2.0, 9.0]) == {}
 
 
+@pytest.mark.slow
 def test_the_loss_is_tried_at_growing_rates_until_it_explodes(tiny_lm, fruit):
     before = tiny_lm.sha256()
     of_texts = lr_find_lm(fruit.texts, base=tiny_lm, min_count=1, device="cpu")
@@ -41,6 +42,7 @@ def test_no_text_no_rates(tiny_lm):
         lr_find_lm([], base=tiny_lm, device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [[], ["--label", "sentiment"]])
 def test_the_command_prints_them_beside_the_recipes(ulmfit, lm_folder, write_csv, fruit, tmp_path, labels):
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))

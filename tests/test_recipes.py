@@ -87,6 +87,7 @@ def test_a_value_is_changed_and_a_wrong_one_is_said():
         find_recipe("magic")
 
 
+@pytest.mark.slow
 def test_a_recipe_from_the_command_line(ulmfit, tiny_lm, fruit, write_csv, tmp_path):
     tiny_lm.save(tmp_path / "lm")
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))

@@ -29,12 +29,15 @@ def run(script, *arguments):
     return json.loads(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_trainings_end_with_the_weights_of_undisturbed_ones():
     counts = run("kills.py", "--kills", 20)
     assert counts["kills"] == 20 and min(counts["runs"].values()) >= 1
     assert not counts["different"] and counts["broken"] == 0
 
 
+@pytest.mark.slow
 def test_damaged_models_say_the_same_or_are_refused():
     counts = run("corruptions.py", "--cases", 250)
     assert counts["refused"] > 200 and counts["failed"] == 0, counts["examples"]
