@@ -5,7 +5,10 @@ from typing import Any
 
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
-POOLINGS = ("concat", "layers", "all", "taught", "taught+layers", "taught+all")
+POOLINGS = ("concat", "layers", "all", "distilled", "distilled+layers", "distilled+all")
+OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "taught+all": "distilled+all"}
+BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
+DISTILLED = ("map.", "words.")  # what the names of the tensors behind a distilled vector start with
 
 
 @dataclass(frozen=True)
@@ -16,13 +19,16 @@ class Architecture:
         embedding: width of the token vectors, and of the last layer.
         hidden: width of the other layers.
         layers: how many LSTM layers.
-        taught: width of the vectors that a teacher has taught it to make of texts (``stages.teach``); 0: none.
+        distilled: width of the vectors of whole texts, distilled from sentence transformers (``stages.distill``); 0:
+            there are none.
+        words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
     """
 
     embedding: int = 256
     hidden: int = 512
     layers: int = 3
-    taught: int = 0
+    distilled: int = 0
+    words: int = 0
 
     @property
     def widths(self) -> list[int]:
@@ -43,8 +49,13 @@ class Architecture:
             shapes[f"rnns.{layer}.weight_ih"] = (4 * n_out, n_in)
             shapes[f"rnns.{layer}.weight_hh"] = (4 * n_out, n_out)
             shapes[f"rnns.{layer}.bias_ih"] = shapes[f"rnns.{layer}.bias_hh"] = (4 * n_out,)
-        if self.taught:
-            shapes["map.weight"], shapes["map.bias"] = (self.taught, self.pooled_width("all")), (self.taught,)
+        if self.distilled:
+            shapes["map.weight"] = (self.distilled, self.pooled_width("all"))
+            shapes["map.bias"] = (self.distilled,)
+        if self.words:
+            shapes["words.weight"] = (vocab_size, self.words)
+            shapes["words.importance"] = (vocab_size,)
+            shapes["words.projection"] = (self.distilled, self.words)
         return shapes
 
     def encoder_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -58,22 +69,27 @@ class Architecture:
         1200
         """
         means, extremes = self.embedding + sum(self.widths), 2 * self.embedding
-        widths = {"concat": self.embedding + extremes, "layers": means, "all": means + extremes, "taught": self.taught}
+        widths = {
+            "concat": self.embedding + extremes,
+            "layers": means,
+            "all": means + extremes,
+            "distilled": self.distilled,
+        }
         return sum(widths[part] for part in pooling.split("+"))
 
-    def taught_width(self, pooling: str) -> int:
-        """How many of the numbers that a pooling makes, the first of them, are a taught vector."""
-        return self.taught if is_taught(pooling) else 0
+    def distilled_width(self, pooling: str) -> int:
+        """How many of the numbers that a pooling makes, the first of them, are a distilled vector."""
+        return self.distilled if is_distilled(pooling) else 0
 
     def config(self) -> dict[str, Any]:
         """As ``config.json`` holds it."""
-        sizes = {name: size for name, size in asdict(self).items() if name != "taught" or size}
+        sizes = {name: size for name, size in asdict(self).items() if size or name not in ("distilled", "words")}
         return {"name": "awd-lstm", **sizes}
 
 
-def is_taught(pooling: str) -> bool:
-    """Whether a pooling needs an encoder that a teacher has taught."""
-    return pooling.startswith("taught")
+def is_distilled(pooling: str) -> bool:
+    """Whether a pooling needs an encoder with a distilled vector."""
+    return pooling.startswith("distilled")
 
 
 def head_shapes(width: int, n_classes: int, *, hidden: int) -> dict[str, tuple[int, ...]]:

@@ -20,9 +20,11 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 4
-UNTAUGHT_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
-TAUGHT_VERSION = OFFSETS_VERSION = 4  # a taught map's bytes with a scale a column; offsets of the classes
+FORMAT, FORMAT_VERSION = "ulmfit", 5
+PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
+OFFSETS_VERSION = 4  # offsets of the classes
+DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
+SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
 LANGUAGE_MODEL, CLASSIFIER, PREDICTOR = "language-model", "classifier", "predictor"  # kinds
@@ -136,7 +138,7 @@ def save_artifact(
     Raises:
         ArtifactError: the place is taken or cannot be written.
     """
-    needed = max(least_version, TAUGHT_VERSION if architecture.taught else UNTAUGHT_VERSION)
+    needed = max(least_version, DISTILLED_VERSION if architecture.distilled else PLAIN_VERSION)
     whole_config = {
         "format": FORMAT,
         "format_version": needed,
@@ -151,11 +153,33 @@ def save_artifact(
         _write_json(folder / FILE, training.as_json())
         vocabulary.save(folder / "vocab.json")
         tokenizer.save(folder)
-        write_tensors(folder / WEIGHTS, tensors, precision)
+        write_tensors(folder / WEIGHTS, _shared_once(tensors), precision)
         (folder / "README.md").write_text(card, encoding="utf-8")
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)
         _write_json(folder / "config.json", seal(whole_config, folder))
+
+
+def _shared_once(tensors: Tensors) -> Tensors:
+    """Without a copy of what both directions have in common, which is stored under its name alone."""
+    first, second = (f"{direction}.{SHARED}" for direction in DIRECTIONS)
+    common = [
+        name.removeprefix(first)
+        for name, tensor in tensors.items()
+        if name.startswith(first) and np.array_equal(tensor, tensors.get(second + name.removeprefix(first), np.nan))
+    ]
+    left_out = {start + name for name in common for start in (first, second)}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in left_out}
+    return kept | {SHARED + name: tensors[first + name] for name in common}
+
+
+def _for_each_direction(tensors: Tensors, direction: Any) -> Tensors:
+    """With what ``_shared_once`` stored once in its place in each direction."""
+    if direction != "both":
+        return tensors
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(SHARED)}
+    shared = {name: tensor for name, tensor in tensors.items() if name.startswith(SHARED)}
+    return own | {f"{way}.{name}": tensor for way in DIRECTIONS for name, tensor in shared.items()}
 
 
 def package_versions() -> dict[str, str]:
@@ -182,19 +206,22 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         raise ArtifactError(f"{path / 'config.json'}: architecture {sizes!r} is not an awd-lstm")
     if not all(type(sizes.get(name)) is int and 0 < sizes[name] < 2**16 for name in names) or sizes["layers"] > 64:
         raise ArtifactError(f"{path / 'config.json'}: the architecture's sizes {sizes} are out of range")
-    taught = sizes.get("taught", 0)
-    if not (type(taught) is int and 0 <= taught < 2**16):
-        raise ArtifactError(f"{path / 'config.json'}: the architecture's taught width {taught!r} is out of range")
+    widths = {"distilled": sizes.get("distilled", sizes.get("taught", 0)), "words": sizes.get("words", 0)}
+    for name, width in widths.items():
+        if not (type(width) is int and 0 <= width < 2**16):
+            raise ArtifactError(f"{path / 'config.json'}: the architecture's {name} width {width!r} is out of range")
+    if widths["words"] and not widths["distilled"]:
+        raise ArtifactError(f"{path / 'config.json'}: word vectors need a distilled vector to be a part of")
     if not isinstance(config.get("tokenizer"), dict):
         raise ArtifactError(f"{path / 'config.json'}: it describes no tokenizer")
     vocabulary = Vocabulary.load(path / "vocab.json")
     if vocabulary.pad_id != PAD_ID:
         raise ArtifactError(f"{path / 'vocab.json'}: xxpad is at {vocabulary.pad_id} and must be at {PAD_ID}")
-    tensors = read_tensors(path / WEIGHTS)
+    tensors = _for_each_direction(read_tensors(path / WEIGHTS), config.get("direction"))
     return Artifact(
         path=path,
         config=config,
-        architecture=Architecture(**{name: sizes[name] for name in names}, taught=taught),
+        architecture=Architecture(**{name: sizes[name] for name in names}, **widths),
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,

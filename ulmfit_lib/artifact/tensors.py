@@ -14,7 +14,7 @@ from ulmfit_lib.errors import ArtifactError
 Tensors = dict[str, npt.NDArray[np.float32]]
 PRECISIONS = ("float32", "float16", "int8")
 _SCALES = (".column_scale", ".row_scale")  # by the axis that has one value a scale
-_BY_COLUMN = ("map.weight",)  # a taught map's columns differ by orders of magnitude: a scale a row would blur most
+_BY_COLUMN = ("map.weight",)  # its columns differ by orders of magnitude: a scale a row would blur most
 
 
 def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], precision: str) -> None:

@@ -29,7 +29,22 @@ from torch import Tensor, nn
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.lstm import LSTM
+from ulmfit_lib.models.pooling import Projection, WordVectors, weighted_words
 from ulmfit_lib.models.tensors import State, Weights
+
+
+class FrozenWords(nn.Module):
+    """Word vectors that are part of a distilled vector, and that no stage after distillation changes."""
+
+    def __init__(self, vocab_size: int, words: int, distilled: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(vocab_size, words), requires_grad=False)
+        self.importance = nn.Parameter(torch.zeros(vocab_size), requires_grad=False)
+        self.projection = nn.Parameter(torch.zeros(distilled, words), requires_grad=False)
+
+    def vectors(self) -> WordVectors:
+        """As pooling wants them."""
+        return WordVectors(weighted_words(self.weight, self.importance), self.projection)
 
 
 class Encoder(AWD_LSTM):
@@ -49,8 +64,17 @@ class Encoder(AWD_LSTM):
             weight_p=dropouts.weight,
         )
         self.architecture, self.vocab_size = architecture, vocab_size
-        self.map = nn.Linear(architecture.pooled_width("all"), architecture.taught) if architecture.taught else None
+        width, words = architecture.distilled, architecture.words
+        self.map = nn.Linear(architecture.pooled_width("all"), width) if width else None
+        self.words = FrozenWords(vocab_size, words, width) if words else None
         self._drawn = False
+
+    @property
+    def projection(self) -> Projection | None:
+        """What makes a distilled vector; None where nothing was distilled into this encoder."""
+        if self.map is None:
+            return None
+        return Projection(self.map.weight, self.map.bias, self.words.vectors() if self.words is not None else None)
 
     @contextmanager
     def one_draw(self) -> Iterator[None]:
@@ -102,12 +126,14 @@ class Encoder(AWD_LSTM):
                 named[f"rnns.{layer}.{stable}"] = parameter
         if self.map is not None:
             named |= {f"map.{name}": parameter for name, parameter in self.map.named_parameters()}
+        if self.words is not None:
+            named |= {f"words.{name}": parameter for name, parameter in self.words.named_parameters()}
         return named
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters in groups for discriminative rates, lowest first: the embedding, then each LSTM layer.
 
-        The map of taught vectors, if there is one, learns with the last layer.
+        The projection of distilled vectors, if there is one, learns with the last layer; word vectors stay as they are.
         """
         groups = [[self.encoder.weight], *([*rnn.parameters()] for rnn in self.rnns)]
         groups[-1] += [*self.map.parameters()] if self.map is not None else []

@@ -25,7 +25,7 @@ class ClassifierNet(nn.Module):
         """(batch, time) ids and (batch,) lengths -> (batch, n_classes) logits."""
         mixed = torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
         with mixed, self.encoder.one_draw():
-            pooled = pool(self.encoder, self.pooling, ids, lengths, self.encoder.map)
+            pooled = pool(self.encoder, self.pooling, ids, lengths, self.encoder.projection)
         logits: Tensor = self.head(pooled)
         return logits
 

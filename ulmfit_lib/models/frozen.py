@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
+from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, Architecture
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
 from ulmfit_lib.models.int8_encoder import Int8Encoder
-from ulmfit_lib.models.pooling import BPTT_WINDOW, Map, find_map, pool
+from ulmfit_lib.models.pooling import BPTT_WINDOW, Projection, find_projection, pool
 from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.batches import group_by_length, pad_texts
@@ -33,7 +33,7 @@ class FrozenEncoder(Protocol):
     architecture: Architecture
     device: torch.device
     window: int  # tokens of several texts read at a time
-    map: Map | None  # what makes a taught vector of pooled outputs
+    projection: Projection | None  # what makes a distilled vector
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """Read tokens: ids (batch, time) and the state before them -> as ``awd_lstm.Encoder.forward``."""
@@ -68,9 +68,11 @@ class FloatEncoder:
     ) -> None:
         self.architecture, self.device = architecture, torch.device(device)
         self.dtype = dtype or (torch.bfloat16 if fast_bfloat16(self.device) else torch.float32)
-        moved = {name: tensor.to(self.device, self.dtype) for name, tensor in weights.items()}
+        moved = {
+            name: tensor.to(self.device, self.dtype) for name, tensor in weights.items() if not name.startswith(DISTILLED)
+        }
         self._embedding = moved["encoder.weight"]
-        self.map = find_map(weights, self.device)
+        self.projection = find_projection(weights, self.device)
         self._layers = [[moved[f"rnns.{i}.{name}"] for name in LAYER_WEIGHTS] for i in range(architecture.layers)]
 
     def __call__(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
@@ -137,7 +139,7 @@ def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengt
     """``pooling.pool``, by halves of the batch where it does not fit into memory."""
     try:
         window = BPTT_WINDOW if len(ids) == 1 else encoder.window
-        return pool(encoder, pooling, ids.to(encoder.device), lengths, encoder.map, window=window).cpu()
+        return pool(encoder, pooling, ids.to(encoder.device), lengths, encoder.projection, window=window).cpu()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
 from ulmfit_lib.models.cpu_products import FULL, Int8Matrix, Steps, int8_steps
-from ulmfit_lib.models.pooling import find_map
+from ulmfit_lib.models.pooling import find_projection
 from ulmfit_lib.models.tensors import State, Weights
 
 VECTOR = 32  # PyTorch rounds sigmoids differently in what is left of a tensor beyond whole vectors, so nothing is left
@@ -30,7 +30,7 @@ class Int8Encoder:
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.architecture = architecture
-        self.map = find_map(weights, self.device)
+        self.projection = find_projection(weights, self.device)
         self._embedding = weights["encoder.weight"].float()
         self._largest = self._embedding.abs().amax(0).clamp_min(1e-12)  # by number: some are much larger than others
         steps, self._layers = int8_steps() or FULL, []

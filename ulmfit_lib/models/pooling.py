@@ -1,26 +1,68 @@
 """Texts of any length -> one vector each: the encoder's outputs, pooled over time."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.artifact.architecture import is_taught
+from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
 from ulmfit_lib.models.tensors import State, Weights
 
 BPTT_WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
-Map = Callable[[Tensor], Tensor]  # (batch, all that is pooled) -> (batch, a taught vector)
 
 
-def find_map(weights: Weights, device: str | torch.device = "cpu") -> Map | None:
-    """The map of a taught encoder's tensors, in float32; None where no teacher has taught it."""
+class WordVectors(NamedTuple):
+    """A vector and a weight for each token, and what makes them as wide as a distilled vector.
+
+    Attributes:
+        weighted: (vocabulary, words + 1), each token's vector times its weight, and the weight.
+        projection: (distilled, words).
+    """
+
+    weighted: Tensor
+    projection: Tensor
+
+
+class Projection(NamedTuple):
+    """What makes a distilled vector: pooled outputs times a matrix, plus the weighted mean of word vectors.
+
+    Attributes:
+        weight: (distilled, width of all that is pooled).
+        bias: (distilled,).
+        words: None where there are no word vectors.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    words: WordVectors | None
+
+    def __call__(self, pooled: Tensor, words: Tensor | None) -> Tensor:
+        """(batch, all that is pooled) and (batch, words) -> (batch, distilled), of length 1."""
+        vectors = F.linear(pooled, self.weight, self.bias)
+        if self.words is not None and words is not None:
+            vectors = vectors + F.linear(words, self.words.projection)
+        return F.normalize(vectors, dim=1)
+
+
+def find_projection(weights: Weights, device: str | torch.device = "cpu") -> Projection | None:
+    """The projection among an encoder's tensors, in float32; None where nothing was distilled."""
     if "map.weight" not in weights:
         return None
-    weight, bias = (weights[f"map.{name}"].to(device, torch.float32) for name in ("weight", "bias"))
-    return lambda pooled: F.linear(pooled, weight, bias)
+    moved = {name: weights[name].to(device, torch.float32) for name in weights if name.startswith(DISTILLED)}
+    words = None
+    if "words.weight" in moved:
+        words = WordVectors(weighted_words(moved["words.weight"], moved["words.importance"]), moved["words.projection"])
+    return Projection(moved["map.weight"], moved["map.bias"], words)
+
+
+def weighted_words(vectors: Tensor, importance: Tensor) -> Tensor:
+    """(n, words) vectors times exp of (n,) importances, and that factor beside them: (n, words + 1)."""
+    factor = importance.exp()[:, None]
+    return torch.cat([vectors * factor, factor], dim=1)
 
 
 def pool(
@@ -28,7 +70,7 @@ def pool(
     pooling: str,
     ids: Tensor,
     lengths: Tensor,
-    taught_map: Map | None = None,
+    projection: Projection | None = None,
     *,
     window: int = BPTT_WINDOW,
 ) -> Tensor:
@@ -41,24 +83,36 @@ def pool(
         encoder: what reads them.
         pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
             the mean of the embeddings and of every layer, which tells a frozen encoder's head more when labels are few;
-            ``all`` is both. ``taught`` is ``all`` after the map that a teacher has taught, of length 1;
-            ``taught+layers`` and ``taught+all`` have both side by side.
+            ``all`` is both. ``distilled`` is ``all`` after the projection, plus the weighted mean of word vectors, of
+            length 1; ``distilled+layers`` and ``distilled+all`` have both side by side.
         ids: (batch, time), the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
-        taught_map: what makes the taught vector of ``all``.
+        projection: what makes the distilled vector.
         window: tokens read at a time; where one ends, texts that have ended leave the batch.
 
     Returns:
         (batch, ``Architecture.pooled_width(pooling)``).
     """
-    if not is_taught(pooling):
+    if not is_distilled(pooling):
         return torch.cat(_pool_outputs(encoder, pooling, ids, lengths, window), dim=1)
-    if taught_map is None:
-        raise ValueError(f"pooling {pooling!r} needs a map, and no teacher has taught this encoder one")
+    if projection is None:
+        raise ValueError(f"pooling {pooling!r} needs a projection, and nothing was distilled into this encoder")
     parts = _pool_outputs(encoder, "all", ids, lengths, window)
-    taught = F.normalize(taught_map(torch.cat(parts, dim=1)), dim=1)
-    beside: dict[str, list[Tensor]] = {"taught": [], "taught+layers": parts[:1], "taught+all": parts}
-    return torch.cat([taught, *beside[pooling]], dim=1)
+    words = None if projection.words is None else _mean_word(projection.words.weighted, ids, lengths, window)
+    distilled = projection(torch.cat(parts, dim=1), words)
+    beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
+    return torch.cat([distilled, *beside[pooling]], dim=1)
+
+
+def _mean_word(weighted: Tensor, ids: Tensor, lengths: Tensor, window: int) -> Tensor:
+    """The weighted mean of the texts' word vectors, (batch, words)."""
+    lengths = lengths.to(ids.device)
+    total = weighted.new_zeros(len(ids), weighted.shape[1])
+    for left in range(0, ids.shape[1], window):
+        read = ids[:, left : left + window]
+        real = torch.arange(left, left + read.shape[1], device=ids.device) < lengths[:, None]  # (batch, tokens)
+        total = total + F.embedding(read, weighted).masked_fill(~real[:, :, None], 0).sum(1)
+    return total[:, :-1] / total[:, -1:].clamp_min(1e-12)
 
 
 def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, window: int) -> list[Tensor]:
