@@ -151,8 +151,8 @@ def score_all(
     def heads(vectors: Features) -> Floats:
         pairs = ({way: one[rows] for way, one in vectors.items()} for rows in (learnt, tested))
         pool, rest = pairs
-        taught = 0 if "embeddings" in vectors else fitter.lm.architecture.taught_width(fitter.pooling)
-        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed, taught=taught)
+        taught = 0 if "embeddings" in vectors else fitter.lm.architecture.distilled_width(fitter.pooling)
+        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed, distilled=taught)
 
     def delivered() -> Floats:
         unseen = try_heads(fitter, part, scoring_folds(part, seed=fitter.seed))

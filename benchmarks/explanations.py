@@ -173,7 +173,7 @@ class Gradients:
             read = ids if way == "forward" else ids.flip(0)
             change = encoder.mix(read, one.vocabulary.unknown_id)
             lengths = torch.full((STEPS,), len(read))
-            pooled = pool(encoder, one.pooling, read.repeat(STEPS, 1), lengths, encoder.map, window=len(read))
+            pooled = pool(encoder, one.pooling, read.repeat(STEPS, 1), lengths, encoder.projection, window=len(read))
             logits = self.heads[way](pooled).log_softmax(1)
             others = (logits.sum(1) - logits[:, number]) / (logits.shape[1] - 1)
             (logits[:, number] - others).sum().backward()

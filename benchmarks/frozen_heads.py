@@ -18,14 +18,15 @@ def predict_by_heads(
     *,
     kind: LabelKind,
     seed: int,
-    taught: int = 0,
+    distilled: int = 0,
 ) -> Floats:
     """Probabilities for pooled texts, (n_texts, n_classes): a head per direction, their probabilities averaged.
 
-    The first ``taught`` numbers are a taught vector.
+    The first ``distilled`` numbers are a distilled vector.
     """
     heads = {
-        way: fit_head(vectors, targets, recipe, kind=kind, seed=seed, taught=taught) for way, vectors in train.items()
+        way: fit_head(vectors, targets, recipe, kind=kind, seed=seed, distilled=distilled)
+        for way, vectors in train.items()
     }
     scores = [head_scores(head_arrays(heads[way]), vectors) for way, vectors in test.items()]
     return np.asarray(np.mean([kind.link(one) for one in scores], axis=0), np.float64)

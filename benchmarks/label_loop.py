@@ -62,7 +62,9 @@ def main() -> None:
         whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device("cpu")
     )
     pool = whole.select(range(len(train)))
-    vectors = np.concatenate([part[: len(pool), : lm.architecture.taught] for part in fitter.features.values()], axis=1)
+    vectors = np.concatenate(
+        [part[: len(pool), : lm.architecture.distilled] for part in fitter.features.values()], axis=1
+    )
     curves: dict[str, list[list[float]]] = {name: [] for name in STRATEGIES}
     errors: dict[str, list[float]] = {"loss": [], "cleanlab": []}
     for seed in range(arguments.seeds):

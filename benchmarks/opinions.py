@@ -92,7 +92,7 @@ def judge_reviews(reviews: list[str], lm: LanguageModel) -> Floats:
 
 def vectors(texts: list[str], lm: LanguageModel) -> npt.NDArray[np.float32]:
     """(n_texts, width) of the frozen backward encoder."""
-    return lm.only("backward").embed(texts, pooling="taught+all")
+    return lm.only("backward").embed(texts, pooling="distilled+all")
 
 
 if __name__ == "__main__":

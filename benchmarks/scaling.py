@@ -84,7 +84,7 @@ def networks() -> dict[str, Found]:
     """Parameters of a direction that language-model training changes, and tokens that a process reads a step."""
     base = LanguageModel.from_pretrained(BASE)
     step = PRETRAIN.batch_size * PRETRAIN.window
-    sizes = {"small": (replace(base.architecture, taught=0), len(base.vocabulary)), "large": LARGE}
+    sizes = {"small": (replace(base.architecture, distilled=0), len(base.vocabulary)), "large": LARGE}
     return {
         name: {
             "embedding": one.embedding,

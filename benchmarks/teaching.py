@@ -110,10 +110,10 @@ def base_features(base: str, name: str, pool: TextTable, test: TextTable, work: 
     lm = LanguageModel.from_pretrained(base)
     file = work / f"{name}-{Path(base).name}.npz"
     if not file.is_file():
-        pooling = CLASSIFY.pooling_for("features", taught=lm.architecture.taught)
+        pooling = CLASSIFY.pooling_for("features", distilled=lm.architecture.distilled)
         found: dict[str, Any] = lm.features([*pool.texts, *test.texts], pooling=pooling)
         np.savez(file, **found)
-    return dict(np.load(file)), lm.architecture.taught
+    return dict(np.load(file)), lm.architecture.distilled
 
 
 def teacher_features(
@@ -136,7 +136,7 @@ def score_frozen(
     for method, (features, taught) in vectors.items():
         rest = slice(len(pool), None)
         learnt, tested = ({way: one[rows] for way, one in features.items()} for rows in (places, rest))
-        said = predict_by_heads(learnt, targets, tested, CLASSIFY, kind=part.kind, seed=seed, taught=taught)
+        said = predict_by_heads(learnt, targets, tested, CLASSIFY, kind=part.kind, seed=seed, distilled=taught)
         found[method] = accuracy(said, part.classes, test)
     return found
 
@@ -196,7 +196,7 @@ def speeds(base: str, teacher: SentenceTransformerTeacher, texts: list[str]) -> 
     ways = {
         "teacher_in_float32": lambda: plain.encode(texts),
         "taught_one_direction": lambda: lm.only(first).embed(texts),
-        "taught": lambda: lm.embed(texts),
+        "distilled": lambda: lm.embed(texts),
         "teacher": lambda: teacher.encode(texts),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -206,7 +206,7 @@ def speeds(base: str, teacher: SentenceTransformerTeacher, texts: list[str]) -> 
             embed()
             seconds[name].append(time.process_time() - started)
     found = {f"{name}_texts_per_second": round(len(texts) / min(some), 1) for name, some in seconds.items()}
-    sizes = {"taught": find_pretrained(base), "teacher": teacher.folder}
+    sizes = {"distilled": find_pretrained(base), "teacher": teacher.folder}
     return found | {f"{name}_megabytes": round(megabytes(folder), 1) for name, folder in sizes.items()}
 
 

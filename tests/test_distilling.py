@@ -8,23 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from ulmfit_lib import Checkpoints, LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
 from ulmfit_lib.artifact.architecture import PAD_ID
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
-from ulmfit_lib.stages.teach import exchange_words, solve_map, teach
+from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.training.distilling import DistillationNet, DistillationRecipe
 from ulmfit_lib.training.heads import fit_head
+from ulmfit_lib.training.joint_targets import JointTargets
 from ulmfit_lib.training.learner import History
 from ulmfit_lib.training.recipes import CPU
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import find_teacher, teacher_vectors
-from ulmfit_lib.training.teaching import TeachingNet, TeachingRecipe
+from ulmfit_lib.training.word_vectors import WordVectorRecipe
 from ulmfit_lib.training.writings import misspell, write_otherwise
 
-RECIPE = TeachingRecipe(epochs=4, lr=1e-2, map_share=0.3, batch_size=16, samples=64)
 WIDTH = 8
+WORDS = WordVectorRecipe(width=6, epochs=3, batch_size=32)
+RECIPE = DistillationRecipe(
+    width=WIDTH, word_vectors=WORDS, epochs=4, lr=1e-2, projection_share=0.3, batch_size=16, samples=64
+)
 
 
 class BagTeacher:
@@ -49,15 +56,46 @@ class BagTeacher:
 
 @pytest.fixture(scope="module")
 def taught(tiny_lm, reviews):
-    return teach(reviews.texts, base=tiny_lm, teacher=BagTeacher(), recipe=RECIPE, seed=1, device="cpu")
+    return distill(reviews.texts, base=tiny_lm, teachers=[BagTeacher()], recipe=RECIPE, run=Run(seed=1, device="cpu"))
 
 
-def test_taught_vectors_come_closer_to_the_teachers_than_their_mean(taught, reviews):
-    vectors = teacher_vectors(reviews.texts, BagTeacher()).astype(np.float32)
-    mean = vectors.mean(0) / np.linalg.norm(vectors.mean(0))
+def test_distilled_vectors_come_close_to_the_teachers_joint_ones(taught, reviews):
+    vectors = teacher_vectors(reviews.texts, BagTeacher())
+    targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
     for way in ("forward", "backward"):
-        found = (taught.embed(reviews.texts, direction=way) * vectors).sum(1).mean()
-        assert found > (vectors @ mean).mean() + 0.02
+        assert (taught.embed(reviews.texts, direction=way) * targets).sum(1).mean() > 0.3
+
+
+def test_the_record_says_how_close_each_teacher_is(taught):
+    cosines = taught.training["stages"][-1]["cosine"]
+    assert set(cosines) == {"forward", "backward"}
+    assert 0.83 < cosines["forward"]["a bag of words"] <= 1
+
+
+def test_joint_cosines_are_the_mean_of_the_teachers_own():
+    rng = np.random.default_rng(0)
+    vectors = [rng.normal(size=(300, width)) for width in (6, 9)]
+    vectors = [(one / np.linalg.norm(one, axis=1, keepdims=True)).astype(np.float16) for one in vectors]
+    joined = JointTargets.fit(vectors, 15).join(vectors).astype(np.float32)
+    own = [one.astype(np.float32) - one.astype(np.float32).mean(0) for one in vectors]
+    own = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in own]
+    np.testing.assert_allclose(joined @ joined.T, (own[0] @ own[0].T + own[1] @ own[1].T) / 2, atol=5e-3)
+
+
+def test_word_vectors_of_both_directions_are_stored_once(taught, tmp_path):
+    taught.save(tmp_path / "lm", precision="int8")
+    with safe_open(tmp_path / "lm" / "model.safetensors", "numpy") as stored:
+        names = set(stored.keys())
+    assert "words.weight" in names and "forward.words.weight" not in names
+    loaded = LanguageModel.load(tmp_path / "lm")
+    assert torch.equal(loaded.weights["forward"]["words.weight"], loaded.weights["backward"]["words.weight"])
+
+
+def test_a_new_word_counts_in_a_distilled_vector_as_unknown_ones_do(taught, tiny_recipe):
+    texts = ["the zeppelin is a zeppelin and the film is a film"] * 30
+    read = fit_lm(texts, base=taught, recipe=replace(tiny_recipe, epochs=1), device="cpu")
+    rows, index = read.weights["forward"]["words.weight"], read.vocabulary.index
+    assert torch.equal(rows[index["zeppelin"]], rows[read.vocabulary.unknown_id])
 
 
 def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(taught, reviews):
@@ -72,8 +110,8 @@ def test_a_taught_model_survives_saving(taught, tmp_path):
     taught.save(tmp_path / "lm")
     loaded = LanguageModel.load(tmp_path / "lm")
     assert loaded.sha256() == taught.sha256()
-    assert loaded.architecture.taught == WIDTH
-    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 4
+    assert loaded.architecture.distilled == WIDTH
+    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 5
 
 
 def test_an_untaught_model_is_written_as_before(tiny_lm, tmp_path):
@@ -88,9 +126,9 @@ def test_a_taught_width_that_makes_no_sense_is_refused(taught, tmp_path, width):
     taught.save(tmp_path / "lm")
     file = tmp_path / "lm" / "config.json"
     config = json.loads(file.read_text())
-    config["architecture"]["taught"] = width
+    config["architecture"]["distilled"] = width
     file.write_text(json.dumps(config))
-    with pytest.raises(ArtifactError, match="taught width"):
+    with pytest.raises(ArtifactError, match="distilled width"):
         LanguageModel.load(tmp_path / "lm")
 
 
@@ -101,7 +139,7 @@ def test_the_card_names_the_teacher(taught, tmp_path):
 
 def test_a_taught_model_goes_on_reading_and_keeps_its_map(taught, reviews, tiny_recipe):
     read = fit_lm(reviews.texts[:60], base=taught, recipe=replace(tiny_recipe, epochs=1), device="cpu")
-    assert read.architecture.taught == WIDTH
+    assert read.architecture.distilled == WIDTH
     assert torch.equal(read.weights["forward"]["map.weight"], taught.weights["forward"]["map.weight"])
     assert read.perplexity(reviews.texts[:20]) > 1
 
@@ -110,7 +148,7 @@ def test_a_taught_model_goes_on_reading_and_keeps_its_map(taught, reviews, tiny_
 def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, fruit, strategy, tmp_path):
     recipe = replace(CPU.fit_classifier, epochs=1, head_hidden=8)
     classifier = fit_classifier(fruit, lm=taught, strategy=strategy, recipe=recipe, device="cpu")
-    assert classifier.pooling.startswith("taught+")
+    assert classifier.pooling.startswith("distilled+")
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
@@ -119,8 +157,8 @@ def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, f
 def test_a_classifier_whose_pooling_needs_a_map_that_is_not_there_is_refused(tiny_lm, fruit, tmp_path):
     fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu").save(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "pooling": "taught"}))
-    with pytest.raises(ArtifactError, match="was taught"):
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pooling": "distilled"}))
+    with pytest.raises(ArtifactError, match="distilled vectors"):
         TextClassifier.load(tmp_path / "model")
 
 
@@ -129,15 +167,15 @@ def test_a_head_leaves_out_numbers_that_tell_nothing():
     targets = rng.integers(0, 2, 100)
     features = rng.normal(size=(100, 120)).astype(np.float32)
     features[:, :40] += targets[:, None]
-    head = fit_head(features, targets, CPU.fit_classifier, kind=Classes(), seed=0, taught=40)
+    head = fit_head(features, targets, CPU.fit_classifier, kind=Classes(), seed=0, distilled=40)
     assert float(head.output.weight[:, 40:].abs().max()) == 0
-    turned = fit_head(features[:, ::-1].copy(), targets, CPU.fit_classifier, kind=Classes(), seed=0, taught=80)
+    turned = fit_head(features[:, ::-1].copy(), targets, CPU.fit_classifier, kind=Classes(), seed=0, distilled=80)
     assert float(turned.output.weight[:, :80].abs().max()) == 0
 
 
 def test_taught_vectors_are_refused_where_nothing_was_taught(tiny_lm):
-    with pytest.raises(OptionError, match="no teacher"):
-        tiny_lm.embed(["a text"], pooling="taught")
+    with pytest.raises(OptionError, match="nothing was distilled"):
+        tiny_lm.embed(["a text"], pooling="distilled")
     with pytest.raises(OptionError, match="known are"):
         tiny_lm.embed(["a text"], pooling="thaught")
     assert tiny_lm.embed(["a text"], direction="forward").shape == (1, 16 + 24 + 16)
@@ -146,15 +184,13 @@ def test_taught_vectors_are_refused_where_nothing_was_taught(tiny_lm):
 def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
     known = reviews.labelled()
     opinions = [1.0 if label == "positive" else -1.0 for label in known.labels]
-    taught = teach(
+    taught = distill(
         known.texts,
-        base=tiny_lm,
-        teacher=BagTeacher(),
+        base=tiny_lm.only("forward"),
+        teachers=[BagTeacher()],
         opinions=opinions,
-        direction="forward",
         recipe=RECIPE,
-        seed=1,
-        device="cpu",
+        run=Run(seed=1, device="cpu"),
     )
     vectors = taught.embed(known.texts, direction="forward")
     assert vectors.shape == (len(known), WIDTH + 1)
@@ -166,7 +202,7 @@ def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
 @pytest.mark.parametrize("opinions", [[0.5], [2.0] * 30, [float("nan")] * 30])
 def test_opinions_that_are_no_numbers_from_minus_1_to_1_are_refused(tiny_lm, reviews, opinions):
     with pytest.raises(DataError, match="30 numbers from -1 to 1"):
-        teach(reviews.texts[:30], base=tiny_lm, teacher=BagTeacher(), opinions=opinions)
+        distill(reviews.texts[:30], base=tiny_lm, teachers=[BagTeacher()], opinions=opinions)
 
 
 def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmfit):
@@ -175,7 +211,7 @@ def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmf
     (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher" / "modules.json").write_text("[]")
     code, _, told = ulmfit(
-        "teach",
+        "distill",
         tmp_path / "texts.csv",
         "--base",
         tmp_path / "lm",
@@ -184,29 +220,26 @@ def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmf
         "--opinion",
         "opinion",
         "--out",
-        tmp_path / "taught",
+        tmp_path / "distilled",
     )
     assert code == 2 and "row 2 has the opinion 'awful'" in told
 
 
 def test_too_few_texts_are_refused(tiny_lm):
     with pytest.raises(DataError, match="20 texts"):
-        teach(["one text"], base=tiny_lm, teacher=BagTeacher())
+        distill(["one text"], base=tiny_lm, teachers=[BagTeacher()])
 
 
 def test_an_interrupted_lesson_ends_with_the_same_weights(tiny_lm, reviews, tmp_path, monkeypatch):
     def lesson(folder):
         checkpoints = Checkpoints(tmp_path / folder, every=0)
         recipe = replace(RECIPE, epochs=2)
-        return teach(
+        return distill(
             reviews.texts[:80],
-            base=tiny_lm,
-            teacher=BagTeacher(),
-            direction="forward",
+            base=tiny_lm.only("forward"),
+            teachers=[BagTeacher()],
             recipe=recipe,
-            seed=3,
-            device="cpu",
-            checkpoints=checkpoints,
+            run=Run(seed=3, device="cpu", checkpoints=checkpoints),
         )
 
     undisturbed = lesson("undisturbed")
@@ -225,15 +258,12 @@ def test_an_interrupted_lesson_ends_with_the_same_weights(tiny_lm, reviews, tmp_
     assert lesson("interrupted").sha256() == undisturbed.sha256()
     changed = replace(RECIPE, epochs=2, lr=1e-4)
     with pytest.raises(TrainingError, match="other settings"):
-        teach(
+        distill(
             reviews.texts[:80],
-            base=tiny_lm,
-            teacher=BagTeacher(),
-            direction="forward",
+            base=tiny_lm.only("forward"),
+            teachers=[BagTeacher()],
             recipe=changed,
-            seed=3,
-            device="cpu",
-            checkpoints=Checkpoints(tmp_path / "interrupted"),
+            run=Run(seed=3, device="cpu", checkpoints=Checkpoints(tmp_path / "interrupted")),
         )
 
 
@@ -247,8 +277,8 @@ def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):
     for row, one in zip(ids, documents, strict=True):
         row[: len(one)] = torch.tensor(one)
     with torch.no_grad():
-        reading = TeachingNet(net.eval())(ids, lengths)
-    np.testing.assert_allclose(reading.taught.numpy(), taught.embed(texts, direction="forward"), atol=2e-2)
+        reading = DistillationNet(net.eval())(ids, lengths)
+    np.testing.assert_allclose(reading.distilled.numpy(), taught.embed(texts, direction="forward"), atol=4e-2)
     assert len(reading.following) == int((lengths - 1).sum())
 
 
@@ -269,7 +299,7 @@ def test_the_map_solves_what_is_linear():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 6)).astype(np.float32)
     vectors = (features @ rng.normal(size=(6, 3)) + 1).astype(np.float16)
-    found = solve_map(features, vectors)
+    found = solve_projection(features, vectors)
     said = features @ found["map.weight"].numpy().T + found["map.bias"].numpy()
     assert np.corrcoef(said[:, 0], vectors[:, 0])[0, 1] > 0.99
 

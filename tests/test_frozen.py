@@ -13,7 +13,7 @@ from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import BPTT_WINDOW, pool
 from ulmfit_lib.tokens.documents import Documents
 
-ARCHITECTURE = Architecture(24, 40, 2, taught=16)
+ARCHITECTURE = Architecture(24, 40, 2, distilled=16)
 LENGTHS = torch.tensor([2 * BPTT_WINDOW + 9, BPTT_WINDOW, 5, 1])
 bytes_here = pytest.mark.skipif(int8_steps() is None, reason="this CPU does not multiply bytes")
 

@@ -7,6 +7,7 @@ import torch
 from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.language_models import transfer_weights
+from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History
 
@@ -72,7 +73,7 @@ def test_generation_is_seeded_and_bounded(tiny_lm):
 
 def test_new_words_start_from_the_mean_and_old_ones_keep_their_rows(tiny_lm):
     old = tiny_lm.weights["forward"]
-    new = transfer_weights(old, len(tiny_lm.vocabulary) + 3)
+    new = transfer_weights(old, Vocabulary([*tiny_lm.vocabulary.tokens, "zeppelin", "yurt", "xylem"]))
     n = len(tiny_lm.vocabulary)
     assert torch.equal(new["encoder.weight"][:n], old["encoder.weight"])
     torch.testing.assert_close(new["encoder.weight"][n + 2], old["encoder.weight"].mean(0))

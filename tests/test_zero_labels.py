@@ -31,7 +31,7 @@ def test_other_names_stand_for_what_they_mean(base, tmp_path):
 def test_a_file_without_labels_needs_two_names_and_a_taught_base(ulmfit, tiny_lm, write_csv, tmp_path):
     with pytest.raises(OptionError, match="two different names"):
         fit_by_names(PRAISE, ["good", " good "], base=tiny_lm)
-    with pytest.raises(OptionError, match="taught"):
+    with pytest.raises(OptionError, match="distilled"):
         fit_by_names(PRAISE, ["good", "bad"], base=tiny_lm)
     file = write_csv([(text,) for text in PRAISE], "texts.csv", ("review",))
     asked = ["fit", file, "--text", "review", "--out", tmp_path / "model"]

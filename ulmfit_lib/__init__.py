@@ -72,17 +72,18 @@ _MOVED = {  # names that were here in 0.1, by the module that holds them
     "pipeline.tuning": ["Tuned"],
     "pipeline.zero_labels": ["fit_by_names"],
     "serving.explanations": ["Explanation", "explain"],
-    "stages.teach": ["teach"],
+    "stages.distill": ["distill", "teach"],
     "training.checkpoints": ["Checkpoints"],
     "training.classifying": ["ClassifierRecipe"],
     "training.language_modelling": ["LanguageModelRecipe"],
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
     "training.teachers": ["find_teacher"],
-    "training.teaching": ["TeachingRecipe"],
+    "training.distilling": ["DistillationRecipe"],
     "training.tracking": ["track", "track_model"],
 }
 _MOVED_FROM = {name: (home, name) for home, names in _MOVED.items() for name in names}
 _MOVED_FROM |= {
+    "TeachingRecipe": ("training.distilling", "DistillationRecipe"),
     "find_classifier_rates": ("stages.lr_find", "lr_find_classifier"),
     "find_language_model_rates": ("stages.lr_find", "lr_find_lm"),
     "read_csv": ("data.reading", "read_table"),

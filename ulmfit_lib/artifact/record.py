@@ -41,7 +41,8 @@ class Stage(Stored):
         recipe: the hyperparameters.
         validation: perplexity on texts that were held out.
         history: losses of each epoch, by direction.
-        cosine: mean cosine with the teacher's vectors, by direction.
+        cosine: mean cosine with the only teacher's vectors, by direction, as older versions wrote it.
+        cosines: mean cosine with each teacher's vectors on held-out texts, by direction.
         data_sha256: of what it was trained on.
         versions: of the packages.
         all_seconds: that all of ``fit`` took.
@@ -67,6 +68,7 @@ class Stage(Stored):
     validation: LanguageModelScore | None = None
     history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     cosine: dict[str, float] | None = None
+    cosines: dict[str, dict[str, float]] | None = None
     data_sha256: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     all_seconds: float | None = None

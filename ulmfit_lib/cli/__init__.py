@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from ulmfit_lib.cli import language_models, teaching, fitting, tuning, judging, labelling  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, distilling, fitting, tuning, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
@@ -17,6 +17,7 @@ __all__ = [
     "app",
     "catalogue",
     "deploying",
+    "distilling",
     "fitting",
     "hub",
     "insight",
@@ -26,7 +27,6 @@ __all__ = [
     "main",
     "rates",
     "reporting",
-    "teaching",
     "tuning",
     "vectors",
 ]

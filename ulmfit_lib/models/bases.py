@@ -19,9 +19,8 @@ def load_base(
     """The language model to go on from where no label can say which, and a sentence that says why this one.
 
     Args:
-        base: a model, a name, a folder; or ``auto``: an embedded model that a teacher has taught what texts mean
-            (``stages.teach``); of several, or where there is none, the one with the lowest perplexity per word on a
-            sample of the texts.
+        base: a model, a name, a folder; or ``auto``: an embedded model with distilled vectors (``stages.distill``); of
+            several, or where there is none, the one with the lowest perplexity per word on a sample of the texts.
         texts: what it will read.
         direction: ``forward``, ``backward`` or ``both``; default all that it has.
         seed: of the sample.
@@ -35,10 +34,10 @@ def load_base(
         return models[0].only(direction), why
     sample = _sample(texts, seed)
     scores = [model.score(sample).perplexity_per_word for model in models]
-    ranking = sorted(range(len(models)), key=lambda i: (not models[i].architecture.taught, scores[i]))
+    ranking = sorted(range(len(models)), key=lambda i: (not models[i].architecture.distilled, scores[i]))
     shown = ", ".join(f"{_name(models[i])} {scores[i]:,.0f}" for i in ranking)
     best = models[ranking[0]]
-    reason = "taught what texts mean" if best.architecture.taught else "the lowest perplexity"
+    reason = "it has distilled vectors" if best.architecture.distilled else "the lowest perplexity"
     return best.only(direction), (
         f"base {_name(best)}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
         f"{warn_of_unknown_words(best, sample)}"

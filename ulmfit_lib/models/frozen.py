@@ -69,7 +69,9 @@ class FloatEncoder:
         self.architecture, self.device = architecture, torch.device(device)
         self.dtype = dtype or (torch.bfloat16 if fast_bfloat16(self.device) else torch.float32)
         moved = {
-            name: tensor.to(self.device, self.dtype) for name, tensor in weights.items() if not name.startswith(DISTILLED)
+            name: tensor.to(self.device, self.dtype)
+            for name, tensor in weights.items()
+            if not name.startswith(DISTILLED)
         }
         self._embedding = moved["encoder.weight"]
         self.projection = find_projection(weights, self.device)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_taught
+from ulmfit_lib.artifact.architecture import OLD_POOLINGS, POOLINGS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -177,17 +177,18 @@ class LanguageModel(PicklesSafely):
 
         Args:
             texts: the texts.
-            pooling: how outputs become one vector (``pooling.pool``); default ``taught``, if a teacher has taught this
-                model (``stages.teach``), else ``layers``.
+            pooling: how outputs become one vector (``pooling.pool``); default ``distilled``, if this model has such
+                vectors (``stages.distill``), else ``layers``.
 
         Raises:
-            OptionError: an unknown pooling, or a taught vector of a model that was not taught.
+            OptionError: an unknown pooling, or a distilled vector of a model that has none.
         """
-        pooling = pooling or ("taught" if self.architecture.taught else "layers")
+        pooling = pooling or ("distilled" if self.architecture.distilled else "layers")
+        pooling = OLD_POOLINGS.get(pooling, pooling)
         if pooling not in POOLINGS:
             raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
-        if is_taught(pooling) and not self.architecture.taught:
-            raise OptionError(f"pooling {pooling!r}: no teacher has taught this language model; take layers")
+        if is_distilled(pooling) and not self.architecture.distilled:
+            raise OptionError(f"pooling {pooling!r}: nothing was distilled into this language model; take layers")
         found = self.features(texts, pooling=pooling)
         vectors = np.concatenate(list(found.values()), axis=1)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)

@@ -72,7 +72,7 @@ class PartsFitter:
     @property
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
-        return self.recipe.pooling_for(self.strategy, taught=self.lm.architecture.taught)
+        return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
 
     def knowing(self, table: TextTable, features: Features | None = None) -> "PartsFitter":
         """One that knows another table's texts, too; ``features`` are what the frozen encoders make of them."""
@@ -144,7 +144,7 @@ class PartsFitter:
             self.known(test),
             self.recipe,
             kind=train.kind,
-            taught=self.lm.architecture.taught_width(self.pooling),
+            distilled=self.lm.architecture.distilled_width(self.pooling),
         )
         return {choice: p for choice, p in found.items()}
 

@@ -93,7 +93,7 @@ def choose_base(
 ) -> tuple[LanguageModel, str]:
     """The base whose frozen encoders tell most of the labels, by log loss on rows not learnt from; and why.
 
-    Between those that are about as good, one that was taught what texts mean is taken.
+    Between those that are about as good, one with distilled vectors is taken.
 
     Args:
         bases: language models.
@@ -118,7 +118,7 @@ def choose_base(
         return bases[0], ""
     named = dict(zip(names or (base.training.name for base in bases), bases, strict=True))
     losses = {}
-    for name, base in sorted(named.items(), key=lambda item: not item[1].architecture.taught):
+    for name, base in sorted(named.items(), key=lambda item: not item[1].architecture.distilled):
         unseen = joined(list(replace(read(part, base), with_baseline=False, topics=None).out_of_fold(part, usable)))
         losses[name] = unseen.row_losses(unseen.ulmfit[unseen.best_choice()])
     best, *others = losses

@@ -56,30 +56,30 @@ def fit_by_names(
     Args:
         texts: some of those to classify; the base is chosen by them.
         classes: their names, words of the texts' language.
-        base: a language model that was taught what texts mean (``stages.teach``), a name, a folder; or ``auto``.
+        base: a language model with distilled vectors (``stages.distill``), a name, a folder; or ``auto``.
         direction: ``forward``, ``backward``, ``both``; default all that the base has.
         device: ``auto``, ``cpu`` or ``cuda``.
         source: where the texts are from, for the record.
 
     Raises:
-        OptionError: fewer than two classes, or a base that was not taught.
+        OptionError: fewer than two classes, or a base without distilled vectors.
     """
     names = sorted({name.strip() for name in classes} - {""})
     if len(names) < 2:
         raise OptionError(f"classes {', '.join(names)!r}: at least two different names are needed, with commas between")
     lm, why = load_base(base, texts, direction=direction)
     note(why)
-    if not lm.architecture.taught:
-        raise OptionError(f"without labels a base is needed that was taught what texts mean, and {why}")
+    if not lm.architecture.distilled:
+        raise OptionError(f"without labels a base with distilled vectors is needed, and {why}")
     ways, chosen = lm.directions(direction), find_device(device)
     by_opinion = _knows_opinions(lm) and all(name.lower() in OPINIONS for name in names)
     heads = {}
     for way in ways:
         if by_opinion:
-            weights, biases = _opinion_weights(names, lm.architecture.taught)
+            weights, biases = _opinion_weights(names, lm.architecture.distilled)
         else:
             phrases = [phrase.format(name) for name in names for phrase in PHRASES]
-            vectors = lm.only(way).to(chosen).features(phrases, pooling="taught")[way]
+            vectors = lm.only(way).to(chosen).features(phrases, pooling="distilled")[way]
             by_name = vectors.astype(np.float64).reshape(len(names), len(PHRASES), -1)
             weights, biases = _name_weights(by_name), np.zeros(len(names))
         head = Head(weights.shape[1], len(names))
@@ -101,7 +101,7 @@ def fit_by_names(
         lm.tokenizer,
         {way: to_arrays(encoder_weights(lm.weights[way])) for way in ways},
         heads,
-        "taught",
+        "distilled",
         kind=Classes(),
         training=TrainingRecord("text classifier", lm.training.stages).then(stage),
         base={"name": lm.training.name, "sha256": lm.sha256()},

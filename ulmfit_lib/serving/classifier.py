@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Features, Floats
-from ulmfit_lib.artifact.architecture import is_taught
+from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
@@ -138,10 +138,10 @@ class Classifier(PicklesSafely, StoredClassifier):
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """A vector a text, (n_texts, width), of length 1: texts that the encoder takes for similar lie close together.
 
-        Where the encoder was distilled from a teacher (``stages.teach``), it is the vector projected onto the
+        Where the encoder was distilled from a teacher (``stages.distill``), it is the vector projected onto the
         teacher's, else all that the heads see.
         """
-        found = self.features(texts, pooling="taught" if is_taught(self.pooling) else self.pooling)
+        found = self.features(texts, pooling="distilled" if is_distilled(self.pooling) else self.pooling)
         vectors = np.concatenate(list(found.values()), axis=1)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
 

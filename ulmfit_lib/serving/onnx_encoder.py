@@ -12,12 +12,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_taught
+from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
+from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
 Matrix = npt.NDArray[np.float32]
+
+
+class DistilledVectors:
+    """``models.pooling.Projection`` of one text, with numpy.
+
+    Args:
+        weights: the tensors behind distilled vectors (``artifact.architecture.DISTILLED``), by name.
+    """
+
+    def __init__(self, weights: Tensors) -> None:
+        self._weights = weights
+
+    def __call__(self, pooled: Matrix, ids: npt.NDArray[np.int64]) -> Matrix:
+        """All that is pooled of a text, (width,), and its (tokens,) ids -> (distilled,), of length 1."""
+        weights = self._weights
+        vector = weights["map.weight"] @ pooled + weights["map.bias"]
+        if "words.weight" in weights:
+            factors = np.exp(weights["words.importance"][ids])
+            mean = factors @ weights["words.weight"][ids] / factors.sum()
+            vector = vector + weights["words.projection"] @ mean
+        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
 
 
 class OnnxEncoder:
@@ -27,7 +49,7 @@ class OnnxEncoder:
         graph: what ``onnx_graph.build_graph`` made.
         architecture: its sizes.
         direction: ``backward`` reads each text from its end.
-        projection: weight and bias that project pooled outputs onto a teacher's vectors, if the encoder has them.
+        distilled: what makes distilled vectors, if the encoder has such.
         threads: that read texts side by side; 0: one a core; 1: the caller's own.
 
     Raises:
@@ -40,7 +62,7 @@ class OnnxEncoder:
         architecture: Architecture,
         direction: str,
         *,
-        projection: tuple[Matrix, Matrix] | None = None,
+        distilled: DistilledVectors | None = None,
         threads: int = 0,
     ) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
@@ -59,7 +81,7 @@ class OnnxEncoder:
         self.architecture = architecture
         self.direction = direction
         self.threads = threads or cores()
-        self._projection = projection
+        self._distilled = distilled
         layers = range(1, architecture.layers + 1)
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
@@ -82,13 +104,11 @@ class OnnxEncoder:
     def _pool_text(self, pooling: str, ids: npt.NDArray[np.integer]) -> Matrix:
         """Ids of one text, (tokens,) -> its vector, (width,)."""
         ids = np.asarray(ids if ids.size else [PAD_ID], np.int64)[None]
-        parts = self._pool_outputs("all" if is_taught(pooling) else pooling, ids)
-        if is_taught(pooling):
-            assert self._projection is not None  # checked where the folder is read
-            weight, bias = self._projection
-            projected = weight @ np.concatenate(parts) + bias
-            projected /= max(float(np.linalg.norm(projected)), 1e-12)
-            parts = [projected, *{"taught": [], "taught+layers": parts[:1], "taught+all": parts}[pooling]]
+        parts = self._pool_outputs("all" if is_distilled(pooling) else pooling, ids)
+        if is_distilled(pooling):
+            assert self._distilled is not None  # checked where the folder is read
+            vector = self._distilled(np.concatenate(parts), ids[0])
+            parts = [vector, *{"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}[pooling]]
         return np.concatenate(parts)
 
     def _pool_outputs(self, pooling: str, ids: npt.NDArray[np.int64]) -> list[Matrix]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ulmfit_lib.artifact.architecture import DISTILLED
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
+from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder
 from ulmfit_lib.serving.onnx_graph import build_graph
-from ulmfit_lib.serving.stored_classifier import PROJECTION, StoredClassifier
+from ulmfit_lib.serving.stored_classifier import StoredClassifier
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Predictor(Classifier):
                 for way, weights in stored.weights.items()
             }
             content["weights"] = {
-                way: {name: array for name, array in weights.items() if name.startswith(PROJECTION)}
+                way: {name: array for name, array in weights.items() if name.startswith(DISTILLED)}
                 for way, weights in stored.weights.items()
             }
         predictor = cls(**content, threads=threads)
@@ -67,10 +68,9 @@ class Predictor(Classifier):
 
     def build_encoder(self, direction: str) -> OnnxEncoder:
         """One direction's graph, ready to run."""
-        weights = self.weights[direction]
-        projection = (weights[f"{PROJECTION}weight"], weights[f"{PROJECTION}bias"]) if weights else None
+        distilled = DistilledVectors(self.weights[direction]) if self.architecture.distilled else None
         return OnnxEncoder(
-            self.graphs[direction], self.architecture, direction, projection=projection, threads=self.threads
+            self.graphs[direction], self.architecture, direction, distilled=distilled, threads=self.threads
         )
 
     def load_options(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, head_shapes, is_taught
+from ulmfit_lib.artifact.architecture import DISTILLED, OLD_POOLINGS, POOLINGS, Architecture, head_shapes, is_distilled
 from ulmfit_lib.artifact.cards import classifier_card
 from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact, save_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -21,7 +21,6 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 
 LINEAR_MEMBERS = ("baseline", "topics")
-PROJECTION = "map."  # what the names of the tensors begin with that project pooled outputs onto a teacher's vectors
 MAX_WEIGHT = 1e6  # of a member of the ensemble
 Loaded = TypeVar("Loaded", bound="StoredClassifier")
 
@@ -35,7 +34,7 @@ class StoredClassifier:
         architecture: sizes of the encoder.
         vocabulary: tokens by id.
         tokenizer: what splits texts for it.
-        weights: by direction, the encoder's arrays by name; beside a graph, those of the projection alone.
+        weights: by direction, the encoder's arrays by name; beside a graph, those behind distilled vectors alone.
         heads: by direction, the head's arrays by name.
         pooling: how an encoder's outputs become one vector (``models.pooling.pool``).
         kind: what a label is: one class a text, a rating, or several tags.
@@ -135,7 +134,7 @@ class StoredClassifier:
         encoder = {
             name: shape
             for name, shape in artifact.architecture.encoder_shapes(len(artifact.vocabulary)).items()
-            if not exported or name.startswith(PROJECTION)
+            if not exported or name.startswith(DISTILLED)
         }
         expected: dict[str, tuple[int, ...]] = {}
         for way in directions:
@@ -179,10 +178,11 @@ def _prefixed(groups: Mapping[str, Tensors]) -> Tensors:
 
 def _checked_pooling(artifact: Artifact) -> str:
     pooling, file = artifact.config.get("pooling"), artifact.path / "config.json"
+    pooling = OLD_POOLINGS.get(str(pooling), pooling)
     if pooling not in POOLINGS:
         raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
-    if is_taught(pooling) and not artifact.architecture.taught:
-        raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder that was taught, and this one was not")
+    if is_distilled(pooling) and not artifact.architecture.distilled:
+        raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder with distilled vectors; this one has none")
     return pooling
 
 

@@ -1,138 +1,149 @@
-"""Stage 1b: a language model is taught by a sentence transformer what texts mean."""
+"""Stage 1b: what sentence transformers know of the meaning of texts is distilled into a language model."""
 
 import random
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.architecture import BY_WORD, Architecture
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
-from ulmfit_lib.errors import DataError
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.stages.language_models import usual_row
 from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.tokenizer import detokenize
 from ulmfit_lib.tokens.vocabulary import Vocabulary
-from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.distilling import DistillationRecipe, train_to_targets, with_opinions
+from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
+from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher, Vectors, teacher_vectors
-from ulmfit_lib.training.teaching import TeachingRecipe, train_to_teacher, with_opinions
+from ulmfit_lib.training.word_vectors import fit_word_vectors, mean_words
 from ulmfit_lib.training.writings import write_otherwise
 
-TEACH = TeachingRecipe()
-MAPPED_TEXTS = 32_768  # that the map is solved for, at the beginning and at the end
+DISTILL = DistillationRecipe()
+SOLVED_TEXTS = 32_768  # that the projection is solved for, at the beginning and at the end
 RIDGE = 0.1  # its regularisation, as a share of the features' variance
 FEWEST_TEXTS, MOST_HELD_OUT = 20, 1000
 
 
-def teach(
+class Card(NamedTuple):
+    """What the card of a distilled model says of where it comes from.
+
+    Attributes:
+        name: what the model is called.
+        source: where the texts are from.
+        licence: under which the model may be used.
+    """
+
+    name: str = "distilled"
+    source: str = ""
+    licence: str = ""
+
+
+def distill(
     texts: Sequence[str],
     *,
     base: LanguageModel,
-    teacher: Teacher,
+    teachers: Sequence[Teacher],
     opinions: npt.ArrayLike | None = None,
-    name: str = "taught",
-    direction: str | None = None,
-    vocab_size: int | None = None,
-    min_count: int = 3,
-    recipe: TeachingRecipe = TEACH,
-    epochs: int | None = None,
-    lr: float | None = None,
-    seed: int = 42,
-    device: str = "auto",
-    source: str = "",
-    licence: str = "",
-    checkpoints: Checkpoints | None = None,
+    recipe: DistillationRecipe = DISTILL,
+    card: Card = Card(),  # noqa: B008 (it is immutable)
+    run: Run | None = None,
 ) -> LanguageModel:
     """Stage 1b: a language model and texts -> one that also makes vectors that say what a text means.
 
-    A linear map of all that is pooled of the encoder's outputs learns the teacher's vectors, and the encoder with it,
-    while the language model goes on predicting words. The map is kept in the model (pooling ``taught``); the teacher is
-    not needed again.
+    The teachers' vectors, side by side, are reduced to their principal components. Word vectors learn to come close to
+    them by their weighted mean; then the encoder, and a linear projection of all that is pooled of its outputs, learn
+    what the word vectors lack, while the language model goes on predicting words. Word vectors and projection are kept
+    in the model (pooling ``distilled``); the teachers are not needed again.
 
     Args:
         texts: sentences and short passages of every kind; no labels.
-        base: the language model to go on from; it stays as it is. A map that it has already goes on learning.
-        teacher: makes the vectors to learn (``training.teachers.find_teacher``).
+        base: the language model to go on from, in the directions that are wanted; it stays as it is.
+        teachers: each makes vectors to learn (``training.teachers.find_teacher``); all count the same.
         opinions: (n_texts,) from -1, a text that condemns what it speaks of, to 1, one that praises it; 0 where it does
-            neither. They become one more number of the taught vector: a teacher of meanings tells them apart badly.
-        name: what the model is called in its card.
-        direction: ``forward``, ``backward``, ``both``; default all that the base has.
-        vocab_size: tokens in the vocabulary; default as many as the base has. The texts' common new words take the
-            places of those that the texts use least.
-        min_count: a new word needs this many occurrences.
-        recipe: hyperparameters.
-        epochs: instead of the recipe's.
-        lr: instead of the recipe's.
-        seed: of order, writings, dropout.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        source: where the texts are from, for the card.
-        licence: under which the model may be used, for the card.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
+            neither. They become one more number of the distilled vector.
+        recipe: hyperparameters. With 0 epochs, the encoder stays as it is.
+        card: what the model's card says.
+        run: seed of order, writings and dropout; device; checkpoints, from which a run that was stopped goes on.
 
     Raises:
         DataError: too few texts, or another number of opinions.
-        OptionError: a direction that the base lacks, or an unknown device.
+        OptionError: no teacher.
     """
-    started, chosen_device = time.monotonic(), find_device(device)
-    directions, recipe = base.directions(direction), replace(recipe, epochs=epochs or recipe.epochs, lr=lr or recipe.lr)
+    run, started = run or Run(), time.monotonic()
     if len(texts) < FEWEST_TEXTS:
-        raise DataError(f"teaching needs at least {FEWEST_TEXTS} texts, and got {len(texts)}")
-    order = np.random.default_rng(seed).permutation(len(texts))
-    valid_places, train_places = np.split(order, [min(MOST_HELD_OUT, len(texts) // 10)])
-    vectors = teacher_vectors(texts, teacher)
-    meanings = vectors.shape[1]  # the numbers of a vector that are the teacher's
-    if opinions is not None:
-        vectors = with_opinions(vectors, _checked(opinions, len(texts)))
-    rng = random.Random(seed)
-    read = [texts[i] for i in train_places]
+        raise DataError(f"distillation needs at least {FEWEST_TEXTS} texts, and got {len(texts)}")
+    if not teachers:
+        raise OptionError("distillation needs at least one teacher: --teacher")
+    order = np.random.default_rng(run.seed).permutation(len(texts))
+    held_out_places, places = np.split(order, [min(MOST_HELD_OUT, len(texts) // 10)])
+    read, held_out_texts = [texts[i] for i in places], [texts[i] for i in held_out_places]
+    rng = random.Random(run.seed)
     corpus = tokenize_corpus([*read, *(write_otherwise(text, rng) for text in read)], base.tokenizer)
-    vocabulary = base.vocabulary.refitted(
-        corpus.types, corpus.counts, size=vocab_size or len(base.vocabulary), min_count=min_count
-    )
+    size = recipe.vocab_size or len(base.vocabulary)
+    vocabulary = base.vocabulary.refitted(corpus.types, corpus.counts, size=size, min_count=recipe.min_count)
     documents = corpus.numericalize(vocabulary)
-    held_out_texts = [texts[i] for i in valid_places]
     held_out = tokenize_corpus(held_out_texts, base.tokenizer).numericalize(vocabulary)
-    architecture = replace(base.architecture, taught=vectors.shape[1])
-    some = documents.select(np.arange(min(MAPPED_TEXTS, len(read))))
-    some_vectors = vectors[train_places[: len(some)]]
 
-    def pooled(sizes: Architecture, tensors: Weights, way: str) -> npt.NDArray[np.float32]:
-        return pool_documents(freeze(sizes, tensors, chosen_device), "all", some, way, vocabulary.pad_id)
+    by_teacher = [teacher_vectors(texts, teacher) for teacher in teachers]
+    joint = JointTargets.fit([one[places] for one in by_teacher], recipe.width)
+    targets = joint.join(by_teacher)
+    if opinions is not None:
+        targets = with_opinions(targets, _checked(opinions, len(texts)))
+    words: Weights = {}
+    if recipe.word_vectors:
+        of_words = joint.join([teacher_vectors(_as_texts(vocabulary), teacher) for teacher in teachers])
+        of_words = np.pad(of_words, ((0, 0), (0, targets.shape[1] - of_words.shape[1])))
+        twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
+        words = fit_word_vectors(documents, twice, of_words, recipe=recipe.word_vectors, seed=run.seed)
 
+    architecture = replace(
+        base.architecture, distilled=targets.shape[1], words=recipe.word_vectors.width if recipe.word_vectors else 0
+    )
+    some = np.arange(min(SOLVED_TEXTS, len(read)))
+    fitted = _Fitted(documents.select(some), targets[places[some]], vocabulary, run)
     weights: dict[str, Weights] = {}
-    history: dict[str, Any] = {}
-    cosines: dict[str, float] = {}
-    for way in directions:
-        turned = (lambda part: part.backwards()) if way == "backward" else (lambda part: part)
-        start = exchange_words(base.weights[way], base.vocabulary, vocabulary)
-        if base.architecture.taught != vectors.shape[1]:
-            start |= solve_map(pooled(base.architecture, start, way), some_vectors)
-        net = LanguageModelNet(architecture, len(vocabulary), recipe.dropouts)
-        copy_weights(net, start)
-        history[way] = train_to_teacher(
-            net,
-            (turned(documents), vectors[train_places]),
-            (turned(held_out), vectors[valid_places]),
-            recipe,
-            pad_id=vocabulary.pad_id,
-            seed=seed,
-            device=chosen_device,
-            description=f"teaching {way}",
-            checkpoints=checkpoints,
-        )
-        weights[way] = {name: tensor.lerp(start[name], recipe.base_share) for name, tensor in read_weights(net).items()}
-        weights[way] |= solve_map(pooled(architecture, weights[way], way), some_vectors)
-        encoder = freeze(architecture, weights[way], chosen_device)
-        taught = pool_documents(encoder, "taught", held_out, way, vocabulary.pad_id)
-        cosines[way] = mean_cosine(taught[:, :meanings], vectors[valid_places, :meanings])
+    history: dict[str, list[Row]] = {}
+    cosines: dict[str, dict[str, float]] = {}
+    for way in base.weights:
+        start = exchange_words(base.weights[way], base.vocabulary, vocabulary) | words
+        start |= fitted.projection(architecture, start, way)
+        weights[way] = start
+        if recipe.epochs:
+            net = LanguageModelNet(architecture, len(vocabulary), recipe.dropouts)
+            copy_weights(net, start)
+            turned = [one.backwards() if way == "backward" else one for one in (documents, held_out)]
+            history[way] = train_to_targets(
+                net,
+                (turned[0], targets[places]),
+                (turned[1], targets[held_out_places]),
+                recipe,
+                pad_id=vocabulary.pad_id,
+                description=f"distilling {way}",
+                run=run,
+            )
+            weights[way] = {
+                name: tensor.lerp(start[name], recipe.base_share) for name, tensor in read_weights(net).items()
+            }
+            weights[way] |= fitted.projection(architecture, weights[way], way)
+        found = [fitted.vectors(architecture, weights[way], way, one) for one in (fitted.documents, held_out)]
+        cosines[way] = {
+            teacher.name: lifted_cosine((found[0], vectors[places[some]]), (found[1], vectors[held_out_places]))
+            for teacher, vectors in zip(teachers, by_teacher, strict=True)
+        }
     model = LanguageModel(
         architecture,
         vocabulary,
@@ -140,26 +151,74 @@ def teach(
         weights,
         base={"name": base.training.name, "sha256": base.sha256()},
     )
-    record = Stage(
-        "teach",
+    stage = Stage(
+        "distill",
         direction=model.direction,
-        source=source,
+        source=card.source,
         texts=len(texts),
         tokens_per_epoch=int(documents.lengths[: len(read)].sum()),
-        teacher=teacher.name,
-        teacher_sha256=teacher.fingerprint(),
+        teacher="; ".join(teacher.name for teacher in teachers),
+        teacher_sha256="; ".join(teacher.fingerprint() for teacher in teachers),
         opinions=opinions is not None,
         seconds=round(time.monotonic() - started),
-        device=str(chosen_device),
-        seed=seed,
+        device=str(run.device),
+        seed=run.seed,
         recipe=asdict(recipe),
         history=history,
-        cosine=cosines,
-        validation=model.to(chosen_device).score(held_out_texts),
+        cosines=cosines,
+        validation=model.to(run.device).score(held_out_texts),
         data_sha256=documents.fingerprint(),
         versions=package_versions(),
     )
-    return replace(model, training=TrainingRecord(name, base.training.stages, licence=licence or None).then(record))
+    return replace(
+        model, training=TrainingRecord(card.name, base.training.stages, licence=card.licence or None).then(stage)
+    )
+
+
+def teach(texts: Sequence[str], *, teacher: Teacher, **options: Any) -> LanguageModel:
+    """Deprecated: ``distill`` with one teacher, whose options were arguments of their own."""
+    warnings.warn("teach(...) is deprecated: use distill(..., teachers=[...])", DeprecationWarning, stacklevel=2)
+    of_card = {name: options.pop(name) for name in Card._fields if name in options}
+    of_run = {name: options.pop(name) for name in ("seed", "device", "checkpoints") if name in options}
+    changed = {name: options.pop(name) for name in ("epochs", "lr", "vocab_size", "min_count") if options.get(name)}
+    recipe = replace(options.pop("recipe", DISTILL), **changed)
+    base = options.pop("base").only(options.pop("direction", None))
+    return distill(
+        texts, base=base, teachers=[teacher], recipe=recipe, card=Card(**of_card), run=Run(**of_run), **options
+    )
+
+
+class _Fitted(NamedTuple):
+    """Texts and targets that projections are solved for."""
+
+    documents: Documents
+    targets: Vectors
+    vocabulary: Vocabulary
+    run: Run
+
+    def projection(self, architecture: Architecture, weights: Weights, way: str) -> Weights:
+        """The projection with the least squares, beside the word vectors."""
+        outputs = self._pool(architecture, weights, way, "all", self.documents)
+        wanted = self.targets.astype(np.float32)
+        if architecture.words:
+            wanted = wanted - mean_words(weights, self.documents).numpy()
+        return solve_projection(outputs, wanted)
+
+    def vectors(
+        self, architecture: Architecture, weights: Weights, way: str, documents: Documents
+    ) -> npt.NDArray[np.float32]:
+        """The distilled vectors of some texts."""
+        return self._pool(architecture, weights, way, "distilled", documents)
+
+    def _pool(
+        self, architecture: Architecture, weights: Weights, way: str, pooling: str, documents: Documents
+    ) -> npt.NDArray[np.float32]:
+        encoder = freeze(architecture, weights, self.run.device)
+        return pool_documents(encoder, pooling, documents, way, self.vocabulary.pad_id)
+
+
+def _as_texts(vocabulary: Vocabulary) -> list[str]:
+    return [detokenize([token]) or token for token in vocabulary.tokens]
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
@@ -169,28 +228,20 @@ def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
     return numbers
 
 
-def mean_cosine(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
-    """Of pairs of vectors, (n, width) each."""
-    found, wanted = np.asarray(found, np.float32), np.asarray(wanted, np.float32)
-    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
-    return float(((found * wanted).sum(1) / np.maximum(lengths, 1e-12)).mean())
-
-
 def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:
-    """A language model's weights for another vocabulary: words that it knows keep theirs, others get the mean."""
+    """A language model's weights for another vocabulary: words that it knows keep theirs, others get a usual row."""
     exchanged = dict(weights)
     places = [old.index.get(token, -1) for token in new.tokens]
-    for name in ("encoder.weight", "decoder.bias"):
-        rows = torch.cat([weights[name], weights[name].mean(0, keepdim=True)])
-        exchanged[name] = rows[places]
+    for name in weights.keys() & set(BY_WORD):
+        exchanged[name] = torch.cat([weights[name], usual_row(name, weights[name], old.unknown_id)])[places]
     return exchanged
 
 
-def solve_map(features: npt.NDArray[np.float32], vectors: Vectors) -> Weights:
-    """The map with the least squares, a little regularised, from (n, width) pooled texts to the teacher's vectors."""
+def solve_projection(features: npt.NDArray[np.float32], targets: npt.NDArray[np.floating[Any]]) -> Weights:
+    """The matrix and the bias with the least squares, a little regularised, from (n, width) pooled texts to targets."""
     mean, spread = features.mean(0), features.std(0) + 1e-3
-    standard, targets = (features - mean) / spread, vectors.astype(np.float32)
+    standard, wanted = (features - mean) / spread, targets.astype(np.float32)
     gram = standard.T @ standard + RIDGE * len(standard) * np.eye(standard.shape[1], dtype=np.float32)
-    weight = (np.linalg.solve(gram, standard.T @ (targets - targets.mean(0))) / spread[:, None]).T
-    bias = targets.mean(0) - weight @ mean
+    weight = (np.linalg.solve(gram, standard.T @ (wanted - wanted.mean(0))) / spread[:, None]).T
+    bias = wanted.mean(0) - weight @ mean
     return {"map.weight": torch.tensor(weight).float(), "map.bias": torch.tensor(bias).float()}

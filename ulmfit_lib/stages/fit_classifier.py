@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.arrays import Features, Ints
+from ulmfit_lib.artifact.architecture import BY_WORD
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.data.table import TextTable, check_labels
@@ -85,7 +86,7 @@ def fit_classifier(
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
     recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
-    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, taught=lm.architecture.taught)
+    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, distilled=lm.architecture.distilled)
     targets = table.class_numbers()
     check_equal(lambda: (table.sha256(), lm.sha256(), recipe, seed))
     if not features:
@@ -93,7 +94,7 @@ def fit_classifier(
         features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
     learn_head: Callable[..., Head] = fit_hidden_head
     if strategy == "features" or not recipe.head_hidden:
-        learn_head = partial(fit_head, taught=lm.architecture.taught_width(pooling), choice=head_choice)
+        learn_head = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), choice=head_choice)
     heads = {way: learn_head(features[way], targets, recipe, kind=table.kind, seed=seed) for way in directions}
     weights = {way: encoder_weights(lm.weights[way]) for way in directions}
     history: dict[str, Any] = {}
@@ -122,7 +123,8 @@ def fit_classifier(
             learnt = read_weights(net.encoder)
             embedding = weights[way]["encoder.weight"].clone()
             embedding[used] = learnt["encoder.weight"]
-            weights[way] = {**learnt, "encoder.weight": embedding}
+            of_all_words = {name: tensor for name, tensor in weights[way].items() if name in BY_WORD}
+            weights[way] = {**learnt, **of_all_words, "encoder.weight": embedding}
     stage = Stage(
         "classify",
         source=data.source,
@@ -156,7 +158,7 @@ def classifier_net(
 ) -> ClassifierNet:
     """What fine-tuning trains: one direction's encoder, of those words only that occur, under a head."""
     encoder, weights = Encoder(lm.architecture, len(used), recipe.dropouts), encoder_weights(lm.weights[direction])
-    copy_weights(encoder, {**weights, "encoder.weight": weights["encoder.weight"][used]})
+    copy_weights(encoder, {name: tensor[used] if name in BY_WORD else tensor for name, tensor in weights.items()})
     return ClassifierNet(encoder, pooling, head)
 
 

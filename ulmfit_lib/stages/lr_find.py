@@ -91,7 +91,7 @@ def lr_find_classifier(
     table = data.labelled()
     check_labels(table)
     way, kind, targets = lm.directions()[0], table.kind, table.class_numbers()
-    recipe, pooling = recipe.for_texts(len(table)), recipe.pooling_for("fine-tune", taught=lm.architecture.taught)
+    recipe, pooling = recipe.for_texts(len(table)), recipe.pooling_for("fine-tune", distilled=lm.architecture.distilled)
     features = lm.only(way).to(run.device).features(table.texts, pooling=pooling)[way]
     head = fit_hidden_head(features, targets, recipe, kind=kind, seed=run.seed)
     documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)

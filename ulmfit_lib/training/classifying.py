@@ -101,13 +101,13 @@ class ClassifierRecipe:
     label_smoothing: float = 0.0
     class_weights: str | None = None
 
-    def pooling_for(self, strategy: str, *, taught: int = 0) -> str:
+    def pooling_for(self, strategy: str, *, distilled: int = 0) -> str:
         """By whether the encoder learns (``fine-tune``) or stays frozen (``features``).
 
-        Beside ``layers`` and ``all`` stands the taught vector, where a teacher has taught the language model one.
+        Beside ``layers`` and ``all`` stands the distilled vector, where the language model has one.
         """
         pooling = self.frozen_pooling if strategy == "features" else self.pooling
-        return f"taught+{pooling}" if taught and f"taught+{pooling}" in POOLINGS else pooling
+        return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
 
     def for_texts(self, count: int) -> "ClassifierRecipe":
         """The same for so many texts: few make smaller batches, many fewer epochs."""

@@ -1,4 +1,4 @@
-"""How a language model is taught what texts mean: it learns a teacher's vectors while it goes on predicting words."""
+"""How teachers' vectors are distilled into a language model, which goes on predicting words meanwhile."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,34 +18,42 @@ from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State
 from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import train_phases
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, find_schedule
+from ulmfit_lib.training.teachers import Vectors
+from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
-OPINION_SHARE = 0.8  # the last number of a taught vector, of length 1, where an opinion could not be stronger
+OPINION_SHARE = 0.8  # the last number of a target, of length 1, where an opinion could not be stronger
 
 
 @dataclass(frozen=True)
-class TeachingRecipe:
-    """Hyperparameters of teaching.
+class DistillationRecipe:
+    """Hyperparameters of distillation.
+
+    Word vectors learn first; then the encoder and the projection, for ``epochs``.
 
     Attributes:
-        epochs: how often each text is read.
+        width: of the teachers' joint vectors; at most their widths together.
+        word_vectors: how word vectors learn; None for none.
+        vocab_size: tokens in the vocabulary; 0 for as many as the base has. The texts' common new words take the places
+            of those that the texts use least.
+        min_count: a new word needs this many occurrences.
+        epochs: how often the encoder reads each text; 0 leaves it as it is.
         lr: the encoder's maximal rate.
-        map_share: the map's, as a share of ``lr``.
+        projection_share: the projection's, as a share of ``lr``.
         schedule: ``slanted-triangular`` or ``one-cycle``.
         batch_size: texts per step.
-        most_tokens: of a text, what follows is not read.
-        varied: share of the texts that are read in another writing (``stages.teach.varied``), with the same target.
-        cosine: weight of the distance between a text's vector and the teacher's, 1 - cosine.
+        max_tokens: of a text, what follows is not read.
+        varied: share of the texts that are read in another writing (``training.writings``), with the same target.
+        cosine: weight of the distance between a text's vector and its target, 1 - cosine.
         similarities: weight of the mean squared error of the similarities of a batch's texts with each other.
-        contrast: weight of telling, among the teacher's vectors of a batch, which is a text's: cross entropy of the
-            softmax of similarities, the teacher's own the target (0: left out).
+        contrast: weight of telling, among the targets of a batch, which is a text's: cross entropy of the softmax of
+            similarities, those of the targets among each other being the truth (0: left out).
         temperature: of ``contrast``.
         words: weight of the language model's loss, in nats per token.
         every: the language model's loss is taken of every so-manieth token, from a random one on: it is dear, and its
@@ -59,12 +67,16 @@ class TeachingRecipe:
             gives back most of what the language model has forgotten and costs the vectors little.
     """
 
+    width: int = 512
+    word_vectors: WordVectorRecipe | None = field(default_factory=WordVectorRecipe)
+    vocab_size: int = 0
+    min_count: int = 3
     epochs: int = 1
     lr: float = 1e-3
-    map_share: float = 0.03
+    projection_share: float = 0.03
     schedule: str = "one-cycle"
     batch_size: int = 64
-    most_tokens: int = 128
+    max_tokens: int = 128
     varied: float = 0.3
     cosine: float = 1.0
     similarities: float = 10.0
@@ -80,8 +92,8 @@ class TeachingRecipe:
     base_share: float = 0.2
 
 
-def with_opinions(vectors: npt.NDArray[np.float16], opinions: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """A teacher's (n, width) vectors with (n,) opinions, from -1 to 1, as one more number; of length 1 as before."""
+def with_opinions(vectors: Vectors, opinions: npt.NDArray[np.float32]) -> Vectors:
+    """(n, width) targets with (n,) opinions, from -1 to 1, as one more number; of length 1 as before."""
     last = OPINION_SHARE * opinions[:, None]
     return np.concatenate([vectors * np.sqrt(1 - last**2), last], axis=1).astype(np.float16)
 
@@ -92,15 +104,15 @@ class Reading(NamedTuple):
     Attributes:
         vectors: (n_tokens, embedding), one per token that has a next one.
         following: (n_tokens,) ids of those.
-        taught: (batch, taught), of length 1.
+        distilled: (batch, distilled), of length 1.
     """
 
     vectors: Tensor
     following: Tensor
-    taught: Tensor
+    distilled: Tensor
 
 
-class TeachingNet(nn.Module):
+class DistillationNet(nn.Module):
     """A language model that says of whole texts what they mean, and of each of their tokens what follows."""
 
     state: State | None = None  # for checkpoints; texts here start from nothing
@@ -132,37 +144,37 @@ class TeachingNet(nn.Module):
 
         encoder = self.net.encoder
         with self.net.autocast(), encoder.one_draw():
-            taught = pool(read, "taught", ids, lengths, encoder.map)
+            distilled = pool(read, "distilled", ids, lengths, encoder.projection)
         real = torch.arange(1, ids.shape[1], device=ids.device) < lengths[:, None]  # (batch, time - 1)
         vectors = torch.cat(tops, dim=1)[:, :-1]
-        return Reading(self.net.output_dropout(vectors)[real], ids[:, 1:][real], taught.float())
+        return Reading(self.net.output_dropout(vectors)[real], ids[:, 1:][real], distilled.float())
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """The language model, and the map."""
-        of_map = list(self.net.encoder.map.parameters()) if self.net.encoder.map else []
-        known = set(map(id, of_map))
-        return [[parameter for parameter in self.parameters() if id(parameter) not in known], of_map]
+        """The language model, and the projection; word vectors have learnt already."""
+        learning = {name: parameter for name, parameter in self.net.named_weights().items() if parameter.requires_grad}
+        projection = [parameter for name, parameter in learning.items() if name.startswith("map.")]
+        return [[parameter for name, parameter in learning.items() if not name.startswith("map.")], projection]
 
 
-class TeachingLoss:
-    """The distance to the teacher's vectors and among them, and the language model's loss, weighed."""
+class DistillationLoss:
+    """The distance to the targets and among them, and the language model's loss, weighed."""
 
-    def __init__(self, net: LanguageModelNet, counts: Ints, recipe: TeachingRecipe) -> None:
+    def __init__(self, net: LanguageModelNet, counts: Ints, recipe: DistillationRecipe) -> None:
         self.recipe = recipe
         self.word_loss = SampledSoftmax(net, counts, samples=recipe.samples)
         self.net = net
         self.parts: dict[str, float] = {}
 
     def __call__(self, reading: Reading, targets: Tensor) -> Tensor:
-        """A reading and the teacher's (batch, taught) vectors -> the mean loss."""
-        recipe, taught, targets = self.recipe, reading.taught, targets.float()
-        found = {"cosine": 1 - (taught * targets).sum(1).mean()}
+        """A reading and the (batch, distilled) targets -> the mean loss."""
+        recipe, vectors, targets = self.recipe, reading.distilled, targets.float()
+        found = {"cosine": 1 - (vectors * targets).sum(1).mean()}
         theirs = targets @ targets.T
         if recipe.similarities:
-            found["similarities"] = F.mse_loss(taught @ taught.T, theirs)
+            found["similarities"] = F.mse_loss(vectors @ vectors.T, theirs)
         if recipe.contrast:
             wanted = (theirs / recipe.temperature).softmax(1)
-            found["contrast"] = F.cross_entropy(taught @ targets.T / recipe.temperature, wanted)
+            found["contrast"] = F.cross_entropy(vectors @ targets.T / recipe.temperature, wanted)
         if recipe.words:
             some = slice(int(torch.randint(recipe.every, ())), None, recipe.every)
             found["words"] = self.word_loss(reading.vectors[None, some], reading.following[None, some])
@@ -170,15 +182,15 @@ class TeachingLoss:
         return torch.stack([loss * getattr(recipe, name) for name, loss in found.items()]).sum()
 
 
-class TeachingBatches:
+class DistillationBatches:
     """Texts of like length with their targets; a text in one of its writings, drawn anew each epoch.
 
-    Iterating yields ``(ids, lengths, targets)``: (batch, time) and (batch,), int64, and (batch, taught). The order
+    Iterating yields ``(ids, lengths, targets)``: (batch, time) and (batch,), int64, and (batch, distilled). The order
     depends on ``seed`` and ``epoch`` alone, ``start`` skips batches, ``position`` counts those of this epoch so far.
 
     Args:
         documents: all texts as they are, then all of them in another writing.
-        targets: (n_texts, taught) the teacher's vectors.
+        targets: (n_texts, distilled) what their vectors should be.
         recipe: of the batches.
         pad_id: what fills them up.
         seed: of the order and the writings.
@@ -188,9 +200,9 @@ class TeachingBatches:
     def __init__(
         self,
         documents: Documents,
-        targets: npt.NDArray[np.float16],
+        targets: Vectors,
         *,
-        recipe: TeachingRecipe,
+        recipe: DistillationRecipe,
         pad_id: int,
         seed: int = 0,
         shuffle: bool = True,
@@ -201,7 +213,7 @@ class TeachingBatches:
         self.device = torch.device("cpu")
         self._grouped: tuple[int, list[Ints]] = (-1, [])
 
-    def to(self, device: torch.device) -> "TeachingBatches":
+    def to(self, device: torch.device) -> "DistillationBatches":
         """Yield batches on ``device``."""
         self.device = device
         return self
@@ -212,7 +224,7 @@ class TeachingBatches:
             places = np.arange(count)
             if self.shuffle:
                 places = places + count * (rng.random(count) < self.recipe.varied)
-            lengths = self.documents.lengths[places].clip(max=self.recipe.most_tokens)
+            lengths = self.documents.lengths[places].clip(max=self.recipe.max_tokens)
             groups = group_by_length(lengths, max_texts=self.recipe.batch_size, shuffle=rng if self.shuffle else None)
             self._grouped = self.epoch, [places[group] for group in groups]
         return self._grouped[1]
@@ -226,7 +238,7 @@ class TeachingBatches:
         self.epoch += 1
         for self.position, places in enumerate(groups[first:], start=first + 1):
             batch = pad_texts(self.documents, places, self.pad_id)
-            most = self.recipe.most_tokens
+            most = self.recipe.max_tokens
             arrays = (
                 batch.ids[:, :most],
                 batch.lengths.clip(max=most),
@@ -236,30 +248,26 @@ class TeachingBatches:
             yield ids, lengths, targets
 
 
-def train_to_teacher(
+def train_to_targets(
     net: LanguageModelNet,
-    train: tuple[Documents, npt.NDArray[np.float16]],
-    valid: tuple[Documents, npt.NDArray[np.float16]],
-    recipe: TeachingRecipe,
+    train: tuple[Documents, Vectors],
+    valid: tuple[Documents, Vectors],
+    recipe: DistillationRecipe,
     *,
     pad_id: int,
-    seed: int,
-    device: torch.device,
     description: str,
-    checkpoints: Checkpoints | None = None,
+    run: Run,
 ) -> list[Row]:
-    """Teach ``net``, whose encoder has a map, in place.
+    """Train ``net``, whose encoder has a projection, in place.
 
     Args:
         net: the model.
-        train: all texts, then all of them in another writing, as ids in reading order; and the teacher's vectors.
+        train: all texts, then all of them in another writing, as ids in reading order; and the targets.
         valid: texts as they are, to measure each epoch on, and theirs; may be empty.
         recipe: hyperparameters.
         pad_id: what fills up batches.
-        seed: of the order, the writings, the dropout and the sampled words.
-        device: where to train.
         description: what the progress bar says.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
+        run: seed of the order, the writings, the dropout and the sampled words; device; checkpoints.
 
     Returns:
         One row per epoch: training and validation loss.
@@ -269,35 +277,32 @@ def train_to_teacher(
     """
 
     def attempt(texts: int, run: Run) -> list[Row]:
-        changed = replace(recipe, batch_size=texts)
-        return _train(net, train, valid, changed, pad_id=pad_id, run=run, description=description)
+        return _train(net, train, valid, replace(recipe, batch_size=texts), pad_id, description, run)
 
-    run = Run(seed=seed, device=device, checkpoints=checkpoints)
     return train_within_memory(net, attempt, run, max_size=recipe.batch_size, min_size=FEWEST_TEXTS, unit="texts")
 
 
 def _train(
     net: LanguageModelNet,
-    train: tuple[Documents, npt.NDArray[np.float16]],
-    valid: tuple[Documents, npt.NDArray[np.float16]],
-    recipe: TeachingRecipe,
-    *,
+    train: tuple[Documents, Vectors],
+    valid: tuple[Documents, Vectors],
+    recipe: DistillationRecipe,
     pad_id: int,
-    run: Run,
     description: str,
+    run: Run,
 ) -> list[Row]:
     torch.manual_seed(run.seed)
-    lrs = [recipe.lr, recipe.lr * recipe.map_share]
+    lrs = [recipe.lr, recipe.lr * recipe.projection_share]
     phase = Phase("all groups", 0, recipe.epochs, lrs, find_schedule(recipe.schedule))
     batches = (
-        TeachingBatches(*train, recipe=recipe, pad_id=pad_id, seed=run.seed),
-        TeachingBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
+        DistillationBatches(*train, recipe=recipe, pad_id=pad_id, seed=run.seed),
+        DistillationBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
     )
     return train_phases(
-        TeachingNet(net),
+        DistillationNet(net),
         [phase],
         lambda _: batches,
-        objective=Objective(TeachingLoss(net, train[0].counts(len(net.bias)), recipe)),
+        objective=Objective(DistillationLoss(net, train[0].counts(len(net.bias)), recipe)),
         settings=recipe,
         run=run.of(
             net,

@@ -37,19 +37,19 @@ def fit_head(
     *,
     kind: LabelKind,
     seed: int,
-    taught: int = 0,
+    distilled: int = 0,
     choice: HeadChoice | None = None,
 ) -> Head:
     """A linear head for pooled vectors of a frozen encoder, encoded once.
 
     It is the exact solution of logistic regression. Without ``choice``, its strength is chosen by cross-validated log
-    loss, or is the middle one where two folds cannot be made. Where the first ``taught`` numbers are a taught vector,
-    so is the choice between that alone, standardised or as it is, both, weighing the same, and the others alone.
+    loss, or is the middle one where two folds cannot be made. Where the first ``distilled`` numbers are a distilled
+    vector, so is the choice between that alone, standardised or as it is, both, weighing the same, and the others.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
     standard = _standardized(features, head)
-    weightings = _weightings(head.scale.numpy(), taught)
+    weightings = _weightings(head.scale.numpy(), distilled)
     if choice is None:
         losses: dict[HeadChoice, float] = {}
         for number, factors in enumerate(weightings):
@@ -73,7 +73,7 @@ def fit_head(
 
 
 def predict_by_choice(
-    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, taught: int = 0
+    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, distilled: int = 0
 ) -> dict[HeadChoice, Floats]:
     """Probabilities for pooled texts, (n_texts, n_classes), from heads that learnt other texts' classes, by choice.
 
@@ -87,7 +87,7 @@ def predict_by_choice(
         head = Head(features.shape[1], 1)
         head.standardize(torch.from_numpy(features[rows]))
         learnt, asked = _standardized(features[rows], head), _standardized(test[way], head)
-        for number, factors in enumerate(_weightings(head.scale.numpy(), taught)):
+        for number, factors in enumerate(_weightings(head.scale.numpy(), distilled)):
             used = factors > 0
             path = solve_path((learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights)
             for strength, (weights, biases) in zip(STRENGTHS, path, strict=True):
@@ -112,17 +112,17 @@ def _give(head: Head, solved: Floats, intercepts: Floats, factors: npt.NDArray[n
         head.output.bias.copy_(bias)
 
 
-def _weightings(scale: Any, taught: int) -> list[npt.NDArray[np.float32]]:
+def _weightings(scale: Any, distilled: int) -> list[npt.NDArray[np.float32]]:
     """What standardised numbers, of (width,) ``scale``, are multiplied by before the strength bears on them.
 
-    The numbers of a taught vector are of one measure: those that tell texts apart more may count more.
+    The numbers of a distilled vector are of one measure: those that tell texts apart more may count more.
     """
     width = len(scale)
-    if not 0 < taught < width:
+    if not 0 < distilled < width:
         return [np.ones(width, np.float32)]
-    of_teacher = np.arange(width) < taught
-    as_they_are = np.where(of_teacher, scale / np.sqrt(np.mean(scale[:taught] ** 2)), 0)
-    both = as_they_are * np.sqrt((width - taught) / taught) + ~of_teacher
+    of_teacher = np.arange(width) < distilled
+    as_they_are = np.where(of_teacher, scale / np.sqrt(np.mean(scale[:distilled] ** 2)), 0)
+    both = as_they_are * np.sqrt((width - distilled) / distilled) + ~of_teacher
     return [factors.astype(np.float32) for factors in (as_they_are, of_teacher, both, ~of_teacher)]
 
 
