@@ -67,7 +67,7 @@ def test_distilled_vectors_come_close_to_the_teachers_joint_ones(taught, reviews
 
 
 def test_the_record_says_how_close_each_teacher_is(taught):
-    cosines = taught.training["stages"][-1]["cosine"]
+    cosines = taught.training.last.cosines
     assert set(cosines) == {"forward", "backward"}
     assert 0.83 < cosines["forward"]["a bag of words"] <= 1
 

@@ -13,7 +13,7 @@ from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import BPTT_WINDOW, pool
 from ulmfit_lib.tokens.documents import Documents
 
-ARCHITECTURE = Architecture(24, 40, 2, distilled=16)
+ARCHITECTURE = Architecture(24, 40, 2, distilled=16, words=12)
 LENGTHS = torch.tensor([2 * BPTT_WINDOW + 9, BPTT_WINDOW, 5, 1])
 bytes_here = pytest.mark.skipif(int8_steps() is None, reason="this CPU does not multiply bytes")
 
@@ -52,7 +52,7 @@ def reader(request, encoder, monkeypatch):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_texts_are_pooled_as_by_the_network_that_learns(encoder, reader, ids, pooling, request):
     with torch.inference_mode():
-        expected, found = (pool(one, pooling, ids, LENGTHS, one.map) for one in (encoder, reader))
+        expected, found = (pool(one, pooling, ids, LENGTHS, one.projection) for one in (encoder, reader))
     error = float((found - expected).norm() / expected.norm())
     assert error < request.node.rounding
     assert float((found - expected).abs().max()) < 5 * request.node.rounding
@@ -61,9 +61,9 @@ def test_texts_are_pooled_as_by_the_network_that_learns(encoder, reader, ids, po
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_text_is_the_same_alone_and_among_others(reader, ids, pooling):
     with torch.inference_mode():
-        together = pool(reader, pooling, ids, LENGTHS, reader.map)
+        together = pool(reader, pooling, ids, LENGTHS, reader.projection)
         for text, length, expected in zip(ids, LENGTHS, together, strict=True):
-            alone = pool(reader, pooling, text[None, :length], length[None], reader.map)[0]
+            alone = pool(reader, pooling, text[None, :length], length[None], reader.projection)[0]
             torch.testing.assert_close(alone, expected)
 
 
