@@ -28,10 +28,11 @@ from light_side import resident
 from made_up_texts import reviews
 from measuring import count_cpu_seconds
 
-from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, fit_lm, pretrain, teach
+from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, fit_lm, pretrain
 from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.stages.distill import teach
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.tokens.documents import encode_texts

@@ -205,7 +205,8 @@ def commands():
     """Every command of the command line, with the words that call it."""
     group = typer.main.get_command(app)
     for name, command in group.commands.items():
-        yield name, command
+        if not command.deprecated:
+            yield name, command
         for inner, other in getattr(command, "commands", {}).items():
             yield f"{name} {inner}", other
 

@@ -17,7 +17,8 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.distilling import DistillationNet, DistillationRecipe
+from ulmfit_lib.training.distillation_recipe import DistillationRecipe
+from ulmfit_lib.training.distilling import DistillationNet
 from ulmfit_lib.training.heads import fit_head
 from ulmfit_lib.training.joint_targets import JointTargets
 from ulmfit_lib.training.learner import History

@@ -78,12 +78,12 @@ _MOVED = {  # names that were here in 0.1, by the module that holds them
     "training.language_modelling": ["LanguageModelRecipe"],
     "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
     "training.teachers": ["find_teacher"],
-    "training.distilling": ["DistillationRecipe"],
+    "training.distillation_recipe": ["DistillationRecipe"],
     "training.tracking": ["track", "track_model"],
 }
 _MOVED_FROM = {name: (home, name) for home, names in _MOVED.items() for name in names}
 _MOVED_FROM |= {
-    "TeachingRecipe": ("training.distilling", "DistillationRecipe"),
+    "TeachingRecipe": ("training.distillation_recipe", "DistillationRecipe"),
     "find_classifier_rates": ("stages.lr_find", "lr_find_classifier"),
     "find_language_model_rates": ("stages.lr_find", "lr_find_lm"),
     "read_csv": ("data.reading", "read_table"),

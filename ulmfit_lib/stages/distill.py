@@ -24,7 +24,8 @@ from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.tokenizer import detokenize
 from ulmfit_lib.tokens.vocabulary import Vocabulary
-from ulmfit_lib.training.distilling import DistillationRecipe, train_to_targets, with_opinions
+from ulmfit_lib.training.distillation_recipe import DistillationRecipe
+from ulmfit_lib.training.distilling import train_to_targets, with_opinions
 from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.run import Run

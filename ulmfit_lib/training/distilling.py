@@ -1,8 +1,7 @@
 """How teachers' vectors are distilled into a language model, which goes on predicting words meanwhile."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +12,11 @@ from torch import Tensor, nn
 
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
-from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State
-from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.training.distillation_batches import DistillationBatches
+from ulmfit_lib.training.distillation_recipe import DistillationRecipe
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.memory import train_within_memory
@@ -25,71 +24,9 @@ from ulmfit_lib.training.phases import train_phases
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, find_schedule
 from ulmfit_lib.training.teachers import Vectors
-from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
 OPINION_SHARE = 0.8  # the last number of a target, of length 1, where an opinion could not be stronger
-
-
-@dataclass(frozen=True)
-class DistillationRecipe:
-    """Hyperparameters of distillation.
-
-    Word vectors learn first; then the encoder and the projection, for ``epochs``.
-
-    Attributes:
-        width: of the teachers' joint vectors; at most their widths together.
-        word_vectors: how word vectors learn; None for none.
-        vocab_size: tokens in the vocabulary; 0 for as many as the base has. The texts' common new words take the places
-            of those that the texts use least.
-        min_count: a new word needs this many occurrences.
-        epochs: how often the encoder reads each text; 0 leaves it as it is.
-        lr: the encoder's maximal rate.
-        projection_share: the projection's, as a share of ``lr``.
-        schedule: ``slanted-triangular`` or ``one-cycle``.
-        batch_size: texts per step.
-        max_tokens: of a text, what follows is not read.
-        varied: share of the texts that are read in another writing (``training.writings``), with the same target.
-        cosine: weight of the distance between a text's vector and its target, 1 - cosine.
-        similarities: weight of the mean squared error of the similarities of a batch's texts with each other.
-        contrast: weight of telling, among the targets of a batch, which is a text's: cross entropy of the softmax of
-            similarities, those of the targets among each other being the truth (0: left out).
-        temperature: of ``contrast``.
-        words: weight of the language model's loss, in nats per token.
-        every: the language model's loss is taken of every so-manieth token, from a random one on: it is dear, and its
-            weight is small.
-        samples: words in its sampled softmax; 0 uses the whole vocabulary.
-        betas: AdamW's momenta.
-        weight_decay: AdamW's.
-        clip: the largest gradient norm; 0 clips nothing.
-        dropouts: by place.
-        base_share: how much of the weights at the start is averaged into those at the end (Wortsman et al. 2022), which
-            gives back most of what the language model has forgotten and costs the vectors little.
-    """
-
-    width: int = 512
-    word_vectors: WordVectorRecipe | None = field(default_factory=WordVectorRecipe)
-    vocab_size: int = 0
-    min_count: int = 3
-    epochs: int = 1
-    lr: float = 1e-3
-    projection_share: float = 0.03
-    schedule: str = "one-cycle"
-    batch_size: int = 64
-    max_tokens: int = 128
-    varied: float = 0.3
-    cosine: float = 1.0
-    similarities: float = 10.0
-    contrast: float = 0.0
-    temperature: float = 0.05
-    words: float = 0.3
-    every: int = 3
-    samples: int = 2048
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    dropouts: Dropouts = field(default_factory=Dropouts)
-    base_share: float = 0.2
 
 
 def with_opinions(vectors: Vectors, opinions: npt.NDArray[np.float32]) -> Vectors:
@@ -180,72 +117,6 @@ class DistillationLoss:
             found["words"] = self.word_loss(reading.vectors[None, some], reading.following[None, some])
         self.parts = {name: float(loss.detach()) for name, loss in found.items()}
         return torch.stack([loss * getattr(recipe, name) for name, loss in found.items()]).sum()
-
-
-class DistillationBatches:
-    """Texts of like length with their targets; a text in one of its writings, drawn anew each epoch.
-
-    Iterating yields ``(ids, lengths, targets)``: (batch, time) and (batch,), int64, and (batch, distilled). The order
-    depends on ``seed`` and ``epoch`` alone, ``start`` skips batches, ``position`` counts those of this epoch so far.
-
-    Args:
-        documents: all texts as they are, then all of them in another writing.
-        targets: (n_texts, distilled) what their vectors should be.
-        recipe: of the batches.
-        pad_id: what fills them up.
-        seed: of the order and the writings.
-        shuffle: whether there is an order and another writing at all.
-    """
-
-    def __init__(
-        self,
-        documents: Documents,
-        targets: Vectors,
-        *,
-        recipe: DistillationRecipe,
-        pad_id: int,
-        seed: int = 0,
-        shuffle: bool = True,
-    ) -> None:
-        self.documents, self.targets, self.recipe, self.pad_id = documents, targets, recipe, pad_id
-        self.seed, self.shuffle = seed, shuffle
-        self.epoch = self.start = self.position = 0
-        self.device = torch.device("cpu")
-        self._grouped: tuple[int, list[Ints]] = (-1, [])
-
-    def to(self, device: torch.device) -> "DistillationBatches":
-        """Yield batches on ``device``."""
-        self.device = device
-        return self
-
-    def _groups(self) -> list[Ints]:
-        if self._grouped[0] != self.epoch:
-            rng, count = np.random.default_rng([self.seed, self.epoch]), len(self.targets)
-            places = np.arange(count)
-            if self.shuffle:
-                places = places + count * (rng.random(count) < self.recipe.varied)
-            lengths = self.documents.lengths[places].clip(max=self.recipe.max_tokens)
-            groups = group_by_length(lengths, max_texts=self.recipe.batch_size, shuffle=rng if self.shuffle else None)
-            self._grouped = self.epoch, [places[group] for group in groups]
-        return self._grouped[1]
-
-    def __len__(self) -> int:
-        return len(self._groups())
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        groups = self._groups()
-        first, self.start = self.start, 0
-        self.epoch += 1
-        for self.position, places in enumerate(groups[first:], start=first + 1):
-            batch = pad_texts(self.documents, places, self.pad_id)
-            most = self.recipe.max_tokens
-            arrays = (
-                batch.ids[:, :most],
-                batch.lengths.clip(max=most),
-                self.targets[batch.indices % len(self.targets)],
-            )
-            ids, lengths, targets = (torch.from_numpy(one).to(self.device) for one in arrays)
-            yield ids, lengths, targets
 
 
 def train_to_targets(

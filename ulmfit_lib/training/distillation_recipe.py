@@ -1,0 +1,67 @@
+"""The hyperparameters of distillation."""
+
+from dataclasses import dataclass, field
+
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.training.word_vectors import WordVectorRecipe
+
+
+@dataclass(frozen=True)
+class DistillationRecipe:
+    """Hyperparameters of distillation.
+
+    Word vectors learn first; then the encoder and the projection, for ``epochs``.
+
+    Attributes:
+        width: of the teachers' joint vectors; at most their widths together.
+        word_vectors: how word vectors learn; None for none.
+        vocab_size: tokens in the vocabulary; 0 for as many as the base has. The texts' common new words take the places
+            of those that the texts use least.
+        min_count: a new word needs this many occurrences.
+        epochs: how often the encoder reads each text; 0 leaves it as it is.
+        lr: the encoder's maximal rate.
+        projection_share: the projection's, as a share of ``lr``.
+        schedule: ``slanted-triangular`` or ``one-cycle``.
+        batch_size: texts per step.
+        max_tokens: of a text, what follows is not read.
+        varied: share of the texts that are read in another writing (``training.writings``), with the same target.
+        cosine: weight of the distance between a text's vector and its target, 1 - cosine.
+        similarities: weight of the mean squared error of the similarities of a batch's texts with each other.
+        contrast: weight of telling, among the targets of a batch, which is a text's: cross entropy of the softmax of
+            similarities, those of the targets among each other being the truth (0: left out).
+        temperature: of ``contrast``.
+        words: weight of the language model's loss, in nats per token.
+        every: the language model's loss is taken of every so-manieth token, from a random one on: it is dear, and its
+            weight is small.
+        samples: words in its sampled softmax; 0 uses the whole vocabulary.
+        betas: AdamW's momenta.
+        weight_decay: AdamW's.
+        clip: the largest gradient norm; 0 clips nothing.
+        dropouts: by place.
+        base_share: how much of the weights at the start is averaged into those at the end (Wortsman et al. 2022), which
+            gives back most of what the language model has forgotten and costs the vectors little.
+    """
+
+    width: int = 512
+    word_vectors: WordVectorRecipe | None = field(default_factory=WordVectorRecipe)
+    vocab_size: int = 0
+    min_count: int = 3
+    epochs: int = 1
+    lr: float = 1e-3
+    projection_share: float = 0.03
+    schedule: str = "one-cycle"
+    batch_size: int = 64
+    max_tokens: int = 128
+    varied: float = 0.3
+    cosine: float = 1.0
+    similarities: float = 10.0
+    contrast: float = 0.0
+    temperature: float = 0.05
+    words: float = 0.3
+    every: int = 3
+    samples: int = 2048
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dropouts: Dropouts = field(default_factory=Dropouts)
+    base_share: float = 0.2
