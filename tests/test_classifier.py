@@ -1,7 +1,9 @@
+import os
 import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.tfidf import fit_tfidf
 
+STORED = Path(__file__).parent / "data" / "version-2"
 TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great " * 90, "x", "the film was terrible"]
 
 
@@ -64,6 +67,24 @@ def test_a_fresh_process_predicts_the_same(tiny_classifier, fruit, tmp_path):
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), classifier.predict_proba(TEXTS), atol=1e-6)
+
+
+PREDICT_IN_A_FORK = """
+import os, sys, numpy as np
+from ulmfit_lib import TextClassifier
+classifier, texts = TextClassifier.load(sys.argv[1]), 4 * ["bad, film " * 40]
+expected = classifier.predict_proba(texts)
+child = os.fork()
+if not child:
+    os._exit(0 if np.array_equal(classifier.predict_proba(texts), expected) else 1)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_classifier_that_has_predicted_predicts_the_same_in_a_forked_child():
+    command = [sys.executable, "-W", "ignore", "-c", PREDICT_IN_A_FORK, str(STORED / "classifier")]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "2"}, start_new_session=True)
 
 
 def test_training_leaves_the_language_model_alone(tiny_lm, fruit):

@@ -22,7 +22,7 @@ def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | L
 
     Args:
         model: the folder or the name.
-        device: where a classifier shall read.
+        device: where it shall compute.
 
     Raises:
         ArtifactError: no such model, or one that cannot be read.
@@ -30,7 +30,7 @@ def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | L
     path = find_pretrained(model)
     if describe_model(path)["kind"] == CLASSIFIER:
         return TextClassifier.load(path, device=device)
-    return LanguageModel.from_pretrained(path)
+    return LanguageModel.from_pretrained(path).to(device)
 
 
 def find_known(

@@ -12,7 +12,7 @@ import torch
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.models.devices import find_device, settled
+from ulmfit_lib.models.devices import compute_in_forked_children, find_device, settled
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.serving.classifier import ByMember, Classifier
@@ -24,6 +24,7 @@ class TorchEncoder:
     """One direction's encoder (``serving.classifier.TextEncoder``), the fastest that there is for the device."""
 
     def __init__(self, classifier: Classifier, direction: str, device: str) -> None:
+        compute_in_forked_children()
         weights = as_tensors(classifier.weights[direction])
         self._encoder = freeze(classifier.architecture, weights, device)
         self._direction = direction

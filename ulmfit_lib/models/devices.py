@@ -1,8 +1,9 @@
 """Where to compute, and in what precision."""
 
+import os
 import warnings
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, partial, wraps
 from typing import Any, TypeVar, cast
 
 import torch
@@ -42,6 +43,13 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return device.type == "cpu" and has_bfloat16()
+
+
+@cache
+def compute_in_forked_children() -> None:
+    """With one thread: those of OpenMP, which PyTorch uses, do not survive a fork, and a child would wait for them."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def settled(method: Method) -> Method:
