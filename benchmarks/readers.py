@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 from light_side import resident
 from made_up_texts import reviews
 
-from ulmfit_lib.data.frames import PART_ROWS
 from ulmfit_lib.data.reading import read_parts
+from ulmfit_lib.rows.reader import PART_ROWS
 
 DIFFERENT = 4000  # texts that are made up; then they come again
 GOOD_ROWS = 30_000  # before the damaged line

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError
-from ulmfit_lib.data.ray_files import _PartScorer, _read, _scored_rows, _start_or_go_on
-from ulmfit_lib.data.sources import Source
+from ulmfit_lib.engines.ray_files import _PartScorer, _read, _scored_rows, _start_or_go_on
+from ulmfit_lib.engines.sources import Source
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.rows.predictions import AddedColumns
+from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -34,7 +36,7 @@ def find(tmp_path):
                 path.write_text(content, encoding="utf-8")
             else:
                 pq.write_table(pa.table(content), path)
-        return Source.find(tmp_path, ["review"], "utf-8", None)
+        return Source.find(tmp_path, ["review"], FileFormat())
 
     return source
 
@@ -42,7 +44,8 @@ def find(tmp_path):
 @pytest.fixture
 def scorer(monkeypatch):
     monkeypatch.setattr(Predictor, "load", lambda *_, **__: Odds())
-    return lambda run: _PartScorer("model", ["review"], 1, 0.0, run)
+    names = AddedColumns.beside(["review"], Odds.classes)
+    return lambda run: _PartScorer(run, model="model", text=["review"], names=names, threads=1)
 
 
 def rows(*texts):

@@ -51,7 +51,7 @@ def test_an_exported_classifier_says_the_same(whole, exported):
 
 def test_a_text_is_labelled_where_the_packages_for_graphs_are_missing(exported, ulmfit, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.setattr("ulmfit_lib.cli.judging.find_spec", lambda name: None if name == "onnx" else name)
+    monkeypatch.setattr("ulmfit_lib.cli.predicting.find_spec", lambda name: None if name == "onnx" else name)
     code, out, err = ulmfit("predict", exported[1] / "model", TEXTS[0])
     assert code == 0 and out.startswith("positive"), err
 
@@ -164,7 +164,7 @@ def test_the_terminal_answers_a_text_and_lines(ulmfit, exported, monkeypatch):
     model = exported[1] / "onnx"
     code, out, _ = ulmfit("predict", model, "the film was terrible terrible")
     assert code == 0 and out.startswith("negative  (negative ") and ", positive " in out
-    monkeypatch.setattr("sys.stdin", io.StringIO("the film was great great\nterrible terrible\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the film was great great\nterrible terrible\n")))
     code, out, _ = ulmfit("predict", model)
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["positive", "negative"]
     code, _, err = ulmfit("predict", model, model / "config.json")

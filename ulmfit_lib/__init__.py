@@ -53,9 +53,9 @@ _HOMES = {
 }
 _MOVED = {  # names that were here in 0.1, by the module that holds them
     "artifact.architecture": ["Architecture"],
-    "data.ray": ["predict_on_ray"],
-    "data.ray_files": ["predict_files_on_ray"],
-    "data.spark": ["predict_on_spark"],
+    "engines.ray": ["predict_on_ray"],
+    "engines.ray_files": ["predict_files_on_ray"],
+    "engines.spark": ["predict_on_spark"],
     "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError"],
     "hub.pushing": ["push_to_hub"],
     "insight.diagnosis": ["diagnose_model"],

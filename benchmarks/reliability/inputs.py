@@ -25,8 +25,8 @@ import pandas as pd
 from processes import parse_cases, peak_megabytes, print_summary, reset_peak, run_cases
 
 from ulmfit_lib import Architecture, fit_classifier, pretrain, read_csv
-from ulmfit_lib.data.frames import read_frames
 from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.stages.pretrain import LanguageModelConfig
 from ulmfit_lib.training.run import Run
 
@@ -168,7 +168,7 @@ def write_broken(path: Path, rng: random.Random) -> None:
 def rows_found(path: Path) -> int | None:
     """Rows that the reader finds; None if it refuses the file."""
     try:
-        return sum(len(frame) for frame in read_frames(path, ["text"]))
+        return sum(map(len, read_rows(path, ["text"])))
     except UlmfitError:
         return None
 
@@ -208,7 +208,7 @@ def try_cases(folder: Path, model: Path, first: int, count: int, report: Path) -
                 code = -1
                 said.write(f"{type(error).__name__}: {error}")
             expected = rows_found(path) if broken else rows
-            predicted = sum(len(frame) for frame in read_frames(out, ["prediction"])) if out.exists() else None
+            predicted = sum(map(len, read_rows(out, ["prediction"]))) if out.exists() else None
             good = code == 0 and predicted == expected
             refused = code == 2 and predicted is None and expected is None
             found["result"] = "predicted" if good else "refused" if refused else "failed"

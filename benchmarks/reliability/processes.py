@@ -21,7 +21,7 @@ IMPORTED = [
     "ulmfit_lib.cli",
     "ulmfit_lib.pipeline.fit",
     "ulmfit_lib.data.reading",
-    "ulmfit_lib.data.writing",
+    "ulmfit_lib.rows.writer",
     "ulmfit_lib.models.bases",
     "spacy.lang.en",
     "sklearn.linear_model",

@@ -15,8 +15,9 @@ pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
-from ulmfit_lib.data.ray_files import _read
-from ulmfit_lib.data.sources import Source
+from ulmfit_lib.engines.ray_files import _read
+from ulmfit_lib.engines.sources import Source
+from ulmfit_lib.rows.reader import FileFormat
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (
@@ -113,7 +114,7 @@ def test_a_bad_row_ends_the_run_with_its_sentence(cluster, exported, rows, tmp_p
 
 def test_a_reader_that_is_started_again_finds_the_same_rows(rows, tmp_path):
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    source = Source.find(tmp_path / "rows.csv", ["review"], "utf-8", None)
+    source = Source.find(tmp_path / "rows.csv", ["review"], FileFormat())
     read = partial(_read, {"name": ["rows.csv"]}, source, source.look()[0])
     (whole,), (again,), (later,) = read({}), read({}), read({"rows.csv": np.arange(11, 31)})
     assert again.equals(whole)
@@ -125,7 +126,7 @@ def test_every_row_is_scored_once_though_the_run_and_then_a_worker_are_killed(
 ):
     data, out, folder = tmp_path / "rows.parquet", tmp_path / "out", Path(tempfile.mkdtemp(prefix="r"))  # short enough
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
-    rows = rows.rename(columns={"review": "prediction"})  # which gives way to what is predicted
+    rows = rows.rename(columns={"review": "prediction"})  # beside which predictions get another name
     rows.to_parquet(data)
     stopped, processes = started(exported, data, out, beyond=0)
     stopped.kill()

@@ -35,19 +35,21 @@ def test_spark_scores_every_row_once_as_one_process_does(spark, exported):
     assert [row["prediction"] for row in scored] == [*predictor.predict(texts[:200]), "", ""]
 
 
-def test_columns_keep_their_values_or_give_way_to_what_is_predicted(spark, exported):
+def test_columns_keep_their_values_beside_what_is_predicted(spark, exported):
     kinds = "id long, Prediction string, at timestamp, words array<int>, pair struct<a:int,b:string>, more string"
     at = datetime(2026, 1, 2, 3, 4, 5, 678901)
     given = [(2**60 + 1, "great", at, [1, None], (1, "x"), None), (None, "terrible", None, None, None, "ü")]
     rows = spark.createDataFrame(given, kinds).repartition(4)  # two of them without a row
     scored = predict_on_spark(rows, exported, text=["Prediction", "more"])
-    kept = ["id", "at", "words", "pair", "more"]
-    assert scored.columns[:6] == [*kept, "prediction"]
+    kept = ["id", "Prediction", "at", "words", "pair", "more"]
+    assert scored.columns[:8] == [*kept, "prediction_2", "confidence_2"]
     assert {row["more"]: row for row in scored.select(kept).collect()} == {
         row["more"]: row for row in rows.select(kept).collect()
     }
     expected = Predictor.load(exported).predict(["xxfld 1 great xxfld 2 ", "xxfld 1 terrible xxfld 2 ü"])
-    assert {row["more"]: row["prediction"] for row in scored.collect()} == dict(zip([None, "ü"], expected, strict=True))
+    assert {row["more"]: row["prediction_2"] for row in scored.collect()} == dict(
+        zip([None, "ü"], expected, strict=True)
+    )
 
 
 def test_a_missing_column_is_named_before_spark_starts_to_work(spark, exported):

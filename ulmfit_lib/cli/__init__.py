@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from ulmfit_lib.cli import language_models, distilling, fitting, tuning, judging, labelling  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, distilling, fitting, tuning, predicting, judging, labelling  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
@@ -25,6 +25,7 @@ __all__ = [
     "labelling",
     "language_models",
     "main",
+    "predicting",
     "rates",
     "reporting",
     "tuning",

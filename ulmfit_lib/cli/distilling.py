@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,9 +63,7 @@ def distill_command(
     from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
     with training(run, out) as checkpoints:
-        tables = [
-            read_csv(path, text=text, label=opinion, encoding=file.encoding, delimiter=file.delimiter) for path in files
-        ]
+        tables = [read_csv(path, text=text, label=opinion, **asdict(file)) for path in files]
         opinions = [one for table in tables for one in _opinions(table)] if opinion else None
         recipe = replace(
             DISTILL,

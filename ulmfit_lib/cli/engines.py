@@ -47,7 +47,7 @@ def predict_on_engine(
     """Score files into a folder, and say how many rows there were."""
     if not text or data is None or out is None:
         raise OptionError("--engine needs a file, or a folder of files, with --text, and a folder to write, with --out")
-    from ulmfit_lib.data.ray_files import predict_files_on_ray
+    from ulmfit_lib.engines.ray_files import predict_files_on_ray
     from ulmfit_lib.hub.fetching import find_folder
 
     done = predict_files_on_ray(
@@ -55,8 +55,7 @@ def predict_on_engine(
         Path(data),
         out,
         text=text,
-        encoding=file.encoding,
-        delimiter=file.delimiter,
+        file=file,
         min_precision=min_precision,
         workers=engine.workers,
         cores=engine.cores,

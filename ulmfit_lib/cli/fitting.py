@@ -1,7 +1,7 @@
 """Commands that make classifiers: fit-classifier, fit, demo."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -196,10 +196,7 @@ def fit_command(
             _fit_by_names(data, text, classes.split(","), base=base, direction=direction, file=file, run=run, out=out)
             return
         changed = with_stage_settings(find_recipe(recipe), settings)
-        first, *others = (
-            read_csv(path, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter)
-            for path in (data, *also)
-        )
+        first, *others = (read_csv(path, text=text, label=label, **asdict(file)) for path in (data, *also))
         table = join_tables(first, others).with_kind(kind_of(kind.ratings, kind.label_delimiter))
         classifier = fit(
             table,

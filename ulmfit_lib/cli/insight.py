@@ -121,9 +121,13 @@ def _diagnose_file(
     """``diagnose_data``, which also sees the first rows of the other columns."""
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.insight.doctor import diagnose_data
+    from ulmfit_lib.rows.batch import is_missing
 
-    frame, _ = next(read_parts(data, text=text, label=label, encoding=file.encoding, delimiter=file.delimiter))
-    names = [name for name in map(str, frame.columns) if name not in (*text, label)]
-    others = {name: frame[name].dropna().astype(str).tolist() for name in names}
+    rows, _ = next(read_parts(data, text=text, label=label, file=file))
+    others = {
+        name: [str(cell) for cell in cells if not is_missing(cell)]
+        for name, cells in zip(rows.names, rows.columns, strict=True)
+        if name not in (*text, label)
+    }
     table = read_table(data, text=text, label=label, file=file)
     return diagnose_data(table, base=base, columns=others, seed=seed, device=device)

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from shlex import join
 from typing import Annotated
@@ -41,21 +42,20 @@ def suggest_labels_command(
 ) -> None:
     """Choose the texts whose labels would help most, as a table to fill in; `fit --also` takes it back."""
     start(quiet)
-    import pandas as pd
-
     from ulmfit_lib.data.reading import read_parts
-    from ulmfit_lib.data.writing import table_writer
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.progress import note
+    from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.rows.writer import row_writer
 
-    read = partial(read_parts, data, text=text, encoding=file.encoding, delimiter=file.delimiter)
-    column = label if label in next(read())[0].columns else None
-    frames, texts, labels = [], [], []
-    for frame, table in read(label=column):
+    read = partial(read_parts, data, text=text, file=file)
+    column = label if label in next(read())[0].names else None
+    parts, texts, labels = [], [], []
+    for rows, table in read(label=column):
         real = [bool(one) for one in table.texts]
-        frames.append(frame[real])
+        parts.append(rows.select(compress(range(len(rows)), real)))
         texts += [one for one in table.texts if one]
         labels += [one for one, kept in zip(table.labels, real, strict=True) if kept]
     reader = load_reader(model, device=device)
@@ -72,9 +72,9 @@ def suggest_labels_command(
         seed=seed,
         labelled=[i for i, one in enumerate(labels) if one is not None],
     )
-    suggested = pd.concat(frames, ignore_index=True).iloc[[one.place for one in found]]
-    suggested = suggested.assign(**{label: "", "why": [one.why for one in found]})
-    with table_writer(out) as write:
+    suggested = Rows.joined(parts).select(one.place for one in found)
+    suggested = suggested.adding({label: [""] * len(found), "why": [one.why for one in found]})
+    with row_writer(out) as write:
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
     named = [*(part for one in text for part in ("--text", one)), "--label", label]
@@ -108,11 +108,10 @@ def check_labels_command(
 ) -> None:
     """List labels that may be wrong, the most doubtful first, as a table to correct; `fit --also` takes it back."""
     start(quiet)
-    import pandas as pd
-
-    from ulmfit_lib.data.writing import table_writer
     from ulmfit_lib.insight.label_errors import check_label_errors
     from ulmfit_lib.progress import note
+    from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.rows.writer import row_writer
 
     if len(text) > 1:
         raise OptionError("check-labels reads one column of texts, so that its table can be given to `fit --also`")
@@ -121,7 +120,7 @@ def check_labels_command(
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return
-    frame = pd.DataFrame(
+    rows = Rows.of(
         {
             "row": [one.row for one in found],
             text[0]: [one.text for one in found],
@@ -130,8 +129,8 @@ def check_labels_command(
             "probability": [round(one.probability, 4) for one in found],
         }
     )
-    with table_writer(out) as write:
-        write(frame)
+    with row_writer(out) as write:
+        write(rows)
     files, named = [str(data), "--also", str(out or "FILE")], ["--text", text[0], "--label", label]
     note(
         f"{data}: {counted(len(found), 'label')} may be wrong. Correct the column {label!r} where it is wrong, delete "

@@ -98,7 +98,7 @@ def pretrain_command(
             raise OptionError(f"--{given[0]}: the base decides this already; leave out --{given[0]} or --base")
 
         def read(path: Path) -> Sequence[str]:
-            return read_csv(path, text=text, encoding=file.encoding, delimiter=file.delimiter).texts
+            return read_csv(path, text=text, **asdict(file)).texts
 
         texts = store_dumps(files) if all(map(is_dump, files)) else collect_texts(chain.from_iterable(map(read, files)))
         model = pretrain(
@@ -218,7 +218,7 @@ def evaluate_lm(
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
 
-    table = read_csv(on, text=text, encoding=file.encoding, delimiter=file.delimiter)
+    table = read_csv(on, text=text, **asdict(file))
     before = read_table(known, text=text, file=file).texts if known else None
     results, chosen = [], str(find_device(device))
     for name in models:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from ulmfit_lib.rows import reader
+
 READING, RUNNING = "Reading the file", "Running"
 
 Direction = Literal["forward", "backward", "both"]
@@ -53,11 +55,19 @@ ClassWeights = Annotated[
     Literal["balanced"] | None, typer.Option("--class-weights", help="Give rare classes as much weight as common ones.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Encoding = Annotated[str, typer.Option(help="Character encoding of text files.", rich_help_panel=READING)]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Character encoding of text files that are not UTF-8, such as cp1252.", rich_help_panel=READING),
+]
 Delimiter = Annotated[
     str | None,
+    typer.Option(help="Character between columns, or `tab`; by default it is found.", rich_help_panel=READING),
+]
+Quoting = Annotated[
+    Literal["double", "backslash", "none"] | None,
     typer.Option(
-        help="Character between columns; by default a comma, or a tab in .tsv files.", rich_help_panel=READING
+        help="How quotation marks within quotes are written; `none`: they quote nothing. By default it is found.",
+        rich_help_panel=READING,
     ),
 ]
 Seed = Annotated[
@@ -102,11 +112,12 @@ LabelDelimiter = Annotated[
 
 
 @dataclass(frozen=True)
-class FileFormat:
-    """How a text file is written."""
+class FileFormat(reader.FileFormat):
+    """How text files are written."""
 
-    encoding: Encoding = "utf-8"
+    encoding: Encoding = None
     delimiter: Delimiter = None
+    quoting: Quoting = None
 
 
 @dataclass(frozen=True)

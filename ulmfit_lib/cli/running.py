@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -114,7 +115,7 @@ def _tracked(where: str | None, out: Path) -> Iterator[None]:
 def read_table(
     data: Path, *, text: list[str], label: str | None = None, file: FileFormat, kind: LabelKind | None = None
 ) -> "TextTable":
-    """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
+    """``read_table`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.progress import counted, note
 
@@ -125,6 +126,7 @@ def read_table(
         label=label,
         encoding=file.encoding,
         delimiter=file.delimiter,
+        quoting=file.quoting,
         ratings=kind.ratings,
         label_delimiter=kind.label_delimiter,
     )
@@ -144,7 +146,7 @@ def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) ->
     from ulmfit_lib.artifact.format import PREDICTOR, read_config
     from ulmfit_lib.serving.predictor import Predictor
 
-    if light or read_config(model)["kind"] == PREDICTOR:
+    if light or find_spec("torch") is None or read_config(model)["kind"] == PREDICTOR:
         return Predictor.load(model)
     from ulmfit_lib.models.classifier import TextClassifier
 

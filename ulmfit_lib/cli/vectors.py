@@ -34,13 +34,12 @@ def drift(
 ) -> None:
     """Say whether new texts are still what a model knows, by their words and by their vectors."""
     start(quiet)
-    import pandas as pd
-
-    from ulmfit_lib.data.writing import table_writer
     from ulmfit_lib.insight.drift import Novelty, find_drift, likeness, with_novelty
     from ulmfit_lib.insight.readers import find_known, load_reader
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.rows.writer import row_writer
 
     before = read_table(known, text=text, file=file).texts if known else None
     after = read_table(new, text=text, file=file)
@@ -51,13 +50,13 @@ def drift(
     found = find_drift(compared, after.texts, lm=lm, reader=reader, seed=seed, device=chosen)
     if out is not None:
         novelty = Novelty.measure(lm, compared, seed=seed, device=chosen)
-        frame = pd.DataFrame({"row": list(after.rows), "text": list(after.texts)})
-        frame = with_novelty(frame, after.texts, novelty, device=chosen)
+        rows = Rows.of({"row": list(after.rows), "text": list(after.texts)})
+        rows = with_novelty(rows, after.texts, novelty, device=chosen)
         if before is not None:
             like = likeness(reader, before, after.texts, seed=seed, device=chosen)
-            frame = frame.assign(**{"cosine with the nearest known text": like.round(4)})
-        with table_writer(out) as write:
-            write(frame)
+            rows = rows.adding({"cosine with the nearest known text": like.astype(float).round(4).tolist()})
+        with row_writer(out) as write:
+            write(rows)
     print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
 
 

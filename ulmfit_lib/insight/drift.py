@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
 from ulmfit_lib.models.known_texts import KnownTexts, draw, nats_per_word
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.predictions import free_names
 
 FEWEST_TEXTS = 20  # of each side
 CHANCE = 0.005  # of each of two tests: a false alarm in a hundred
@@ -49,12 +50,14 @@ class Novelty:
         return nats, np.where(np.isnan(nats), np.nan, shares)
 
 
-def with_novelty(frame: pd.DataFrame, texts: Sequence[str], novelty: Novelty, *, device: str) -> pd.DataFrame:
-    """A table with two more columns: each text's nats per word, and the share of known texts less surprising."""
+def with_novelty(rows: Rows, texts: Sequence[str], novelty: Novelty, *, device: str) -> Rows:
+    """Rows with two more columns: each text's nats per word, and the share of known texts less surprising."""
     nats = shares = np.full(len(texts), np.nan)
     if any(text.split() for text in texts):
         nats, shares = novelty.of(texts, device=device)
-    return frame.assign(**{"nats per word": nats.round(4), "share of known texts less surprising": shares.round(4)})
+    names = free_names(rows.names, ["nats per word", "share of known texts less surprising"])
+    numbers = [nats.round(4).tolist(), shares.round(4).tolist()]
+    return rows.adding(dict(zip(names, numbers, strict=True)), dict.fromkeys(names, "double"))
 
 
 @dataclass(frozen=True)

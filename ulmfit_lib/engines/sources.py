@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ulmfit_lib.data.frames import COMPRESSED, PART_ROWS, NoRows, read_frames, suffix_of
-from ulmfit_lib.data.writing import to_arrow
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import quietly, track
+from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.delimited import NoRows
+from ulmfit_lib.rows.reader import DELIMITED, PART_ROWS, FileFormat, read_rows, suffix_of
+from ulmfit_lib.rows.text_files import COMPRESSED
 
 FILE, ROW = "source_file", "source_row"
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 LOOKED_AT = 1000  # rows of a file whose columns are known from its start
 
 
@@ -28,36 +28,32 @@ class Source:
     Attributes:
         files: by name.
         text: columns that hold the texts.
-        encoding: of text files.
-        delimiter: between columns; default a comma, in ``.tsv`` a tab.
+        file: how text files are written.
     """
 
     files: dict[str, Path]
     text: list[str]
-    encoding: str
-    delimiter: str | None
+    file: FileFormat
 
     @classmethod
-    def find(cls, data: Path, text: Sequence[str], encoding: str, delimiter: str | None) -> "Source":
+    def find(cls, data: Path, text: Sequence[str], file: FileFormat) -> "Source":
         """A file, or those of a folder.
 
         Raises:
             DataError: an empty folder, or one that holds folders.
         """
         found = sorted(data.iterdir()) if data.is_dir() else [data]
-        files = {file.name: file.resolve() for file in found if file == data or not file.name.startswith((".", "_"))}
+        files = {path.name: path.resolve() for path in found if path == data or not path.name.startswith((".", "_"))}
         if not files:
-            raise DataError(f"{data}: no files in this folder; their names must end in {', '.join(ENDINGS)}")
-        if folders := [name for name, file in files.items() if file.is_dir()]:
+            raise DataError(f"{data}: no files in this folder")
+        if folders := [name for name, path in files.items() if path.is_dir()]:
             raise DataError(f"{data}: holds a folder, {folders[0]!r}: score each folder of files by itself")
-        return cls(files, list(text), encoding, delimiter)
+        return cls(files, list(text), file)
 
-    def frames(self, name: str, *, rows: int = PART_ROWS) -> Iterator[pd.DataFrame]:
-        """All columns of a file (``read_frames``); nothing if it has no rows."""
+    def rows(self, name: str, *, most: int = PART_ROWS) -> Iterator[Rows]:
+        """All columns of a file (``read_rows``); nothing if it has no rows."""
         with suppress(NoRows):
-            yield from read_frames(
-                self.files[name], self.text, encoding=self.encoding, delimiter=self.delimiter, rows=rows
-            )
+            yield from read_rows(self.files[name], self.text, self.file, rows=most)
 
     def look(self) -> tuple[pa.Schema, int]:
         """The kind of each column, every row's file and number being the last, and about how many rows there are.
@@ -90,23 +86,22 @@ class Source:
         path = self.files[name]
         kind, compressed = suffix_of(path), path.suffix.lower() in COMPRESSED
         if kind == ".parquet" and not compressed:
-            for first in islice(self.frames(name, rows=LOOKED_AT), 1):
-                fields = [field for field in pq.read_schema(path).remove_metadata() if field.name in first]
-                yield pa.schema(fields), pq.read_metadata(path).num_rows
-        elif kind in (".jsonl", ".parquet"):
-            for frame in self.frames(name):
-                yield to_arrow(frame, None, path).schema, len(frame)
-        else:
-            for first in islice(self.frames(name, rows=LOOKED_AT), 1):
-                size = len(first.to_csv(index=False).encode("utf-8", "surrogatepass"))
+            for first in islice(self.rows(name, most=LOOKED_AT), 1):
+                yield first.to_arrow(path).schema, pq.read_metadata(path).num_rows
+        elif kind in DELIMITED:
+            for first in islice(self.rows(name, most=LOOKED_AT), 1):
+                size = sum(len(cell) + 1 for cells in first.columns for cell in cells)
                 rows = len(first) if len(first) < LOOKED_AT else round(len(first) * path.stat().st_size / size)
-                yield to_arrow(first, None, path).schema, rows
+                yield first.to_arrow(path).schema, rows
+        else:
+            for part in self.rows(name):
+                yield part.to_arrow(path).schema, len(part)
 
     def record(self) -> dict[str, Any]:
         """For JSON, what tells whether another run is of the same rows."""
         states = ((f"file {name}", path.stat()) for name, path in self.files.items())
         files = {name: [state.st_size, state.st_mtime_ns] for name, state in states}
-        return {**files, "text column": self.text, "encoding": self.encoding, "delimiter": self.delimiter}
+        return {**files, "text column": self.text, **asdict(self.file)}
 
 
 def _widened(before: pa.Field, field: pa.Field, path: Path) -> pa.Field:

@@ -23,14 +23,15 @@ import pyarrow.parquet as pq
 
 from ulmfit_lib.artifact.format import read_config
 from ulmfit_lib.artifact.seal import SEAL
-from ulmfit_lib.data.ray import Scorer
-from ulmfit_lib.data.ray_cluster import cluster
-from ulmfit_lib.data.reading import texts_of
-from ulmfit_lib.data.sources import FILE, ROW, Source
-from ulmfit_lib.data.writing import to_arrow
+from ulmfit_lib.engines.ray_cluster import cluster
+from ulmfit_lib.engines.scoring import Scorer
+from ulmfit_lib.engines.sources import FILE, ROW, Source
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
 from ulmfit_lib.progress import bar, set_quiet
+from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
+from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.texts import texts_of
 from ulmfit_lib.serving.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def predict_files_on_ray(
     out: Path,
     *,
     text: Sequence[str],
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
+    file: FileFormat | None = None,
     min_precision: float | None = None,
     workers: int | None = None,
     cores: int = 1,
@@ -82,8 +82,7 @@ def predict_files_on_ray(
         data: a CSV, TSV, JSONL or Parquet file, or a folder of such files with the same columns.
         out: folder for the parts.
         text: columns that hold the texts; several are joined.
-        encoding: of text files.
-        delimiter: between columns; default a comma, in ``.tsv`` a tab.
+        file: how text files are written; default what is found in each.
         min_precision: precision to reach; rows too uncertain for it are labelled "unsure".
         workers: actors; default as many as the cluster has cores for.
         cores: that each actor reserves, and threads that it scores with.
@@ -97,15 +96,17 @@ def predict_files_on_ray(
         import_module("ray.data")  # what is missing is said before any work
     except ImportError as error:
         raise OptionError(f"--engine ray needs more packages ({error.name}): pip install 'ulmfit-lib[ray]'") from error
-    source, out = Source.find(data, text, encoding, delimiter), out.resolve()
+    source, out = Source.find(data, text, file or FileFormat()), out.resolve()
     if data.resolve() in out.parents:
         raise ArtifactError(f"{out}: lies among the files to be scored; choose another place")
     schema, about = source.look()
     predictor = Predictor.load(model, threads=1)
-    least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
-    job = {**source.record(), "model": read_config(model).get(SEAL), "precision to reach": least}
+    threshold = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    job = {**source.record(), "model": read_config(model).get(SEAL), "precision to reach": threshold}
     with only_process(out), _start_or_go_on(out, job) as run:
-        scorer = {"model": str(model.resolve()), "text": source.text, "threads": cores, "least": least, "run": run}
+        names = AddedColumns.beside(schema.names, predictor.classes)
+        scorer = {"model": str(model.resolve()), "text": source.text, "names": names, "threads": cores}
+        scorer |= {"threshold": threshold, "run": run}
         done = _scored_rows(out)
         before = sum(map(len, done.values()))
         found = {"rows": 0, "blank": 0, "unsure": 0}
@@ -198,38 +199,35 @@ def _read(
 ) -> Iterator[pa.Table]:
     """The rows of a file that no part held when the run began: a reader that is started again must find the same."""
     set_quiet(True)
-    name, first = str(names["name"][0]), 1
-    for frame in source.frames(name):
-        numbers = np.arange(first, first + len(frame))
-        first += len(frame)
-        left = ~np.isin(numbers, done.get(name, ()))
+    name = str(names["name"][0])
+    for rows in source.rows(name):
+        left = ~np.isin(rows.numbers, done.get(name, ()))
         if left.any():
-            rows = numbers[left].tolist()
-            frame = frame[left].assign(**{FILE: name, ROW: rows})
-            texts_of(frame, source.text, rows=rows, source=source.files[name])  # what is no text is named here
-            yield to_arrow(frame[schema.names], schema, source.files[name])
+            texts_of(rows, source.text, source.files[name])  # what is no text is named here
+            numbers = list(rows.numbers)
+            numbered = rows.adding({FILE: [name] * len(rows), ROW: numbers}).select(np.flatnonzero(left).tolist())
+            yield numbered.to_arrow(source.files[name], schema)
 
 
 class _PartScorer(Scorer):
     """Scores rows, writes them as a part, and tells how many there were."""
 
-    def __init__(self, model: str, text: Sequence[str], threads: int, least: float, run: Path) -> None:
-        super().__init__(model, text, threads, least)
+    def __init__(self, run: Path, **scorer: Any) -> None:
+        super().__init__(**scorer)
         self.run = run
 
     def __call__(self, rows: pa.Table) -> dict[str, Any]:
         if not rows.num_rows:  # of a file that is done
             return {"rows": [], "blank": [], "unsure": []}
-        scored = self._scored(rows)
+        scored, counts = self._scored(rows)
         part = self.run.parent / f"{rows[FILE][0]}-{rows[ROW][0].as_py():012d}.parquet"
         with new_file(part, within=self.run) as temporary:
             pq.write_table(scored, temporary)
-        unsure = np.asarray(scored["confidence"]) < self.least
-        return {"rows": [len(unsure)], "blank": [scored["confidence"].null_count], "unsure": [int(unsure.sum())]}
+        return {"rows": [counts.rows], "blank": [counts.blank], "unsure": [counts.unsure]}
 
-    def _scored(self, rows: pa.Table) -> pa.Table:
+    def _scored(self, rows: pa.Table) -> tuple[pa.Table, RowLabeller]:
         try:
-            return super().__call__(rows)
+            return self.score(rows)
         except Exception as error:
             if rows.num_rows == 1:
                 raise DataError(f"{rows[FILE][0]}: row {rows[ROW][0]} cannot be scored ({error!r})") from error

@@ -1,0 +1,200 @@
+"""The command predict: a text, lines, or the rows of a file, here or on an engine."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ulmfit_lib.cli.engines import Engine, predict_on_engine
+from ulmfit_lib.cli.options import Base, Device, FileFormat, Known, Quiet
+from ulmfit_lib.cli.running import command, load_classifier, read_table, start
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.progress import counted, note
+
+if TYPE_CHECKING:
+    from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.serving.predictor import Predictor
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".xz", ".zst", ".txt")
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Whether to say how new texts are, and beside which."""
+
+    novelty: Annotated[
+        bool,
+        typer.Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
+    ] = False
+    known: Known = None
+    base: Base = "auto"
+
+
+@command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
+    ],
+    data: Annotated[
+        str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
+    ] = None,
+    text: Annotated[
+        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
+    ] = [],  # noqa: B006 (typer needs a list here)
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write (.csv, .tsv, .jsonl, .parquet), or with --engine a folder; by default CSV on stdout."
+        ),
+    ] = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
+    ] = None,
+    *,
+    novelty: Novelty,
+    engine: Engine,
+    file: FileFormat,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Label a text, or every row of a file: adds the prediction, its confidence and each class's probability."""
+    start(quiet)
+    if engine != Engine() and not engine.engine:
+        raise OptionError("--workers and --cores are for --engine: name one, or leave them out")
+    if engine.engine:
+        if novelty.novelty:
+            raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")
+        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=min_precision)
+    elif text or (data is not None and _is_folder(data)):
+        if data is None:
+            raise OptionError("--text names a column, so name the file that has it, too")
+        _predict_file(
+            model, Path(data), out, text=text, file=file, min_precision=min_precision, novelty=novelty, device=device
+        )
+    elif out is not None:
+        raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
+    else:
+        _predict_lines(model, data, file, min_precision)
+
+
+def _predict_file(
+    model: Path,
+    data: Path,
+    out: Path | None,
+    *,
+    text: list[str],
+    file: FileFormat,
+    min_precision: float | None,
+    novelty: Novelty,
+    device: str,
+) -> None:
+    """Write the rows of a file, in their order, with their predictions, and say what is to be known of them."""
+    from ulmfit_lib.hub.fetching import find_folder
+    from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
+    from ulmfit_lib.rows.texts import read_texts
+    from ulmfit_lib.rows.writer import row_writer
+
+    blank: list[int] = []
+    with row_writer(out) as write:
+        parts = read_texts(data, text=text or ["text"], file=file)
+        first = next(parts)  # what is wrong with the file is said before the model is read
+        model = find_folder(model)
+        classifier = load_classifier(model, device)
+        names = AddedColumns.beside(first[0].names, classifier.classes)
+        labeller = RowLabeller(classifier, names, _threshold(classifier, min_precision))
+        if names.prediction != "prediction":
+            note(f"{data}: has such columns already, so the labels are in {names.prediction!r}, and so on")
+        add_novelty = _novelty_adder(model, novelty, text, file, device) if novelty.novelty else None
+        for rows, texts, _ in chain([first], parts):
+            blank += [row for row, one in zip(rows.numbers, texts, strict=True) if not one]
+            labelled = labeller.label(rows, texts, classifier.predict_proba(texts))
+            write(add_novelty(labelled, texts) if add_novelty else labelled)
+    if min_precision is not None:
+        share = 100 * labeller.unsure / max(labeller.rows - labeller.blank, 1)
+        note(f"{labeller.unsure:,} of {counted(labeller.rows - labeller.blank, 'row')} ({share:.1f} %) labelled unsure")
+    if blank:
+        have = "has" if len(blank) == 1 else "have"
+        note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
+
+
+def _threshold(classifier: "TextClassifier | Predictor", min_precision: float | None) -> float:
+    """The confidence that gives a precision; it is said."""
+    if min_precision is None:
+        return 0.0
+    threshold, share = classifier.certainty.threshold(min_precision)
+    note(
+        f"rows below a confidence of {threshold:.3f} are labelled unsure; "
+        f"{100 * share:.1f} % of the rows held out in training were below it"
+    )
+    return threshold
+
+
+def _predict_lines(model: Path, given: str | None, file: FileFormat, min_precision: float | None) -> None:
+    """A text, or each line on standard input: its label, how likely that is, and the runner-up; nothing if blank."""
+    from ulmfit_lib.hub.fetching import find_folder
+
+    if given is not None:
+        _check_is_text(given)
+    light = all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
+    classifier = load_classifier(find_folder(model), "auto", light=light)
+    threshold = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
+    for line in [given] if given is not None else _lines_of_stdin(file.encoding):
+        if not line.strip():
+            print(flush=True)
+            continue
+        probabilities = classifier.predict_proba([line])
+        label = classifier.kind.decode(probabilities, classifier.classes, threshold)[0]
+        order = probabilities[0].argsort()[::-1]
+        names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
+        print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
+
+
+def _check_is_text(given: str) -> None:
+    """Refuse the name of a file where a text is meant, whether the file is there or not."""
+    if _exists(given):
+        raise OptionError(f"{given} is a file: name the column of its texts with --text")
+    if given.lower().endswith(ENDINGS) and not any(letter.isspace() for letter in given):
+        raise OptionError(f"{given}: no such file; if it is a text, give it on standard input")
+
+
+def _exists(given: str) -> bool:
+    try:
+        return Path(given).exists()
+    except (OSError, ValueError):  # too long for a name, or with a character that no name has
+        return False
+
+
+def _is_folder(given: str) -> bool:
+    return _exists(given) and Path(given).is_dir()
+
+
+def _lines_of_stdin(encoding: str | None) -> Iterator[str]:
+    """Lines as they come, decoded by the rules that hold for files."""
+    from ulmfit_lib.rows.text_files import stream_lines
+
+    yield from (line.rstrip() for line in stream_lines("standard input", sys.stdin.buffer, encoding))
+
+
+def _novelty_adder(
+    model: Path, novelty: Novelty, text: list[str], file: FileFormat, device: str
+) -> "Callable[[Rows, Sequence[str]], Rows]":
+    """What adds to rows how surprising their texts are beside those that the model was made from."""
+    from ulmfit_lib.artifact.record import TrainingRecord
+    from ulmfit_lib.insight.drift import Novelty as Measure
+    from ulmfit_lib.insight.drift import with_novelty
+    from ulmfit_lib.insight.readers import find_known
+    from ulmfit_lib.models.devices import find_device
+
+    chosen = str(find_device(device))
+    texts = read_table(novelty.known, text=text, file=file).texts if novelty.known else None
+    compared, lm = find_known(TrainingRecord.load(model), texts, base=novelty.base)
+    measure = Measure.measure(lm, compared, device=chosen)
+    return lambda rows, some: with_novelty(rows, some, measure, device=chosen)

@@ -1,0 +1,1 @@
+"""Engines that score more rows than one process can: Ray and Spark."""

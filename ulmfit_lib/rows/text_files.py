@@ -1,0 +1,222 @@
+"""Files, compressed or not -> decoded text, block by block and line by line."""
+
+import codecs
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ulmfit_lib.errors import DataError, OptionError, first_line
+
+COMPRESSED = (".gz", ".xz", ".zst")
+BLOCK = 1 << 20  # bytes read at a time
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # which begins like UTF-16's
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+MANY_ZEROS = 0.3  # of the bytes in every second place, as in the UTF-16 of a European language
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
+    """A file's bytes, decompressed; and the file itself, whose position tells how far it is read.
+
+    Raises:
+        DataError: it is missing or damaged, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            yield _decompressed(path, file), file
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)})") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":  # of a package that need not be there
+            raise
+        raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)})") from error
+
+
+def _decompressed(path: Path, file: BinaryIO) -> Any:
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    if suffix == ".xz":
+        return lzma.LZMAFile(file)
+    if suffix == ".zst":
+        try:
+            import zstandard
+        except ImportError as error:
+            raise OptionError(f"{path}: a .zst file needs one more package: pip install zstandard") from error
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return file
+
+
+@contextmanager
+def open_text(path: Path, encoding: str | None) -> Iterator[tuple["TextStream", BinaryIO]]:
+    """A file's text, its encoding found, and the file itself (``open_bytes``)."""
+    found = find_encoding(path, encoding)
+    with open_bytes(path) as (stream, file):
+        yield TextStream(str(path), iter(lambda: stream.read(BLOCK), b""), found), file
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """A whole text file.
+
+    Raises:
+        DataError: missing, damaged, or in another encoding.
+    """
+    with open_text(path, encoding) as (text, _):
+        return "".join(text.blocks())
+
+
+def find_encoding(path: Path, given: str | None) -> str:
+    """A file's encoding: what its first bytes mark, else ``given``, else UTF-8.
+
+    One encoding may be given for several files, some of which this library wrote in UTF-8. So a file that is valid
+    UTF-8 and says more than ASCII is read as UTF-8 whatever is given.
+
+    Raises:
+        DataError: the file is missing or damaged.
+        OptionError: an unknown encoding.
+    """
+    given = given and known_encoding(given)
+    with open_bytes(path) as (stream, _):
+        start = stream.read(BLOCK)
+        if marked := marked_encoding(start):
+            return marked
+        if given in (None, "utf-8"):
+            return "utf-8"
+        wide = given is not None and given.startswith(("utf-16", "utf-32"))
+        ascii_alone, decoder = True, codecs.getincrementaldecoder("utf-8")()
+        try:
+            for block in chain([start], iter(lambda: stream.read(BLOCK), b"")):
+                decoder.decode(block)
+                ascii_alone = ascii_alone and block.isascii()
+                if wide and b"\0" in block:
+                    return str(given)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return str(given)
+        return "utf-8" if wide or not ascii_alone else str(given)
+
+
+def marked_encoding(start: bytes) -> str | None:
+    """What the first bytes of a text say of its encoding: a byte-order mark, or the zeros of UTF-16."""
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    looked_at = start[:1000]
+    for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, others = looked_at[place::2], looked_at[1 - place :: 2]
+        if zeros.count(0) > MANY_ZEROS * max(len(zeros), 2) and others.count(0) == 0:
+            return encoding
+    return None
+
+
+def known_encoding(name: str) -> str:
+    """The name that Python gives to an encoding.
+
+    Raises:
+        OptionError: there is none of that name, or it makes no text.
+    """
+    try:
+        codec = codecs.lookup(name)
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise OptionError(f"encoding {name!r} is unknown; try utf-8, latin-1, cp1252 or utf-16") from error
+    return codec.name
+
+
+def stream_lines(name: str, stream: Any, encoding: str | None) -> Iterator[str]:
+    """Lines of a stream that cannot be read twice, such as standard input, as they come.
+
+    Raises:
+        DataError: names the line that is in another encoding.
+        OptionError: an unknown encoding.
+    """
+    given = known_encoding(encoding or "utf-8")
+    start = stream.read1(BLOCK)
+    parts = chain([start], iter(lambda: stream.read1(BLOCK), b""))
+    yield from TextStream(name, parts, marked_encoding(start) or given).lines()
+
+
+class TextStream:
+    """Decoded text of a binary stream, which names the line where the decoding fails.
+
+    Args:
+        name: of the file, for messages.
+        content: its bytes, part by part.
+        encoding: as ``find_encoding`` gives it.
+
+    Attributes:
+        watch: is called whenever some more has been read.
+    """
+
+    def __init__(self, name: str, content: Iterable[bytes], encoding: str) -> None:
+        self.name, self._content, self._encoding = name, content, encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
+        self._lines = 0  # that are decoded
+        self._plain = True  # they are all ASCII
+        self.watch: Callable[[], object] = lambda: None
+
+    def blocks(self) -> Iterator[str]:
+        """The text as it is read.
+
+        Raises:
+            DataError: names the line that is in another encoding.
+        """
+        for block in self._content:
+            yield self._decoded(block)
+            self.watch()
+        yield self._decoded(b"", final=True)
+
+    def lines(self) -> Iterator[str]:
+        """What newlines separate, without them; or carriage returns, as old Macs wrote, where there is no newline."""
+        blocks = self.blocks()
+        start = next(blocks, "")
+        end = "\r" if "\r" in start and "\n" not in start else "\n"
+        rest = ""
+        for block in chain([start], blocks):
+            *lines, rest = (rest + block).split(end)
+            yield from lines
+        if rest:
+            yield rest
+
+    def _decoded(self, block: bytes, final: bool = False) -> str:
+        try:
+            text = self._decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode(self._encoding, "ignore")
+            line = self._lines + before.count("\n") + 1
+            found = (
+                f"{self.name}: line {line} is not {self._encoding}: it holds the byte 0x{error.object[error.start]:02x}"
+            )
+            raise DataError(f"{found}; {self._advice(error, before)}") from error
+        self._lines += text.count("\n")
+        self._plain = self._plain and text.isascii()
+        return text
+
+    def _advice(self, error: UnicodeDecodeError, before: str) -> str:
+        if self._encoding not in ("utf-8", "utf-8-sig") or not (self._plain and before.isascii()):
+            return "the lines before it are, so correct this line, or save the whole file in one encoding"
+        rest = error.object[error.start :]
+        with_bytes = next((one for one in ("cp1252", "latin-1") if _decodes(rest, one)), "latin-1")
+        return f"say how the file is encoded, for example --encoding {with_bytes}"
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

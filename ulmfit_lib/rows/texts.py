@@ -1,0 +1,93 @@
+"""Cells -> texts: what a text is, and when a row has none."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.rows import folders
+from ulmfit_lib.rows.batch import Rows, is_missing
+from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
+from ulmfit_lib.tokens.rules import FIELD
+
+
+def read_texts(
+    path: Path,
+    *,
+    text: str | Sequence[str],
+    label: str | None = None,
+    file: FileFormat | None = None,
+    rows: int = PART_ROWS,
+) -> Iterator[tuple[Rows, list[str], list[str | None]]]:
+    """The rows of a file, or of a folder of text files, some at a time: all columns, the texts and the labels.
+
+    No row is left out: a blank text is "".
+
+    Args:
+        path: the file (``read_rows``), or the folder (``folder_rows``), where ``text`` does not matter.
+        text: the column of the texts; several are joined.
+        label: the column of the labels; of a folder, any name stands for the folders' names. None: no labels.
+        file: how text files are written; default what is found.
+        rows: of a part, at most.
+
+    Raises:
+        DataError: names the file, the row or the column, what was found, and what to do.
+        OptionError: no column of texts.
+    """
+    columns, file = [text] if isinstance(text, str) else list(text), file or FileFormat()
+    if not columns:
+        raise OptionError("text: at least one column of texts is needed")
+    if path.is_dir():
+        columns, label = [folders.TEXT], label and folders.LABEL
+        parts = folders.folder_rows(path, file.encoding, rows=rows)
+    else:
+        needed = dict.fromkeys([*columns, *([label] if label else [])])
+        parts = read_rows(path, list(needed), file, rows=rows)
+    for part in parts:
+        labels = cells_as_text(part, label, path) if label else [None] * len(part)
+        yield part, texts_of(part, columns, path), [(one.strip() or None) if one else None for one in labels]
+
+
+def texts_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[str]:
+    """Each row's text, from one column or from several, joined; "" where it is blank.
+
+    Args:
+        rows: the rows.
+        columns: that hold the texts; several are joined, each marked with fastai's field token.
+        source: where the rows came from, for messages.
+
+    Raises:
+        DataError: names the row and the column that holds something else.
+    """
+    fields = zip(*(cells_as_text(rows, column, source) for column in columns), strict=True)
+    return [_one_text(some) for some in fields]
+
+
+def _one_text(fields: Sequence[str | None]) -> str:
+    if all(not field or field.isspace() for field in fields):
+        return ""
+    if len(fields) == 1:
+        return fields[0] or ""
+    return " ".join(f"{FIELD} {number} {field or ''}" for number, field in enumerate(fields, 1))
+
+
+def cells_as_text(rows: Rows, column: str, source: str | Path) -> list[str | None]:
+    """A column's cells as a file of text would hold them; None where a cell holds nothing.
+
+    Raises:
+        DataError: names the row that holds a list or the like.
+    """
+    return [_as_text(cell, source, column, row) for row, cell in zip(rows.numbers, rows.column(column), strict=True)]
+
+
+def _as_text(cell: Any, source: str | Path, column: str, row: int) -> str | None:
+    if isinstance(cell, str):
+        return cell
+    if is_missing(cell):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # a column of whole numbers with gaps arrives as floats
+    if isinstance(cell, list | dict | bytes) or hasattr(cell, "tolist"):
+        found = "list" if hasattr(cell, "tolist") else type(cell).__name__
+        raise DataError(f"{source}: row {row}, column {column!r}: found a {found}, not a text")
+    return str(cell)
