@@ -5,11 +5,15 @@ import pytest
 import torch
 
 from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.language_models import transfer_weights
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import History
+from ulmfit_lib.training.run import Run
 
 
 def test_pretraining_learns(tiny_lm):
@@ -212,3 +216,41 @@ def test_each_texts_perplexity_adds_up_to_the_score(tiny_lm, reviews):
     words = np.array([len(text.split()) for text in texts])
     assert np.isnan(each[0])
     assert np.exp((np.log(each[1:]) * words[1:]).sum() / words.sum()) == pytest.approx(score.perplexity_per_word)
+
+
+def test_a_model_settles_device_and_direction_when_it_is_loaded(tiny_lm, tmp_path):
+    tiny_lm.save(tmp_path / "lm")
+    loaded = LanguageModel.from_pretrained(tmp_path / "lm", direction="backward", device="cpu")
+    assert loaded.direction == "backward" and loaded.device == "cpu"
+    vectors = loaded.embed(["a text"])
+    with pytest.warns(DeprecationWarning, match=r"embed\(direction=...\): call model.only\(direction\).embed"):
+        np.testing.assert_array_equal(tiny_lm.embed(["a text"], direction="backward"), vectors)
+    with pytest.warns(DeprecationWarning, match=r"score\(device=...\): call model.to\(device\).score"):
+        assert tiny_lm.score(["a text"], device="cpu") == tiny_lm.score(["a text"])
+    with pytest.raises(OptionError, match="device 'magic'"):
+        tiny_lm.to("magic")
+    with pytest.raises(OptionError, match="direction 'sideways'"):
+        LanguageModel.from_pretrained(tmp_path / "lm", direction="sideways")
+
+
+def test_what_pretraining_makes_is_said_by_a_config_and_a_card(reviews, tiny_recipe):
+    config = LanguageModelConfig(Architecture(4, 6, 1), vocab_size=60, direction="backward")
+    nothing = replace(tiny_recipe, epochs=0)
+    card, run = Card("mine", source="reviews", licence="MIT"), Run(seed=3, device="cpu")
+    model = pretrain(reviews.texts[:40], config=config, recipe=nothing, card=card, run=run)
+    assert len(model.vocabulary) == 60 and model.direction == "backward" and model.architecture == config.architecture
+    assert (model.training.name, model.training.licence, model.training.last.source) == ("mine", "MIT", "reviews")
+    with pytest.warns(DeprecationWarning, match=r"pretrain\(vocab_size=...\) is deprecated: give config with"):
+        former = pretrain(
+            reviews.texts[:40],
+            architecture=config.architecture,
+            vocab_size=60,
+            direction="backward",
+            recipe=nothing,
+            name="mine",
+            source="reviews",
+            licence="MIT",
+            seed=3,
+            device="cpu",
+        )
+    assert former.sha256() == model.sha256()
