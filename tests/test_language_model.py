@@ -234,17 +234,17 @@ def test_a_model_settles_device_and_direction_when_it_is_loaded(tiny_lm, tmp_pat
 
 
 def test_what_pretraining_makes_is_said_by_a_config_and_a_card(reviews, tiny_recipe):
-    config = LanguageModelConfig(Architecture(4, 6, 1), vocab_size=60, direction="backward")
+    config = LanguageModelConfig(Architecture(4, 6, 1), vocab_size=40, direction="backward")
     nothing = replace(tiny_recipe, epochs=0)
     card, run = Card("mine", source="reviews", licence="MIT"), Run(seed=3, device="cpu")
     model = pretrain(reviews.texts[:40], config=config, recipe=nothing, card=card, run=run)
-    assert len(model.vocabulary) == 60 and model.direction == "backward" and model.architecture == config.architecture
+    assert len(model.vocabulary) == 40 and model.direction == "backward" and model.architecture == config.architecture
     assert (model.training.name, model.training.licence, model.training.last.source) == ("mine", "MIT", "reviews")
     with pytest.warns(DeprecationWarning, match=r"pretrain\(vocab_size=...\) is deprecated: give config with"):
         former = pretrain(
             reviews.texts[:40],
             architecture=config.architecture,
-            vocab_size=60,
+            vocab_size=40,
             direction="backward",
             recipe=nothing,
             name="mine",

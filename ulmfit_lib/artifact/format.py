@@ -2,8 +2,9 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,25 +34,35 @@ PACKAGES = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """What an artifact's folder holds, checked as far as it can be without knowing the kind.
+    """What a model's folder holds; one that was read is checked as far as it can be without knowing the kind.
 
     Attributes:
-        path: the folder it was read from.
-        config: ``config.json``.
+        kind: ``language-model``, ``classifier`` or ``predictor``.
+        direction: ``forward``, ``backward`` or ``both``.
         architecture: sizes of the encoder.
         vocabulary: tokens by id.
         tokenizer: what splits texts for it.
         tensors: float32, by name, the direction first: ``forward.encoder.weight``.
         training: how it came to be.
+        config: what only this kind has in ``config.json``; all of it where the folder was read.
+        card: the model card, Markdown.
+        files: more files, by name.
+        version: the earliest version of the format that can hold all this.
+        path: the folder it was read from.
     """
 
-    path: Path
-    config: dict[str, Any]
+    kind: str
+    direction: str
     architecture: Architecture
     vocabulary: Vocabulary
     tokenizer: Tokenizer
     tensors: Tensors
     training: TrainingRecord
+    config: dict[str, Any]
+    card: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    version: int = PLAIN_VERSION
+    path: Path = Path()
 
     def part(self, prefix: str) -> Tensors:
         """The tensors whose name starts with ``prefix.``, without it."""
@@ -64,12 +75,12 @@ class Artifact:
         Raises:
             ArtifactError: ``config.json`` names none that is known.
         """
-        direction = self.config.get("direction")
-        if direction == "both":
+        if self.direction == "both":
             return DIRECTIONS
-        if direction in DIRECTIONS:
-            return (direction,)
-        raise ArtifactError(f"{self.path / 'config.json'}: direction {direction!r}; known are forward, backward, both")
+        if self.direction in DIRECTIONS:
+            return (self.direction,)
+        place = self.path / "config.json"
+        raise ArtifactError(f"{place}: direction {self.direction!r}; known are forward, backward, both")
 
     def language_model_weights(self) -> dict[str, Tensors]:
         """Each direction's tensors, if this is a language model as it was written.
@@ -99,65 +110,36 @@ class Artifact:
                 raise ArtifactError(f"{file}: tensor {name} holds values that are not finite numbers")
         check_seal(self.config, self.path)
 
+    def save(self, path: Path, *, precision: str = "float32", overwrite: bool = False) -> None:
+        """Write the folder, whole or not at all.
 
-def save_artifact(
-    path: Path,
-    *,
-    kind: str,
-    architecture: Architecture,
-    direction: str,
-    vocabulary: Vocabulary,
-    tokenizer: Tokenizer,
-    tensors: Tensors,
-    training: TrainingRecord,
-    card: str,
-    config: dict[str, Any] | None = None,
-    files: dict[str, bytes] | None = None,
-    precision: str = "float32",
-    overwrite: bool = False,
-    least_version: int = 0,
-) -> None:
-    """Write a model's folder whole or not at all.
+        Args:
+            path: the folder to make.
+            precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
+            overwrite: replace a model that is there.
 
-    Args:
-        path: the folder to make.
-        kind: ``language-model`` or ``classifier``.
-        architecture: sizes of the encoder.
-        direction: ``forward``, ``backward`` or ``both``.
-        vocabulary: tokens by id.
-        tokenizer: what splits texts for it.
-        tensors: by name, float32.
-        training: how it came to be.
-        card: the model card, Markdown.
-        config: more entries of ``config.json``.
-        files: more files, by name.
-        precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
-        overwrite: replace a model that is there.
-        least_version: of the format, that a reader must know.
-
-    Raises:
-        ArtifactError: the place is taken or cannot be written.
-    """
-    needed = max(least_version, DISTILLED_VERSION if architecture.distilled else PLAIN_VERSION)
-    whole_config = {
-        "format": FORMAT,
-        "format_version": needed,
-        "kind": kind,
-        "architecture": architecture.config(),
-        "direction": direction,
-        "tokenizer": tokenizer.config(),
-        **(config or {}),
-        "versions": package_versions(),
-    }
-    with new_folder(path, overwrite=overwrite) as folder:
-        _write_json(folder / FILE, training.as_json())
-        vocabulary.save(folder / "vocab.json")
-        tokenizer.save(folder)
-        write_tensors(folder / WEIGHTS, _shared_once(tensors), precision)
-        (folder / "README.md").write_text(card, encoding="utf-8")
-        for name, content in (files or {}).items():
-            (folder / name).write_bytes(content)
-        _write_json(folder / "config.json", seal(whole_config, folder))
+        Raises:
+            ArtifactError: the place is taken or cannot be written.
+        """
+        config = {
+            "format": FORMAT,
+            "format_version": max(self.version, DISTILLED_VERSION if self.architecture.distilled else PLAIN_VERSION),
+            "kind": self.kind,
+            "architecture": self.architecture.config(),
+            "direction": self.direction,
+            "tokenizer": self.tokenizer.config(),
+            **self.config,
+            "versions": package_versions(),
+        }
+        with new_folder(path, overwrite=overwrite) as folder:
+            _write_json(folder / FILE, self.training.as_json())
+            self.vocabulary.save(folder / "vocab.json")
+            self.tokenizer.save(folder)
+            write_tensors(folder / WEIGHTS, _shared_once(self.tensors), precision)
+            (folder / "README.md").write_text(self.card, encoding="utf-8")
+            for name, content in self.files.items():
+                (folder / name).write_bytes(content)
+            _write_json(folder / "config.json", seal(config, folder))
 
 
 def _shared_once(tensors: Tensors) -> Tensors:
@@ -219,8 +201,11 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         raise ArtifactError(f"{path / 'vocab.json'}: xxpad is at {vocabulary.pad_id} and must be at {PAD_ID}")
     tensors = _for_each_direction(read_tensors(path / WEIGHTS), config.get("direction"))
     return Artifact(
-        path=path,
+        kind=config["kind"],
+        direction=config.get("direction", ""),
         config=config,
+        version=config["format_version"],
+        path=path,
         architecture=Architecture(**{name: sizes[name] for name in names}, **widths),
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),

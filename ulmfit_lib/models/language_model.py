@@ -15,7 +15,7 @@ import torch
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.architecture import OLD_POOLINGS, POOLINGS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
-from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, load_artifact, save_artifact
+from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.metrics import LanguageModelScore
@@ -238,20 +238,17 @@ class LanguageModel(PicklesSafely):
         Raises:
             ArtifactError: the place is taken or cannot be written.
         """
-        save_artifact(
-            Path(path),
-            kind=LANGUAGE_MODEL,
-            architecture=self.architecture,
-            direction=self.direction,
-            vocabulary=self.vocabulary,
-            tokenizer=self.tokenizer,
-            training=self.training,
-            tensors=as_arrays(self.weights),
-            card=language_model_card(self.training, self.direction, len(self.vocabulary)),
+        Artifact(
+            LANGUAGE_MODEL,
+            self.direction,
+            self.architecture,
+            self.vocabulary,
+            self.tokenizer,
+            as_arrays(self.weights),
+            self.training,
             config={"base": self.base},
-            precision=precision,
-            overwrite=overwrite,
-        )
+            card=language_model_card(self.training, self.direction, len(self.vocabulary)),
+        ).save(Path(path), precision=precision, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> "LanguageModel":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
-from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, save_artifact
+from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.fetching import find_folder
@@ -82,19 +82,17 @@ def _save(path: Path, found: dict[str, FastaiModel], training: TrainingRecord) -
         raise ArtifactError("the forward and the backward model differ in size")
     weights = {way: in_order_of(first.vocabulary, model) for way, model in found.items()}
     direction = "both" if others else next(iter(found))
-    save_artifact(
-        path,
-        kind=LANGUAGE_MODEL,
-        architecture=first.architecture,
-        direction=direction,
-        vocabulary=first.vocabulary,
-        tokenizer=WordTokenizer(),
-        tensors=as_arrays(weights),
-        training=training,
-        card=language_model_card(training, direction, len(first.vocabulary)),
+    Artifact(
+        LANGUAGE_MODEL,
+        direction,
+        first.architecture,
+        first.vocabulary,
+        WordTokenizer(),
+        as_arrays(weights),
+        training,
         config={"base": None},
-        overwrite=True,
-    )
+        card=language_model_card(training, direction, len(first.vocabulary)),
+    ).save(path, overwrite=True)
 
 
 def _direction_of(archive: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ulmfit_lib.artifact.architecture import DISTILLED, OLD_POOLINGS, POOLINGS, Architecture, head_shapes, is_distilled
 from ulmfit_lib.artifact.cards import classifier_card
-from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact, save_artifact
+from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import ArtifactError
@@ -89,25 +89,22 @@ class StoredClassifier:
             **{f"has_{member}": member in self.tfidf for member in LINEAR_MEMBERS},
             **self.kind.config(),
         }
-        save_artifact(
-            Path(path),
-            kind=PREDICTOR if self.graphs else CLASSIFIER,
-            architecture=self.architecture,
-            direction=self.direction,
-            vocabulary=self.vocabulary,
-            tokenizer=self.tokenizer,
-            tensors=tensors,
-            training=self.training,
-            card=classifier_card(self.training, self.direction, self.classes),
+        Artifact(
+            PREDICTOR if self.graphs else CLASSIFIER,
+            self.direction,
+            self.architecture,
+            self.vocabulary,
+            self.tokenizer,
+            tensors,
+            self.training,
             config=config,
+            card=classifier_card(self.training, self.direction, self.classes),
             files={
                 **{terms_file(member): tfidf.terms_json() for member, tfidf in self.tfidf.items()},
                 **{graph_file(way): graph for way, graph in self.graphs.items()},
             },
-            precision=precision,
-            overwrite=overwrite,
-            least_version=OFFSETS_VERSION if self.blend.offsets else 0,
-        )
+            version=OFFSETS_VERSION if self.blend.offsets else 0,
+        ).save(Path(path), precision=precision, overwrite=overwrite)
 
     @classmethod
     def load(cls: type[Loaded], path: str | Path) -> Loaded:
