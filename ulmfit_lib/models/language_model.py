@@ -48,6 +48,15 @@ class LanguageModel(PicklesSafely):
         training: how it came to be.
         base: name and sha256 of the model it went on from.
         device: where it computes.
+
+    Examples:
+        >>> lm.direction
+        'both'
+        >>> lm.embed(["Where is my parcel?", "My order has not come."]).shape
+        (2, 112)
+        >>> lm.save("models/tiny")
+        >>> LanguageModel.load("models/tiny").only("backward").direction
+        'backward'
     """
 
     architecture: Architecture

@@ -47,6 +47,11 @@ def fit_lm(
 
     Raises:
         DataError: too few texts.
+
+    Examples:
+        >>> tuned = fit_lm(reviews.texts[:100], base=lm, epochs=1, run=Run(seed=1, device="cpu"))
+        >>> tuned.training.name
+        'fine-tuned from tiny'
     """
     run = run or Run()
     train_texts, held_out = hold_out(texts, valid_texts, run.seed)

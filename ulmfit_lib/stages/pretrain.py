@@ -87,6 +87,12 @@ def pretrain(
     Raises:
         DataError: too few texts.
         OptionError: an unknown language, kind of tokens or direction.
+
+    Examples:
+        >>> config = LanguageModelConfig(Architecture(embedding=16, hidden=24, layers=2), direction="both")
+        >>> model = pretrain(reviews.texts, config=config, recipe=LanguageModelRecipe(epochs=1), run=Run(device="cpu"))
+        >>> model.direction
+        'both'
     """
     run = run or Run()
     train_texts, held_out = hold_out(texts, valid_texts, run.seed)
