@@ -43,14 +43,13 @@ def read_column(rows: Any, *, called: str = "texts") -> Column:
     if isinstance(rows, (str, bytes)):
         raise DataError(f"{called}: a single string, where a list of texts is needed: put it in [brackets]")
     shape = getattr(rows, "shape", None)
-    if isinstance(rows, (Mapping, Set)) or not isinstance(rows, Iterable) or shape == ():
+    names: Any = getattr(rows, "column_names", getattr(rows, "columns", ()))
+    if isinstance(rows, (Mapping, Set)) or shape == () or not (len(names) or isinstance(rows, Iterable)):
         raise DataError(f"{called}: of the type {type(rows).__name__}, where a list of texts is needed")
     if shape is not None and shape[1:] not in ((), (1,)):
         raise DataError(f"{called}: an array of the shape {tuple(shape)}; {ONE_COLUMN}")
-    frame: Any = rows
-    names: Any = getattr(frame, "column_names", getattr(frame, "columns", ()))
     name = names[0] if len(names) == 1 else None
-    cells = frame if len(names) != 1 else frame[name]
+    cells = rows if len(names) != 1 else rows[name]
     cells = cells.to_pylist() if hasattr(cells, "to_pylist") else cells  # Arrow's
     texts = [row if type(row) is str else _text(row, number, called) for number, row in enumerate(cells)]
     return Column(texts, name if isinstance(name, str) else None)
