@@ -57,7 +57,7 @@ class LanguageModelConfig:
     tokens="config",
     language="config",
     vocab_size="config",
-    direction=("config", lambda config, direction: replace(config, direction=direction)),
+    direction="config",
     name="card",
     source="card",
     licence="card",

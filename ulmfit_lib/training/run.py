@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.processes import own_device
 
@@ -76,13 +77,12 @@ def takes_run(
     ``seed``, ``device`` and ``checkpoints`` are the run's; ``direction`` selects the weights of a language model.
 
     Args:
-        moved: former keywords -> the keyword-only argument that holds them now: a dataclass, or a language model. Where
+        moved: former keywords -> the keyword-only argument that holds them now, a dataclass or a language model. Where
             one is more than an attribute of that, also a function of the argument and the value that gives it anew.
     """
     changes = {name: place[1] for name, place in moved.items() if not isinstance(place, str)}
     homes = {name: place if isinstance(place, str) else place[0] for name, place in moved.items()}
     homes |= {"seed": "run", "device": "run", "checkpoints": "run"}
-    changes.setdefault("direction", lambda model, direction: model.only(direction))
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         defaults = {name: parameter.default for name, parameter in signature(function).parameters.items()}
@@ -99,8 +99,12 @@ def takes_run(
                 )
                 if value is not None:
                     owner: Any = given.get(home, defaults[home]) or Run()
-                    changed = changes[name](owner, value) if name in changes else replace(owner, **{name: value})
-                    given[home] = changed
+                    if name in changes:
+                        given[home] = changes[name](owner, value)
+                    elif isinstance(owner, LanguageModel):
+                        given[home] = owner.only(value)
+                    else:
+                        given[home] = replace(owner, **{name: value})
             return function(*args, **given)
 
         return call
@@ -111,6 +115,6 @@ def takes_run(
 def _advice(name: str, home: str) -> str:
     if home == "run":
         return f"give run=Run({name}=...)"
-    if name == "direction":
-        return f"give {home}={home}.only(direction)"
+    if home in ("base", "lm"):
+        return f"give {home}={home}.only({name})"
     return f"give {home} with this {name}, as dataclasses.replace makes it"
