@@ -46,6 +46,11 @@ def read_table(
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
         OptionError: an unknown encoding or quoting, or a delimiter of several characters.
+
+    Examples:
+        >>> reviews = read_table("reviews.csv", text="review", label="sentiment")
+        >>> len(reviews), len(reviews.labelled()), reviews.classes
+        (404, 202, ['negative', 'positive'])
     """
     kind, path = kind_of(ratings, label_delimiter), Path(path)
     file = FileFormat(encoding, delimiter, quoting)
