@@ -45,7 +45,7 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
     Attributes:
         classes_: (n_classes,) labels, in the order of the columns of ``predict_proba``.
         model_: the ``TextClassifier``.
-        report_: what ``fit`` found on rows that it had not learnt from, beside TF-IDF + logistic regression.
+        report_: scores on held-out rows, beside those of TF-IDF + logistic regression.
         n_features_in_: 1, the column of texts.
         feature_names_in_: (1,) its name, if ``X`` was a frame.
 

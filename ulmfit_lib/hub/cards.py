@@ -97,7 +97,7 @@ def _scores(training: TrainingRecord) -> list[tuple[str, str, float, str]]:
     """Of each score that the hub has a name for: on which rows, its name and value, and its interval in words."""
     found: dict[str, Any] = {}
     if training.report:
-        report, rows = training.report, "labelled rows that were scored by what had not learnt them"
+        report, rows = training.report, "labelled rows, held out or cross-validated"
         found = (report.ratings or report.tags or report.scores)[ENSEMBLE].as_dict()
     elif training.last.validation:
         rows = "texts that were held out from its training"

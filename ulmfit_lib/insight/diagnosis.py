@@ -76,7 +76,7 @@ def _reading(stages: Sequence[Stage]) -> tuple[list[Finding | None], list[str]]:
     read = [stage for stage in stages if stage.name == "fine-tune" and stage.validation]
     own = [stage.validation for stage in stages if stage.name == "pretrain" and stage.validation]
     if not read:
-        return [], ["The language model has not read these texts before it learnt the labels."]
+        return [], ["The language model was not fine-tuned on these texts before the classifier was trained."]
     last = read[-1]
     assert last.validation
     paths = [[epoch["perplexity"] for epoch in some if "perplexity" in epoch] for some in last.history.values()]

@@ -87,7 +87,7 @@ def diagnose_data(
     found += [check_leak(table), check_amount(table), check_rare(table)]
     told = []
     if any(one and one.cause != RARE for one in found):
-        told = ["Whether the labels can be learnt is not looked at before that is put right."]
+        told = ["Whether the labels can be learnt is not checked until that is corrected."]
     elif table.kind.one_class_per_text:
         more, told = _check_labels(table, lm, seed=seed, device=device)
         found += more

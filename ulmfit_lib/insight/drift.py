@@ -16,10 +16,10 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import free_names
 
-FEWEST_TEXTS = 20  # of each side
-CHANCE = 0.005  # of each of two tests: a false alarm in a hundred
-LEAST_SHIFT = 0.15  # Kolmogorov and Smirnov's distance, below which a difference does not matter
-LEAST_TOLD = 0.6  # how often a new text is told from a known one (area under the ROC curve), likewise
+MIN_TEXTS = 20  # of each side
+SIGNIFICANCE = 0.005  # of each of two tests: a false alarm in a hundred
+MIN_DISTANCE = 0.15  # Kolmogorov and Smirnov's distance, below which a difference does not matter
+MIN_AUC = 0.6  # of new texts against known ones by their vectors, likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +88,12 @@ class Drift:
     @property
     def by_words(self) -> bool:
         """The words are not those that are known."""
-        return self.words_chance < CHANCE and self.words_distance >= LEAST_SHIFT
+        return self.words_chance < SIGNIFICANCE and self.words_distance >= MIN_DISTANCE
 
     @property
     def by_vectors(self) -> bool:
         """The texts are not about, or not written like, those that are known."""
-        return self.vectors_chance < CHANCE and self.told_apart >= LEAST_TOLD
+        return self.vectors_chance < SIGNIFICANCE and self.told_apart >= MIN_AUC
 
     @property
     def drifted(self) -> bool:
@@ -140,7 +140,7 @@ def find_drift(
     """Whether new texts differ from known ones by more than chance, and by enough to matter.
 
     By words: Kolmogorov and Smirnov's test on nats per word. By vectors: whether a linear classifier tells new from
-    known texts that it has not learnt from (a classifier two-sample test, Lopez-Paz & Oquab 2017), with Mann and
+    known texts out of fold (a classifier two-sample test, Lopez-Paz & Oquab 2017), with Mann and
     Whitney's test.
 
     Args:
@@ -160,8 +160,8 @@ def find_drift(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if min(len(known), len(new)) < FEWEST_TEXTS:
-        raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {FEWEST_TEXTS} at least")
+    if min(len(known), len(new)) < MIN_TEXTS:
+        raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {MIN_TEXTS} at least")
     measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)
     sides = [known if isinstance(known, KnownTexts) else measure(known), measure(new)]
     nats = [one.nats[~np.isnan(one.nats)] for one in sides]
@@ -173,7 +173,7 @@ def find_drift(
     said = np.zeros(len(truth))
     said[order] = cross_val_predict(model, vectors[order], truth[order], cv=5, method="decision_function")
     by_vectors = mannwhitneyu(said[truth == 1], said[truth == 0], alternative="greater")
-    told = float(by_vectors.statistic) / (int((truth == 1).sum()) * int((truth == 0).sum()))
+    auc = float(by_vectors.statistic) / (int((truth == 1).sum()) * int((truth == 0).sum()))
     return Drift(
         len(sides[0]),
         len(sides[1]),
@@ -181,7 +181,7 @@ def find_drift(
         float(nats[1].mean()),
         float(by_words.statistic),
         float(by_words.pvalue),
-        told,
+        auc,
         float(by_vectors.pvalue),
         *(one.unknown_share for one in sides),
     )

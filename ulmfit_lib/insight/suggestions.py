@@ -52,7 +52,7 @@ def suggest_labels(
         n: how many to suggest.
         probabilities: (n_texts, n_classes) of a classifier; None: typical texts only.
         labelled: places of texts that have a label already.
-        known: labels that the classifier has learnt from; default those.
+        known: labels that the classifier was trained on; default those.
         audit_share: of ``n``, drawn at random.
         seed: of all that is random.
 

@@ -45,9 +45,9 @@ class Classes(LabelKind):
         counts = np.maximum(self.count_rows(targets), 1)
         return np.asarray(len(targets) / (len(counts) * counts))
 
-    def majority_share(self, learnt: Ints, targets: Ints) -> float:
-        """How often the commonest class of ``learnt`` is right for ``targets``."""
-        return float((targets == np.bincount(learnt).argmax()).mean())
+    def majority_share(self, train_targets: Ints, targets: Ints) -> float:
+        """Accuracy of always answering with the commonest class of ``train_targets``."""
+        return float((targets == np.bincount(train_targets).argmax()).mean())
 
     def link(self, scores: Floats) -> Floats:
         """Scores, one column for two classes -> (n, n_classes) probabilities."""

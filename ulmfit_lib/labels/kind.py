@@ -97,8 +97,8 @@ class LabelKind(ABC):
         """(n_classes,) weights that make rare classes count as much as common ones."""
 
     @abstractmethod
-    def majority_share(self, learnt: Ints, targets: Ints) -> float:
-        """How often the commonest answer among ``learnt`` targets is right for other ``targets``, in [0, 1]."""
+    def majority_share(self, train_targets: Ints, targets: Ints) -> float:
+        """Accuracy on ``targets``, in [0, 1], of always giving the commonest answer among ``train_targets``."""
 
     # Scores -> probabilities -> decisions
 
@@ -169,10 +169,10 @@ class LabelKind(ABC):
         """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
 
         Args:
-            probabilities: of held-out rows, by part of the classifier; the ``ensemble`` among them.
+            probabilities: of held-out rows, of the ``ensemble`` and of each member by its name.
             truth: what ``truth`` gave for those rows.
             classes: the classifier's classes.
-            learnt: the rows that were learnt from.
+            learnt: the training rows.
             part_names: what a sentence calls the parts.
         """
         return {}

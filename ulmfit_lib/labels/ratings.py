@@ -23,7 +23,7 @@ class Ratings(Classes):
     """A number a text, such as one to five stars.
 
     Attributes:
-        values: the number that each class stands for; empty until rows were learnt from.
+        values: the number that each class stands for; empty before training.
 
     Examples:
         >>> Ratings((1.0, 5.0)).decode(np.array([[0.25, 0.75]]), ["1", "5"])

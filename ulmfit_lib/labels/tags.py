@@ -77,9 +77,9 @@ class Tags(LabelKind):
         counts = np.maximum(self.count_rows(targets), 1)
         return np.asarray((len(targets) - counts) / counts)
 
-    def majority_share(self, learnt: Ints, targets: Ints) -> float:
-        """How many decisions are right if each tag is always given, or never, as most of ``learnt`` have it."""
-        return float((targets == (2 * learnt.sum(0) > len(learnt))).mean())
+    def majority_share(self, train_targets: Ints, targets: Ints) -> float:
+        """Accuracy of always giving each tag, or never, as most of ``train_targets`` have it."""
+        return float((targets == (2 * train_targets.sum(0) > len(train_targets))).mean())
 
     def link(self, scores: Floats) -> Floats:
         """Each tag's score -> its probability."""

@@ -116,6 +116,6 @@ class TfidfClassifier(TermScorer):
         return self.kind.link(self.scores(texts))
 
     def as_saved(self) -> "TfidfClassifier":
-        """The same with its numbers as they are after saving, so that what is measured is what is delivered."""
+        """The same with its numbers as they are after saving, so that what is scored is what is saved."""
         numbers = {name: array.astype(np.float64) for name, array in self.numbers().items()}
         return TfidfClassifier(self.terms, **numbers, kind=self.kind)
