@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ulmfit_lib.cli.options import AsJson, Out, Overwrite, Quiet
-from ulmfit_lib.cli.running import app, command, start
+from ulmfit_lib.cli.running import app, command
 
 models_app = typer.Typer(invoke_without_command=True, epilog="Example:  ulmfit models --json")
 app.add_typer(models_app, name="models")
@@ -62,7 +62,6 @@ def download_command(
     quiet: Quiet = False,
 ) -> None:
     """Download fastai's WikiText-103 models, or read them from files, and keep them in this library's safe format."""
-    start(quiet)
     from ulmfit_lib.models.wt103 import download_wt103
 
     print(f"saved {name} in {download_wt103(files=from_file, sha256=sha256)}")
@@ -80,9 +79,10 @@ def import_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Convert a language model that fastai saved, without running any code that its pickle may hold."""
-    start(True, out, overwrite)
+    from ulmfit_lib.files import refuse_existing
     from ulmfit_lib.models.fastai_import import import_fastai
 
+    refuse_existing(out, overwrite=overwrite)
     model = import_fastai(weights, vocabulary, direction=direction, language=language, name=out.name)
     model.save(out, overwrite=overwrite)
     print(f"saved a language model of {len(model.vocabulary):,} tokens in {out}")

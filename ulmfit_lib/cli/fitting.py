@@ -1,7 +1,7 @@
 """Commands that make classifiers: fit-classifier, fit, demo."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,24 +11,18 @@ from ulmfit_lib.cli.options import (
     AsJson,
     Base,
     ClassWeights,
-    Data,
-    Device,
     Directions,
-    Epochs,
-    FileFormat,
-    Label,
     LabelKind,
+    LabelledFile,
     Out,
-    Quiet,
-    Rate,
     Recipe,
-    Seed,
-    Settings,
-    Text,
+    RecipeChoice,
+    SeededCompute,
+    TextFile,
     TrainingRun,
 )
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
-from ulmfit_lib.cli.running import command, read_table, start, training
+from ulmfit_lib.cli.running import command, read, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
@@ -37,37 +31,124 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
 
 
+@dataclass(frozen=True)
+class ClassifierOptions:
+    """How stage 3 trains."""
+
+    direction: Directions = None
+    strategy: Annotated[
+        Literal["fine-tune", "features"],
+        typer.Option(help="`fine-tune` trains the whole network; `features` trains only the head, in seconds."),
+    ] = "fine-tune"
+    class_weights: ClassWeights = None
+    label_smoothing: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class FitLabels:
+    """Where the labels of ``fit`` are."""
+
+    label: Annotated[
+        str | None, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")
+    ] = None
+    classes: Annotated[
+        str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
+    ] = None
+    also: Annotated[
+        list[Path],
+        typer.Option(
+            help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
+            "label of this file counts."
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How ``fit`` trains."""
+
+    base: Base = "auto"
+    direction: Directions = None
+    recipe: Recipe = "cpu"
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
+    ] = field(default_factory=list)
+    strategy: Annotated[
+        Literal["auto", "fine-tune", "features"] | None,
+        typer.Option(
+            help="`fine-tune` trains the whole network, `features` only the head; `auto` does what pays within the "
+            "time. By default the recipe decides."
+        ),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred, and 10 for 1,000 "
+            "labelled reviews and 4,000 without a label."
+        ),
+    ] = None
+    lm_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the language model over your texts, however long they take.")
+    ] = None
+    class_weights: ClassWeights = None
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How ``fit`` finds out what its classifier is worth."""
+
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the labelled rows to hold out for scoring. By default up to 2,000 rows are cross-validated, "
+            "and a fifth of more is held out."
+        ),
+    ] = None
+    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate in this many folds.")] = None
+    with_baseline: Annotated[
+        bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
+    ] = True
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="Let the language model read the held-out texts, too.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class FitOutput:
+    """What ``fit`` writes."""
+
+    out: Out
+    precision: Annotated[
+        Literal["auto", "float32", "float16", "int8"],
+        typer.Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
+    ] = "auto"
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Page to write (.html) on the classifier's scores and the texts on which it fails."),
+    ] = None
+    plots: Plots = None
+    as_json: AsJson = False
+
+
 @command(
     "fit-classifier",
     example="fit-classifier examples/reviews.csv --text review --label sentiment "
     "--lm models/reviews-lm --out models/reviews",
 )
 def fit_classifier_command(
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
     lm: Annotated[
         str, typer.Option(help="Language model: a folder (see `fit-lm`), a name (see `models`) or `hf:user/name`.")
     ],
     out: Out,
-    direction: Directions = None,
-    recipe: Recipe = "cpu",
-    settings: Settings = [],  # noqa: B006 (typer needs a list here)
-    strategy: Annotated[
-        Literal["fine-tune", "features"],
-        typer.Option(help="`fine-tune` trains the whole network; `features` trains only the head, in seconds."),
-    ] = "fine-tune",
-    epochs: Epochs = None,
-    lr: Rate = None,
-    class_weights: ClassWeights = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
-    ] = None,
-    plots: Plots = None,
-    *,
-    file: FileFormat,
+    choice: RecipeChoice,
+    options: ClassifierOptions,
     kind: LabelKind,
     run: TrainingRun,
+    plots: Plots = None,
 ) -> None:
     """Stage 3: train a classifier on your labels, from a language model."""
     from ulmfit_lib.data.table import mention_single_labels
@@ -77,20 +158,20 @@ def fit_classifier_command(
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
 
     with training(run, out) as checkpoints:
-        chosen = find_recipe(recipe)
-        changed = with_settings(chosen.fit_classifier, settings)
-        table = read_table(data, text=text, label=label, file=file, kind=kind)
+        chosen = find_recipe(choice.recipe)
+        changed = with_settings(chosen.fit_classifier, choice.settings)
+        table = read(source, kind)
         mention_single_labels(table)
         classifier = fit_classifier(
             table,
             lm=LanguageModel.from_pretrained(lm),
-            direction=direction,
+            direction=options.direction,
             recipe=changed,
-            strategy=strategy,
-            epochs=epochs,
-            lr=lr,
-            class_weights=class_weights,
-            label_smoothing=label_smoothing,
+            strategy=options.strategy,
+            epochs=choice.epochs,
+            lr=choice.lr,
+            class_weights=options.class_weights,
+            label_smoothing=options.label_smoothing,
             seed=run.seed,
             device=run.device,
             checkpoints=checkpoints,
@@ -98,7 +179,8 @@ def fit_classifier_command(
         if is_main():
             classifier.save(out, overwrite=run.overwrite)
         if is_main() and plots:
-            plot_classifier(plots, classifier, replace(chosen, fit_classifier=override(changed, lr=lr)), epochs)
+            used = replace(chosen, fit_classifier=override(changed, lr=choice.lr))
+            plot_classifier(plots, classifier, used, choice.epochs)
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
     print(f"trained a classifier of {classes} on {labelled}")
     print(f"saved in {out}")
@@ -106,77 +188,15 @@ def fit_classifier_command(
 
 @command("fit", example="fit examples/reviews.csv --text review --label sentiment --out models/reviews")
 def fit_command(
-    data: Data,
-    text: Text,
-    out: Out,
-    label: Annotated[
-        str | None, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
-    ] = None,
-    also: Annotated[
-        list[Path],
-        typer.Option(
-            help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
-            "label of this file counts."
-        ),
-    ] = [],  # noqa: B006 (typer needs a list here)
-    base: Base = "auto",
-    direction: Directions = None,
-    recipe: Recipe = "cpu",
-    settings: Annotated[
-        list[str],
-        typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
-    ] = [],  # noqa: B006 (typer needs a list here)
-    strategy: Annotated[
-        Literal["auto", "fine-tune", "features"] | None,
-        typer.Option(
-            help="`fine-tune` trains the whole network, `features` only the head; `auto` does what pays within the "
-            "time. By default the recipe decides."
-        ),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred, and 10 for 1,000 "
-            "labelled reviews and 4,000 without a label."
-        ),
-    ] = None,
-    test_fraction: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the labelled rows to hold out for scoring. By default all rows are scored in folds, up to "
-            "2,000 of them, and a fifth of more is held out."
-        ),
-    ] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Score all labelled rows in this many folds.")] = None,
-    lm_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of the language model over your texts, however long they take.")
-    ] = None,
-    class_weights: ClassWeights = None,
-    with_baseline: Annotated[
-        bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
-    ] = True,
-    transductive: Annotated[
-        bool, typer.Option("--transductive", help="Let the language model read the scored rows' texts, too.")
-    ] = False,
-    precision: Annotated[
-        Literal["auto", "float32", "float16", "int8"],
-        typer.Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
-    ] = "auto",
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Page to write (.html) on what the classifier is worth and on which texts it fails."),
-    ] = None,
-    plots: Plots = None,
-    as_json: AsJson = False,
-    *,
-    file: FileFormat,
+    source: TextFile,
+    labels: FitLabels,
+    options: FitOptions,
+    scoring: ScoringOptions,
+    output: FitOutput,
     kind: LabelKind,
     run: TrainingRun,
 ) -> None:
-    """Train a classifier from one file, and compare it with TF-IDF + logistic regression on rows not learnt from."""
+    """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
     from ulmfit_lib.data.joining import join_tables
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.labels.stored import kind_of
@@ -184,58 +204,61 @@ def fit_command(
     from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
 
-    if report:
+    if output.report:
         from ulmfit_lib.models.classifier import TextClassifier
         from ulmfit_lib.reporting.page import check_report_name, write_report
 
-        check_report_name(report)
-    if (label is None) == (classes is None):
+        check_report_name(output.report)
+    if (labels.label is None) == (labels.classes is None):
         raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
-    with training(run, out) as checkpoints:
-        if classes is not None:
-            _fit_by_names(data, text, classes.split(","), base=base, direction=direction, file=file, run=run, out=out)
+    with training(run, output.out) as checkpoints:
+        if labels.classes is not None:
+            _fit_by_names(source, labels.classes.split(","), options, run, output.out)
             return
-        changed = with_stage_settings(find_recipe(recipe), settings)
-        first, *others = (read_csv(path, text=text, label=label, **asdict(file)) for path in (data, *also))
+        changed = with_stage_settings(find_recipe(options.recipe), options.settings)
+        columns = {"text": source.text, "label": labels.label, **asdict(source.file)}
+        first, *others = (read_csv(path, **columns) for path in (source.data, *labels.also))
         table = join_tables(first, others).with_kind(kind_of(kind.ratings, kind.label_delimiter))
         classifier = fit(
             table,
-            base=base,
-            direction=direction,
+            base=options.base,
+            direction=options.direction,
             recipe=changed,
-            strategy=strategy,
-            minutes=minutes,
-            test_fraction=test_fraction,
-            folds=folds,
-            lm_epochs=lm_epochs,
-            class_weights=class_weights,
-            with_baseline=with_baseline,
-            transductive=transductive,
+            strategy=options.strategy,
+            minutes=options.minutes,
+            test_fraction=scoring.test_fraction,
+            folds=scoring.folds,
+            lm_epochs=options.lm_epochs,
+            class_weights=options.class_weights,
+            with_baseline=scoring.with_baseline,
+            transductive=scoring.transductive,
             seed=run.seed,
             device=run.device,
             checkpoints=checkpoints,
         )
-        saved = _save(classifier, out, table, precision=precision, overwrite=run.overwrite)
-    if plots:
-        plot_classifier(plots, classifier, changed)
-    if report:
-        write_report(TextClassifier.load(out), report, data=table, seed=run.seed, device=str(find_device(run.device)))
-    _print_fit(classifier, out, saved, as_json)
+        saved = _save(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)
+    if output.plots:
+        plot_classifier(output.plots, classifier, changed)
+    if output.report:
+        device = str(find_device(run.device))
+        write_report(TextClassifier.load(output.out), output.report, data=table, seed=run.seed, device=device)
+    _print_fit(classifier, output.out, saved, output.as_json)
 
 
 @command("demo", example="demo --out demo-model")
-def demo(out: Out = Path("demo-model"), seed: Seed = 42, device: Device = "auto", quiet: Quiet = False) -> None:
+def demo(compute: SeededCompute, out: Out = Path("demo-model")) -> None:
     """Train a classifier on 400 invented reviews and try it on five more; takes a few minutes on a CPU."""
-    start(quiet, out, overwrite=True)
     from ulmfit_lib.artifact.catalogue import EMBEDDED
     from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.files import refuse_existing
     from ulmfit_lib.pipeline.fit import fit
 
+    refuse_existing(out, overwrite=True)
     table = read_csv(EMBEDDED / "reviews.csv", text="review", label="sentiment")
-    classifier = fit(table, seed=seed, device=device)
+    classifier = fit(table, seed=compute.seed, device=compute.device)
     saved = _save(classifier, out, table, precision="auto", overwrite=True)
     _print_fit(classifier, out, saved, as_json=False)
-    print("\nFive reviews that the classifier has not seen:")
+    print("\nFive reviews that it was not trained on:")
     for text, probabilities in zip(DEMO_REVIEWS, classifier.predict_proba(DEMO_REVIEWS), strict=True):
         best = probabilities.argmax()
         print(f"  {classifier.classes[best]:8} {100 * probabilities[best]:3.0f} %  {text}")
@@ -251,26 +274,21 @@ DEMO_REVIEWS = [
 ]
 
 
-def _fit_by_names(
-    data: Path,
-    text: list[str],
-    classes: list[str],
-    *,
-    base: str,
-    direction: str | None,
-    file: FileFormat,
-    run: TrainingRun,
-    out: Path,
-) -> None:
+def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:
     """``fit`` without labels."""
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
 
-    table = read_table(data, text=text, file=file)
+    table = read(source)
     classifier = fit_by_names(
-        table.texts, classes, base=base, direction=direction, device=run.device, source=table.source
+        table.texts,
+        classes,
+        base=options.base,
+        direction=options.direction,
+        device=run.device,
+        source=table.source,
     )
     classifier.save(out, overwrite=run.overwrite)
-    print(f"saved in {out}. It knows the names of its classes and no label, so how often it is right is not known.")
+    print(f"saved in {out}. It was made from the names of its classes alone, so its accuracy is not known.")
     print("Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them.")
 
 

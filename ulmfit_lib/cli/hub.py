@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ulmfit_lib.cli.options import Quiet
-from ulmfit_lib.cli.running import command, start
+from ulmfit_lib.cli.running import command
 
 
 @command("push", example="push models/reviews ada/reviews")
@@ -26,7 +26,6 @@ def push(
     quiet: Quiet = False,
 ) -> None:
     """Send a saved model to the Hugging Face hub, with a card; others then use it as hf:user/name."""
-    start(quiet)
     from ulmfit_lib.hub.pushing import push_to_hub
 
     sent = push_to_hub(model, repository, public=public, words=words, branch=branch, message=message, licence=licence)

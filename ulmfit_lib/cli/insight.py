@@ -2,13 +2,15 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, Classifier, Data, Device, FileFormat, Label, Quiet, Seed, Text
-from ulmfit_lib.cli.running import command, load_classifier, read_table, start
+from ulmfit_lib.cli.options import AsJson, Base, Classifier, FileFormat, LabelledFile, Quiet, SeededCompute
+from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, read_table, show
+from ulmfit_lib.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from ulmfit_lib.insight.findings import Diagnosis
@@ -30,7 +32,6 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
-    start(quiet)
     from ulmfit_lib.hub.fetching import find_folder
 
     found = load_classifier(find_folder(model)).explain(text, label=label)
@@ -38,30 +39,14 @@ def explain_command(
 
 
 @command("doctor", example="doctor examples/reviews.csv --text review --label sentiment")
-def doctor(
-    data: Data,
-    text: Text,
-    label: Label,
-    base: Base = "auto",
-    *,
-    file: FileFormat,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-) -> None:
+def doctor(source: LabelledFile, compute: SeededCompute, base: Base = "auto", as_json: AsJson = False) -> None:
     """Look for what is wrong with texts and labels before any training, and forecast time and memory."""
-    start(quiet)
-    from dataclasses import asdict
-
-    from ulmfit_lib.errors import DataError
     from ulmfit_lib.insight.doctor import forecast
     from ulmfit_lib.progress import note
 
-    table = read_table(data, text=text, label=label, file=file)
-    found = _diagnose_file(data, text, label, base, file, seed=seed, device=device)
+    found = _diagnose_file(source, base, compute)
     try:
-        needed = forecast(table, base=base, seed=seed)
+        needed = forecast(read(source), base=base, seed=compute.seed)
     except DataError as error:
         note(f"No forecast of time and memory: {error}")
         needed = None
@@ -81,26 +66,19 @@ def diagnose(
     ],
     learnt: Annotated[
         Path | None,
-        typer.Option(
-            help="File that the classifier was made from, to see how much better it is on rows that it has learnt from."
-        ),
+        typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
     ] = None,
     text: Columns = [],  # noqa: B006 (typer needs a list here)
     label: OneLabel = None,
     base: Base = "auto",
+    as_json: AsJson = False,
     *,
     file: FileFormat,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    compute: SeededCompute,
 ) -> None:
-    """Say what is at fault when a classifier is poor (the data, the base, reading the texts or learning the labels)."""
-    start(quiet)
-    from ulmfit_lib.errors import OptionError
+    """Say what is at fault when a classifier is poor: the data, the base, or a stage of the training."""
     from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget
-    from ulmfit_lib.models.classifier import TextClassifier
 
     path = find_folder(target)
     is_model = (path / "config.json").is_file()
@@ -108,26 +86,23 @@ def diagnose(
         raise OptionError("to look at a file, name its columns with --text and --label")
     if is_model:
         rows = read_table(learnt, text=text, label=label, file=file) if learnt else None
-        found = diagnose_model(TextClassifier.load(path), rows)
+        found = diagnose_model(load_text_classifier(path), rows)
     else:
-        found = _diagnose_file(path, text, label or "", base, file, seed=seed, device=device)
-        found = with_label_budget(found, read_table(path, text=text, label=label, file=file), base=base, seed=seed)
-    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
+        source = LabelledFile(path, text, label or "", file)
+        found = with_label_budget(_diagnose_file(source, base, compute), read(source), base=base, seed=compute.seed)
+    show(found, as_json=as_json)
 
 
-def _diagnose_file(
-    data: Path, text: list[str], label: str, base: str, file: FileFormat, *, seed: int, device: str
-) -> "Diagnosis":
+def _diagnose_file(source: LabelledFile, base: str, compute: SeededCompute) -> "Diagnosis":
     """``diagnose_data``, which also sees the first rows of the other columns."""
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.insight.doctor import diagnose_data
     from ulmfit_lib.rows.batch import is_missing
 
-    rows, _ = next(read_parts(data, text=text, label=label, file=file))
+    rows, _ = next(read_parts(source.data, text=source.text, label=source.label, file=source.file))
     others = {
         name: [str(cell) for cell in cells if not is_missing(cell)]
         for name, cells in zip(rows.names, rows.columns, strict=True)
-        if name not in (*text, label)
+        if name not in (*source.text, source.label)
     }
-    table = read_table(data, text=text, label=label, file=file)
-    return diagnose_data(table, base=base, columns=others, seed=seed, device=device)
+    return diagnose_data(read(source), base=base, columns=others, seed=compute.seed, device=compute.device)

@@ -1,6 +1,7 @@
 """Commands that judge: evaluate, label-budget."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,13 @@ from ulmfit_lib.cli.options import (
     AsJson,
     Base,
     Classifier,
-    Data,
-    Device,
+    Compute,
     Directions,
-    FileFormat,
-    Label,
-    Quiet,
-    Seed,
-    Text,
+    LabelledFile,
+    SeededCompute,
 )
 from ulmfit_lib.cli.plotting import Plots, plot_scores
-from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.cli.running import command, load_text_classifier, read
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
@@ -28,31 +25,23 @@ from ulmfit_lib.progress import counted
 @command("evaluate", example="evaluate models/reviews examples/tiny-test.csv --text review --label sentiment")
 def evaluate(
     model: Classifier,
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
+    compute: Compute,
     plots: Plots = None,
     audit: Annotated[
         bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
     ] = False,
-    *,
-    file: FileFormat,
-    device: Device = "auto",
-    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a classifier on labelled rows that it has not seen in training."""
-    start(quiet)
+    """Score a classifier on held-out labelled rows."""
     from ulmfit_lib.artifact.report import ENSEMBLE
-    from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.pipeline.report import NAMES
 
-    table = read_table(data, text=text, label=label, file=file)
+    table = read(source)
     if audit:
-        drawn = read_table(data, text=text, label="why", file=file)
+        drawn = read(replace(source, label="why"))
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
-    classifier = TextClassifier.load(find_folder(model), device=device)
+    classifier = load_text_classifier(model, device=compute.device)
     if plots and not classifier.kind.one_class_per_text:
         raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
     parts = classifier.evaluate_members(table)
@@ -71,9 +60,8 @@ def evaluate(
 
 @command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")
 def label_budget_command(
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
+    compute: SeededCompute,
     base: Base = "auto",
     direction: Directions = None,
     more: Annotated[
@@ -83,22 +71,22 @@ def label_budget_command(
         bool, typer.Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Plot the learning curve (.png, .svg, .pdf).")] = None,
-    *,
-    file: FileFormat,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Forecast, from the labels that you have, how many points of accuracy more labels would bring."""
-    start(quiet)
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
     from ulmfit_lib.pipeline.label_budget import label_budget
 
     if plot:
         check_plot_name(plot)
-    table = read_table(data, text=text, label=label, file=file)
-    budget = label_budget(table, base=base, direction=direction, thorough=thorough, seed=seed, device=device)
+    budget = label_budget(
+        read(source),
+        base=base,
+        direction=direction,
+        thorough=thorough,
+        seed=compute.seed,
+        device=compute.device,
+    )
     if plot:
         save_plot(plot_learning_curve(budget.curve, budget.labels), plot)
     print(json.dumps(budget.as_dict(more)) if as_json else "\n".join(budget.sentences(more)))

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, Label, Quiet, Seed, Text
-from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.cli.options import AsJson, Base, LabelledFile, SeededCompute
+from ulmfit_lib.cli.running import command, read
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
@@ -26,22 +26,15 @@ Table = Annotated[
 )
 def suggest_labels_command(
     model: Annotated[str, typer.Argument(help="A classifier's folder; or, before the first labels, a language model.")],
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
+    compute: SeededCompute,
     n: Annotated[int, typer.Option("--n", min=1, help="Number of texts to suggest.")] = 50,
     audit_share: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of them that is drawn at random, to score a model on.")
     ] = 0.2,
     out: Table = None,
-    *,
-    file: FileFormat,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
 ) -> None:
     """Choose the texts whose labels would help most, as a table to fill in; `fit --also` takes it back."""
-    start(quiet)
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
@@ -50,15 +43,15 @@ def suggest_labels_command(
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.rows.writer import row_writer
 
-    read = partial(read_parts, data, text=text, file=file)
-    column = label if label in next(read())[0].names else None
-    parts, texts, labels = [], [], []
-    for rows, table in read(label=column):
+    parts = partial(read_parts, source.data, text=source.text, file=source.file)
+    column = source.label if source.label in next(parts())[0].names else None
+    kept_rows, texts, labels = [], [], []
+    for rows, table in parts(label=column):
         real = [bool(one) for one in table.texts]
-        parts.append(rows.select(compress(range(len(rows)), real)))
+        kept_rows.append(rows.select(compress(range(len(rows)), real)))
         texts += [one for one in table.texts if one]
         labels += [one for one, kept in zip(table.labels, real, strict=True) if kept]
-    reader = load_reader(model, device=device)
+    reader = load_reader(model, device=compute.device)
     said, known = None, None
     if isinstance(reader, TextClassifier):
         said = reader.predict_proba(texts)
@@ -69,17 +62,17 @@ def suggest_labels_command(
         probabilities=said,
         known=known,
         audit_share=audit_share,
-        seed=seed,
+        seed=compute.seed,
         labelled=[i for i, one in enumerate(labels) if one is not None],
     )
-    suggested = Rows.joined(parts).select(one.place for one in found)
-    suggested = suggested.adding({label: [""] * len(found), "why": [one.why for one in found]})
+    suggested = Rows.joined(kept_rows).select(one.place for one in found)
+    suggested = suggested.adding({source.label: [""] * len(found), "why": [one.why for one in found]})
     with row_writer(out) as write:
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
-    named = [*(part for one in text for part in ("--text", one)), "--label", label]
-    learn = join(["ulmfit", "fit", str(data), "--also", str(out or "FILE"), *named, "--out", "NEW-MODEL"])
-    note(f"{counted(len(found), 'text')} to label: fill in the column {label!r}, then: {learn}")
+    named = [*(part for one in source.text for part in ("--text", one)), "--label", source.label]
+    learn = join(["ulmfit", "fit", str(source.data), "--also", str(out or "FILE"), *named, "--out", "NEW-MODEL"])
+    note(f"{counted(len(found), 'text')} to label: fill in the column {source.label!r}, then: {learn}")
     if audited:
         scored = str(model) if said is not None else "YOUR-MODEL"
         score = join(["ulmfit", "evaluate", scored, str(out or "FILE"), *named, "--audit"])
@@ -93,46 +86,38 @@ def suggest_labels_command(
 
 @command("check-labels", example="check-labels examples/reviews.csv --text review --label sentiment --out doubtful.csv")
 def check_labels_command(
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
+    compute: SeededCompute,
     base: Base = "auto",
     most: Annotated[int, typer.Option(min=1, help="Number of labels to show, the most doubtful first.")] = 100,
     out: Table = None,
-    *,
-    file: FileFormat,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """List labels that may be wrong, the most doubtful first, as a table to correct; `fit --also` takes it back."""
-    start(quiet)
     from ulmfit_lib.insight.label_errors import check_label_errors
     from ulmfit_lib.progress import note
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.rows.writer import row_writer
 
-    if len(text) > 1:
+    if len(source.text) > 1:
         raise OptionError("check-labels reads one column of texts, so that its table can be given to `fit --also`")
-    table = read_table(data, text=text, label=label, file=file)
-    found = check_label_errors(table, base=base, seed=seed, device=device)[:most]
+    found = check_label_errors(read(source), base=base, seed=compute.seed, device=compute.device)[:most]
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return
     rows = Rows.of(
         {
             "row": [one.row for one in found],
-            text[0]: [one.text for one in found],
-            label: [one.label for one in found],
+            source.text[0]: [one.text for one in found],
+            source.label: [one.label for one in found],
             "expected": [one.expected for one in found],
             "probability": [round(one.probability, 4) for one in found],
         }
     )
     with row_writer(out) as write:
         write(rows)
-    files, named = [str(data), "--also", str(out or "FILE")], ["--text", text[0], "--label", label]
+    files, named = [str(source.data), "--also", str(out or "FILE")], ["--text", source.text[0], "--label", source.label]
     note(
-        f"{data}: {counted(len(found), 'label')} may be wrong. Correct the column {label!r} where it is wrong, delete "
-        f"the other rows, and run: {join(['ulmfit', 'fit', *files, *named, '--out', 'NEW-MODEL'])}"
+        f"{source.data}: {counted(len(found), 'label')} may be wrong. Correct the column {source.label!r} where it is "
+        f"wrong, delete the other rows, and run: {join(['ulmfit', 'fit', *files, *named, '--out', 'NEW-MODEL'])}"
     )

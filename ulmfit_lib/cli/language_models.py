@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,29 +12,88 @@ import typer
 from ulmfit_lib.cli.options import (
     AsJson,
     Base,
-    Data,
-    Device,
+    CardText,
+    Compute,
     Directions,
     Epochs,
     FileFormat,
     Out,
     Precision,
-    Quiet,
     Rate,
-    Recipe,
+    RecipeChoice,
     Seed,
-    Settings,
     Text,
+    TextFile,
     TokenKind,
     TrainingRun,
 )
 from ulmfit_lib.cli.plotting import Plots, plot_language_model
-from ulmfit_lib.cli.running import command, read_table, start, training
+from ulmfit_lib.cli.running import command, read, read_table, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.record import TrainingRecord
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The texts of stage 1."""
+
+    text: Text = field(default_factory=lambda: ["text"])
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="File of texts to measure perplexity on; by default a tenth of the texts, 250 at most."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """What kind of language model is made."""
+
+    language: Annotated[
+        str | None, typer.Option(help="Language of the texts as a spaCy code, such as `de`; by default `en`.")
+    ] = None
+    tokens: Annotated[TokenKind | None, typer.Option(help="Kind of tokens; by default words.")] = None
+    embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; by default 256.")] = None
+    hidden: Annotated[int | None, typer.Option(min=1, help="Width of the LSTM layers; by default 512.")] = None
+    layers: Annotated[int | None, typer.Option(min=1, help="Number of LSTM layers; by default 3.")] = None
+
+
+@dataclass(frozen=True)
+class PretrainingOptions:
+    """How stage 1 trains."""
+
+    base: Annotated[str | None, typer.Option(help="Language model to continue from: a name or a folder.")] = None
+    direction: Directions = None
+    vocab_size: Annotated[
+        int | None, typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
+    ] = None
+    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
+    epochs: Epochs = None
+    lr: Rate = None
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Batch size of each process, in rows of the token stream.")
+    ] = None
+    samples: Annotated[
+        int | None, typer.Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
+    ] = None
+    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    max_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens to add.")] = 100
+    temperature: Annotated[
+        float, typer.Option(min=0, help="How freely to draw; 0 always takes the likeliest token.")
+    ] = 0.8
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest tokens; 0 draws from all.")] = 0
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Draw from the likeliest tokens whose probabilities add up to this.")
+    ] = 0.95
+    seed: Seed = 42
 
 
 @command("pretrain", example="pretrain examples/reviews.csv --text review --name my-base --out models/my-base")
@@ -46,37 +105,10 @@ def pretrain_command(
         ),
     ],
     out: Out,
-    text: Text = ["text"],  # noqa: B006 (typer needs a list here)
-    valid: Annotated[
-        Path | None,
-        typer.Option(help="File of texts to measure perplexity on; by default a tenth of the texts, 250 at most."),
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
-    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
-    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
-    base: Annotated[str | None, typer.Option(help="Language model to continue from: a name or a folder.")] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Language of the texts as a spaCy code, such as `de`; by default `en`.")
-    ] = None,
-    tokens: Annotated[TokenKind | None, typer.Option(help="Kind of tokens; by default words.")] = None,
-    vocab_size: Annotated[
-        int | None, typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
-    ] = None,
-    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
-    embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; by default 256.")] = None,
-    hidden: Annotated[int | None, typer.Option(min=1, help="Width of the LSTM layers; by default 512.")] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="Number of LSTM layers; by default 3.")] = None,
-    direction: Directions = None,
-    epochs: Epochs = None,
-    lr: Rate = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Batch size of each process, in rows of the token stream.")
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
-    ] = None,
-    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32",
-    *,
+    corpus: Corpus,
+    network: Network,
+    options: PretrainingOptions,
+    card: CardText,
     file: FileFormat,
     run: TrainingRun,
 ) -> None:
@@ -93,51 +125,55 @@ def pretrain_command(
     from ulmfit_lib.training.run import Run
 
     with training(run, out) as checkpoints:
-        fixed = {"language": language, "tokens": tokens, "embedding": embedding, "hidden": hidden, "layers": layers}
-        if base and (given := [option for option, value in fixed.items() if value is not None]):
+        if options.base and (given := [option for option, value in vars(network).items() if value is not None]):
             raise OptionError(f"--{given[0]}: the base decides this already; leave out --{given[0]} or --base")
 
-        def read(path: Path) -> Sequence[str]:
-            return read_csv(path, text=text, **asdict(file)).texts
+        def read_texts(path: Path) -> Sequence[str]:
+            return read_csv(path, text=corpus.text, **asdict(file)).texts
 
-        texts = store_dumps(files) if all(map(is_dump, files)) else collect_texts(chain.from_iterable(map(read, files)))
+        texts = (
+            store_dumps(files)
+            if all(map(is_dump, files))
+            else collect_texts(chain.from_iterable(map(read_texts, files)))
+        )
         model = pretrain(
             texts,
-            valid_texts=read(valid) if valid else None,
-            base=LanguageModel.from_pretrained(base) if base else None,
+            valid_texts=read_texts(corpus.valid) if corpus.valid else None,
+            base=LanguageModel.from_pretrained(options.base) if options.base else None,
             config=LanguageModelConfig(
-                architecture=override(Architecture(), embedding=embedding, hidden=hidden, layers=layers),
-                tokens=tokens or "words",
-                language=language or "en",
-                vocab_size=vocab_size,
-                direction=direction,
+                architecture=override(
+                    Architecture(), embedding=network.embedding, hidden=network.hidden, layers=network.layers
+                ),
+                tokens=network.tokens or "words",
+                language=network.language or "en",
+                vocab_size=options.vocab_size,
+                direction=options.direction,
             ),
             recipe=override(
-                PRETRAIN, epochs=epochs, lr=lr, batch_size=batch_size, samples=samples, min_count=min_count
+                PRETRAIN,
+                epochs=options.epochs,
+                lr=options.lr,
+                batch_size=options.batch_size,
+                samples=options.samples,
+                min_count=options.min_count,
             ),
-            card=Card(name or out.name, source or ", ".join(path.name for path in files), licence),
+            card=Card(card.name or out.name, card.source or ", ".join(path.name for path in files), card.licence),
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if is_main():
-            model.save(out, precision=precision, overwrite=run.overwrite)
+            model.save(out, precision=options.precision, overwrite=run.overwrite)
     _finish_language_model(out, model.training)
 
 
 @command("fit-lm", example="fit-lm examples/reviews.csv --text review --out models/reviews-lm")
 def fit_lm_command(
-    data: Data,
-    text: Text,
+    source: TextFile,
     out: Out,
+    choice: RecipeChoice,
+    run: TrainingRun,
     base: Base = "auto",
     direction: Directions = None,
-    recipe: Recipe = "cpu",
-    settings: Settings = [],  # noqa: B006 (typer needs a list here)
-    epochs: Epochs = None,
-    lr: Rate = None,
     plots: Plots = None,
-    *,
-    file: FileFormat,
-    run: TrainingRun,
 ) -> None:
     """Stage 2: fine-tune a language model on your texts; it needs no labels."""
     from ulmfit_lib.models.bases import load_base
@@ -148,50 +184,38 @@ def fit_lm_command(
     from ulmfit_lib.training.run import Run
 
     with training(run, out) as checkpoints:
-        chosen_recipe = find_recipe(recipe)
-        changed = with_settings(chosen_recipe.fit_lm, settings)
-        table = read_table(data, text=text, file=file)
+        chosen_recipe = find_recipe(choice.recipe)
+        changed = with_settings(chosen_recipe.fit_lm, choice.settings)
+        table = read(source)
         chosen, why = load_base(base, table.texts, direction=direction, seed=run.seed)
         note(why)
         model = fit_lm(
             table.texts,
             base=chosen,
             recipe=changed,
-            epochs=epochs,
-            lr=lr,
+            epochs=choice.epochs,
+            lr=choice.lr,
             source=table.source,
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if is_main():
             model.save(out, overwrite=run.overwrite)
         if is_main() and plots:
-            plot_language_model(plots, model, replace(chosen_recipe, fit_lm=override(changed, lr=lr)), epochs)
+            used = replace(chosen_recipe, fit_lm=override(changed, lr=choice.lr))
+            plot_language_model(plots, model, used, choice.epochs)
     _finish_language_model(out, model.training)
 
 
 @command("generate", example='generate wiki-en-small --prompt "The film was" --max-tokens 30')
 def generate(
     model: Annotated[str, typer.Argument(help="Language model: a folder, a name (see `models`) or `hf:user/name`.")],
+    sampling: Sampling,
     prompt: Annotated[str, typer.Option(help="Beginning of the text.")] = "",
-    max_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens to add.")] = 100,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="How freely to draw; 0 always takes the likeliest token.")
-    ] = 0.8,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest tokens; 0 draws from all.")] = 0,
-    top_p: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Draw from the likeliest tokens whose probabilities add up to this.")
-    ] = 0.95,
-    seed: Seed = 42,
 ) -> None:
     """Continue a prompt with a language model."""
     from ulmfit_lib.models.language_model import LanguageModel
 
-    language_model = LanguageModel.from_pretrained(model)
-    print(
-        language_model.generate(
-            prompt, max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
-        )
-    )
+    print(LanguageModel.from_pretrained(model).generate(prompt, **asdict(sampling)))
 
 
 @command("evaluate-lm", example="evaluate-lm wiki-en-small --on examples/tiny-test.csv --text review")
@@ -206,21 +230,19 @@ def evaluate_lm(
         Path | None,
         typer.Option(help="File of known texts, to see how many of them surprise the model less than each text does."),
     ] = None,
+    as_json: AsJson = False,
     *,
     file: FileFormat,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    compute: Compute,
 ) -> None:
     """Compare language models by their perplexity per word, and show the texts that each finds hardest."""
-    start(quiet)
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
 
     table = read_csv(on, text=text, **asdict(file))
     before = read_table(known, text=text, file=file).texts if known else None
-    results, chosen = [], str(find_device(device))
+    results, chosen = [], str(find_device(compute.device))
     for name in models:
         model = LanguageModel.from_pretrained(name)
         score, each = model.to(chosen).score_each(table.texts)

@@ -1,6 +1,6 @@
 """Every option that several commands share, written once: its type, its help and, in a group, its default."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -118,6 +118,61 @@ class FileFormat(reader.FileFormat):
     encoding: Encoding = None
     delimiter: Delimiter = None
     quoting: Quoting = None
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of texts."""
+
+    data: Data
+    text: Text
+    file: FileFormat
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """A file of texts with their labels."""
+
+    data: Data
+    text: Text
+    label: Label
+    file: FileFormat
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where a command computes."""
+
+    device: Device = "auto"
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class SeededCompute:
+    """Where a command computes that draws something at random."""
+
+    seed: Seed = 42
+    device: Device = "auto"
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class RecipeChoice:
+    """The hyperparameters of one stage."""
+
+    recipe: Recipe = "cpu"
+    settings: Settings = field(default_factory=list)
+    epochs: Epochs = None
+    lr: Rate = None
+
+
+@dataclass(frozen=True)
+class CardText:
+    """What stands on a model's card."""
+
+    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = ""
+    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = ""
+    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = ""
 
 
 @dataclass(frozen=True)

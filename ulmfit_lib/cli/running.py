@@ -1,17 +1,18 @@
 """How every command is registered, starts and ends."""
 
 import inspect
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from ulmfit_lib.cli.options import FileFormat, LabelKind, TrainingRun
+from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile, TrainingRun
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -31,8 +32,9 @@ app = typer.Typer(
 def command(name: str, *, example: str, group: typer.Typer = app, former: str = "") -> Callable[[Command], Command]:
     """Register a command whose help ends with ``example``, given without ``ulmfit``.
 
-    A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field. ``former`` is a
-    name that the command had; it still works, and says that it is deprecated.
+    A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field; so does a field
+    that is one. Where there is an option --quiet, it holds from the start. ``former`` is a name that the command had;
+    it still works, and says that it is deprecated.
     """
 
     def register(function: Command) -> Command:
@@ -46,29 +48,50 @@ def command(name: str, *, example: str, group: typer.Typer = app, former: str = 
 
 
 def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None]:
-    parameters = inspect.signature(function).parameters.values()
-    groups: dict[str, Any] = {one.name: one.annotation for one in parameters if is_dataclass(one.annotation)}
-    names = {name: [field.name for field in fields(group)] for name, group in groups.items()}
+    flat = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in _options(function)]
 
     def run(**values: Any) -> None:
-        made = {name: group(**{one: values.pop(one) for one in names[name]}) for name, group in groups.items()}
-        function(**values, **made)
+        if "quiet" in values:
+            from ulmfit_lib.progress import set_quiet
 
-    flat = []
-    for one in parameters:
-        if one.name in groups:
-            flat += list(inspect.signature(groups[one.name]).parameters.values())
-        else:
-            flat.append(one)
-    flat = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in flat]
+            set_quiet(values["quiet"])
+        function(**_arguments(function, values))
+
     run.__doc__ = function.__doc__
     run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {one.name: one.annotation for one in flat}
     return run
 
 
+def _options(command: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    """The parameters of a command, or of a group of options, without any group among them."""
+    made = {}
+    if is_dataclass(command):
+        made = {one.name: one.default_factory() for one in fields(command) if one.default_factory is not MISSING}
+    for one in inspect.signature(command).parameters.values():
+        if _is_group(one.annotation):
+            yield from _options(one.annotation)
+        else:
+            yield one.replace(default=made.get(one.name, one.default))
+
+
+def _is_group(annotation: object) -> bool:
+    return is_dataclass(annotation)
+
+
+def _arguments(command: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` by the names of options -> arguments, some of them groups."""
+    found = {}
+    for one in inspect.signature(command).parameters.values():
+        if _is_group(one.annotation):
+            found[one.name] = one.annotation(**_arguments(one.annotation, values))
+        else:
+            found[one.name] = values[one.name]
+    return found
+
+
 def start(quiet: bool, out: Path | None = None, overwrite: bool = False) -> None:
-    """Set up progress, and say before any work if the result could not be saved."""
+    """Say before any work if the result could not be saved."""
     from ulmfit_lib.files import refuse_existing
     from ulmfit_lib.progress import set_quiet
 
@@ -79,18 +102,18 @@ def start(quiet: bool, out: Path | None = None, overwrite: bool = False) -> None
 
 @contextmanager
 def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
-    """``start`` of a command that trains: no other process makes the same model meanwhile.
+    """A command that trains: no other process makes the same model meanwhile, and none is overwritten unasked.
 
     Its checkpoints lie beside the result, so that the same command run again finds them, until the result is saved.
     Of several processes that train together, the first one writes.
     """
-    from ulmfit_lib.files import only_process
+    from ulmfit_lib.files import only_process, refuse_existing
     from ulmfit_lib.training.checkpoints import Checkpoints
     from ulmfit_lib.training.processes import is_main
 
     folder = out.parent / f".{out.name}.checkpoints"
     with only_process(out) if is_main() else nullcontext():
-        start(run.quiet, out, run.overwrite)
+        refuse_existing(out, overwrite=run.overwrite)
         if run.restart and is_main():
             shutil.rmtree(folder, ignore_errors=True)
         with _tracked(run.track if is_main() else None, out):
@@ -112,10 +135,29 @@ def _tracked(where: str | None, out: Path) -> Iterator[None]:
         track_model(out)
 
 
+def read(source: TextFile | LabelledFile, kind: LabelKind | None = None) -> "TextTable":
+    """A command's file as a table."""
+    label = source.label if isinstance(source, LabelledFile) else None
+    return read_table(source.data, text=source.text, label=label, file=source.file, kind=kind)
+
+
+def show(found: Any, *, as_json: bool) -> None:
+    """Print a finding: its ``as_dict`` as JSON, or its ``sentences``, one a line."""
+    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
+
+
+def load_text_classifier(model: Path, *, device: str = "cpu") -> "TextClassifier":
+    """A classifier that ``fit`` has made, in a folder or on the hub; no exported one."""
+    from ulmfit_lib.hub.fetching import find_folder
+    from ulmfit_lib.models.classifier import TextClassifier
+
+    return TextClassifier.load(find_folder(model), device=device)
+
+
 def read_table(
     data: Path, *, text: list[str], label: str | None = None, file: FileFormat, kind: LabelKind | None = None
 ) -> "TextTable":
-    """``read_table`` with the options of the command line; rows that are left out are mentioned."""
+    """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.progress import counted, note
 

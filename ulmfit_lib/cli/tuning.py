@@ -2,23 +2,36 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Data, Directions, FileFormat, Label, LabelKind, Text, TrainingRun
-from ulmfit_lib.cli.running import command, read_table, training
+from ulmfit_lib.cli.options import AsJson, Directions, LabelKind, LabelledFile, TrainingRun
+from ulmfit_lib.cli.running import command, read, training
 
 if TYPE_CHECKING:
     from ulmfit_lib.pipeline.tuning import Tuned
 
 
+@dataclass(frozen=True)
+class Search:
+    """How long and on which rows settings are searched for."""
+
+    minutes: Annotated[float, typer.Option(help="Time to spend on the search, in all runs together.")] = 30
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials to stop after, even if there is time left.")] = None
+    test_fraction: Annotated[
+        float, typer.Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")
+    ] = 0.2
+
+
 @command("tune", example="tune examples/reviews.csv --text review --label sentiment --out models/tuned --minutes 30")
 def tune_command(
-    data: Data,
-    text: Text,
-    label: Label,
+    source: LabelledFile,
+    search: Search,
+    kind: LabelKind,
+    run: TrainingRun,
     out: Annotated[Path, typer.Option(help="Folder for the trials, and in it, in `model`, for the classifier.")],
     base: Annotated[
         list[str],
@@ -28,16 +41,7 @@ def tune_command(
         ),
     ] = ["auto"],  # noqa: B006 (typer needs a list here)
     direction: Directions = None,
-    minutes: Annotated[float, typer.Option(help="Time to spend on the search, in all runs together.")] = 30,
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials to stop after, even if there is time left.")] = None,
-    test_fraction: Annotated[
-        float, typer.Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")
-    ] = 0.2,
     as_json: AsJson = False,
-    *,
-    file: FileFormat,
-    kind: LabelKind,
-    run: TrainingRun,
 ) -> None:
     """Search for settings that suit your labels better than the defaults, and say honestly what that gained."""
     from ulmfit_lib.models.precision import save_smallest
@@ -47,15 +51,15 @@ def tune_command(
     with training(run, out / "model") as checkpoints:
         if run.restart:
             shutil.rmtree(study, ignore_errors=True)
-        table = read_table(data, text=text, label=label, file=file, kind=kind)
+        table = read(source, kind)
         tuned = tune(
             table,
             folder=study,
             bases=base,
             direction=direction,
-            minutes=minutes,
-            most_trials=trials,
-            test_fraction=test_fraction,
+            minutes=search.minutes,
+            most_trials=search.trials,
+            test_fraction=search.test_fraction,
             seed=run.seed,
             device=run.device,
             checkpoints=checkpoints,
