@@ -1,4 +1,4 @@
-"""When to trust a prediction: how often those of some confidence were right."""
+"""When to trust a prediction: the accuracy of held-out predictions by their confidence."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True)
 class Certainty:
-    """What became of predictions for rows that had not been learnt from, by their confidence.
+    """How many predictions for held-out rows were correct, by their confidence.
 
     Attributes:
         confidence: from high to low.
         rows: how many predictions were at least that confident.
-        right: how many of those were right.
+        right: how many of those were correct.
     """
 
     confidence: list[float]
@@ -34,7 +34,7 @@ class Certainty:
 
     @classmethod
     def measure(cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> "Certainty":
-        """From each row's confidence, (n,), and whether its prediction was right, (n,)."""
+        """From each row's confidence, (n,), and whether its prediction was correct, (n,)."""
         order = np.argsort(-confidence, kind="stable")
         ordered, right = confidence[order], np.cumsum(correct[order])
         ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # equal confidences stay together
@@ -43,7 +43,7 @@ class Certainty:
         return cls(floor.tolist(), (ends + 1).tolist(), right[ends].tolist())
 
     def threshold(self, min_precision: float) -> tuple[float, float]:
-        """The least confidence from which on at least ``min_precision`` were right, and the share of rows below it.
+        """The least confidence from which on at least ``min_precision`` were correct, and the share of rows below it.
 
         Chance is allowed for: the lower end of the share's 80 % interval counts.
 

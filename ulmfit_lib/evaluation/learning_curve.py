@@ -18,8 +18,8 @@ class LearningCurve:
     """A power law of the error, ``scale * labels ** -exponent`` (Cortes et al. 1993), with resampled ones beside it.
 
     Attributes:
-        sizes: (n_sizes,) numbers of labels that were learnt from.
-        errors: (n_sizes,) share of held-out rows that were wrong, over all draws.
+        sizes: (n_sizes,) numbers of labels that were trained on.
+        errors: (n_sizes,) error rate on held-out rows, over all draws.
         scale: of the law.
         exponent: of the law; never negative, since labels do not hurt on average.
         resampled: (RESAMPLES, 2) scale and exponent of laws fitted to resampled draws and rows.
@@ -50,7 +50,7 @@ class LearningCurve:
         return cls(np.asarray(sizes, np.int64), errors, *_law(logs, wrong, TYPICAL), np.array(laws))
 
     def error(self, labels: int) -> float:
-        """The share that will be wrong with so many labels."""
+        """The error rate to expect with so many labels."""
         return float(min(1.0, self.scale * labels**-self.exponent))
 
     def gain(self, labels: int, more: int) -> tuple[float, float, float]:

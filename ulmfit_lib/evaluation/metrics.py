@@ -169,8 +169,8 @@ class LanguageModelScore:
     """How well a language model predicts some texts, by the full softmax.
 
     Attributes:
-        perplexity: exp(nats per token), an unknown word counting as one token.
-        perplexity_per_word: exp(nats per whitespace-separated word), comparable between tokenizers.
+        perplexity: exp(log loss per token), an unknown word counting as one token.
+        perplexity_per_word: exp(log loss per whitespace-separated word), comparable between tokenizers.
         unknown_share: tokens outside the vocabulary, in [0, 1].
         tokens: how many were predicted.
         words: how many the texts hold.

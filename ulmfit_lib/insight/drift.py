@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
-from ulmfit_lib.models.known_texts import KnownTexts, draw, nats_per_word
+from ulmfit_lib.models.known_texts import KnownTexts, draw, log_loss_per_word
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import free_names
@@ -28,7 +28,7 @@ class Novelty:
 
     Attributes:
         lm: what reads them.
-        known: (n_known,) nats per word of known texts, sorted.
+        known: (n_known,) log loss per word of known texts, sorted.
     """
 
     lm: LanguageModel
@@ -40,14 +40,14 @@ class Novelty:
     ) -> "Novelty":
         """By known texts, of many by some drawn at random; or by what a model's folder keeps of them."""
         if isinstance(known, KnownTexts):
-            return cls(lm, np.sort(known.nats))
-        return cls(lm, np.sort(nats_per_word(lm, draw(known, seed), device=device)))
+            return cls(lm, np.sort(known.log_losses))
+        return cls(lm, np.sort(log_loss_per_word(lm, draw(known, seed), device=device)))
 
     def of(self, texts: Sequence[str], *, device: str = "cpu") -> tuple[Floats, Floats]:
-        """(n,) nats per word; and (n,) the share of known texts that are less surprising. nan without a word."""
-        nats = nats_per_word(self.lm, texts, device=device)
-        shares = np.searchsorted(self.known, nats) / max(len(self.known), 1)
-        return nats, np.where(np.isnan(nats), np.nan, shares)
+        """(n,) log loss per word; and (n,) the share of known texts that are less surprising. nan without a word."""
+        losses = log_loss_per_word(self.lm, texts, device=device)
+        shares = np.searchsorted(self.known, losses) / max(len(self.known), 1)
+        return losses, np.where(np.isnan(losses), np.nan, shares)
 
 
 def with_novelty(rows: Rows, texts: Sequence[str], novelty: Novelty, *, device: str) -> Rows:
@@ -164,7 +164,7 @@ def find_drift(
         raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {MIN_TEXTS} at least")
     measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)
     sides = [known if isinstance(known, KnownTexts) else measure(known), measure(new)]
-    nats = [one.nats[~np.isnan(one.nats)] for one in sides]
+    nats = [one.log_losses[~np.isnan(one.log_losses)] for one in sides]
     by_words = ks_2samp(*nats)
     vectors = np.concatenate([one.vectors for one in sides])
     truth = np.repeat([0, 1], [len(one) for one in sides])

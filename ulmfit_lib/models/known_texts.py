@@ -1,4 +1,4 @@
-"""What a model's folder keeps of the texts that it was made from: numbers to compare new texts with, and no text."""
+"""What a model's folder keeps of the texts that it was trained on: numbers to compare new texts with, and no text."""
 
 import base64
 import binascii
@@ -37,14 +37,14 @@ class KnownTexts:
     """Texts as numbers.
 
     Attributes:
-        nats: (n,) nats per word of the beginning of each text; nan for one without a word.
+        log_losses: (n,) log loss per word of the beginning of each text; nan for one without a word.
         vectors: (n, WIDTH) random projections of the texts' vectors.
         words: (n,) words of each text.
         unknown_share: of the words, outside the language model's vocabulary.
         base: name and sha256 of the language model that found the words likely or not; empty: the model itself.
     """
 
-    nats: Floats
+    log_losses: Floats
     vectors: npt.NDArray[np.float32]
     words: Floats
     unknown_share: float
@@ -65,7 +65,7 @@ class KnownTexts:
         """
         drawn = draw(texts, seed)
         return cls(
-            nats_per_word(lm, drawn, device=device).round(DIGITS),
+            log_loss_per_word(lm, drawn, device=device).round(DIGITS),
             project(reader.to(device).embed(drawn)),
             np.array([len(text.split()) for text in drawn], np.float64),
             unknown_share(lm, drawn),
@@ -73,12 +73,12 @@ class KnownTexts:
         )
 
     def __len__(self) -> int:
-        return len(self.nats)
+        return len(self.log_losses)
 
     def as_dict(self) -> dict[str, Any]:
         """For a model's record, JSON-ready."""
         return {
-            "nats": [None if np.isnan(one) else one for one in self.nats.tolist()],
+            "nats": [None if np.isnan(one) else one for one in self.log_losses.tolist()],
             "words": self.words.astype(int).tolist(),
             "unknown_share": self.unknown_share,
             "base": self.base,
@@ -95,25 +95,27 @@ class KnownTexts:
         found = training.known_texts
         if found is None:
             raise OptionError(
-                "this model's folder keeps no numbers of the texts that it was made from, since it was made by an "
+                "this model's folder keeps no numbers of the texts that it was trained on, since it was made by an "
                 "older ulmfit_lib or by another command than `fit` and `fit-lm`: name a file of such texts with --known"
             )
         try:
-            nats = np.array([np.nan if one is None else one for one in found["nats"]], np.float64)
-            vectors = np.frombuffer(base64.b64decode(found["vectors"], validate=True), "<f2").reshape(len(nats), WIDTH)
+            losses = np.array([np.nan if one is None else one for one in found["nats"]], np.float64)
+            vectors = np.frombuffer(base64.b64decode(found["vectors"], validate=True), "<f2").reshape(
+                len(losses), WIDTH
+            )
             words, share = np.array(found["words"], np.float64), float(found["unknown_share"])
             base = {str(key): str(value) for key, value in found["base"].items()}
-            if words.shape != nats.shape or nats.ndim != 1 or not np.isfinite(vectors).all():
+            if words.shape != losses.shape or losses.ndim != 1 or not np.isfinite(vectors).all():
                 raise ValueError("the numbers do not fit each other")
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise OptionError(
-                f"this model's record of the texts that it was made from is damaged ({error}): name a file of such "
+                f"this model's record of the texts that it was trained on is damaged ({error}): name a file of such "
                 "texts with --known"
             ) from error
-        return cls(nats, vectors.astype(np.float32), words, share, base)
+        return cls(losses, vectors.astype(np.float32), words, share, base)
 
     def language_model(self, base: str) -> LanguageModel:
-        """The language model that the nats per word are of.
+        """The language model that the log losses are of.
 
         Args:
             base: a name or folder that the user gives; ``auto`` for the one whose name is written down.
@@ -152,7 +154,7 @@ def project(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return (vectors @ directions).astype(np.float16).astype(np.float32)
 
 
-def nats_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
+def log_loss_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = "cpu") -> Floats:
     """(n,) of the beginnings of texts, read in one direction; nan for one without a word."""
     one_way = lm.only(next(iter(lm.weights))).to(device)
     return np.log(one_way.score_each([text[:CHARACTERS] for text in texts])[1])
