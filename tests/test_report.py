@@ -30,6 +30,7 @@ def page(fitted, fruit):
     return render_report(fitted, data=fruit)
 
 
+@pytest.mark.slow
 def test_the_page_of_the_training_file_shows_what_was_said_by_those_that_had_not_learnt_a_row(page, fitted):
     right = 100 * fitted.training.report.ensemble.accuracy
     assert f"{right:.1f}\xa0%" in page and "in 5 folds" in page and "Row " in page
@@ -48,12 +49,14 @@ def test_no_text_can_add_anything_to_the_page(fitted, fruit):
     assert "&lt;" in drawn and "with a label that the classifier has not" in drawn
 
 
+@pytest.mark.slow
 def test_without_texts_no_word_of_them_is_on_the_page(fitted, fruit):
     marked = TextTable.from_lists([f"{text} zyzzyva{i}" for i, text in enumerate(fruit.texts)], fruit.labels)
     assert "zyzzyva" in render_report(fitted, data=marked)
     assert "zyzzyva" not in render_report(fitted, data=marked, texts=False)
 
 
+@pytest.mark.slow
 def test_every_kind_of_label_has_a_page(tiny_lm, fruit):
     tags = TextTable.from_lists(
         fruit.texts, [f"{label};film" if i % 3 else label for i, label in enumerate(fruit.labels)]
@@ -86,6 +89,7 @@ def test_what_cannot_be_scored_is_said(tiny_classifier, fitted, fruit, tmp_path)
         write_report(fitted, tmp_path / "report.pdf")
 
 
+@pytest.mark.slow
 def test_the_training_file_is_known_without_its_rows_that_have_no_label(tiny_lm, fruit):
     mixed = TextTable.from_lists(["a text", *fruit.texts], [None, *fruit.labels])
     classifier = fit(mixed, base=tiny_lm, strategy="features", device="cpu")
@@ -98,6 +102,7 @@ def test_a_few_texts_are_called_too_few(fitted, fruit):
     assert "too few to say what it is worth" in render_report(fitted, data=fruit.select(range(10)))
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_report_and_fit_does_with_plots(ulmfit, lm_folder, fruit, write_csv, tmp_path):
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
     asked = ["--base", lm_folder, "--strategy", "features", "--out", tmp_path / "model"]

@@ -78,6 +78,7 @@ def test_odd_texts_give_fastais_tokens(fastai_tokens):
     assert list(WordTokenizer()(ODD)) == fastai_tokens(ODD)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=4))
 def test_any_text_gives_fastais_tokens(fastai_tokens, texts):
@@ -161,6 +162,7 @@ PIECES = [
 GAPS = [" ", " ", " ", "  ", "\n", " \n", "\n ", " \n ", "\n\n", "\t", "\u00a0", "\u2028", "", "\n \n"]
 
 
+@pytest.mark.slow
 def test_threads_that_share_a_tokenizer_get_the_tokens_of_their_own_texts():
     shared, texts = WordTokenizer(), [[f"word{n} x{n * k}, {k}th?" for n in range(300)] for k in range(8)]
     expected = [list(WordTokenizer()(some)) for some in texts]
@@ -170,6 +172,7 @@ def test_threads_that_share_a_tokenizer_get_the_tokens_of_their_own_texts():
         assert [one.types[i] for i in one.ids] == [token for text in tokens for token in text]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(GAPS)), max_size=30))
 @example([("no", " "), ("\\n", " \n"), ("no", " ")])

@@ -83,6 +83,7 @@ def test_there_are_none_where_most_texts_have_a_label():
     assert learn_topics(texts, labelled=599, seed=0) is not None
 
 
+@pytest.mark.slow
 def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path, read):
     labelled, free = made_up(40, seed=5), made_up(1200, seed=6)[0]
     table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
@@ -104,6 +105,7 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     }
 
 
+@pytest.mark.slow
 def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
     labelled, free = made_up(40, seed=10), made_up(1200, seed=11)[0]
     options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "device": "cpu"}

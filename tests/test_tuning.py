@@ -82,6 +82,7 @@ def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, tab
     assert not near  # copies learn, or are held out, together
 
 
+@pytest.mark.slow
 def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, quick, monkeypatch):
     def spoil(self, table, splits, **options):
         for one in out_of_fold(self, table, splits, **options):
@@ -113,6 +114,7 @@ def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_thes
     assert "worse by 0.100" in replace(rows, gain=Gain(-0.1, -0.2, 0.0)).sentences("default", "best")
 
 
+@pytest.mark.slow
 def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
     folds = []
 
@@ -155,6 +157,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, tab
         tune(table, **options, seed=43)
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_drawn_when_all_heads_are_tried(base, table, tmp_path, quick, monkeypatch):
     seen = []
 
@@ -200,6 +203,7 @@ def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_s
     assert again == drawn and trial.user_attrs
 
 
+@pytest.mark.slow
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
     options = {"folder": tmp_path, "bases": [base], "device": "cpu", "most_trials": 3}
     with monkeypatch.context() as patch:
@@ -254,6 +258,7 @@ def tune_command(ulmfit, lm_folder, table, write_csv):
     return lambda *more: ulmfit("tune", data, *options, *more)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_model_a_table_and_a_plot(tune_command, tmp_path):
     out = tmp_path / "tuned"
     code, stdout, _ = tune_command("--out", out, "--trials", 2, "--json")
@@ -268,6 +273,7 @@ def test_the_command_leaves_a_model_a_table_and_a_plot(tune_command, tmp_path):
     assert code == 2 and "these trials cannot be read" in stderr and "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_a_command_that_was_killed_keeps_its_trials_and_a_longer_one_keeps_them_too(
     tune_command, tmp_path, monkeypatch
 ):
@@ -300,6 +306,7 @@ def test_no_time_at_all_and_too_few_rows_are_refused(table, tmp_path):
             tune(table, folder=tmp_path, minutes=minutes)
 
 
+@pytest.mark.slow
 def test_heads_are_judged_by_what_they_take_and_not_by_what_reading_the_texts_takes(
     base, table, tmp_path, quick, monkeypatch
 ):
