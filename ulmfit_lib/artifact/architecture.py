@@ -3,11 +3,16 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ulmfit_lib.errors import ArtifactError
+
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
 POOLINGS = ("concat", "layers", "all", "distilled", "distilled+layers", "distilled+all")
 OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "taught+all": "distilled+all"}
 BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
+MOST_WIDTH = 2**16 - 1
+MOST_LAYERS = 64
+OPTIONAL = ("distilled", "words")  # sizes that may be 0
 DISTILLED = ("map.", "words.")  # what the names of the tensors behind a distilled vector start with
 
 
@@ -85,6 +90,29 @@ class Architecture:
         """As ``config.json`` holds it."""
         sizes = {name: size for name, size in asdict(self).items() if size or name not in ("distilled", "words")}
         return {"name": "awd-lstm", **sizes}
+
+    @classmethod
+    def from_config(cls, found: Any, place: str) -> "Architecture":
+        """From what ``config.json`` holds; before version 5 of the format, ``distilled`` was called ``taught``.
+
+        >>> Architecture.from_config({"name": "awd-lstm", "embedding": 4, "hidden": 6, "layers": 2}, "config.json")
+        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0)
+
+        Raises:
+            ArtifactError: of another network, or a size out of range; ``place`` is named.
+        """
+        if not isinstance(found, dict) or found.get("name") != "awd-lstm":
+            raise ArtifactError(f"{place}: architecture {found!r} is not an awd-lstm")
+        sizes: dict[str, Any] = {name: found.get(name) for name in ("embedding", "hidden", "layers")}
+        sizes |= {"distilled": found.get("distilled", found.get("taught", 0)), "words": found.get("words", 0)}
+        for name, size in sizes.items():
+            least = 0 if name in OPTIONAL else 1
+            most = MOST_LAYERS if name == "layers" else MOST_WIDTH
+            if type(size) is not int or not least <= size <= most:
+                raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
+        if sizes["words"] and not sizes["distilled"]:
+            raise ArtifactError(f"{place}: word vectors need a distilled vector to be a part of")
+        return cls(**sizes)
 
 
 def is_distilled(pooling: str) -> bool:

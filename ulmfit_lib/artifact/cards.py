@@ -14,6 +14,10 @@ class Card:
         name: what the model is called.
         source: where the texts are from.
         licence: under which the model may be used.
+
+    Examples:
+        >>> Card("reviews-lm", source="reviews.csv", licence="MIT").name
+        'reviews-lm'
     """
 
     name: str = ""

@@ -182,18 +182,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
     config = read_config(path)
     if kind and config["kind"] != kind:
         raise ArtifactError(f"{path}: this is a {config['kind']}, and a {kind} is needed here")
-    sizes = config.get("architecture")
-    names = ("embedding", "hidden", "layers")
-    if not isinstance(sizes, dict) or sizes.get("name") != "awd-lstm":
-        raise ArtifactError(f"{path / 'config.json'}: architecture {sizes!r} is not an awd-lstm")
-    if not all(type(sizes.get(name)) is int and 0 < sizes[name] < 2**16 for name in names) or sizes["layers"] > 64:
-        raise ArtifactError(f"{path / 'config.json'}: the architecture's sizes {sizes} are out of range")
-    widths = {"distilled": sizes.get("distilled", sizes.get("taught", 0)), "words": sizes.get("words", 0)}
-    for name, width in widths.items():
-        if not (type(width) is int and 0 <= width < 2**16):
-            raise ArtifactError(f"{path / 'config.json'}: the architecture's {name} width {width!r} is out of range")
-    if widths["words"] and not widths["distilled"]:
-        raise ArtifactError(f"{path / 'config.json'}: word vectors need a distilled vector to be a part of")
+    architecture = Architecture.from_config(config.get("architecture"), str(path / "config.json"))
     if not isinstance(config.get("tokenizer"), dict):
         raise ArtifactError(f"{path / 'config.json'}: it describes no tokenizer")
     vocabulary = Vocabulary.load(path / "vocab.json")
@@ -206,7 +195,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
         config=config,
         version=config["format_version"],
         path=path,
-        architecture=Architecture(**{name: sizes[name] for name in names}, **widths),
+        architecture=architecture,
         vocabulary=vocabulary,
         tokenizer=load_tokenizer(config["tokenizer"], path),
         tensors=tensors,

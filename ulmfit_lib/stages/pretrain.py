@@ -40,6 +40,10 @@ class LanguageModelConfig:
         vocab_size: tokens in the vocabulary, the special ones included; default 30,000, or a fifth more than the base
             has, whose words all stay.
         direction: ``forward``, ``backward`` or ``both``; default forward, or all that the base has.
+
+    Examples:
+        >>> LanguageModelConfig(language="de", tokens="subwords", vocab_size=15_000).architecture.widths
+        [512, 512, 256]
     """
 
     architecture: Architecture = field(default_factory=Architecture)
