@@ -160,10 +160,9 @@ class LanguageModel(PicklesSafely):
             raise DataError("no text with at least one word to measure perplexity on")
         nats = self._nats(documents)
         unknown = int(documents.counts(len(self.vocabulary))[self.vocabulary.unknown_id])
-        total, n_words = float(nats.sum()), int(words.sum())
-        score = LanguageModelScore(
-            perplexity_of(total / n_targets), perplexity_of(total / n_words), unknown / n_targets, n_targets, n_words
-        )
+        n_words = int(words.sum())
+        by_token, by_word = (perplexity_of(float(nats.sum()) / n) for n in (n_targets, n_words))
+        score = LanguageModelScore(by_token, by_word, unknown / n_targets, n_targets, n_words)
         return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
     def _nats(self, documents: Documents) -> Floats:
@@ -180,9 +179,6 @@ class LanguageModel(PicklesSafely):
         """A vector a text, (n_texts, width), of length 1: texts that mean the same lie close together.
 
         The vectors of both directions stand one beside the other.
-
-        >>> lm.embed(["Where is my parcel?", "My order has not come."]).shape    # doctest: +SKIP
-        (2, 768)
 
         Args:
             texts: the texts.
