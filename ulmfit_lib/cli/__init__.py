@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 import typer
 
-from ulmfit_lib.cli import language_models, distilling, fitting, tuning, predicting, judging, labelling  # isort: skip  (the order of --help)
-from ulmfit_lib.cli import rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
+from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, judging  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 
 __all__ = [
     "app",
     "catalogue",
+    "demonstration",
     "deploying",
     "distilling",
     "fitting",

@@ -1,4 +1,4 @@
-"""Commands that make classifiers: fit-classifier, fit, demo."""
+"""Commands that make classifiers: fit-classifier, fit."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +17,6 @@ from ulmfit_lib.cli.options import (
     Out,
     Recipe,
     RecipeChoice,
-    SeededCompute,
     TextFile,
     TrainingRun,
 )
@@ -236,42 +235,13 @@ def fit_command(
             device=run.device,
             checkpoints=checkpoints,
         )
-        saved = _save(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)
+        saved = save_classifier(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)
     if output.plots:
         plot_classifier(output.plots, classifier, changed)
     if output.report:
         device = str(find_device(run.device))
         write_report(TextClassifier.load(output.out), output.report, data=table, seed=run.seed, device=device)
-    _print_fit(classifier, output.out, saved, output.as_json)
-
-
-@command("demo", example="demo --out demo-model")
-def demo(compute: SeededCompute, out: Out = Path("demo-model")) -> None:
-    """Train a classifier on 400 invented reviews and try it on five more; takes a few minutes on a CPU."""
-    from ulmfit_lib.artifact.catalogue import EMBEDDED
-    from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.files import refuse_existing
-    from ulmfit_lib.pipeline.fit import fit
-
-    refuse_existing(out, overwrite=True)
-    table = read_csv(EMBEDDED / "reviews.csv", text="review", label="sentiment")
-    classifier = fit(table, seed=compute.seed, device=compute.device)
-    saved = _save(classifier, out, table, precision="auto", overwrite=True)
-    _print_fit(classifier, out, saved, as_json=False)
-    print("\nFive reviews that it was not trained on:")
-    for text, probabilities in zip(DEMO_REVIEWS, classifier.predict_proba(DEMO_REVIEWS), strict=True):
-        best = probabilities.argmax()
-        print(f"  {classifier.classes[best]:8} {100 * probabilities[best]:3.0f} %  {text}")
-    print(f"\nTo label your own texts: ulmfit predict {out} YOUR.csv --text COLUMN")
-
-
-DEMO_REVIEWS = [
-    "A wonderful film with a great cast, funny and warm. Loved every minute.",
-    "The food was cold, the waiter was rude and we waited an hour. Never again.",
-    "Great little speaker, the sound is excellent and the battery lasts for days.",
-    "It broke after a week and they refused a refund. A useless product.",
-    "Terrible acting, a stupid plot and a horrible ending. I was bored.",
-]
+    print_fit(classifier, output.out, saved, output.as_json)
 
 
 def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:
@@ -292,7 +262,9 @@ def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run
     print("Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them.")
 
 
-def _save(classifier: "TextClassifier", out: Path, table: "TextTable", *, precision: str, overwrite: bool) -> str:
+def save_classifier(
+    classifier: "TextClassifier", out: Path, table: "TextTable", *, precision: str, overwrite: bool
+) -> str:
     """Save, and a sentence about it."""
     if precision == "auto":
         from ulmfit_lib.models.precision import save_smallest
@@ -302,7 +274,8 @@ def _save(classifier: "TextClassifier", out: Path, table: "TextTable", *, precis
     return f"saved in {out}"
 
 
-def _print_fit(classifier: "TextClassifier", out: Path, saved: str, as_json: bool) -> None:
+def print_fit(classifier: "TextClassifier", out: Path, saved: str, as_json: bool) -> None:
+    """What ``fit`` found, and where it is."""
     report = classifier.training.report
     assert report is not None  # `fit` makes one
     if as_json:

@@ -5,53 +5,30 @@ Intervals of accuracies are Wilson's (1927, ``metrics.wilson_interval``), as in 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.figure_style import BLUE as BLUE
+from ulmfit_lib.evaluation.figure_style import COLOURS as COLOURS
+from ulmfit_lib.evaluation.figure_style import GREY, INK, MARKERS, make_axes, set_title, shortened
+from ulmfit_lib.evaluation.figure_style import ORANGE as ORANGE
+from ulmfit_lib.evaluation.figure_style import check_plot_name as check_plot_name
+from ulmfit_lib.evaluation.figure_style import save_plot as save_plot
 from ulmfit_lib.evaluation.learning_curve import INTERVAL, LearningCurve
 from ulmfit_lib.evaluation.metrics import wilson_interval
-from ulmfit_lib.files import new_file
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.record import TrainingRecord
     from ulmfit_lib.serving.explanations import Explanation
     from ulmfit_lib.training.phases import Phase
 
-FORMATS = (".png", ".svg", ".pdf")
 LOSSES = {"train_loss": ("training", "--"), "valid_loss": ("validation", "-")}  # in a record: name, line
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-BLUE = COLOURS[0]
-ORANGE = COLOURS[1]
-GREY = "#767676"
-INK = "#444444"
-EDGES = "#999999"
-RULES = "#e6e6e6"
-MARKERS = "o^sDvP*"
-STYLE = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.labelsize": 9,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": EDGES,
-    "grid.color": RULES,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-DPI = 110
 FALL = 100  # of a learning rate below its maximum that is shown
 MOST_COUNTED = 25  # classes of a confusion whose counts are written into its cells
 MOST_GROUPS = 6  # classes that a map tells apart by colour and marker; more share the last one
@@ -59,57 +36,14 @@ FEWEST_ANSWERED = 0.05  # share of the rows; among fewer, accuracy jumps about
 BARS = 24  # of the histogram of lengths
 
 
-def check_plot_name(path: Path) -> None:
-    """Say early if a plot could not be saved under this name.
-
-    Raises:
-        OptionError: it has another ending.
-    """
-    if path.suffix not in FORMATS:
-        raise OptionError(f"{path}: a plot's name must end in one of {', '.join(FORMATS)}")
-
-
-def save_plot(axes: Axes, path: Path) -> None:
-    """Write the figure to a file, whole or not at all, and close it."""
-    import matplotlib.pyplot as plt
-
-    with new_file(path) as temporary:
-        figure = axes.get_figure()
-        assert isinstance(figure, Figure)
-        figure.savefig(temporary, format=path.suffix[1:], dpi=150)
-    plt.close(figure)
-
-
-def _axes(axes: Axes | None, *, size: tuple[float, float] = (6, 3.7)) -> Axes:
-    if axes is not None:
-        return axes
-    import matplotlib.pyplot as plt
-    from cycler import cycler
-
-    # Outside the context, which would undo that a notebook's first figure makes pyplot show all later ones.
-    figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
-    with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        return figure.add_subplot()
-
-
-def _title(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
-
-
-def _shortened(name: str, most: int = 30) -> str:
-    """A name as it stands in a figure: not too long, and a dollar sign does not begin a formula."""
-    name = name if len(name) <= most else f"{name[: most - 1]}…"
-    return name.replace("$", r"\$")
-
-
 def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes | None = None) -> Axes:
     """Shares of the maximal learning rate over a run, one line per schedule, by name."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     progress = np.linspace(0, 1, 400)
     for name, schedule in schedules.items():
         axes.plot(progress, [schedule(p) for p in progress], label=name)
     axes.set(xlabel="progress of the run", ylabel="share of the maximal rate")
-    _title(axes, "Learning-rate schedules")
+    set_title(axes, "Learning-rate schedules")
     axes.legend(frameon=False)
     return axes
 
@@ -122,7 +56,7 @@ def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: A
         groups: names of the groups, the lowest first.
         axes: where to draw.
     """
-    axes = _axes(axes)
+    axes = make_axes(axes)
     phases = [phase for phase in phases if phase.epochs]
     starts = np.cumsum([0, *(phase.epochs for phase in phases)]).tolist()
     progress = np.linspace(0, 1, 200)
@@ -140,14 +74,14 @@ def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: A
     axes.set(yscale="log", xlabel="epochs", ylabel="learning rate")
     if phases:  # one-cycle ends near nothing, which would take most of the height
         axes.set_ylim(bottom=max(min(phases[0].lrs) / FALL, axes.get_ylim()[0]))
-    _title(axes, "Learning rate of each parameter group")
+    set_title(axes, "Learning rate of each parameter group")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 
 def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None = None) -> Axes:
     """Losses per epoch of one stage in a model's ``training`` record; for both directions if it has them."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     record = training.stages[stage]
     for colour, (direction, rows) in zip(COLOURS, record.history.items(), strict=False):
         for key, (kind, style) in LOSSES.items():
@@ -156,7 +90,7 @@ def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None 
                 label = f"{direction}, {kind}"
                 axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, color=colour, label=label)
     axes.set(xlabel="epoch", ylabel="loss")
-    _title(axes, f"Loss per epoch: {record.name}")
+    set_title(axes, f"Loss per epoch: {record.name}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.lines:
         axes.legend(frameon=False)
@@ -165,7 +99,7 @@ def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None 
 
 def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = None) -> Axes:
     """Accuracy against labels: as measured, and as expected beyond the ``labels`` there are."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     reach = np.geomspace(curve.sizes[0], 4 * labels, 100)
     scales, exponents = curve.resampled.T
     low, high = np.percentile(np.minimum(scales * reach[:, None] ** -exponents, 1), INTERVAL, axis=1)
@@ -175,7 +109,7 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
     axes.axvline(labels, linestyle=":", color=GREY, label="labels so far")
     ticks = [*(n for n in curve.sizes.tolist()[::2] if n < 0.7 * labels), labels, 2 * labels, 4 * labels]
     axes.set(xscale="log", xlabel="labels", ylabel="accuracy (%)")
-    _title(axes, "What more labels are worth")
+    set_title(axes, "What more labels are worth")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False)
@@ -196,7 +130,7 @@ def plot_lr_find(
         suggestions: rates by the name of what suggests them, such as ``valley``.
         axes: where to draw.
     """
-    axes = _axes(axes)
+    axes = make_axes(axes)
     finite = np.isfinite(losses)
     known = np.asarray(losses)[finite]
     axes.plot(np.asarray(rates)[finite], known, color=GREY, linewidth=1.5)
@@ -209,7 +143,7 @@ def plot_lr_find(
         room = 0.1 * max(known[0] - known.min(), 1e-3)
         axes.set_ylim(known.min() - room, max(known[0], np.median(known)) + 5 * room)
     axes.set(xscale="log", xlabel="learning rate", ylabel="training log loss")
-    _title(axes, "Loss as the rate grows")
+    set_title(axes, "Loss as the rate grows")
     if suggestions:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
@@ -217,7 +151,7 @@ def plot_lr_find(
 
 def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> Axes:
     """The log loss of each trial of a search, and the lowest so far; one that was given up has a cross at the top."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     numbers, losses = zip(*((one["trial"], one["log_loss"]) for one in trials if one["log_loss"]), strict=True)
     lowest = np.minimum.accumulate([*losses, min(losses)])
     axes.step([*numbers, trials[-1]["trial"]], lowest, where="post", color=GREY, label="lowest so far")
@@ -231,7 +165,7 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -
     axes.axhline(losses[0], linestyle=":", color=GREY, label="the defaults")
     axes.set(xlabel="trial", ylabel="out-of-fold log loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _title(axes, "What the search tried")
+    set_title(axes, "What the search tried")
     axes.legend(frameon=False)
     return axes
 
@@ -243,7 +177,7 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = No
         bins: ``Scores.reliability``: per bin of confidence its ``rows``, mean ``confidence`` and accuracy (``right``).
         axes: where to draw.
     """
-    axes = _axes(axes)
+    axes = make_axes(axes)
     confidence = [100 * one["confidence"] for one in bins]
     accuracy = [100 * one["right"] for one in bins]
     ends = [wilson_interval(round(one["right"] * one["rows"]), int(one["rows"])) for one in bins]
@@ -254,7 +188,7 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = No
     sizes = [15 + 85 * one["rows"] / most for one in bins]
     axes.scatter(confidence, accuracy, sizes, color=BLUE, zorder=3, label="measured (larger: more rows)")
     axes.set(xlabel="confidence (%)", ylabel="accuracy (%)")
-    _title(axes, "Can its confidence be trusted?")
+    set_title(axes, "Can its confidence be trusted?")
     axes.set(xlim=(min([50, *confidence]) - 3, 103), ylim=(min([40, *accuracy]) - 3, 105))
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     return axes
@@ -262,7 +196,7 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = No
 
 def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
     """Accuracy, with its 95 % interval, against the share of texts that are answered, the most confident ones first."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     total = certainty.rows[-1]
     kept = [pair for pair in zip(certainty.rows, certainty.right, strict=True) if pair[0] >= FEWEST_ANSWERED * total]
     answered = [100 * rows / total for rows, _ in kept]
@@ -272,19 +206,19 @@ def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
     axes.plot(answered, accuracy, color=BLUE)
     axes.set(xlim=(0, 101), ylim=(max(0.0, min(90.0, *accuracy) - 10), 101))
     axes.set(xlabel="texts answered (%), the most confident first", ylabel="accuracy among those (%)")
-    _title(axes, "What is left unsure, and what that buys")
+    set_title(axes, "What is left unsure, and what that buys")
     return axes
 
 
 def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
     """How many texts have how many words; the longest hundredth stands at the right end."""
-    axes = _axes(axes)
+    axes = make_axes(axes)
     most = max(2.0, float(np.percentile(words, 99)))
     axes.hist(np.minimum(words, most), bins=min(BARS, int(most)), range=(0, most), color=BLUE, rwidth=0.94)
     axes.set(xlim=(0, most), xlabel="words", ylabel="texts")
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _title(axes, "Lengths of the texts")
+    set_title(axes, "Lengths of the texts")
     return axes
 
 
@@ -299,21 +233,21 @@ def plot_map(
         wrong: (n,) which texts to mark.
         axes: where to draw.
     """
-    axes = _axes(axes, size=(6, 5.4))
+    axes = make_axes(axes, size=(6, 5.4))
     common = [name for name, _ in Counter(classes).most_common()]
     shown = common if len(common) <= MOST_GROUPS else common[: MOST_GROUPS - 1]
     names = np.array([name if name in shown else "all other classes" for name in classes], object)
     for number, name in enumerate(dict.fromkeys([*shown, *names])):
         chosen = places[names == name]
         colour = GREY if name not in shown else COLOURS[number]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, color=colour, marker=MARKERS[number], label=_shortened(name))
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, color=colour, marker=MARKERS[number], label=shortened(name))
     if wrong is not None and wrong.any():
         ringed = places[wrong]
         axes.scatter(ringed[:, 0], ringed[:, 1], s=60, facecolor="none", edgecolor=INK, label="predicted wrongly")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
-    _title(axes, "Map of the texts")
+    set_title(axes, "Map of the texts")
     return axes
 
 
@@ -321,7 +255,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
     """How often each true class (row) was predicted as each class (column); colours by share of the row."""
     counts = np.asarray(confusion)
     side = min(12.0, max(3.6, 1.6 + 0.55 * len(classes)))
-    axes = _axes(axes, size=(side + 0.6, side))
+    axes = make_axes(axes, size=(side + 0.6, side))
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= MOST_COUNTED:
@@ -329,28 +263,28 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
             colour = "white" if shares[row, column] > 0.5 else "black" if counts[row, column] else "#aaaaaa"
             size = 9 if len(classes) <= 12 else 6
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
-    names = [_shortened(name, 18) for name in classes]
+    names = [shortened(name, 18) for name in classes]
     long = max(map(len, names)) * len(names) > 40
     numbers = range(len(classes))
     axes.set_xticks(numbers, names, rotation=45 if long else 0, ha="right" if long else "center")
     axes.set_yticks(numbers, names)
     axes.grid(visible=False)
     axes.set(xlabel="predicted", ylabel="true")
-    _title(axes, "What is taken for what")
+    set_title(axes, "What is taken for what")
     return axes
 
 
 def plot_words(explanation: "Explanation", most: int = 10, axes: Axes | None = None) -> Axes:
     """The words that speak for a label, and those that speak against it, by what they add to its log odds."""
     found = explanation.phrases(most)[::-1]
-    axes = _axes(axes, size=(6, 1.4 + 0.28 * max(len(found), 3)))
+    axes = make_axes(axes, size=(6, 1.4 + 0.28 * max(len(found), 3)))
     values: Floats = np.array([added for _, added in found])
-    names = [_shortened(phrase, 40) for phrase, _ in found]
+    names = [shortened(phrase, 40) for phrase, _ in found]
     axes.barh(range(len(found)), values, color=np.where(values > 0, BLUE, ORANGE).tolist(), height=0.7)
     axes.set_yticks(range(len(found)), names)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.grid(visible=False, axis="y")
-    label = _shortened(repr(explanation.label), 40)
+    label = shortened(repr(explanation.label), 40)
     axes.set(xlabel=f"added to the log odds of {label}")
-    _title(axes, f"Why {label}?")
+    set_title(axes, f"Why {label}?")
     return axes

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ulmfit_lib.evaluation.plots import COLOURS, EDGES, GREY, INK, RULES
+from ulmfit_lib.evaluation.figure_style import COLOURS, EDGES, GREY, INK, RULES
 
 COLOUR_NAMES = ("blue", "orange", "green", "purple", "gold", "blue-soft", "ink")  # of report.css
 THEME = {**dict(zip(COLOURS, COLOUR_NAMES, strict=True)), GREY: "grey", INK: "soft", EDGES: "soft", RULES: "line"}
