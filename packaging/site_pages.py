@@ -7,7 +7,8 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("*.md", "docs/**/*.md", "notebooks/*.ipynb", "benchmarks/*.md", "benchmarks/results/*", "examples/*")
+RESULTS = ("benchmarks/results/*", "benchmarks/archive/*")
+PAGES = ("*.md", "docs/**/*.md", "notebooks/*.ipynb", "benchmarks/*.md", "examples/*", *RESULTS)
 
 
 @event_priority(100)  # before notebooks become pages

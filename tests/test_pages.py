@@ -20,6 +20,7 @@ PAGES = [
     "CHANGELOG.md",
     "benchmarks/RESULTS.md",
     "benchmarks/GPU.md",
+    "benchmarks/archive/README.md",
     *GUIDES,
     *NOTEBOOKS,
 ]
