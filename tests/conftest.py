@@ -81,8 +81,8 @@ def killed_often(monkeypatch):
 def eventually():
     """Wait for a condition that must come true soon."""
 
-    def wait(condition):
-        until = time.monotonic() + 20
+    def wait(condition, seconds=20):
+        until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until
             time.sleep(0.01)

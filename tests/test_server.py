@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -17,10 +18,14 @@ from ulmfit_lib import OptionError, TextClassifier, fit
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
-from ulmfit_lib.server.app import Limits, create_app
+from ulmfit_lib.pipeline.fit_file import fit_file
+from ulmfit_lib.server.app import create_app
+from ulmfit_lib.server.guarding import Limits
 from ulmfit_lib.server.jobs import Jobs
-from ulmfit_lib.server.models import Models, answer
-from ulmfit_lib.server.trainings import Trainings
+from ulmfit_lib.server.labelling import label_file
+from ulmfit_lib.server.models import Models
+from ulmfit_lib.server.training import Trainings
+from ulmfit_lib.serving.predictor import Predictor
 
 GOOD, BAD = "the film was great great", "the film was terrible terrible"
 
@@ -82,15 +87,14 @@ def test_limits_are_sentences(serve):
         assert answer.status_code == 413 and said in answer.json()["detail"]
 
 
-def test_more_than_may_wait_is_refused_and_nothing_accepted_is_lost(serve, monkeypatch):
+def test_more_than_may_wait_is_refused_and_nothing_accepted_is_lost(serve, monkeypatch, eventually):
     client = serve(waiting=3)
     go_on = threading.Event()
     monkeypatch.setattr("ulmfit_lib.server.app.answer", lambda *_: go_on.wait(20) and [])
     answers = []
     first = threading.Thread(target=lambda: answers.append(client.post("/predict", json={"texts": [GOOD] * 3})))
     first.start()
-    while not client.served.under_way:
-        time.sleep(0.01)
+    eventually(lambda: client.served.under_way)
     refused = client.post("/predict", json={"texts": [GOOD]})
     assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
     assert "3 texts are waiting already" in refused.json()["detail"]
@@ -123,13 +127,18 @@ def test_a_replaced_folder_is_read_anew(serve, model, tiny_lm, fruit, tmp_path, 
     assert client.post("/predict", json={"texts": [GOOD]}).json()["predictions"][0]["label"] == "yes"
 
 
-def finished(client, name):
-    while (state := client.get(f"/jobs/{name}").json())["state"] in ("waiting", "running"):
-        time.sleep(0.02)
-    return state
+@pytest.fixture
+def finished(eventually):
+    """The state of a job, once it is done or failed."""
+
+    def wait(client, name):
+        eventually(lambda: client.get(f"/jobs/{name}").json()["state"] not in ("waiting", "running"))
+        return client.get(f"/jobs/{name}").json()
+
+    return wait
 
 
-def test_a_file_is_labelled_in_its_order(serve):
+def test_a_file_is_labelled_in_its_order(serve, finished):
     rows = [[str(i), GOOD if i % 3 else f"{BAD}, {i}"] for i in range(150)]
     file = io.StringIO()
     csv.writer(file).writerows([["id", "text"], *rows])
@@ -139,7 +148,13 @@ def test_a_file_is_labelled_in_its_order(serve):
     assert state["state"] == "done" and state["done"] == state["rows"] == 150
     assert state["labels"] == {"negative": 50, "positive": 100}
     found = list(csv.reader(io.StringIO(client.get(f"/jobs/{name}/result").text)))
-    assert found[0] == ["id", "text", "prediction", "confidence", "p_negative", "p_positive"]
+    assert found[0] == [
+        "id",
+        "text",
+        "prediction",
+        "confidence",
+        *(f"probability of {name}" for name in ("negative", "positive")),
+    ]
     assert [row[:2] for row in found[1:]] == rows
     assert [row[2] for row in found[1:4]] == ["negative", "positive", "positive"]
     assert client.delete(f"/jobs/{name}").status_code == 204 and client.get(f"/jobs/{name}").status_code == 404
@@ -147,72 +162,103 @@ def test_a_file_is_labelled_in_its_order(serve):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("a,b\n1,2\n", "no column 'text'; it has 'a', 'b'"), ("text,b\n1\n", "row 1 has 1 cells"), ("", "it has none")],
+    [
+        ("a,b\n1,2\n", "no column 'text'; it has 'a', 'b'"),
+        ("text,b\n1\n", "line 2 has 1 field and the header has 2"),
+        ("", "the file is empty"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(serve, content, said):
     answer = serve().post("/jobs", files={"file": content}, data={"text": "text"})
     assert answer.status_code == 422 and said in answer.json()["detail"]
 
 
-def test_jobs_go_on_after_a_restart(model, tmp_path, monkeypatch):
+def labelling(folder, models):
+    return Jobs(folder, partial(label_file, models=models))
+
+
+def write(text):
+    return lambda path: path.write_text(text)
+
+
+def test_jobs_go_on_after_a_restart(model, tmp_path, monkeypatch, eventually):
     models = Models([model], threads=1, waiting=10)
-    monkeypatch.setattr(Jobs, "_work", lambda self: None)  # the server stops before it begins
-    before = Jobs(tmp_path, models)
-    name = before.begin(lambda path: path.write_text(f"text\n{GOOD}\n"), model=None, column="text")
+    monkeypatch.setattr(Jobs, "_run", lambda self: None)  # the server stops before it begins
+    name = labelling(tmp_path, models).begin(write(f"text\n{GOOD}\n"), model=None, column="text").name
     monkeypatch.undo()
-    after = Jobs(tmp_path, models)
-    while after.state(name)["state"] != "done":
-        time.sleep(0.02)
-    assert "positive" in after.result(name).read_text()
+    after = labelling(tmp_path, models)
+    eventually(lambda: after.find(name).state["state"] == "done")
+    assert "positive" in after.find(name).result.read_text()
     after.stop()
 
 
-def test_a_job_that_a_stop_interrupts_goes_on_after_a_restart(model, tmp_path, monkeypatch):
+def test_a_job_that_a_stop_interrupts_goes_on_after_a_restart(model, tmp_path, monkeypatch, eventually):
     models, under_way, go_on = Models([model], threads=1, waiting=10), threading.Event(), threading.Event()
+    predict_proba = Predictor.predict_proba
 
-    def slowly(*asked):
+    def slowly(self, texts):
         under_way.set()
         go_on.wait(20)
-        return answer(*asked)
+        return predict_proba(self, texts)
 
-    monkeypatch.setattr("ulmfit_lib.server.jobs.answer", slowly)
-    before = Jobs(tmp_path, models)
-    name = before.begin(lambda path: path.write_text("text\n" + f"{GOOD}\n" * 70), model=None, column="text")
+    monkeypatch.setattr(Predictor, "predict_proba", slowly)
+    before = labelling(tmp_path, models)
+    job = before.begin(write("text\n" + f"{GOOD}\n" * 70), model=None, column="text")
     under_way.wait(20)
     stopped = threading.Thread(target=before.stop)
     stopped.start()
-    before._stopping.wait(20)
+    job._stopping.wait(20)
     go_on.set()
     stopped.join()
-    assert before.state(name)["state"] == "running" and before.result(name) is None
-    after = Jobs(tmp_path, models)
-    while after.state(name)["state"] == "running":
-        time.sleep(0.02)
-    assert after.state(name)["done"] == 70
+    assert job.state["state"] == "running" and not job.result.is_file()
+    after = labelling(tmp_path, models)
+    eventually(lambda: after.find(job.name).state["state"] == "done")
+    assert after.find(job.name).state["done"] == 70
     after.stop()
 
 
-def test_one_model_is_trained_at_a_time_and_served(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "executable", shutil.which("sleep"))
-    monkeypatch.setattr("ulmfit_lib.server.trainings.subprocess.Popen", _process_of("import time; time.sleep(60)"))
-    ready = []
-    trainings = Trainings(tmp_path / "trained", ready.append)
-    trainings.begin(lambda path: path.write_text("x"), name="one", text="text", label="label")
+def test_a_blank_text_gets_no_label_and_a_column_of_the_user_stays(serve, finished):
+    client = serve()
+    content = f"text;confidence\n{GOOD};high\n;low\n"
+    name = client.post("/jobs", files={"file": ("a.csv", content)}, data={"text": "text"}).json()["id"]
+    state = finished(client, name)
+    assert state["labels"] == {"positive": 1} and state["blank"] == 1
+    first, blank = csv.DictReader(io.StringIO(client.get(f"/jobs/{name}/result").text))
+    assert (first["confidence"], first[state["columns"]["prediction"]]) == ("high", "positive")
+    assert (blank["confidence"], blank["prediction_2"], blank["confidence_2"]) == ("low", "", "")
+    assert client.post("/predict", json={"texts": [" "]}).json()["predictions"][0]["label"] == ""
+
+
+def sleep_long(file, out, *, text, label):
+    time.sleep(60)
+
+
+def test_one_model_is_trained_at_a_time(tmp_path):
+    trainings = Trainings(tmp_path / "trained", sleep_long, print)
+    trainings.begin(write("x"), name="one", text="text", label="label")
     with pytest.raises(OptionError, match="running already"):
-        trainings.begin(lambda path: path.write_text("x"), name="two", text="text", label="label")
+        trainings.begin(write("x"), name="two", text="text", label="label")
     trainings.cancel()
     assert trainings.state()["state"] == "stopped" and trainings.state()["name"] == "one"
     with pytest.raises(OptionError, match="letters, digits"):
-        trainings.begin(lambda path: path.write_text("x"), name="../two", text="text", label="label")
-    monkeypatch.setattr("ulmfit_lib.server.trainings.subprocess.Popen", _process_of("print('trained')"))
-    trainings.begin(lambda path: path.write_text("x"), name="two", text="text", label="label")
-    while trainings.state()["state"] == "running":
-        time.sleep(0.02)
-    assert ready == [tmp_path / "trained" / "two"] and "trained" in trainings.state()["log"]
+        trainings.begin(write("x"), name="../two", text="text", label="label")
+    trainings.jobs.stop()
 
 
-def _process_of(code, popen=subprocess.Popen, python=sys.executable):
-    return lambda _, **options: popen([python, "-c", code], **options)
+@pytest.mark.timeout(300)
+def test_a_model_that_is_trained_from_a_file_is_served(lm_folder, fruit, tmp_path, eventually):
+    models = Models([], threads=1, waiting=10)
+    train = partial(fit_file, base=str(lm_folder), strategy="features")
+    rows = io.StringIO()
+    csv.writer(rows).writerows([("text", "label"), *zip(fruit.texts, fruit.labels, strict=True)])
+    with TestClient(create_app(models, folder=tmp_path, train=train)) as client:
+        asked = {"text": "text", "label": "label", "name": "fruit"}
+        assert client.post("/trainings", files={"file": ("a.csv", rows.getvalue())}, data=asked).status_code == 202
+        eventually(lambda: client.get("/trainings").json()["state"] != "running", seconds=240)
+        state = client.get("/trainings").json()
+        assert state["state"] == "done" and "as int8" in state["log"], state
+        said = client.post("/predict", json={"texts": [GOOD], "model": "fruit"}).json()
+        assert said["predictions"][0]["label"] == "positive"
 
 
 def test_metrics_count_and_hold_no_text(serve):

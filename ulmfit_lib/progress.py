@@ -4,7 +4,7 @@ import html
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 SECONDS_A_FRAME = 0.25
 _quiet = False
+_listener: Callable[[str], object] | None = None
 _quiet_here = ContextVar("_quiet_here", default=False)  # in this thread; others may speak
 
 
@@ -40,8 +41,16 @@ def quietly(quiet: bool = True) -> Iterator[None]:
 
 def note(message: str) -> None:
     """Say something to a person without tearing a running bar apart: on stderr, which notebooks would show in red."""
-    if not (_quiet or _quiet_here.get()):
+    if _listener is not None:
+        _listener(message)
+    elif not (_quiet or _quiet_here.get()):
         tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
+
+
+def tell_notes_to(listener: Callable[[str], object]) -> None:
+    """Let this process give its notes to a function, such as the ``send`` of a connection to another process."""
+    global _listener
+    _listener = listener
 
 
 def counted(number: int, thing: str) -> str:

@@ -2,4 +2,5 @@
 
 from ulmfit_lib.cli import main
 
-main()
+if __name__ == "__main__":  # and not in the processes that it starts
+    main()

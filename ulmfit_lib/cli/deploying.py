@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,9 @@ from ulmfit_lib.cli.options import Classifier, Out, Overwrite, Quiet
 from ulmfit_lib.cli.running import command, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
+
+if TYPE_CHECKING:
+    from ulmfit_lib.server.training import Train
 
 LOCAL = "127.0.0.1"
 LOOPBACK = (LOCAL, "localhost", "::1")
@@ -84,6 +87,13 @@ def serve_command(
     served = Models(
         [find_folder(model) for model in models or []], threads=threads or os.cpu_count() or 1, waiting=waiting
     )
-    app = create_app(served, folder=folder, train=train, token=token)
+    app = create_app(served, folder=folder, train=_fit_file() if train else None, token=token)
     note(f"serving on http://{host}:{port} (Ctrl-C stops it)")
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=60)
+
+
+def _fit_file() -> "Train":
+    """What trains, which the small distribution lacks."""
+    from ulmfit_lib.pipeline.fit_file import fit_file
+
+    return fit_file

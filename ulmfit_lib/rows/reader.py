@@ -90,6 +90,16 @@ def suffix_of(path: Path) -> str:
     return suffix
 
 
+def upload_name(given: str | None) -> str:
+    """A name for a file that somebody sent: nothing but what tells its kind, ``.csv`` where that is unknown."""
+    path = Path(given or "")
+    try:
+        suffix = suffix_of(path)
+    except DataError:
+        return "input.csv"
+    return f"input{suffix}{path.suffix.lower() if path.suffix.lower() in COMPRESSED else ''}"
+
+
 def layout_of(path: Path, file: FileFormat, columns: Sequence[str]) -> Layout:
     """How a delimited file is written (``delimited.find_layout``); it is looked at once, until it changes.
 

@@ -16,11 +16,12 @@ WriteRows = Callable[[Rows], None]
 
 
 @contextmanager
-def row_writer(out: Path | None) -> Iterator[WriteRows]:
+def row_writer(out: Path | None, *, suffix: str = "") -> Iterator[WriteRows]:
     """Something that takes rows, some at a time; the file appears whole at the end, or not at all.
 
     Args:
         out: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``; None writes CSV to stdout.
+        suffix: the kind of file, where its name does not end so.
 
     Raises:
         OptionError: another kind of file, or pyarrow is missing.
@@ -30,7 +31,7 @@ def row_writer(out: Path | None) -> Iterator[WriteRows]:
     if out is None:
         yield _delimited(sys.stdout.write, ",")
         return
-    suffix = out.suffix.lower()
+    suffix = suffix or out.suffix.lower()
     if suffix not in (*DELIMITERS, ".jsonl", ".parquet"):
         raise OptionError(f"--out {out}: its name must end in .csv, .tsv, .jsonl or .parquet")
     with new_file(out) as temporary:

@@ -1,51 +1,35 @@
 """The HTTP interface of served classifiers."""
 
 import asyncio
-import hmac
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
 
 from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.server.jobs import Jobs
+from ulmfit_lib.rows.reader import FileFormat, upload_name
+from ulmfit_lib.server.guarding import Limits, Metrics, refusal
+from ulmfit_lib.server.jobs import Job, Jobs
+from ulmfit_lib.server.labelling import count_rows, label_file
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
 from ulmfit_lib.server.reference import render_reference
-from ulmfit_lib.server.trainings import Trainings
+from ulmfit_lib.server.training import Train, Trainings
 from ulmfit_lib.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-OPEN = ("/", "/docs", "/openapi.json", "/health", "/ready")  # that need no token, nor do the page's own files
-UPLOADS = ("/jobs", "/trainings")
 SECURITY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 RETRY_SECONDS = 1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may ask for.
-
-    Attributes:
-        texts: in one request.
-        characters: in one text.
-        body: bytes of a request with texts.
-        file: bytes of a file.
-    """
-
-    texts: int = 1000
-    characters: int = 100_000
-    body: int = 10_000_000
-    file: int = 1_000_000_000
+Uploaded = Annotated[UploadFile, File(description="A CSV, TSV, JSON Lines or Parquet file.")]
 
 
 class Asked(BaseModel):
@@ -65,26 +49,27 @@ class Explained(BaseModel):
 
 
 def create_app(
-    models: Models, *, folder: Path, train: bool = False, token: str | None = None, limits: Limits | None = None
+    models: Models, *, folder: Path, train: Train | None = None, token: str | None = None, limits: Limits | None = None
 ) -> FastAPI:
     """The application.
 
     Args:
         models: that are served.
         folder: where jobs and trained models are kept.
-        train: whether models may be trained.
+        train: what trains a model on a file (``pipeline.fit_file.fit_file``); None: none may be trained.
         token: that every request must bring as ``Authorization: Bearer``; None: none is needed.
         limits: of a request.
     """
-    allowed, jobs = limits or Limits(), Jobs(folder / "jobs", models)
-    metrics, trainings = Metrics(models), Trainings(folder / "trained", models.add) if train else None
+    allowed, metrics = limits or Limits(), Metrics(models)
+    jobs = Jobs(folder / "jobs", partial(label_file, models=models))
+    trainings = Trainings(folder / "trained", train, models.add) if train else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(jobs.stop)
         if trainings:
-            trainings.leave()
+            await asyncio.to_thread(trainings.jobs.stop)
         models.pool.shutdown()
 
     app = FastAPI(title="ulmfit_lib", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
@@ -92,7 +77,7 @@ def create_app(
     @app.middleware("http")
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         started, path = time.monotonic(), request.url.path
-        refused = _refusal(request, token, allowed)
+        refused = refusal(request, token, allowed)
         response = refused or await go_on(request)
         response.headers["Content-Security-Policy"] = SECURITY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -154,31 +139,41 @@ def create_app(
 
     @app.post("/jobs", status_code=202)
     async def begin(
-        file: Annotated[UploadFile, File(description="A CSV file.")],
+        file: Uploaded,
         text: Annotated[str, Form(description="Its column of texts.", examples=["review"])],
         model: Annotated[str | None, Form(description="Name of a served model; by default the first.")] = None,
+        encoding: Annotated[str | None, Form(description="Its encoding; by default it is found.")] = None,
+        delimiter: Annotated[str | None, Form(description="What stands between its columns, likewise.")] = None,
+        quoting: Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")] = None,
     ) -> dict[str, str]:
-        """Label a CSV file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
+        """Label a file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
         served(model)
+        written = FileFormat(encoding, delimiter, quoting)
 
-        def write(path: Path) -> None:
-            with path.open("wb") as copy:
-                shutil.copyfileobj(file.file, copy)
+        def begin_job() -> Job:
+            return jobs.begin(
+                partial(_copy, file),
+                file=upload_name(file.filename),
+                look=lambda path: count_rows(path, text, written),
+                model=model,
+                column=text,
+                format=asdict(written),
+            )
 
-        return {"id": await asyncio.to_thread(jobs.begin, write, model=model, column=text)}
+        return {"id": (await asyncio.to_thread(begin_job)).name}
 
     @app.get("/jobs/{name}")
     async def state(name: str) -> dict[str, Any]:
         """How far a job is: `waiting`, `running`, `done` or `failed`, and how many rows of how many."""
-        if found := jobs.state(name):
-            return found
+        if job := jobs.find(name):
+            return job.state
         raise HTTPException(404, "there is no such job")
 
     @app.get("/jobs/{name}/result")
     async def result(name: str) -> FileResponse:
         """The file with its predictions, its rows in their order."""
-        if path := jobs.result(name):
-            return FileResponse(path, media_type="text/csv", filename="predictions.csv")
+        if (job := jobs.find(name)) and job.result.is_file():
+            return FileResponse(job.result, media_type="text/csv", filename="predictions.csv")
         raise HTTPException(404, "there is no such job, or it is not done")
 
     @app.delete("/jobs/{name}", status_code=204)
@@ -217,7 +212,7 @@ def create_app(
     @app.get("/metrics")
     async def show_metrics() -> Response:
         """For Prometheus."""
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+        return Response(metrics.as_text(), media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
@@ -236,21 +231,22 @@ def _scores(report: Report | None) -> dict[str, Any]:
     return replace(report, out_of_fold=None).as_json() if report else {}
 
 
+def _copy(upload: UploadFile, path: Path) -> None:
+    with path.open("wb") as copy:
+        shutil.copyfileobj(upload.file, copy)
+
+
 def _add_trainings(app: FastAPI, trainings: Trainings) -> None:
     @app.post("/trainings", status_code=202)
     async def begin_training(
-        file: Annotated[UploadFile, File(description="A CSV file.")],
+        file: Uploaded,
         text: Annotated[str, Form(description="Its column of texts.", examples=["review"])],
         label: Annotated[str, Form(description="Its column of labels.", examples=["sentiment"])],
         name: Annotated[str, Form(description="What the model will be called.", examples=["reviews"])],
     ) -> dict[str, Any]:
-        """Train a classifier on a CSV file; it is served under `name` when it is done. One at a time."""
-
-        def write(path: Path) -> None:
-            with path.open("wb") as copy:
-                shutil.copyfileobj(file.file, copy)
-
-        await asyncio.to_thread(trainings.begin, write, name=name, text=text, label=label)
+        """Train a classifier on a file; it is served under `name` when it is done. One at a time."""
+        content, where = partial(_copy, file), upload_name(file.filename)
+        await asyncio.to_thread(trainings.begin, content, name=name, text=text, label=label, file=where)
         return trainings.state()
 
     @app.get("/trainings")
@@ -262,37 +258,3 @@ def _add_trainings(app: FastAPI, trainings: Trainings) -> None:
     async def cancel_training() -> None:
         """Stop the training that runs."""
         trainings.cancel()
-
-
-class Metrics:
-    """What Prometheus is told; no text is among it."""
-
-    def __init__(self, models: Models) -> None:
-        self.registry = CollectorRegistry()
-        options: dict[str, Any] = {"registry": self.registry}
-        self.texts = Counter("ulmfit_texts", "Texts that were labelled.", **options)
-        self._requests = Counter("ulmfit_requests", "Requests by route and status.", ["route", "status"], **options)
-        self._seconds = Histogram("ulmfit_request_seconds", "Seconds a request took.", ["route"], **options)
-        Gauge("ulmfit_texts_waiting", "Texts under way.", **options).set_function(lambda: models.under_way)
-
-    def seen(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
-        self._requests.labels(route, status).inc()
-        self._seconds.labels(route).observe(seconds)
-
-
-def _refusal(request: Request, token: str | None, limits: Limits) -> JSONResponse | None:
-    """What a request gets that brings no token or too many bytes."""
-    path = request.url.path
-    if token and path not in OPEN and not path.startswith("/page"):
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            return JSONResponse({"detail": "a token is needed: Authorization: Bearer TOKEN"}, 401)
-    if request.method == "POST":
-        most = limits.file if path in UPLOADS else limits.body
-        size = request.headers.get("content-length", "")
-        if not size.isdigit():
-            return JSONResponse({"detail": "a request must say its length (Content-Length)"}, 411)
-        if int(size) > most:
-            return JSONResponse({"detail": f"a request of {int(size):,} bytes: at most {most:,}"}, 413)
-    return None

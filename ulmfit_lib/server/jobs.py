@@ -1,176 +1,186 @@
-"""Files that are labelled in the background: their state lies in a folder, so that a restart goes on with them."""
+"""Work on uploaded files, in the background: its state lies in folders, so that a restart continues with it."""
 
-import csv
 import json
 import secrets
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.files import new_file, read_json, write_file
+from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.files import read_json, write_file
 from ulmfit_lib.progress import note
-from ulmfit_lib.server.models import Models, answer
 
-ROWS = 64  # labelled between two looks at whether to stop
-csv.field_size_limit(1 << 24)
+UNFINISHED = ("waiting", "running")
 
 
-class _Stopped(Exception):
-    """The server stops, or the job was removed."""
+class Stopped(Exception):
+    """The server stops, or somebody has stopped or removed the job."""
+
+
+class Job:
+    """One file and what is to be done with it.
+
+    Attributes:
+        folder: of the file, of the result, and of ``state.json``; its name is the job's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stopping, self._lock = threading.Event(), threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """By which the job is found."""
+        return self.folder.name
+
+    @property
+    def file(self) -> Path:
+        """What was uploaded."""
+        return self.folder / self.state.get("file", "input.csv")
+
+    @property
+    def result(self) -> Path:
+        """What is made of it."""
+        return self.folder / "result.csv"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For JSON: ``state`` is waiting, running, done, failed or stopped; empty for a job that was removed."""
+        with suppress(Exception):
+            return dict(read_json(self.folder / "state.json"))
+        return {}
+
+    def tell(self, **changes: Any) -> None:
+        """Change what is known; of a job that was stopped or removed, nothing changes any more."""
+        with self._lock:
+            if not self._stopping.is_set():
+                write_file(self.folder / "state.json", json.dumps({**self.state, **changes}).encode())
+
+    def check(self) -> None:
+        """Leave off if the job is to stop.
+
+        Raises:
+            Stopped: it is.
+        """
+        if self._stopping.is_set():
+            raise Stopped
+
+    def leave(self) -> None:
+        """Leave off, to continue after the next start."""
+        self._stopping.set()
+
+    def cancel(self) -> None:
+        """Leave off for good."""
+        self.tell(state="stopped")
+        self.leave()
+
+    def remove(self) -> None:
+        """Forget the job and its files."""
+        self.leave()
+        with self._lock:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Jobs:
-    """A queue of files, one after the other.
+    """A queue of jobs, which are done one after the other in a thread.
 
     Args:
-        folder: where files, results and states are kept.
-        models: that label them.
+        folder: of the jobs' folders.
+        work: what is done with a job; it calls ``job.check`` often, and ``job.tell`` what it has done.
 
     Raises:
         OptionError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, models: Models) -> None:
-        self.folder, self.models = folder, models
-        self._queue: Queue[str | None] = Queue()
-        self._stopping = threading.Event()
+    def __init__(self, folder: Path, work: Callable[[Job], None]) -> None:
+        self.folder, self._work = folder, work
+        self._queue: Queue[Job | None] = Queue()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".try").touch()
             (folder / ".try").unlink()
         except OSError as error:
             raise OptionError(
-                f"{folder}: files to be labelled cannot be kept there ({error.strerror}); name another --folder"
+                f"{folder}: uploaded files cannot be kept there ({error.strerror}); name another --folder"
             ) from error
-        for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime):
-            if self.state(path.name).get("state") in ("waiting", "running"):
-                self._queue.put(path.name)
-        self._worker = threading.Thread(target=self._work, daemon=True)
+        found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        self._jobs = {path.name: Job(path) for path in found if (path / "state.json").is_file()}
+        for job in self._jobs.values():
+            if job.state.get("state") in UNFINISHED:
+                self._queue.put(job)
+        self._worker = threading.Thread(target=self._run, daemon=True)
         self._worker.start()
 
-    def begin(self, content: Callable[[Path], None], *, model: str | None, column: str) -> str:
-        """Take a CSV file and return the job's id.
+    @property
+    def last(self) -> Job | None:
+        """The job that began last."""
+        return next(reversed(self._jobs.values()), None)
+
+    def find(self, name: str) -> Job | None:
+        """The job of a name."""
+        return self._jobs.get(name)
+
+    def begin(
+        self,
+        content: Callable[[Path], None],
+        *,
+        file: str = "input.csv",
+        name: str = "",
+        look: Callable[[Path], dict[str, Any]] = lambda _: {},
+        **facts: Any,
+    ) -> Job:
+        """Take a file.
 
         Args:
-            content: writes the file.
-            model: a served model's name; None for the first.
-            column: of the texts.
+            content: writes it.
+            file: its name.
+            name: of the job; default one that nobody can guess.
+            look: at the file, before the job is accepted; what it returns is told of the job.
+            facts: that are told of the job, too.
 
         Raises:
-            DataError: the file has no such column.
+            UlmfitError: what ``look`` raises, with the name of the file in place of where it lies.
         """
-        name = secrets.token_hex(8)
-        path = self.folder / name
-        path.mkdir()
-        content(path / "input.csv")
+        job = Job(self.folder / (name or secrets.token_hex(8)))
+        job.folder.mkdir()
         try:
-            rows = sum(1 for _ in read_rows(path / "input.csv", column))
-        except DataError:
-            self.remove(name)
+            content(job.folder / file)
+            job.tell(state="waiting", file=file, **facts, **look(job.folder / file))
+        except UlmfitError as error:
+            job.remove()
+            raise type(error)(str(error).replace(str(job.folder / file), file)) from error
+        except BaseException:
+            job.remove()
             raise
-        self._tell(name, state="waiting", rows=rows, done=0, model=model, column=column)
-        self._queue.put(name)
-        return name
-
-    def state(self, name: str) -> dict[str, Any]:
-        """What is known of a job; empty if there is none."""
-        path = self.folder / name / "state.json"
-        if not name.isalnum() or not path.is_file():
-            return {}
-        with suppress(Exception):
-            return dict(read_json(path))
-        return {}
-
-    def result(self, name: str) -> Path | None:
-        """The labelled file, once it is whole."""
-        path = self.folder / name / "result.csv"
-        return path if name.isalnum() and path.is_file() else None
+        self._jobs[job.name] = job
+        self._queue.put(job)
+        return job
 
     def remove(self, name: str) -> None:
-        """Forget a job and its files."""
-        if name.isalnum() and (path := self.folder / name).is_dir():
-            for file in list(path.iterdir()):
-                file.unlink()
-            path.rmdir()
+        """Forget a job and its files, if there is one of that name."""
+        if job := self._jobs.pop(name, None):
+            job.remove()
 
     def stop(self) -> None:
         """Leave off; what is not done is done after the next start."""
-        self._stopping.set()
+        for job in self._jobs.values():
+            job.leave()
         self._queue.put(None)
         self._worker.join()
 
-    def _work(self) -> None:
-        while (name := self._queue.get()) is not None and not self._stopping.is_set():
-            if not self.state(name):  # removed meanwhile
-                continue
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
             try:
-                self._label(name, self.state(name))
-            except _Stopped:
+                job.check()
+                job.tell(state="running")
+                self._work(job)
+            except Stopped:
                 continue
             except Exception as error:  # the queue must go on
-                note(f"job {name} failed: {type(error).__name__}")
-                with suppress(OSError):
-                    self._tell(name, **{**self.state(name), "state": "failed", "error": str(error)})
-
-    def _label(self, name: str, state: dict[str, Any]) -> None:
-        served = self.models.find(state["model"])
-        if served is None:
-            raise DataError(f"no model is called {state['model']!r}")
-        predictor, path = served.current(), self.folder / name
-        self._tell(name, **{**state, "state": "running", "done": 0})
-        counts: dict[str, int] = {}
-        with new_file(path / "result.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            writer, done = csv.writer(file), 0
-            for header, rows, texts in in_pieces(read_rows(path / "input.csv", state["column"])):
-                if self._stopping.is_set() or not path.is_dir():
-                    raise _Stopped
-                if not done:
-                    writer.writerow([*header, "prediction", "confidence", *(f"p_{one}" for one in predictor.classes)])
-                for row, said in zip(rows, answer(predictor, texts, None), strict=True):
-                    counts[said["label"]] = counts.get(said["label"], 0) + 1
-                    writer.writerow([*row, said["label"], said["confidence"], *said["probabilities"].values()])
-                done += len(rows)
-                self._tell(name, **{**state, "state": "running", "done": done})
-        self._tell(name, **{**state, "state": "done", "done": done, "labels": counts})
-
-    def _tell(self, name: str, **state: Any) -> None:
-        write_file(self.folder / name / "state.json", json.dumps(state).encode())
-
-
-def read_rows(path: Path, column: str) -> Iterator[tuple[list[str], list[str], str]]:
-    """A CSV file's header, row and text, row by row.
-
-    Raises:
-        DataError: no such column, a row of another length, or no text file in UTF-8.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if column not in header:
-                raise DataError(f"the file has no column {column!r}; it has {', '.join(map(repr, header)) or 'none'}")
-            place = header.index(column)
-            for number, row in enumerate(reader, start=1):
-                if len(row) != len(header):
-                    raise DataError(f"row {number} has {len(row)} cells, and the header {len(header)}")
-                yield header, row, row[place]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the file cannot be read as CSV in UTF-8 ({error})") from error
-
-
-def in_pieces(
-    rows: Iterator[tuple[list[str], list[str], str]],
-) -> Iterator[tuple[list[str], list[list[str]], list[str]]]:
-    """Some rows at a time: their header, the rows, their texts."""
-    piece: list[tuple[list[str], list[str], str]] = []
-    for one in rows:
-        piece.append(one)
-        if len(piece) == ROWS:
-            yield piece[0][0], [row for _, row, _ in piece], [text for *_, text in piece]
-            piece = []
-    if piece:
-        yield piece[0][0], [row for _, row, _ in piece], [text for *_, text in piece]
+                note(f"job {job.name} failed: {type(error).__name__}")
+                with suppress(OSError, UlmfitError):
+                    job.tell(state="failed", error=str(error).replace(str(job.file), job.file.name))

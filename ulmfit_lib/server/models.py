@@ -98,15 +98,15 @@ class Models:
 
 
 def answer(predictor: Predictor, texts: Sequence[str], min_precision: float | None) -> list[dict[str, Any]]:
-    """A JSON-ready answer a text: its label, how sure that is, and every class's probability."""
-    least = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability."""
+    threshold = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
     said = predictor.predict_proba(texts)
     confidence = predictor.kind.confidence(said)
     return [
         {
-            "label": label,
+            "label": label if text.strip() else "",
             "confidence": round(float(sure), 6),
             "probabilities": {name: round(float(p), 6) for name, p in zip(predictor.classes, row, strict=True)},
         }
-        for label, sure, row in zip(predictor.decode(said, least), confidence, said, strict=True)
+        for text, label, sure, row in zip(texts, predictor.decode(said, threshold), confidence, said, strict=True)
     ]

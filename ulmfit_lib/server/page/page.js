@@ -120,21 +120,24 @@ function offer(blob, name) {
 }
 
 // A file
-function parse(csv) { // rows of cells; quotes as RFC 4180 has them
+function parse(csv, delimiter = ",") { // rows of cells; quotes as RFC 4180 has them
   const rows = [[]];
   let value = "", quoted = false;
   for (let i = 0; i < csv.length; i++) {
     const c = csv[i];
     if (quoted) { if (c === '"' && csv[i + 1] === '"') { value += c; i++; } else if (c === '"') quoted = false; else value += c; }
     else if (c === '"') quoted = true;
-    else if (c === "," || c === "\n") { rows.at(-1).push(value); value = ""; if (c === "\n") rows.push([]); }
+    else if (c === delimiter || c === "\n") { rows.at(-1).push(value); value = ""; if (c === "\n") rows.push([]); }
     else if (c !== "\r") value += c;
   }
-  if (value || rows.at(-1).length) rows.at(-1).push(value);
-  return rows.filter((row) => row.length);
+  rows.at(-1).push(value);
+  return rows.filter((row) => row.length > 1 || row[0] !== "");
 }
 async function columns(file, ...selects) {
-  const header = parse((await file.slice(0, 65536).text()).replace(/^\ufeff/, ""))[0] ?? [];
+  const start = (await file.slice(0, 65536).text()).replace(/^\ufeff/, "");
+  const first = start.trimStart().split("\n")[0], parts = (mark) => first.split(mark).length;
+  const delimiter = [",", ";", "\t", "|"].reduce((best, mark) => (parts(mark) > parts(best) ? mark : best));
+  const header = first.startsWith("{") ? Object.keys(JSON.parse(first)) : parse(start, delimiter)[0] ?? [];
   for (const [place, select] of selects.entries()) {
     select.replaceChildren(...header.map((name) => new Option(name)));
     select.selectedIndex = Math.min(place, header.length - 1);
@@ -167,10 +170,10 @@ $("upload").addEventListener("submit", guarded(async () => {
   const blob = await (await ask(`/jobs/${id}/result`)).blob();
   $("download").href = URL.createObjectURL(blob);
   const [header, ...rows] = parse((await blob.slice(0, 2_000_000).text()).replace(/^\ufeff/, "")).slice(0, 1001);
-  const text = header.indexOf(state.column), label = header.lastIndexOf("prediction"), sure = header.lastIndexOf("confidence");
+  const text = header.indexOf(state.column), label = header.indexOf(state.columns.prediction), sure = header.indexOf(state.columns.confidence);
   bars($("counts"), Object.entries(state.labels).sort((a, b) => b[1] - a[1]).slice(0, 12), undefined, (n) => n.toLocaleString("en"));
   const bins = Array.from({ length: 10 }, (_, i) => [`${10 * i} to ${10 * i + 10} %`, 0]);
-  for (const row of rows) bins[Math.min(9, Math.floor(10 * row[sure]))][1] += 1;
+  for (const row of rows) if (row[sure] !== "") bins[Math.min(9, Math.floor(10 * row[sure]))][1] += 1;
   bars($("confidences"), bins.filter(([, n]) => n), undefined, (n) => n.toLocaleString("en"));
   const classes = (models.find((one) => one.name === model()) ?? models[0]).classes;
   $("rows").tBodies[0].replaceChildren(...rows.slice(0, 20).map((row) => {
@@ -181,7 +184,7 @@ $("upload").addEventListener("submit", guarded(async () => {
     select.append(...(classes.includes(row[label]) ? classes : [row[label], ...classes]).map((name) => new Option(name, name, false, name === row[label])));
     select.addEventListener("change", () => keep(row[text], select.value));
     b.append(select);
-    c.textContent = percent(Number(row[sure]));
+    c.textContent = row[sure] === "" ? "" : percent(Number(row[sure]));
     return line;
   }));
   $("done").hidden = false;

@@ -1,0 +1,50 @@
+"""From a file to a saved classifier in one call, as the server trains."""
+
+import shutil
+from pathlib import Path
+
+from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.data.reading import read_table
+from ulmfit_lib.files import only_process, refuse_existing
+from ulmfit_lib.models.precision import save_smallest
+from ulmfit_lib.pipeline.fit import fit
+from ulmfit_lib.training.checkpoints import Checkpoints
+
+
+def fit_file(
+    path: Path,
+    out: Path,
+    *,
+    text: str,
+    label: str,
+    base: str | Path = AUTO,
+    strategy: str | None = None,
+) -> str:
+    """Train a classifier on a file (``fit``), and save it in as few bytes as cost no accuracy (``save_smallest``).
+
+    Checkpoints lie beside ``out`` until it is saved, so that the same call after a stop continues from there.
+
+    Args:
+        path: the file (``read_table``).
+        out: folder for the classifier.
+        text: column of the texts.
+        label: column of the labels.
+        base: of ``fit``.
+        strategy: of ``fit``.
+
+    Returns:
+        What the classifier is worth, in a sentence.
+
+    Raises:
+        DataError: the file cannot be read, or its labels cannot be learnt from.
+        ArtifactError: ``out`` exists already, or another process is making it.
+    """
+    checkpoints = out.parent / f".{out.name}.checkpoints"
+    with only_process(out):
+        refuse_existing(out)
+        table = read_table(path, text=text, label=label)
+        classifier = fit(table, base=base, strategy=strategy, checkpoints=Checkpoints(checkpoints))
+        saved = save_smallest(classifier, out, table)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    report = classifier.training.report
+    return f"{report.sentence}\n{saved}" if report else saved

@@ -1,0 +1,50 @@
+"""What a job does with a file of texts: it labels every row."""
+
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.files import new_file
+from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
+from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.texts import read_texts
+from ulmfit_lib.rows.writer import row_writer
+from ulmfit_lib.server.jobs import Job
+from ulmfit_lib.server.models import Models
+
+ROWS = 64  # labelled between two looks at whether to stop
+
+
+def count_rows(path: Path, column: str, file: FileFormat) -> dict[str, Any]:
+    """How many rows a file has, and none is done; what is wrong with the file is said.
+
+    Raises:
+        DataError: it cannot be read, or has no such column.
+        OptionError: what ``file`` says does not exist.
+    """
+    return {"rows": sum(len(rows) for rows, *_ in read_texts(path, text=column, file=file)), "done": 0}
+
+
+def label_file(job: Job, models: Models) -> None:
+    """Write a job's rows with their predictions, in their order.
+
+    Raises:
+        DataError: the model is gone, or the file cannot be read.
+        Stopped: the job is to stop.
+    """
+    state = job.state
+    served = models.find(state["model"])
+    if served is None:
+        raise DataError(f"no model is called {state['model']!r}")
+    predictor, labeller = served.current(), None
+    file = FileFormat(**state.get("format", {}))
+    with new_file(job.result) as beside, row_writer(beside, suffix=".csv") as write:
+        for rows, texts, _ in read_texts(job.file, text=state["column"], file=file, rows=ROWS):
+            job.check()
+            names = AddedColumns.beside(rows.names, predictor.classes)
+            labeller = labeller or RowLabeller(predictor, names)
+            write(labeller.label(rows, texts, predictor.predict_proba(texts)))
+            job.tell(done=labeller.rows)
+    if labeller:
+        columns = {"prediction": labeller.names.prediction, "confidence": labeller.names.confidence}
+        job.tell(state="done", labels=labeller.labels, blank=labeller.blank, columns=columns)
