@@ -202,6 +202,9 @@ class TextStream:
                 f"{self.name}: line {line} is not {self._encoding}: it holds the byte 0x{error.object[error.start]:02x}"
             )
             raise DataError(f"{found}; {self._advice(error, before)}") from error
+        except UnicodeError as error:  # UTF-16 without a mark
+            advice = "say how the file is encoded, for example --encoding cp1252"
+            raise DataError(f"{self.name}: line 1 is not {self._encoding} ({first_line(error)}); {advice}") from error
         self._lines += text.count("\n")
         self._plain = self._plain and text.isascii()
         return text

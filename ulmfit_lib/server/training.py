@@ -112,9 +112,15 @@ def _train_in_process(train: Train, job: Job, out: Path) -> None:
 def _work(train: Train, parent: Connection, file: Path, out: Path, text: str, label: str) -> None:
     """What the process does; a sentence of its own is the last word of a training that fails."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
-    tell_notes_to(parent.send)
+
+    def send(said: str) -> None:
+        for path in (file, out):  # where they lie is nobody's concern
+            said = said.replace(str(path), path.name)
+        parent.send(said)
+
+    tell_notes_to(send)
     try:
-        parent.send(train(file, out, text=text, label=label))
+        send(train(file, out, text=text, label=label))
     except UlmfitError as error:
-        parent.send(str(error).replace(str(file), file.name))
+        send(str(error))
         raise SystemExit(FAILED) from None
