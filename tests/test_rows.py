@@ -3,12 +3,15 @@
 import csv
 import io
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ulmfit_lib.cli import options
+from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.data.reading import read_parts, read_table
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
@@ -125,6 +128,24 @@ def test_each_file_is_read_in_its_own_encoding(tmp_path, encoding, given_encodin
             read_table(path, text="text", encoding=given_encoding)
     else:
         assert read_table(path, text="text", encoding=given_encoding).texts == ["café in the morning"]
+
+
+def test_a_correction_in_utf_8_and_commas_finds_its_text_in_a_file_of_another_kind(tmp_path):
+    file = FileFormat(encoding="cp1252", delimiter=";")
+    data = write(tmp_path / "data.csv", "text;label\nCafé, cold;good\nCafé, warm;good\n", "cp1252")
+    with row_writer(tmp_path / "corrected.csv") as write_rows:
+        write_rows(Rows.of({"text": ["Café, cold"], "label": ["bad"]}))
+    tables = [
+        read_table(path, text="text", label="label", **asdict(file)) for path in (data, tmp_path / "corrected.csv")
+    ]
+    joined = join_tables(tables[0], tables[1:])
+    assert dict(zip(joined.texts, joined.labels, strict=True)) == {"Café, warm": "good", "Café, cold": "bad"}
+    assert len(joined) == 2
+
+
+def test_a_command_that_is_suggested_names_how_the_file_is_written():
+    given = options.FileFormat(encoding="cp1252", quoting="none")
+    assert given.as_arguments() == ["--encoding", "cp1252", "--quoting", "none"]
 
 
 def test_an_encoding_that_is_advised_works(tmp_path):

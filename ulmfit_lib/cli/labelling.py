@@ -71,6 +71,7 @@ def suggest_labels_command(
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
     named = [*(part for one in source.text for part in ("--text", one)), "--label", source.label]
+    named += source.file.as_arguments()
     learn = join(["ulmfit", "fit", str(source.data), "--also", str(out or "FILE"), *named, "--out", "NEW-MODEL"])
     note(f"{counted(len(found), 'text')} to label: fill in the column {source.label!r}, then: {learn}")
     if audited:
@@ -116,7 +117,8 @@ def check_labels_command(
     )
     with row_writer(out) as write:
         write(rows)
-    files, named = [str(source.data), "--also", str(out or "FILE")], ["--text", source.text[0], "--label", source.label]
+    files = [str(source.data), "--also", str(out or "FILE")]
+    named = ["--text", source.text[0], "--label", source.label, *source.file.as_arguments()]
     note(
         f"{source.data}: {counted(len(found), 'label')} may be wrong. Correct the column {source.label!r} where it is "
         f"wrong, delete the other rows, and run: {join(['ulmfit', 'fit', *files, *named, '--out', 'NEW-MODEL'])}"

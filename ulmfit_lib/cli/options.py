@@ -1,6 +1,6 @@
 """Every option that several commands share, written once: its type, its help and, in a group, its default."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -118,6 +118,11 @@ class FileFormat(reader.FileFormat):
     encoding: Encoding = None
     delimiter: Delimiter = None
     quoting: Quoting = None
+
+    def as_arguments(self) -> list[str]:
+        """The options that were given, for a command that reads the same file."""
+        given = {f"--{name}": value for name, value in asdict(self).items() if value is not None}
+        return [part for pair in given.items() for part in pair]
 
 
 @dataclass(frozen=True)

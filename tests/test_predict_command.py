@@ -1,0 +1,60 @@
+"""What the command predict takes for a text, for a file and for lines, with a classifier that calls everything good."""
+
+import io
+
+import numpy as np
+import pytest
+
+from ulmfit_lib.labels.classes import Classes
+
+
+class Coin:
+    classes, kind = ["bad", "good"], Classes()
+
+    def predict_proba(self, texts):
+        return np.tile([0.25, 0.75], (len(texts), 1))
+
+
+@pytest.fixture
+def predict(monkeypatch, ulmfit):
+    monkeypatch.setattr("ulmfit_lib.cli.predicting.load_classifier", lambda *_, **__: Coin())
+    monkeypatch.setattr("ulmfit_lib.hub.fetching.find_folder", lambda path: path)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        return ulmfit("predict", "model", *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("length", [1, 254, 255, 256, 4096, 100_000])
+def test_a_text_of_any_length_is_a_text(predict, length):
+    assert predict("a " * length)[:2] == (0, "good  (good 75 %, bad 25 %)\n")
+    assert predict("a" * length)[:2] == (0, "good  (good 75 %, bad 25 %)\n")
+
+
+def test_the_name_of_a_file_is_no_text_whether_it_is_there_or_not(predict, tmp_path):
+    code, _, said = predict(tmp_path / "nowhere.CSV")
+    assert code == 2 and "no such file" in said
+    (tmp_path / "a").write_text("text\nfine\n")
+    code, _, said = predict(tmp_path / "a")
+    assert code == 2 and "--text" in said
+
+
+def test_lines_are_read_by_the_rules_for_files(predict):
+    code, out, _ = predict(stdin="\ufefffine\n\ncafé\n".encode())
+    assert code == 0 and out.splitlines() == [
+        "good  (good 75 %, bad 25 %)  fine",
+        "",
+        "good  (good 75 %, bad 25 %)  café",
+    ]
+    code, _, said = predict(stdin="fine\ncafé\n".encode("cp1252"))
+    assert code == 2 and "standard input: line 2 is not utf-8" in said and "--encoding cp1252" in said
+    assert predict("--encoding", "cp1252", stdin="café\n".encode("cp1252"))[1].endswith("café\n")
+
+
+def test_a_folder_of_texts_is_predicted_file_by_file(predict, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "B.TXT").write_text("fine")
+    code, out, _ = predict(tmp_path, "--quiet")
+    assert code == 0 and out.splitlines()[1] == "new/B.TXT,new,fine,good,0.75,0.25,0.75"
