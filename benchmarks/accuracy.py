@@ -21,7 +21,6 @@ import json
 import resource
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,10 @@ from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.search import try_heads
-from ulmfit_lib.pipeline.unseen import scoring_folds
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 from ulmfit_lib.training.topics import Topics, mostly_unlabelled
 
@@ -79,10 +76,10 @@ def main() -> None:
         untouched |= {"embeddings": embed([*labelled.texts, *whole.texts], arguments.embeddings, arguments.cache)}
     rows = [*range(len(labelled)), *(len(labelled) + place for place in test_places)]
     both = TextTable.from_lists([*labelled.texts, *whole.texts], [*labelled.targets(), *whole.targets()]).select(rows)
-    places = {row: place for place, row in enumerate(both.rows)}
     features = {way: vectors[rows] for way, vectors in known.items()}
-    fitter = PartsFitter(lm, CLASSIFY, "features", True, 0, find_device(), None, None, features, places)
-    rich = replace(fitter, topics=Topics.learn(train.texts, seed=0))
+    plain, rich = (Candidate(lm, topics=topics) for topics in (None, Topics.learn(train.texts, seed=0)))
+    for candidate in (plain, rich):
+        candidate.remember(both.texts, features)
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))
     truth = np.array([labelled.classes.index(label) for label in test.targets()])
     others = {way: vectors[rows] for way, vectors in untouched.items()}
@@ -94,8 +91,8 @@ def main() -> None:
             file = arguments.cache / f"{name.replace('/', '_')}-{n}-{seed}.json"
             if not file.is_file():
                 part = train_rows.select(nested_order(labelled.targets(), seed)[:n])
-                chosen = rich if mostly_unlabelled(train.texts, n) else fitter
-                file.write_text(json.dumps(score_all(chosen, part, test_rows, others, truth, seed)))
+                chosen = rich if mostly_unlabelled(train.texts, n) else plain
+                file.write_text(json.dumps(score_all(chosen, both, part, test_rows, others, truth, seed)))
             cells.append({"labels": n, "seed": seed, **json.loads(file.read_text())})
             print(json.dumps(cells[-1]), file=sys.stderr)
     result = {
@@ -135,11 +132,18 @@ def read_all(
 
 
 def score_all(
-    fitter: PartsFitter, part: TextTable, test: TextTable, untouched: Features, truth: npt.NDArray[np.int64], seed: int
+    candidate: Candidate,
+    both: TextTable,
+    part: TextTable,
+    test: TextTable,
+    untouched: Features,
+    truth: npt.NDArray[np.int64],
+    seed: int,
 ) -> dict[str, Any]:
-    """Accuracy, log loss and seconds of each method that learns from ``part``."""
-    learnt, tested = ([fitter.places[row] for row in table.rows] for table in (part, test))
-    targets = part.class_numbers()
+    """Accuracy, log loss and seconds of each method that learns from ``part``, as ``test`` some rows of ``both``."""
+    learnt, tested = (np.searchsorted(both.rows, table.rows) for table in (part, test))
+    targets, run = part.class_numbers(), Run(seed=0)
+    known = candidate.features(both.texts, run)
     spent, found = {}, {}
 
     def timed(method: str, probabilities: Any) -> Floats:
@@ -151,26 +155,26 @@ def score_all(
     def heads(vectors: Features) -> Floats:
         pairs = ({way: one[rows] for way, one in vectors.items()} for rows in (learnt, tested))
         pool, rest = pairs
-        taught = 0 if "embeddings" in vectors else fitter.lm.architecture.distilled_width(fitter.pooling)
-        return predict_by_heads(pool, targets, rest, fitter.recipe, kind=part.kind, seed=seed, distilled=taught)
+        distilled = 0 if "embeddings" in vectors else candidate.lm.architecture.distilled_width(candidate.pooling)
+        return predict_by_heads(pool, targets, rest, candidate.recipe, kind=part.kind, seed=seed, distilled=distilled)
 
     def delivered() -> Floats:
-        unseen = try_heads(fitter, part, scoring_folds(part, seed=fitter.seed))
-        return unseen.weigh(unseen.best_choice()).apply(parts)
+        predictions = cross_validate(candidate, part, stratified_folds(part, seed=run.seed), run)
+        return predictions.blend(predictions.best_head()).apply(parts)
 
     groups = {
         "embeddings": {way: one for way, one in untouched.items() if way == "embeddings"},
         "untouched": {way: one for way, one in untouched.items() if way != "embeddings"},
-        "forward": {way: one for way, one in fitter.features.items() if way == "forward"},
-        "both": fitter.features,
+        "forward": {way: one for way, one in known.items() if way == "forward"},
+        "both": known,
     }
     parts = {"baseline": timed("tfidf", lambda: fit_tfidf(part.texts, targets).predict_proba(test.texts))}
     for method, vectors in groups.items():
         if vectors:
             timed(method, lambda vectors=vectors: heads(vectors))
     parts["ulmfit"] = found["both"]
-    if topics := fitter.topics:
-        learn = partial(topics.classifier, part.texts, targets, kind=part.kind, class_weights=None, seed=fitter.seed)
+    if topics := candidate.topics:
+        learn = partial(topics.classifier, part.texts, targets, kind=part.kind, class_weights=None, seed=run.seed)
         parts["topics"] = timed("topics", lambda: learn().predict_proba(test.texts))
     timed("delivered", delivered)
     return {

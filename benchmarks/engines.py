@@ -74,7 +74,9 @@ def texts(count: int, words: int) -> list[str]:
 def compare(work: Path, lm: LanguageModel, sizes: Sequence[int], words: int, rounds: int) -> dict[str, Any]:
     work.mkdir()
     learnt, labels = zip(*islice(reviews(mean_words=words), LEARNT), strict=True)
-    fit_classifier(TextTable.from_lists(learnt, labels), lm=lm, strategy="features", device="cpu").save(work / "model")
+    fit_classifier(TextTable.from_lists(learnt, labels), lm=lm, strategy="linear-probe", run=Run(device="cpu")).save(
+        work / "model"
+    )
     export_checked(work / "model", work / "onnx", precision="int8", texts=learnt)
     for size in sizes:
         pd.DataFrame({"review": texts(size, words)}).to_parquet(work / f"{size}.parquet")

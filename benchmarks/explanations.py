@@ -31,19 +31,17 @@ from ulmfit_lib import TextClassifier, read_csv
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.frozen import FloatEncoder
 from ulmfit_lib.models.head import build_head
 from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State, as_tensors
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.search import Found, try_heads
-from ulmfit_lib.pipeline.unseen import scoring_folds
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.explanations import Span, explain, find_spans, log_odds, occlude
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS, UNKNOWN
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.topics import learn_topics
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)  # of a text's words
@@ -61,17 +59,9 @@ def main() -> None:
     train, test = (read_csv(path, **columns).labelled() for path in (arguments.train, arguments.test))
     known = train.select(nested_order(train.targets(), 0)[: arguments.labels])
     lm, _ = load_base(arguments.base, known.texts)
-    fitter = PartsFitter.read(
-        known,
-        lm=lm,
-        recipe=CLASSIFY,
-        strategy="features",
-        with_baseline=True,
-        seed=0,
-        device=find_device("cpu"),
-        topics=learn_topics(train.texts, labelled=len(known), seed=0),
-    )
-    classifier = Found.of(fitter, try_heads(fitter, known, scoring_folds(known, seed=0))).fit(known)
+    candidate = Candidate(lm, topics=learn_topics(train.texts, labelled=len(known), seed=0))
+    run = Run(seed=0, device="cpu")
+    classifier = evaluate(candidate, known, stratified_folds(known, seed=0), run).fit(known, run)
     texts = test.texts[: arguments.texts]
     rows = compare(classifier, texts)
     words = float(np.mean([len(text.split()) for text in texts]))

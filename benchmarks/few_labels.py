@@ -76,9 +76,9 @@ def score_recipes(part: TextTable, valid: TextTable, base: LanguageModel, recipe
     found: dict[str, Any] = {"tfidf": {"accuracy": accuracy(tfidf)}}
     for name in recipes:
         started = time.monotonic()
-        strategy = "features" if name == FEATURES else "fine-tune"
+        strategy = "linear-probe" if name == FEATURES else "fine-tune"
         recipe = RECIPES["cpu" if name == FEATURES else name].fit_classifier
-        classifier = fit_classifier(part, lm=base, direction="forward", strategy=strategy, recipe=recipe)
+        classifier = fit_classifier(part, lm=base.only("forward"), strategy=strategy, recipe=recipe)
         spent = time.monotonic() - started
         said = classifier.predict_proba(valid.texts)
         both = {"ulmfit": said, "baseline": tfidf}

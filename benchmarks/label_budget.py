@@ -15,12 +15,10 @@ from conditions import conditions
 
 from ulmfit_lib import TextTable, label_budget, read_csv
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.search import Found, try_heads
-from ulmfit_lib.pipeline.unseen import scoring_folds
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.training.run import Run
 
 
 def main() -> None:
@@ -35,16 +33,15 @@ def main() -> None:
     lm, _ = load_base(arguments.base, train.texts)
     whole = TextTable.from_lists([*train.texts, *test.texts], [*train.targets(), *test.targets()])
     train, test = whole.select(range(len(train))), whole.select(range(len(train), len(whole)))
-    fitter = PartsFitter.read(
-        whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device()
-    )
+    candidate, run = Candidate(lm), Run(seed=0)
+    candidate.features(whole.texts, run)  # once for all seeds
     truth = np.array(test.targets())
     rows = []
     for seed in range(arguments.seeds):
         part = train.select(nested_order(train.targets(), seed)[: arguments.target])
-        budget = label_budget(part.select(range(arguments.known)), base=lm, seed=seed)
-        found = Found.of(fitter, try_heads(fitter, part, scoring_folds(part, seed=seed))).fit(part)
-        guessed = found.probabilities(test.texts, features=fitter.known(test))["ensemble"].argmax(1)
+        budget = label_budget(part.select(range(arguments.known)), base=lm, run=Run(seed=seed))
+        classifier = evaluate(candidate, part, stratified_folds(part, seed=seed), run).fit(part, run)
+        guessed = candidate.predict(classifier, test.texts, run)["ensemble"].argmax(1)
         right = np.array(part.classes)[guessed] == truth
         foreseen, share = 1 - budget.curve.error(arguments.target), float(right.mean())
         rows.append({"seed": seed, "foreseen": foreseen, "found": share, "off_by": abs(foreseen - share)})

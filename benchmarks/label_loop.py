@@ -29,11 +29,9 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by
 from ulmfit_lib.insight.suggestions import FEW_LABELS, find_typical, find_uncertain, margin
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.search import Found, try_heads
-from ulmfit_lib.pipeline.unseen import scoring_folds
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.training.run import Run
 
 SIZES = (16, 32, 64, 128, 256)
 STRATEGIES = ("random", "margin", "typical", "typical then uncertain")
@@ -58,20 +56,17 @@ def main() -> None:
     )
     whole = TextTable.from_lists([*train.texts, *test.texts], [*train.targets(), *test.targets()])
     lm, _ = load_base(arguments.base, train.texts)
-    fitter = PartsFitter.read(
-        whole, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=0, device=find_device("cpu")
-    )
+    candidate, run = Candidate(lm), Run(seed=0, device="cpu")
     pool = whole.select(range(len(train)))
-    vectors = np.concatenate(
-        [part[: len(pool), : lm.architecture.distilled] for part in fitter.features.values()], axis=1
-    )
+    read = candidate.features(whole.texts, run)
+    vectors = np.concatenate([part[: len(pool), : lm.architecture.distilled] for part in read.values()], axis=1)
     curves: dict[str, list[list[float]]] = {name: [] for name in STRATEGIES}
     errors: dict[str, list[float]] = {"loss": [], "cleanlab": []}
     for seed in range(arguments.seeds):
         for name in STRATEGIES:
-            curves[name].append(buy_labels(name, fitter, whole, len(pool), vectors, seed, arguments.sizes))
+            curves[name].append(buy_labels(name, candidate, whole, len(pool), vectors, seed, arguments.sizes))
             print(json.dumps({"seed": seed, "strategy": name, "accuracy": curves[name][-1]}), file=sys.stderr)
-        for name, share in plant(fitter, pool, arguments.checked, arguments.planted, seed).items():
+        for name, share in plant(candidate, pool, arguments.checked, arguments.planted, seed).items():
             errors[name].append(share)
     result: dict[str, Any] = {
         "name": arguments.name,
@@ -98,7 +93,7 @@ def main() -> None:
 
 def buy_labels(
     strategy: str,
-    fitter: PartsFitter,
+    candidate: Candidate,
     whole: TextTable,
     n_pool: int,
     vectors: npt.NDArray[np.float32],
@@ -121,24 +116,22 @@ def buy_labels(
             chosen += find_typical(vectors, free, labelled=chosen, n=n, seed=seed)
         else:
             chosen += find_uncertain(vectors, free, said, n=n, seed=seed)
-        said = predict(fitter, whole.select(chosen), whole, all_classes=classes)
+        said = predict(candidate, whole.select(chosen), whole, all_classes=classes)
         found.append(float((said[n_pool:].argmax(1) == truth).mean()))
     return found
 
 
-def predict(fitter: PartsFitter, train: TextTable, test: TextTable, *, all_classes: list[str]) -> Floats:
+def predict(candidate: Candidate, train: TextTable, test: TextTable, *, all_classes: list[str]) -> Floats:
     """Probabilities, (n_texts, n_classes); 0 for classes that no row of ``train`` has."""
     found = np.zeros((len(test), len(all_classes)))
     columns = [all_classes.index(name) for name in train.classes]
     if len(columns) == 1:
         found[:, columns] = 1
         return found
-    splits = scoring_folds(train, seed=0)
-    if not splits:
-        found[:, columns] = fitter.predict_parts(train, test)["ulmfit"]
-        return found
-    classifier = Found.of(fitter, try_heads(fitter, train, splits)).fit(train)
-    found[:, columns] = classifier.probabilities(test.texts, features=fitter.known(test))["ensemble"]
+    run = Run(seed=0, device="cpu")
+    splits = stratified_folds(train, seed=0)
+    classifier = (evaluate(candidate, train, splits, run) if splits else candidate).fit(train, run)
+    found[:, columns] = candidate.predict(classifier, test.texts, run)["ensemble"]
     return found
 
 
@@ -155,7 +148,7 @@ def saved(sizes: Sequence[int], curve: Floats, random: Floats) -> list[float | N
     return shares
 
 
-def plant(fitter: PartsFitter, pool: TextTable, checked: int, share: float, seed: int) -> dict[str, float]:
+def plant(candidate: Candidate, pool: TextTable, checked: int, share: float, seed: int) -> dict[str, float]:
     """The share of planted label errors that is among as many most doubtful rows."""
     from cleanlab.filter import find_label_issues
 
@@ -166,7 +159,7 @@ def plant(fitter: PartsFitter, pool: TextTable, checked: int, share: float, seed
     for place in wrong.tolist():
         labels[place] = str(random.choice([name for name in classes if name != labels[place]]))
     planted = TextTable(table.texts, labels, table.rows)
-    said, targets = out_of_fold_by(fitter, planted, seed=seed), planted.class_numbers()
+    said, targets = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")), planted.class_numbers()
     first: Ints = find_label_issues(targets, said, return_indices_ranked_by="normalized_margin", n_jobs=1)
     by_loss = doubtful_first(said, targets)
     cleanlab = [*first.tolist(), *(i for i in by_loss.tolist() if i not in set(first.tolist()))]

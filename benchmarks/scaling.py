@@ -33,6 +33,7 @@ from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import teach
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.tokens.documents import encode_texts
@@ -159,7 +160,7 @@ def _fit_classifier(table: TextTable, **options: Any) -> Found:
     lm = LanguageModel.from_pretrained(BASE)
     tokens = _tokens(table, lm)
     started = time.perf_counter()
-    learnt = fit_classifier(table, lm=lm, direction=WAY, device="cpu", **options)
+    learnt = fit_classifier(table, lm=lm.only(WAY), run=Run(device="cpu"), **options)
     spent = time.perf_counter() - started
     rows = learnt.training.last.history.get(WAY)
     return {"tokens": tokens * len(rows), "seconds": _seconds(rows)} if rows else {"tokens": tokens, "seconds": spent}
@@ -169,7 +170,8 @@ def _predict(table: TextTable, *, precision: str) -> Found:
     lm = LanguageModel.from_pretrained(BASE)
     with tempfile.TemporaryDirectory() as folder:
         model, out = Path(folder) / "model", Path(folder) / "onnx"
-        fit_classifier(table.select(range(LEARNT)), lm=lm, direction=WAY, strategy="features", device="cpu").save(model)
+        few = table.select(range(LEARNT))
+        fit_classifier(few, lm=lm.only(WAY), strategy="linear-probe", run=Run(device="cpu")).save(model)
         export_checked(model, out, precision=precision, texts=table.texts[:LEARNT])
         predictor, started = Predictor.load(out, threads=1), time.perf_counter()
         predictor.predict_proba(table.texts)
@@ -186,8 +188,8 @@ STAGES: dict[str, tuple[int, Callable[[TextTable], Found]]] = {  # texts, so tha
     "pretrain": (400, _pretrain),
     "teach": (400, _teach),
     "fit-lm": (900, _fit_lm),  # from which on its batches are whole
-    "fit-classifier": (300, partial(_fit_classifier, strategy="fine-tune", epochs=1)),
-    "heads": (400, partial(_fit_classifier, strategy="features")),
+    "fit-classifier": (300, partial(_fit_classifier, strategy="fine-tune", recipe=CLASSIFY.with_epochs(1))),
+    "heads": (400, partial(_fit_classifier, strategy="linear-probe")),
     "predict-float32": (400, partial(_predict, precision="float32")),
     "predict-int8": (400, partial(_predict, precision="int8")),
 }

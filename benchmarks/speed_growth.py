@@ -34,11 +34,13 @@ def growth(sizes: list[int]) -> Row:
     nothing = replace(PRETRAIN, epochs=0)
     config, run = LanguageModelConfig(TINY, vocab_size=5000), Run(device="cpu")
     base = pretrain(table.texts[:500], config=config, recipe=nothing, run=run)
-    few = fit_classifier(table.select(range(200)), lm=base, strategy="features", device="cpu")
+    few = fit_classifier(table.select(range(200)), lm=base, strategy="linear-probe", run=run)
     jobs: dict[str, Callable[[TextTable, Path], object]] = {
         "tokenize": lambda part, cache: tokenize_corpus(part.texts, WordTokenizer(), cache=cache),
         "fit_lm": lambda part, _: fit_lm(part.texts, base=base, recipe=READ_ONCE, run=run),
-        "features_and_head": lambda part, _: fit_classifier(part, lm=base, strategy="features", device="cpu"),
+        "features_and_head": lambda part, _: fit_classifier(
+            part, lm=base, strategy="linear-probe", run=Run(device="cpu")
+        ),
         "predict": lambda part, _: few.predict_proba(part.texts),
     }
     spent: dict[str, list[float]] = {name: [] for name in jobs}

@@ -157,7 +157,7 @@ def _peer(table: TextTable, work: Workload) -> Any:
 
 def _small_classifier(table: TextTable, work: Workload) -> TextClassifier:
     lm = LanguageModel.from_pretrained("wiki-en-small")
-    return fit_classifier(classifier_tables(table, work)[0], lm=lm, direction="forward", strategy="features").to(
+    return fit_classifier(classifier_tables(table, work)[0], lm=lm.only("forward"), strategy="linear-probe").to(
         work.device
     )
 

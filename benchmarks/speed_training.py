@@ -3,7 +3,6 @@
 import itertools
 import time
 from dataclasses import replace
-from typing import Any
 
 import fastai_peer
 import numpy as np
@@ -24,7 +23,7 @@ from ulmfit_lib.models.head import Head
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.classifying import fine_tune
+from ulmfit_lib.training.classifying import LabelledDocuments, fine_tune
 from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.run import Run
@@ -147,16 +146,9 @@ def classifier_train(table: TextTable, work: Workload) -> Row:
     both = Classifiers(table, work)
 
     def ours() -> float:
-        options: dict[str, Any] = {
-            "kind": Classes(),
-            "pad_id": 1,
-            "seed": 0,
-            "device": both.device,
-            "description": "ours",
-        }
-        return len(both.train) / seconds(
-            lambda: fine_tune(both.net, both.documents, both.targets, both.recipe, **options)
-        )
+        train = LabelledDocuments(both.documents, both.targets, Classes(), pad_id=1)
+        run = Run(seed=0, device=both.device)
+        return len(both.train) / seconds(lambda: fine_tune(both.net, train, both.recipe, run, description="ours"))
 
     def fastai() -> float:
         return both.n_fastai / fastai_peer.fit(both.learn, CLASSIFIER_RATE)

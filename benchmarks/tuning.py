@@ -22,12 +22,13 @@ from conditions import conditions
 from ulmfit_lib import Checkpoints, TextClassifier, TextTable, fit, read_csv, tune
 from ulmfit_lib.files import write_file
 from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.training.run import Run
 
 Made = tuple[TextClassifier, dict[str, Any]]  # and what else there is to say
 
 
 def defaults(table: TextTable, folder: Path, minutes: float) -> Made:
-    return fit(table, strategy="features"), {}
+    return fit(table, strategy="linear-probe"), {}
 
 
 def with_fit(table: TextTable, folder: Path, minutes: float) -> Made:
@@ -35,7 +36,8 @@ def with_fit(table: TextTable, folder: Path, minutes: float) -> Made:
 
 
 def tuned(table: TextTable, folder: Path, minutes: float) -> Made:
-    done = tune(table, folder=folder / "study", minutes=minutes, checkpoints=Checkpoints(folder / "checkpoints"))
+    run = Run(checkpoints=Checkpoints(folder / "checkpoints"))
+    done = tune(table, folder=folder / "study", minutes=minutes, run=run)
     return done.classifier, {
         "gained": done.gained,
         "sentence": done.sentence,

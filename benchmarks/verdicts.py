@@ -24,13 +24,11 @@ from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, read_csv
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
-from ulmfit_lib.models.devices import find_device
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
+from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.label_budget import nested_order
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.search import Found, try_heads
-from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.progress import set_quiet
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.run import Run
 
 
 def main() -> None:
@@ -64,32 +62,25 @@ def cells_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     if not all(file.is_file() for file in files.values()):
         whole = read_csv(arguments.sets / f"{name}-train.csv", text="text", label="label")
         whole = whole.select(range(min(arguments.rows, len(whole))))
-        fitter = PartsFitter.read(
-            whole,
-            lm=LanguageModel.from_pretrained(arguments.base),
-            recipe=CLASSIFY,
-            strategy="features",
-            with_baseline=True,
-            seed=42,
-            device=find_device(),
-        )
+        candidate, run = Candidate(LanguageModel.from_pretrained(arguments.base)), Run()
+        candidate.features(whole.texts, run)  # once for all draws
         set_quiet(True)
         for (n, draw), file in files.items():
             if not file.is_file():
                 order = nested_order(whole.targets(), draw)
-                cell = one_cell(fitter, whole.select(order[:n]), whole.select(order[n:]))
+                cell = one_cell(candidate, run, whole.select(order[:n]), whole.select(order[n:]))
                 file.write_text(json.dumps({"set": name, "labels": n, "draw": draw, **cell}))
                 print(file.read_text(), flush=True) if not arguments.json else None
     return [json.loads(file.read_text()) for file in files.values()]
 
 
-def one_cell(fitter: PartsFitter, part: TextTable, test: TextTable) -> dict[str, Any]:
+def one_cell(candidate: Candidate, run: Run, part: TextTable, test: TextTable) -> dict[str, Any]:
     """What is reported and what is true."""
-    task = Task.of(part, test_fraction=None, folds=None, transductive=False, seed=42)
-    found = Found.of(fitter, try_heads(fitter, task.learnt, task.splits))
-    report, _ = task.score(found)
-    classifier = found.fit(task.learnt)
-    said = classifier.probabilities(test.texts, features=fitter.known(test))
+    experiment = Experiment.of(part, seed=42)
+    found = evaluate(candidate, experiment.train, experiment.splits, run)
+    report = experiment.report(found, {})
+    classifier = found.fit(experiment.train, run)
+    said = candidate.predict(classifier, test.texts, run)
     truth = np.array(test.targets())
     right = {name: float((np.array(classifier.classes)[p.argmax(1)] == truth).mean()) for name, p in said.items()}
     delivered, verdict = report.ensemble, report.verdict

@@ -170,9 +170,15 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
     [
         (["fit", "a.csv", "--recipe", "magic"], "not one of 'cpu', 'paper', 'scripts', 'fastai', 'multifit'"),
         (["fit", "a.csv", "--direction", "up"], "'up' is not one of 'forward', 'backward', 'both'"),
-        (["fit", "a.csv", "--strategy", "magic"], "'magic' is not one of 'auto', 'fine-tune', 'features'"),
+        (
+            ["fit", "a.csv", "--strategy", "magic"],
+            "'magic' is not one of 'auto', 'fine-tune', 'linear-probe', 'features'",
+        ),
         (["fit", "a.csv", "--class-weights", "no"], "--class-weights"),
-        (["fit-classifier", "a.csv", "--strategy", "auto"], "'auto' is not one of 'fine-tune', 'features'"),
+        (
+            ["fit-classifier", "a.csv", "--strategy", "auto"],
+            "'auto' is not one of 'fine-tune', 'linear-probe', 'features'",
+        ),
         (["pretrain", "a.csv", "--tokens", "bytes"], "'bytes' is not one of 'words', 'subwords'"),
         (["pretrain", "a.csv", "--precision", "int4"], "'int4' is not one of 'float32', 'float16', 'int8'"),
         (["generate", "wiki-en-small", "--top-p", "2"], "--top-p"),

@@ -5,16 +5,20 @@ import pytest
 
 from ulmfit_lib import DataError, OptionError, TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
-from ulmfit_lib.pipeline import plan, search
-from ulmfit_lib.pipeline.budget import Budget, default_minutes
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.unseen import Unseen, joined, scoring_folds
+from ulmfit_lib.pipeline import plan
+from ulmfit_lib.pipeline.bases import choose_base, find_bases
+from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
+from ulmfit_lib.pipeline.experiment import Experiment, Scoring
+from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.heads import HeadChoice
+from ulmfit_lib.training.heads import HeadConfig
+from ulmfit_lib.training.run import Run
 
 
 @pytest.fixture
@@ -47,9 +51,9 @@ def said(right, n=40, seed=0):
     return np.where(np.eye(2)[guessed] == 1, 0.8, 0.2), targets
 
 
-def unseen_of(ulmfit, targets, **others):
+def predictions_of(ulmfit, targets, **others):
     n = len(targets)
-    return Unseen(Classes(), np.arange(n), targets, np.arange(n) % 5, ulmfit, others)
+    return OutOfFoldPredictions(Classes(), np.arange(n), targets, np.arange(n) % 5, ulmfit, others)
 
 
 # Scores
@@ -76,16 +80,16 @@ def test_a_label_that_says_nothing_is_not_seen_by_what_scores_its_row(tiny_lm, t
 def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
     texts = [f"entirely different text {i} about {'x' * i} and more" for i in range(46)]
     table = TextTable.from_lists([*texts, "the very same words", "The very same words!"], ["a", "b"] * 22 + ["c"] * 4)
-    splits = scoring_folds(table, seed=1)
+    splits = stratified_folds(table, seed=1)
     fold = {place: number for number, (_, test) in enumerate(splits) for place in test}
     assert fold[46] == fold[47] and len(splits) == 5
     alone = TextTable.from_lists(texts, ["a", "b"] * 22 + ["a", "rare"])
-    for train, test in scoring_folds(alone, seed=1):
+    for train, test in stratified_folds(alone, seed=1):
         assert 45 in train and not set(train) & set(test)
 
 
 def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
-    monkeypatch.setattr("ulmfit_lib.pipeline.task.MOST_SCORED", 40)
+    monkeypatch.setattr("ulmfit_lib.pipeline.experiment.MAX_CROSS_VALIDATED", 40)
     classifier = fit(fruit, base=tiny_lm, strategy="features", device="cpu")
     report = classifier.training.report
     assert report.held_out_rows == 10 and "On 10 held-out rows" in report.sentence and report.folds == 0
@@ -110,18 +114,20 @@ def test_what_cannot_be_done_is_said(tiny_lm, fruit):
 def test_the_weights_that_score_a_row_come_from_other_folds():
     good, targets = said(0.9)
     bad, _ = said(0.5, seed=1)
-    unseen = unseen_of({HeadChoice(0, 1.0): bad, HeadChoice(1, 1.0): good}, targets, baseline=bad)
-    before = unseen.delivered()["ensemble"]
+    predictions = predictions_of(
+        {HeadConfig("distilled", 1.0): bad, HeadConfig("layers", 1.0): good}, targets, baseline=bad
+    )
+    before = predictions.ensemble()[ENSEMBLE]
     turned = targets.copy()
-    turned[unseen.fold == 0] = 1 - turned[unseen.fold == 0]
-    after = unseen_of(unseen.ulmfit, turned, baseline=bad).delivered()["ensemble"]
-    np.testing.assert_allclose(before[unseen.fold == 0], after[unseen.fold == 0])
-    assert unseen.best_choice() == HeadChoice(1, 1.0)
+    turned[predictions.fold == 0] = 1 - turned[predictions.fold == 0]
+    after = predictions_of(predictions.ulmfit, turned, baseline=bad).ensemble()[ENSEMBLE]
+    np.testing.assert_allclose(before[predictions.fold == 0], after[predictions.fold == 0])
+    assert predictions.best_head() == HeadConfig("layers", 1.0)
 
 
 def test_few_rows_are_not_weighed():
     good, targets = said(0.9, n=19)
-    assert unseen_of({None: good}, targets, baseline=good).weigh(None).baseline == 0
+    assert predictions_of({None: good}, targets, baseline=good).blend(None).baseline == 0
 
 
 # Reading
@@ -129,10 +135,10 @@ def test_few_rows_are_not_weighed():
 
 @pytest.mark.slow
 def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
-    monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS_READ", 1)
     report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training.report
     assert read == [set(table.texts[48:])] and not report.transductive
-    assert any("after reading" in told for told in report.tried)
+    assert any("with the language model fine-tuned on" in told for told in report.tried)
 
 
 @pytest.mark.slow
@@ -149,7 +155,7 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
         noise = {way: {n: t * 0 for n, t in weights.items()} for way, weights in base.weights.items()}
         return replace(base, weights=noise)
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.fit.FEWEST_READ", 1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS_READ", 1)
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", forget)
     classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
     assert "dropped" in classifier.training.report.tried[0]
@@ -159,19 +165,21 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
 # Fine-tuning
 
 
-@pytest.mark.parametrize("better", ["features", "fine-tune"])
+@pytest.mark.parametrize("better", ["linear-probe", "fine-tune"])
 def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, monkeypatch, better):
-    def out_of_fold(self, table, splits, *, beside=None):
+    def predict(candidate, table, splits, run, *, same_splits=None):
         targets = table.class_numbers()
         for number, (_, test) in enumerate(splits):
-            right = 0.95 if self.strategy == better else 0.7
+            right = 0.95 if candidate.strategy == better else 0.7
             hit = np.random.default_rng(number).random(len(test)) < right
             guessed = np.where(hit, targets[test], 1 - targets[test])
             p = np.where(np.eye(2)[guessed] == 1, 0.8, 0.2)
-            choice = None if self.strategy == "fine-tune" else HeadChoice()
-            yield Unseen(table.kind, test, targets[test], np.full(len(test), number), {choice: p}, {"baseline": p})
+            head = None if candidate.strategy == "fine-tune" else HeadConfig("layers")
+            fold = np.full(len(test), number)
+            yield OutOfFoldPredictions(table.kind, test, targets[test], fold, {head: p}, {"baseline": p})
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.parts.PartsFitter.out_of_fold", out_of_fold)
+    for module in ("candidates", "search"):
+        monkeypatch.setattr(f"ulmfit_lib.pipeline.{module}.predict_folds", predict)
     classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, device="cpu")
     assert classifier.training.stages[-1].strategy == better
 
@@ -179,24 +187,19 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: 1e6)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
-    assert classifier.training.stages[-1].strategy == "features"
-    assert "there is no time for that" in classifier.training.report.tried[-1]
+    assert classifier.training.stages[-1].strategy == "linear-probe"
+    assert "more than is left" in classifier.training.report.tried[-1]
 
 
 def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit, monkeypatch):
     epochs, seconds = [], 0.9 * 60 * 10 / 5 / 6  # five folds and the last fit are five times the whole table
 
-    def interrupt(self, *_, **__):
-        epochs.append(self.recipe.epochs)
+    def interrupt(candidate, *_, **__):
+        epochs.append(candidate.recipe.epochs)
         raise KeyboardInterrupt
 
-    heads = PartsFitter.out_of_fold
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: seconds)
-    monkeypatch.setattr(
-        PartsFitter,
-        "out_of_fold",
-        lambda self, *some, **named: (interrupt if self.strategy == "fine-tune" else heads)(self, *some, **named),
-    )
+    monkeypatch.setattr("ulmfit_lib.pipeline.search.predict_folds", interrupt)
     fit(fruit, base=tiny_lm, direction="forward", minutes=10, device="cpu")
     assert epochs == [5]
 
@@ -208,7 +211,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
 
     monkeypatch.setattr(plan, "epoch_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
-    assert classifier.training.stages[-1].strategy == "features"
+    assert classifier.training.stages[-1].strategy == "linear-probe"
     assert "the best classifier so far is delivered" in capsys.readouterr().err
 
 
@@ -217,10 +220,18 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
 
 def test_a_run_that_goes_on_decides_as_it_had_decided(tmp_path):
     budget = Budget(1, tmp_path / "run")
-    assert not budget.going_on() and budget.allows("much", 1e9) is False and budget.allows("little", 1) is True
+    assert (
+        not budget.resumed()
+        and budget.allows(Step.READING, "much", 1e9) is False
+        and budget.allows(Step.READING, "little", 1) is True
+    )
     again = Budget(1000, tmp_path / "run")
-    assert again.going_on() and again.allows("much", 1e9) is False and again.decide("speed", 5) == 5
-    assert Budget(1, tmp_path / "run").decide("speed", 7) == 5
+    assert (
+        again.resumed()
+        and again.allows(Step.READING, "much", 1e9) is False
+        and again.decide(Step.READING, "speed", 5) == 5
+    )
+    assert Budget(1, tmp_path / "run").decide(Step.READING, "speed", 7) == 5
 
 
 def test_longer_texts_get_more_time():
@@ -230,28 +241,31 @@ def test_longer_texts_get_more_time():
 
 
 def test_a_fit_that_goes_on_says_so(tiny_lm, fruit, tmp_path, capsys):
-    Budget(1, tmp_path / "run").decide("speed", 5)
+    Budget(1, tmp_path / "run").decide(Step.READING, "speed", 5)
     fit(fruit, base=tiny_lm, strategy="features", checkpoints=Checkpoints(tmp_path / "run"), device="cpu")
-    assert "goes on with a run that was stopped. It had got as far as reading your texts" in capsys.readouterr().err
+    assert (
+        "continues a run that was stopped. It had got as far as fine-tuning the language model on your texts"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_time_of_a_run_that_was_stopped_is_counted(tmp_path):
     stopped = Budget(10, tmp_path / "run")
     stopped.started -= 120
-    stopped.decide("fine-tuning", 1)
+    stopped.decide(Step.FINE_TUNING, "epochs", 1)
     checkpoint = tmp_path / "run" / "checkpoint"
     checkpoint.touch()
     decided = (tmp_path / "run" / "decisions.json").stat().st_mtime
     os.utime(checkpoint, (decided + 60, decided + 60))
     again = Budget(10, tmp_path / "run")
-    assert 180 <= again.spent() < 182 and "fine-tuning the encoder, after 3 min;" in again.going_on()
-    assert "at most 7 min are left" in again.going_on()
+    assert 180 <= again.spent() < 182 and "fine-tuning the encoder on the labels, after 3 min;" in again.resumed()
+    assert "at most 7 min are left" in again.resumed()
 
 
 # The base
 
 
-def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
+def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
     from dataclasses import replace
 
     blank = replace(
@@ -259,27 +273,26 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit):
         training=TrainingRecord("blank"),
         weights={way: {name: t * 0 for name, t in some.items()} for way, some in tiny_lm.weights.items()},
     )
-    import torch
+    experiment, run = Experiment.of(fruit, Scoring(folds=5), seed=0), Run(seed=0, device="cpu")
 
-    from ulmfit_lib.pipeline.parts import PartsFitter
-    from ulmfit_lib.stages.fit_classifier import CLASSIFY
+    def choose(*lms):
+        bases = find_bases(lms, experiment, direction=None, seed=0)
+        return choose_base(bases, CLASSIFY, experiment, run)
 
-    def read(table, lm):
-        return PartsFitter.read(
-            table, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=False, seed=0, device=torch.device("cpu")
-        )
-
-    chosen, why = search.choose_base([blank, tiny_lm], fruit, scoring_folds(fruit, seed=0), read=read, seed=0)
-    assert chosen is tiny_lm and "base tiny: the lowest log loss" in why and "blank" in why
-    same = [blank, replace(tiny_lm, training=TrainingRecord("blank"))]  # as two that were fine-tuned from one base are
-    options = {"read": read, "seed": 0, "names": ["models/a", "models/b"]}
-    chosen, why = search.choose_base(same, fruit, scoring_folds(fruit, seed=0), **options)
-    assert chosen is same[1] and "base models/b: the lowest log loss" in why
+    chosen = choose(blank, tiny_lm)
+    assert chosen.whole is tiny_lm and "base tiny: the lowest cross-validated log loss" in chosen.why
+    assert "blank" in chosen.why
+    same = replace(tiny_lm, training=TrainingRecord("blank"))  # as two that were fine-tuned from one base are
+    with pytest.raises(OptionError, match="two bases are called 'blank'"):
+        choose(blank, same)
+    blank.save(tmp_path / "a")
+    same.save(tmp_path / "b")
+    assert f"base {tmp_path / 'b'}: the lowest" in choose(tmp_path / "a", tmp_path / "b").why
 
 
 def test_folds_are_joined_in_order():
     good, targets = said(0.9)
-    whole = unseen_of({None: good}, targets, baseline=good)
+    whole = predictions_of({None: good}, targets, baseline=good)
     parts = [whole.among(np.flatnonzero(whole.fold == k)) for k in range(5)]
-    again = joined(parts)
+    again = concatenate(parts)
     assert sorted(again.places) == list(range(40)) and again.ulmfit[None].shape == good.shape

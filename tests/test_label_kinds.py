@@ -173,7 +173,7 @@ def test_each_of_several_labels_has_a_regression_of_its_own():
     assert (found[:, :2] > 0.5).tolist() == [[True, True], [False, False]] and found[:, 2].min() > 0.95
     alone = fit_tfidf(texts, targets[:, 0]).predict_proba(["red big", "blue small"])
     np.testing.assert_allclose(found[:, 0], alone[:, 1])
-    weights, _ = solve(np.ones((4, 3)), np.array([[0], [0], [0], [0]]), strength=1)
+    weights, _ = solve(np.ones((4, 3)), np.array([[0], [0], [0], [0]]), c=1)
     assert not weights.any()
 
 

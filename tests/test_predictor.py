@@ -18,7 +18,7 @@ from ulmfit_lib.artifact.format import PREDICTOR
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.training.heads import HeadChoice
+from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.tfidf import fit_tfidf
 
 pytest.importorskip("onnxruntime")
@@ -28,8 +28,8 @@ TEXTS = ["the film was great great", "terrible", "", "number 7 : " + "word and "
 @pytest.fixture(scope="module")
 def whole(tiny_lm, fruit):
     """A classifier whose neural part and baseline both count."""
-    weak = HeadChoice(0, 1e-3)  # else all probabilities are 0 or 1
-    made = fit_classifier(fruit, lm=tiny_lm, strategy="features", head_choice=weak, device="cpu")
+    weak = HeadConfig("layers", 1e-3)  # else all probabilities are 0 or 1
+    made = fit_classifier(fruit, lm=tiny_lm, strategy="features", head=weak, device="cpu")
     return replace(made, tfidf={"baseline": fit_tfidf(fruit.texts, fruit.targets())}, blend=Blend(1.0, 0.5))
 
 

@@ -124,7 +124,7 @@ def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch
 ):
     """With a last batch of three, batch normalisation, and classes that do not weigh the same."""
     table = reviews.labelled().select(range(75))
-    recipe = replace(CLASSIFY, batch_size=4, dropouts=Dropouts(), head_dropout=0.0, epochs=2, most_steps=0, clip=0.05)
+    recipe = replace(CLASSIFY, batch_size=4, dropouts=Dropouts(), head_dropout=0.0, epochs=2, max_steps=0, clip=0.05)
     settings = {"lm": tiny_lm, "direction": "forward", "device": "cpu", "class_weights": class_weights, "valid": table}
 
     def train():

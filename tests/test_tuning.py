@@ -12,21 +12,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable, TrainingError, tune
+from ulmfit_lib import (
+    ArtifactError,
+    DataError,
+    LanguageModel,
+    OptionError,
+    TextClassifier,
+    TextTable,
+    TrainingError,
+    tune,
+)
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.evaluation.mcnemar import McNemar
+from ulmfit_lib.pipeline.candidates import predict_folds
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
-from ulmfit_lib.pipeline.parts import PartsFitter
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.pipeline.plan import FineTuningTime
 from ulmfit_lib.pipeline.trials import Space, Trials
 from ulmfit_lib.pipeline.tuner import Tuner
 from ulmfit_lib.pipeline.tuning import _forgotten_seconds
-from ulmfit_lib.pipeline.unseen import scoring_folds
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
-
-out_of_fold = PartsFitter.out_of_fold
+from ulmfit_lib.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +56,9 @@ def table(fruit):
 def quick(monkeypatch):
     """Few epochs, folds and heads; the recipe."""
     recipe = replace(CLASSIFY, epochs=1, head_epochs=1)
-    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.CLASSIFY", recipe)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.CLASSIFY", recipe)
     monkeypatch.setattr("ulmfit_lib.pipeline.trials.POOLINGS", ("layers", "all"))
-    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 2)
+    monkeypatch.setitem(stratified_folds.__kwdefaults__, "count", 2)
     return recipe
 
 
@@ -59,16 +67,16 @@ def trial_tables(monkeypatch):
     """The tables that trials learn from and are scored on."""
     found = []
 
-    def remember(self, table, splits, **options):
+    def remember(candidate, table, *others, **options):
         found.append(table)
-        return out_of_fold(self, table, splits, **options)
+        return predict_folds(candidate, table, *others, **options)
 
-    monkeypatch.setattr(PartsFitter, "out_of_fold", remember)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", remember)
     return found
 
 
 def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
-    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=2, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=2, device="cpu")
     assert not tuned.gained and "The search gained nothing" in tuned.sentence
     assert "delivered" in tuned.sentence and "rows that the search never saw" in tuned.sentence
     first, second = tuned.trials
@@ -84,17 +92,17 @@ def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, tab
 
 @pytest.mark.slow
 def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_path, quick, monkeypatch):
-    def spoil(self, table, splits, **options):
-        for one in out_of_fold(self, table, splits, **options):
-            if self.lm.training.name == "tiny":
+    def spoil(candidate, table, *others, **options):
+        for one in predict_folds(candidate, table, *others, **options):
+            if candidate.lm.training.name == "tiny":
                 flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
-                one = replace(one, ulmfit=flat, others={name: np.full_like(p, 0.5) for name, p in one.others.items()})
+                one = replace(one, ulmfit=flat, linear={name: np.full_like(p, 0.5) for name, p in one.linear.items()})
             yield one
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
-    monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_: bases[0])
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     other = replace(base, training=TrainingRecord("other"))
-    tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, device="cpu")
     assert tuned.gained and "The search gained something" in tuned.sentence and "so it is delivered" in tuned.sentence
     assert tuned.settings["base"] == "other" and tuned.scores["default_settings"]["base"] == "tiny"
     assert tuned.classifier.training.report.base.startswith("base other:")
@@ -118,36 +126,36 @@ def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_thes
 def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, table, tmp_path, quick, monkeypatch):
     folds = []
 
-    def spoil(self, table, splits, **options):
-        for one in out_of_fold(self, table, splits, **options):
-            folds.append(self.lm.direction)
+    def spoil(candidate, table, *others, **options):
+        for one in predict_folds(candidate, table, *others, **options):
+            folds.append(candidate.lm.direction)
             flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
-            yield replace(one, ulmfit=flat) if self.lm.direction == "backward" else one
+            yield replace(one, ulmfit=flat) if candidate.lm.direction == "backward" else one
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.choose_base", lambda bases, *_, **__: (bases[0], "as it is"))
-    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 3)
-    monkeypatch.setattr(PartsFitter, "out_of_fold", spoil)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_: bases[0])
+    monkeypatch.setitem(stratified_folds.__kwdefaults__, "count", 3)
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     other = replace(tiny_lm.only("backward"), training=TrainingRecord("other"))
-    tuned = tune(table, folder=tmp_path, bases=[base, other], most_trials=4, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, device="cpu")
     assert [one["given_up"] for one in tuned.trials] == ["", "", "", "behind the median"]
     assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None
 
 
 def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, table, tmp_path, monkeypatch, capsys):
-    def stop(self, table, splits, **options):
-        for number, one in enumerate(out_of_fold(self, table, splits, **options)):
-            if number == 1 and self.recipe.frozen_pooling == "concat":
+    def stop(candidate, table, *others, **options):
+        for number, one in enumerate(predict_folds(candidate, table, *others, **options)):
+            if number == 1 and candidate.recipe.frozen_pooling == "concat":
                 raise Interrupted
             yield one
 
-    options = {"folder": tmp_path / "stopped", "bases": [base], "most_trials": 3, "device": "cpu"}
+    options = {"folder": tmp_path / "stopped", "bases": [base], "max_trials": 3, "device": "cpu"}
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(PartsFitter, "out_of_fold", stop)
+        patch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", stop)
         tune(table, **options)
     capsys.readouterr()
     tuned = tune(table, **options)
     said = capsys.readouterr().err
-    assert "goes on with a search that was stopped: it keeps 1 trial, and has" in said
+    assert "continues a search that was stopped: it keeps 1 trial, and has" in said
     assert [one["trial"] for one in tuned.trials] == [0, 2, 3]
     whole = tune(table, **{**options, "folder": tmp_path / "whole"})
     losses = [[(one["frozen_pooling"], one["log_loss"]) for one in each.trials] for each in (tuned, whole)]
@@ -161,13 +169,13 @@ def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, tab
 def test_fine_tuning_is_drawn_when_all_heads_are_tried(base, table, tmp_path, quick, monkeypatch):
     seen = []
 
-    def remember(self, table, splits, **options):
-        seen.append(self)
-        return out_of_fold(self, table, splits, **options)
+    def remember(candidate, table, *others, **options):
+        seen.append(candidate)
+        return predict_folds(candidate, table, *others, **options)
 
-    monkeypatch.setattr(PartsFitter, "out_of_fold", remember)
-    tuned = tune(table, folder=tmp_path, bases=[base], most_trials=4, device="cpu")
-    assert [one["strategy"] for one in tuned.trials] == ["features"] * 2 + ["fine-tune"] * 2
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", remember)
+    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=4, device="cpu")
+    assert [one["strategy"] for one in tuned.trials] == ["linear-probe"] * 2 + ["fine-tune"] * 2
     usual, drawn = tuned.trials[2:]
     assert usual["lr"] == quick.lr and usual["dropout"] == 0
     assert quick.lr / 4 <= drawn["lr"] <= 4 * quick.lr and drawn["lr"] != quick.lr and 1 <= drawn["epochs"] <= 2
@@ -205,26 +213,26 @@ def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_s
 
 @pytest.mark.slow
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
-    options = {"folder": tmp_path, "bases": [base], "device": "cpu", "most_trials": 3}
+    options = {"folder": tmp_path, "bases": [base], "device": "cpu", "max_trials": 3}
     with monkeypatch.context() as patch:
         patch.setattr("ulmfit_lib.pipeline.plan.epoch_seconds", lambda *_, **__: 1e4)
         tuned = tune(table, minutes=5, **options)
-    assert [one["strategy"] for one in tuned.trials] == ["features", "features"]
+    assert [one["strategy"] for one in tuned.trials] == ["linear-probe", "linear-probe"]
     assert "no time for another trial" in capsys.readouterr().err
-    assert [one["strategy"] for one in tune(table, **options).trials] == ["features", "features", "fine-tune"]
-    alone = tune(table, **{**options, "folder": tmp_path / "alone", "most_trials": 1})
+    assert [one["strategy"] for one in tune(table, **options).trials] == ["linear-probe", "linear-probe", "fine-tune"]
+    alone = tune(table, **{**options, "folder": tmp_path / "alone", "max_trials": 1})
     assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are delivered.")
 
 
 def test_a_trial_that_turns_out_too_long_gives_way_to_one_with_fewer_epochs():
     guessed = FineTuningTime(epoch=1.0, joining=2, share=0.8, fits=6)
-    task: Any = None
-    tuner = Tuner(task, {}, "", Space(["base"], CLASSIFY), {}, None, {"base": guessed})
+    experiment: Any = None
+    tuner = Tuner(experiment, {}, Space(["base"], CLASSIFY), Run(device="cpu"), times={"base": guessed})
     settings = {"base": "base", "strategy": "fine-tune", "epochs": 8}
     trial, left = SimpleNamespace(number=7, params=settings, user_attrs={}), []
     trials = SimpleNamespace(discard=left.append)
     tuner.measure(trial, 16.0)  # of 2 + 8 epochs over 0.8 of the table, each of the whole table takes 2 seconds
-    assert tuner.fine_tuning("base").seconds(8) == 120
+    assert tuner.fine_tuning_time("base").seconds(8) == 120
     assert tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 75.0)) and left == [7]
     assert not tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 40.0)) and left == [7]  # none has so few
 
@@ -310,17 +318,17 @@ def test_no_time_at_all_and_too_few_rows_are_refused(table, tmp_path):
 def test_heads_are_judged_by_what_they_take_and_not_by_what_reading_the_texts_takes(
     base, table, tmp_path, quick, monkeypatch
 ):
-    clock, read = [0.0], PartsFitter.read.__func__
+    clock, read = [0.0], LanguageModel.features
 
-    def slow(cls, *some, **options):
+    def slow(self, *some, **options):
         clock[0] += 60
-        return read(cls, *some, **options)
+        return read(self, *some, **options)
 
-    monkeypatch.setitem(scoring_folds.__kwdefaults__, "count", 5)
-    monkeypatch.setattr(PartsFitter, "read", classmethod(slow))
+    monkeypatch.setitem(stratified_folds.__kwdefaults__, "count", 5)
+    monkeypatch.setattr(LanguageModel, "features", slow)
     monotonic = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + clock[0])
-    tuned = tune(table, folder=tmp_path, bases=[base], minutes=6, most_trials=2, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base], minutes=6, max_trials=2, device="cpu")
     assert [one["frozen_pooling"] for one in tuned.trials] == ["layers", "all"]
 
 
@@ -333,7 +341,7 @@ def test_what_is_wrong_with_the_file_of_trials_is_said_in_a_sentence(tmp_path, f
     begun.stop(trial, "not scored", seconds=0)
     (begun.folder / f"{trial.number}.npz").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(TrainingError, match="missing or damaged; --restart"):
-        begun.unseen(trial, fruit.kind)
+        begun.predictions(trial, fruit.kind)
     monkeypatch.setattr("ulmfit_lib.pipeline.trials.LOCKED_SECONDS", 0.1)
     with closing(sqlite3.connect(begun.folder / "trials.db")) as other:
         other.execute("BEGIN EXCLUSIVE")

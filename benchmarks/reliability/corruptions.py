@@ -38,7 +38,7 @@ def make_models(folder: Path) -> list[str]:
     for tokens in ("words", "subwords"):
         config = LanguageModelConfig(Architecture(6, 8, 1), tokens, vocab_size=300, direction="both")
         lm = pretrain(reviews.texts[:100], config=config, run=Run(device="cpu"))
-        classifier = fit_classifier(few, lm=lm, strategy="features", device="cpu")
+        classifier = fit_classifier(few, lm=lm, strategy="linear-probe", run=Run(device="cpu"))
         baseline = fit_tfidf(few.texts, few.targets())
         pair = replace(classifier, tfidf={"baseline": baseline, "topics": baseline}, blend=Blend(0.5, 0.3, 0.2))
         lm.save(folder / f"lm-{tokens}")

@@ -96,7 +96,7 @@ def make_model(folder: Path) -> Path:
     reviews = read_csv(REVIEWS, text="review", label="sentiment")
     config = LanguageModelConfig(Architecture(6, 8, 1), vocab_size=300)
     lm = pretrain(reviews.texts[:100], config=config, run=Run(device="cpu"))
-    fit_classifier(reviews, lm=lm, strategy="features", device="cpu").save(folder / "model")
+    fit_classifier(reviews, lm=lm, strategy="linear-probe", run=Run(device="cpu")).save(folder / "model")
     return folder / "model"
 
 

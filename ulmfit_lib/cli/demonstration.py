@@ -14,10 +14,11 @@ def demo(compute: SeededCompute, out: Out = Path("demo-model")) -> None:
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.files import refuse_existing
     from ulmfit_lib.pipeline.fit import fit
+    from ulmfit_lib.training.run import Run
 
     refuse_existing(out, overwrite=True)
     table = read_csv(EMBEDDED / "reviews.csv", text="review", label="sentiment")
-    classifier = fit(table, seed=compute.seed, device=compute.device)
+    classifier = fit(table, run=Run(seed=compute.seed, device=compute.device))
     saved = save_classifier(classifier, out, table, precision="auto", overwrite=True)
     print_fit(classifier, out, saved, as_json=False)
     print("\nFive reviews that it was not trained on:")

@@ -36,8 +36,8 @@ class ClassifierOptions:
 
     direction: Directions = None
     strategy: Annotated[
-        Literal["fine-tune", "features"],
-        typer.Option(help="`fine-tune` trains the whole network; `features` trains only the head, in seconds."),
+        Literal["fine-tune", "linear-probe", "features"],
+        typer.Option(help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds."),
     ] = "fine-tune"
     class_weights: ClassWeights = None
     label_smoothing: Annotated[
@@ -76,10 +76,10 @@ class FitOptions:
         typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
     ] = field(default_factory=list)
     strategy: Annotated[
-        Literal["auto", "fine-tune", "features"] | None,
+        Literal["auto", "fine-tune", "linear-probe", "features"] | None,
         typer.Option(
-            help="`fine-tune` trains the whole network, `features` only the head; `auto` does what pays within the "
-            "time. By default the recipe decides."
+            help="`fine-tune` trains the whole network, `linear-probe` (formerly `features`) only the head; `auto` "
+            "does what pays within the time. By default the recipe decides."
         ),
     ] = None
     minutes: Annotated[
@@ -155,31 +155,31 @@ def fit_classifier_command(
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
+    from ulmfit_lib.training.run import Run
 
     with training(run, out) as checkpoints:
         chosen = find_recipe(choice.recipe)
-        changed = with_settings(chosen.fit_classifier, choice.settings)
+        changed = override(
+            with_settings(chosen.fit_classifier, choice.settings),
+            lr=choice.lr,
+            class_weights=options.class_weights,
+            label_smoothing=options.label_smoothing,
+        )
+        if choice.epochs is not None:
+            changed = changed.with_epochs(choice.epochs)
         table = read(source, kind)
         mention_single_labels(table)
         classifier = fit_classifier(
             table,
-            lm=LanguageModel.from_pretrained(lm),
-            direction=options.direction,
+            lm=LanguageModel.from_pretrained(lm).only(options.direction),
             recipe=changed,
             strategy=options.strategy,
-            epochs=choice.epochs,
-            lr=choice.lr,
-            class_weights=options.class_weights,
-            label_smoothing=options.label_smoothing,
-            seed=run.seed,
-            device=run.device,
-            checkpoints=checkpoints,
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if is_main():
             classifier.save(out, overwrite=run.overwrite)
         if is_main() and plots:
-            used = replace(chosen, fit_classifier=override(changed, lr=choice.lr))
-            plot_classifier(plots, classifier, used, choice.epochs)
+            plot_classifier(plots, classifier, replace(chosen, fit_classifier=changed))
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
     print(f"trained a classifier of {classes} on {labelled}")
     print(f"saved in {out}")
@@ -200,8 +200,10 @@ def fit_command(
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.labels.stored import kind_of
     from ulmfit_lib.models.devices import find_device
+    from ulmfit_lib.pipeline.experiment import Scoring
     from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
+    from ulmfit_lib.training.run import Run
 
     if output.report:
         from ulmfit_lib.models.classifier import TextClassifier
@@ -214,7 +216,11 @@ def fit_command(
         if labels.classes is not None:
             _fit_by_names(source, labels.classes.split(","), options, run, output.out)
             return
-        changed = with_stage_settings(find_recipe(options.recipe), options.settings)
+        changed = with_stage_settings(find_recipe(options.recipe), options.settings).changed(
+            lm_epochs=options.lm_epochs,
+            class_weights=options.class_weights,
+            with_baseline=scoring.with_baseline,
+        )
         columns = {"text": source.text, "label": labels.label, **asdict(source.file)}
         first, *others = (read_csv(path, **columns) for path in (source.data, *labels.also))
         table = join_tables(first, others).with_kind(kind_of(kind.ratings, kind.label_delimiter))
@@ -225,15 +231,8 @@ def fit_command(
             recipe=changed,
             strategy=options.strategy,
             minutes=options.minutes,
-            test_fraction=scoring.test_fraction,
-            folds=scoring.folds,
-            lm_epochs=options.lm_epochs,
-            class_weights=options.class_weights,
-            with_baseline=scoring.with_baseline,
-            transductive=scoring.transductive,
-            seed=run.seed,
-            device=run.device,
-            checkpoints=checkpoints,
+            scoring=Scoring(scoring.test_fraction, scoring.folds, scoring.transductive),
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         saved = save_classifier(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)
     if output.plots:

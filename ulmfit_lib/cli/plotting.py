@@ -32,15 +32,14 @@ def plot_language_model(folder: Path, model: "LanguageModel", recipe: "Recipe", 
     _plot_schedule(folder, language_model_phases(override(recipe.fit_lm, epochs=epochs), layers), groups, "fit-lm")
 
 
-def plot_classifier(folder: Path, classifier: "TextClassifier", recipe: "Recipe", epochs: int | None = None) -> None:
+def plot_classifier(folder: Path, classifier: "TextClassifier", recipe: "Recipe") -> None:
     """The losses and the learning rates of stage 3, where the encoder learnt, and the scores where there are some."""
     from ulmfit_lib.training.classifying import classifier_phases
-    from ulmfit_lib.training.recipes import override
 
     last, layers = classifier.training.last, classifier.architecture.layers
     plot_training(folder, classifier.training)
     if last.strategy == "fine-tune":
-        used = override(recipe.fit_classifier.for_texts(last.labelled_texts or 0), epochs=epochs)
+        used = recipe.fit_classifier.for_texts(last.labelled_texts or 0)
         groups = ["embedding", *(f"LSTM layer {number}" for number in range(1, layers + 1)), "head"]
         _plot_schedule(folder, classifier_phases(used, layers + 2), groups, "fit-classifier")
     if report := classifier.training.report:

@@ -50,6 +50,7 @@ def report_command(
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.label_budget import label_budget
     from ulmfit_lib.reporting.page import check_report_name, write_report
+    from ulmfit_lib.training.run import Run
 
     check_report_name(out)
     if shown.data is not None and not (shown.text and shown.label):
@@ -63,6 +64,6 @@ def report_command(
     device = str(find_device(compute.device))
     budget = None
     if table is not None and with_budget:
-        budget = label_budget(table, base=base, seed=compute.seed, device=device)
+        budget = label_budget(table, base=base, run=Run(seed=compute.seed, device=device))
     write_report(classifier, out, data=table, texts=with_texts, budget=budget, seed=compute.seed, device=device)
     print(f"wrote the report {out} ({out.stat().st_size / 1000:,.0f} kB); open it in any browser")

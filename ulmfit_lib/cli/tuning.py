@@ -46,6 +46,7 @@ def tune_command(
     """Search for settings that suit your labels better than the defaults, and say honestly what that gained."""
     from ulmfit_lib.models.precision import save_smallest
     from ulmfit_lib.pipeline.tuning import tune
+    from ulmfit_lib.training.run import Run
 
     study = out / "study"
     with training(run, out / "model") as checkpoints:
@@ -58,11 +59,9 @@ def tune_command(
             bases=base,
             direction=direction,
             minutes=search.minutes,
-            most_trials=search.trials,
+            max_trials=search.trials,
             test_fraction=search.test_fraction,
-            seed=run.seed,
-            device=run.device,
-            checkpoints=checkpoints,
+            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         _write(out, tuned)
         saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)  # last: then it is done

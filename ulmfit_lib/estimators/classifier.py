@@ -22,7 +22,8 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.fit import fit
 from ulmfit_lib.progress import quietly
 from ulmfit_lib.serving.texts import read_column, read_texts
-from ulmfit_lib.training.recipes import Recipe
+from ulmfit_lib.training.recipes import Recipe, find_recipe
+from ulmfit_lib.training.run import Run
 
 
 class UlmfitClassifier(ClassifierMixin, TextEstimator):
@@ -31,7 +32,7 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
     Args:
         base: the language model to start from: a name, a folder, a ``LanguageModel``, or ``auto``.
         recipe: hyperparameters, by name (``cpu``) or a ``Recipe``.
-        strategy: ``features`` (the head alone learns, in seconds), ``fine-tune`` (the whole network), or ``auto``
+        strategy: ``linear-probe`` (the head alone learns, in seconds), ``fine-tune`` (the whole network), or ``auto``
             (what pays within ``minutes``).
         direction: ``forward``, ``backward`` or ``both``; None for all that the base has.
         minutes: that ``fit`` may take; None for its own default.
@@ -65,7 +66,7 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
         *,
         base: str | Path | LanguageModel = AUTO,
         recipe: str | Recipe = "cpu",
-        strategy: str = "features",
+        strategy: str = "linear-probe",
         direction: str | None = None,
         minutes: float | None = None,
         lm_epochs: int | None = None,
@@ -113,15 +114,13 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
             model = fit(
                 table,
                 base=self.base,
-                recipe=self.recipe,
+                recipe=find_recipe(self.recipe).changed(
+                    lm_epochs=self.lm_epochs, class_weights=self.class_weight, with_baseline=self.with_baseline
+                ),
                 strategy=self.strategy,
                 direction=self.direction,
                 minutes=self.minutes,
-                lm_epochs=self.lm_epochs,
-                class_weights=self.class_weight,
-                with_baseline=self.with_baseline,
-                seed=seed,
-                device=self.device,
+                run=Run(seed=seed, device=self.device),
             )
         self.model_, self.classes_, self.report_ = model, classes, model.training.report
         self._remember(column)

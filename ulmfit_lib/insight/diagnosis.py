@@ -26,8 +26,9 @@ from ulmfit_lib.insight.findings import (
 from ulmfit_lib.insight.label_checks import MAX_RECALL, MIN_CONFUSED
 from ulmfit_lib.insight.text_checks import check_language
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.pipeline.label_budget import FEWEST_ROWS as FEWEST_ROWS_OF_BUDGET
+from ulmfit_lib.pipeline.label_budget import MIN_ROWS as MIN_ROWS_OF_BUDGET
 from ulmfit_lib.pipeline.label_budget import label_budget
+from ulmfit_lib.training.run import Run
 
 MIN_GAIN = 0.02  # share of the perplexity that reading the texts should take away
 MAX_GAP = 0.15  # between accuracy on training rows and on held-out ones
@@ -66,9 +67,9 @@ def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) 
 def with_label_budget(found: Diagnosis, data: TextTable, *, base: str, seed: int) -> Diagnosis:
     """With what more labels should bring, if nothing graver is wrong and there are enough labels to tell."""
     table = data.labelled()
-    if found.cause not in (None, NOISE, RARE) or len(table) < FEWEST_ROWS_OF_BUDGET or len(table.classes) < 2:
+    if found.cause not in (None, NOISE, RARE) or len(table) < MIN_ROWS_OF_BUDGET or len(table.classes) < 2:
         return found
-    return replace(found, facts=[*found.facts, *label_budget(data, base=base, seed=seed).sentences()])
+    return replace(found, facts=[*found.facts, *label_budget(data, base=base, run=Run(seed=seed)).sentences()])
 
 
 def _reading(stages: Sequence[Stage]) -> tuple[list[Finding | None], list[str]]:

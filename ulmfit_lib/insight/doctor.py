@@ -17,10 +17,11 @@ from ulmfit_lib.insight.text_checks import check_column, check_copies, check_enc
 from ulmfit_lib.models.bases import SAMPLE_CHARACTERS, SAMPLE_TEXTS, load_base
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.budget import default_minutes
+from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.plan import count_tokens
-from ulmfit_lib.pipeline.task import Task
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.recipes import find_recipe
+from ulmfit_lib.training.run import Run
 
 MAX_ROWS = 1000  # with a label, that classifiers learn from; of more, a random part
 NUMBERS_A_WEIGHT = 5  # in training: the weight, its gradient, two of Adam and the best epoch's
@@ -100,14 +101,15 @@ def forecast(data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: 
     Raises:
         DataError: labels that cannot be learnt from.
     """
-    task = Task.of(data, test_fraction=None, folds=None, transductive=False, seed=seed)
-    lm, _ = load_base(base, task.learnt.texts, seed=seed)
-    minutes = default_minutes(count_tokens(task.texts, lm) + count_tokens(task.learnt.texts, lm), len(task.learnt))
+    experiment = Experiment.of(data, seed=seed)
+    train = experiment.train
+    lm, _ = load_base(base, train.texts, seed=seed)
+    minutes = default_minutes(count_tokens(experiment.texts, lm) + count_tokens(train.texts, lm), len(train))
     weights = sum(tensor.numel() for some in lm.weights.values() for tensor in some.values())
     reads = find_recipe("cpu").fit_lm
     read = reads.batch_size * reads.window * (reads.samples + 8 * sum(lm.architecture.widths))
     megabytes = (_taken() + BYTES * (NUMBERS_A_WEIGHT * weights + read)) / 1e6
-    return Forecast(60 * minutes, megabytes, task.sentence(minutes))
+    return Forecast(60 * minutes, megabytes, experiment.sentence(minutes))
 
 
 def _taken() -> int:
@@ -145,7 +147,7 @@ def _check_labels(
     if len(table) > MAX_ROWS:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MAX_ROWS])
         table = table.select(chosen.tolist())
-    probabilities = out_of_fold(table, base=lm, seed=seed, device=device)
+    probabilities = out_of_fold(table, base=lm, run=Run(seed=seed, device=device))
     targets = table.class_numbers()
     accuracy = float((probabilities.argmax(1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))

@@ -7,20 +7,17 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.splitting import grouped_folds
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_labels
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.progress import note, track
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.progress import note
+from ulmfit_lib.training.run import Run, takes_run
 
-FOLDS = 5
 MIN_ROWS = 20
-UNSEEN = 1e-6  # probability of a class that no training row of the fold has
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,9 @@ class SuspectedLabel:
     probability: float
 
 
+@takes_run()
 def check_label_errors(
-    data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: int = 42, device: str = "auto"
+    data: TextTable, *, base: str | Path | LanguageModel = AUTO, run: Run | None = None
 ) -> list[SuspectedLabel]:
     """All labelled rows whose label is not the likeliest one, the most doubtful first.
 
@@ -52,8 +50,7 @@ def check_label_errors(
     Args:
         data: texts with labels.
         base: the language model that reads them.
-        seed: of the folds.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        run: seed of the folds, and device.
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.
@@ -68,35 +65,26 @@ def check_label_errors(
     check_labels(table)
     if not table.kind.one_class_per_text:
         raise OptionError("check-labels needs one class a text; it cannot check ratings or several labels")
-    return suspect(table, out_of_fold(table, base=base, seed=seed, device=device))
+    return suspect(table, out_of_fold(table, base=base, run=run or Run()))
 
 
-def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, seed: int, device: str) -> Floats:
-    """(n_rows, n_classes) probabilities of rows that all have a label, each from parts that have not learnt it."""
+def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run) -> Floats:
+    """(n_rows, n_classes) probabilities of rows that all have a label, each cross-validated."""
     if len(table) < MIN_ROWS:
         raise DataError(f"{table.source}: {len(table)} labelled rows; to doubt one of them, {MIN_ROWS} are needed")
-    lm, why = load_base(base, table.texts, seed=seed)
+    lm, why = load_base(base, table.texts, seed=run.seed)
     note(why)
-    fitter = PartsFitter.read(
-        table, lm=lm, recipe=CLASSIFY, strategy="features", with_baseline=True, seed=seed, device=find_device(device)
-    )
-    return out_of_fold_by(fitter, table, seed=seed)
+    return out_of_fold_by(Candidate(lm), table, run)
 
 
-def out_of_fold_by(fitter: PartsFitter, table: TextTable, *, seed: int) -> Floats:
-    """The same from parts that know the table's texts; how they are weighed, all rows together say."""
-    targets, n_classes = table.class_numbers(), len(table.classes)
-    said: dict[str, Floats] = {}
-    folds = grouped_folds(table.groups, targets, count=FOLDS, seed=seed)
-    for train, test in track(folds, total=len(folds), description="checking labels", unit="fold"):
-        learnt = np.unique(targets[train])
-        if len(learnt) < 2:
-            continue
-        for name, part in fitter.predict_parts(table.select(train.tolist()), table.select(test.tolist())).items():
-            rows = said.setdefault(name, np.full((len(table), n_classes), 1 / n_classes))
-            rows[test] = UNSEEN
-            rows[np.ix_(test, learnt)] = part
-    return Blend.fit(said, targets).apply(said) if said else np.full((len(table), n_classes), 1 / n_classes)
+def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> Floats:
+    """The same by a candidate. A row that cannot be held out, as the only one of its class, keeps its label."""
+    trusted = np.eye(len(table.classes))[table.class_numbers()]
+    splits = stratified_folds(table, seed=run.seed)
+    if splits:
+        predictions = cross_validate(candidate, table, splits, run)
+        trusted[predictions.places] = predictions.ensemble()[ENSEMBLE]
+    return trusted
 
 
 def doubtful_first(probabilities: Floats, targets: Ints) -> Ints:

@@ -3,17 +3,28 @@
 import json
 import math
 import time
+from enum import Enum
 from pathlib import Path
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.files import read_json, write_file
 
-FEW, SHORT, LONG = 1.0, 2.0, 10.0  # minutes by default: for few and for more short texts, and for LONG_TOKENS
-FEW_ROWS, SHORT_ROWS = 100, 500  # with a label
+# Minutes by default: for few and for more short texts, and for LONG_TOKENS.
+FEW = 1.0
+SHORT = 2.0
+LONG = 10.0
+FEW_ROWS = 100  # with a label
+SHORT_ROWS = 500
 LONG_TOKENS = 1_500_000  # of 1,000 reviews with a label and 4,000 without
-MOST = 60.0
-SPENT = "seconds spent"  # what the file of decisions calls them
+MAX_MINUTES = 60.0
 RESERVE = 0.1  # of the budget is kept for the last fit and for saving
+
+
+class Step(Enum):
+    """What ``fit`` may spend minutes on; the value is what a sentence calls it."""
+
+    READING = "fine-tuning the language model on your texts"
+    FINE_TUNING = "fine-tuning the encoder on the labels"
 
 
 def default_minutes(n_tokens: int, labelled: int) -> float:
@@ -24,7 +35,7 @@ def default_minutes(n_tokens: int, labelled: int) -> float:
     """
     more = min(1.0, max(0.0, (labelled - FEW_ROWS) / (SHORT_ROWS - FEW_ROWS)))
     short = FEW + (SHORT - FEW) * more
-    return min(MOST, short + (LONG - short) * n_tokens / LONG_TOKENS)
+    return min(MAX_MINUTES, short + (LONG - short) * n_tokens / LONG_TOKENS)
 
 
 def check_minutes(minutes: float) -> None:
@@ -40,8 +51,8 @@ def check_minutes(minutes: float) -> None:
 class Budget:
     """Minutes to spend, counted from when it is made.
 
-    What it decided is remembered beside the checkpoints, so that a run that was stopped goes on as it had begun, with
-    what it had left.
+    What was decided is remembered beside the checkpoints, so that a run that was stopped decides the same when it is
+    started again, with the time that it had left.
 
     Args:
         minutes: how many.
@@ -50,26 +61,26 @@ class Budget:
     """
 
     def __init__(self, minutes: float, folder: Path | None = None, *, before: float = 0.0) -> None:
-        self.seconds, self.started = 60 * minutes, time.monotonic()
+        self.seconds = 60 * minutes
+        self.started = time.monotonic()
         self._file = folder / "decisions.json" if folder else None
-        self._numbers: dict[str, float] = {}
-        later = 0.0
+        self._decisions: dict[str, dict[str, float]] = {}  # by the name of the step
+        self._before = before
         if folder and self._file and self._file.is_file():
-            later = max(file.stat().st_mtime for file in folder.rglob("*")) - self._file.stat().st_mtime
-            known = read_json(self._file)
-            self._numbers = {str(name): float(number) for name, number in known.items()}
-        self._before = self._numbers.pop(SPENT, 0.0) + later + before  # until the last checkpoint
+            stored = read_json(self._file)
+            self._decisions = stored["decisions"]
+            newest = max(file.stat().st_mtime for file in folder.rglob("*"))
+            self._before += stored["seconds_spent"] + newest - self._file.stat().st_mtime  # until the last checkpoint
 
-    def going_on(self) -> str:
+    def resumed(self) -> str:
         """Where an earlier run was stopped, and what is left of its time; empty where there was none."""
-        if not self._numbers:
+        if not self._decisions:
             return ""
-        *_, last = self._numbers
-        stage = "fine-tuning the encoder" if last.startswith("fine-tuning") else "reading your texts"
+        *_, last = self._decisions
         left = shown(max(0.0, self.seconds - self.spent()))
         return (
-            f" This goes on with a run that was stopped. It had got as far as {stage}, after {shown(self._before)}; "
-            f"what is done is not done again, and at most {left} are left."
+            f" This continues a run that was stopped. It had got as far as {Step[last].value}, after "
+            f"{shown(self._before)}; what is done is not done again, and at most {left} are left."
         )
 
     def spent(self) -> float:
@@ -80,18 +91,20 @@ class Budget:
         """Seconds that may still be spent before the last fit; never below 0."""
         return max(0.0, (1 - RESERVE) * self.seconds - self.spent())
 
-    def decide(self, name: str, number: float) -> float:
+    def decide(self, step: Step, name: str, number: float) -> float:
         """``number``, or what was decided under this name before the run was stopped."""
-        if name not in self._numbers:
-            self._numbers[name] = number
+        decided = self._decisions.setdefault(step.name, {})
+        if name not in decided:
+            decided[name] = number
             if self._file:
+                stored = {"decisions": self._decisions, "seconds_spent": self.spent()}
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                write_file(self._file, json.dumps({**self._numbers, SPENT: self.spent()}).encode())
-        return self._numbers[name]
+                write_file(self._file, json.dumps(stored).encode())
+        return decided[name]
 
-    def allows(self, name: str, seconds: float) -> bool:
+    def allows(self, step: Step, name: str, seconds: float) -> bool:
         """Whether there is time for something that takes so many seconds; decided once for each name."""
-        return bool(self.decide(name, float(seconds <= self.left())))
+        return bool(self.decide(step, name, float(seconds <= self.left())))
 
 
 def shown(seconds: float) -> str:

@@ -1,31 +1,32 @@
 """All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.reading import read_table
-from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
-from ulmfit_lib.errors import Interrupted, OptionError
-from ulmfit_lib.models.bases import load_bases
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.budget import Budget, check_minutes, default_minutes, shown
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.plan import Reading, count_tokens, plan_reading, tokens_per_second
-from ulmfit_lib.pipeline.search import Found, choose_base, try_fine_tuning, try_heads, try_reading
-from ulmfit_lib.pipeline.task import Task
+from ulmfit_lib.pipeline.bases import choose_base, find_bases
+from ulmfit_lib.pipeline.budget import Budget, Step, check_minutes, default_minutes, shown
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
+from ulmfit_lib.pipeline.experiment import Experiment, Scoring
+from ulmfit_lib.pipeline.plan import Reading, count_tokens, tokens_per_second
+from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
-from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.recipes import BY_SIZE, STRATEGIES, Recipe, find_recipe, override
-from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
+from ulmfit_lib.training.recipes import BY_TIME, Recipe, find_recipe
+from ulmfit_lib.training.run import Run, takes_run
 from ulmfit_lib.training.topics import learn_topics
 
-FEWEST_READ = 50_000  # tokens that reading must come to before it is tried
-FIRST_SLICE, ALL_READING = 0.15, 0.45  # of the time that is left
+MIN_TOKENS_READ = 50_000  # below, reading brings nothing
+SLICE = 0.15  # of the time that is left: what a first reading takes
+ALL = 0.45  # the same, of a second one
 
 
 def fit_csv(
@@ -35,16 +36,20 @@ def fit_csv(
     label: str,
     encoding: str = "utf-8",
     delimiter: str | None = None,
-    base: str | Path | LanguageModel = AUTO,
-    strategy: str | None = None,
-    seed: int = 42,
-    device: str = "auto",
+    **options: Any,
 ) -> TextClassifier:
-    """A CSV of texts, some or all with labels -> a classifier: ``fit`` on ``read_table``, the rest at its defaults."""
-    table = read_table(path, text=text, label=label, encoding=encoding, delimiter=delimiter)
-    return fit(table, base=base, strategy=strategy, seed=seed, device=device)
+    """A CSV of texts, some or all with labels -> a classifier: ``fit(read_table(...), **options)``."""
+    return fit(read_table(path, text=text, label=label, encoding=encoding, delimiter=delimiter), **options)
 
 
+@takes_run(
+    lm_epochs=("recipe", lambda recipe, epochs: find_recipe(recipe).changed(lm_epochs=epochs)),
+    class_weights=("recipe", lambda recipe, weights: find_recipe(recipe).changed(class_weights=weights)),
+    with_baseline=("recipe", lambda recipe, wanted: find_recipe(recipe).changed(with_baseline=wanted)),
+    test_fraction="scoring",
+    folds="scoring",
+    transductive="scoring",
+)
 def fit(
     data: TextTable,
     *,
@@ -53,50 +58,36 @@ def fit(
     recipe: str | Recipe = "cpu",
     strategy: str | None = None,
     minutes: float | None = None,
-    test_fraction: float | None = None,
-    folds: int | None = None,
-    lm_epochs: int | None = None,
-    class_weights: str | None = None,
-    with_baseline: bool = True,
-    transductive: bool = False,
-    seed: int = 42,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
+    scoring: Scoring = Scoring(),  # noqa: B008
+    run: Run | None = None,
 ) -> TextClassifier:
     """All of ULMFiT from one table within a given time, and an honest word on what it is worth.
 
-    1. Every labelled row is scored by classifiers that have not learnt its label (five folds; texts that are alike
-       share one). Of more than 2,000 labelled rows, a fifth is held out and scored instead.
-    2. Heads on the frozen encoders of each base come first: seconds, and a first score. Beside them stand TF-IDF +
-       logistic regression, and the same on topics of the texts without a label, where these are many.
-    3. Where there is time, the language model reads the texts without a label (``fit_lm``), a slice of them first, and
-       the encoder learns the labels (``fit_classifier``), fold by fold. Each is kept only if rows that were not learnt
-       from are told better by it.
-    4. What is delivered is what all parts say together, weighed by log loss, fitted to all labelled rows.
+    1. Candidates are compared by cross-validation on the labelled rows (five folds; texts that are alike share one).
+       Its score is reported, too; only of more than 2,000 labelled rows, a fifth is held out for that.
+    2. Linear probes on the frozen encoders of each base come first: seconds, and a first score. Beside ULMFiT stand
+       TF-IDF + logistic regression, and the same on topics of the texts without a label, where these are many.
+    3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a slice of
+       them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it
+       lowers the cross-validated log loss.
+    4. What is delivered is the ensemble of all members, weighed by log loss and fitted to all labelled rows.
 
     Ctrl-C delivers the best so far.
 
     Args:
         data: texts; a row without a label feeds the language model and the topics only.
-        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model whose frozen
-            encoders tell most of the labels.
+        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model whose linear probe
+            has the least log loss.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
-            one of your own (``training.recipes``). Others than ours read and fine-tune, whatever it takes.
-        strategy: ``features`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, whatever it takes),
-            or ``auto``: what pays within the time; default the recipe's.
+            one of your own (``training.recipes``). Others than ours fine-tune the language model and the encoder,
+            however long it takes.
+        strategy: ``linear-probe`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, however long it
+            takes), or ``auto``: what pays within the time; default the recipe's.
         minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
             thousand unlabelled ones.
-        test_fraction: hold out this share of the labelled rows, instead of scoring all of them in folds.
-        folds: score all labelled rows in so many folds, however many rows there are.
-        lm_epochs: epochs of the language model over the texts, whatever they take and bring.
-        class_weights: ``balanced`` or None.
-        with_baseline: off, ULMFiT alone is scored and delivered.
-        transductive: the language model may read the scored rows' texts, too (never their labels), and the report says
-            so: right where the texts to be labelled are all there already.
-        seed: of the split and all training.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        checkpoints: where to keep them; a run that was stopped goes on from there.
+        scoring: which rows are scored.
+        run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Returns:
         The classifier; its ``training.report`` holds the scores and one sentence about them.
@@ -106,119 +97,72 @@ def fit(
         ArtifactError: no such base.
         OptionError: an option out of range.
     """
-    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    chosen = replace(chosen, fit_classifier=override(chosen.fit_classifier, class_weights=class_weights))
-    strategy = strategy or chosen.strategy
-    if strategy not in (*STRATEGIES, BY_SIZE):
-        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}, {BY_SIZE}")
+    run = run or Run()
+    recipe = find_recipe(recipe)
+    strategy = find_strategy(strategy or recipe.strategy, also=BY_TIME)
     if minutes is not None:
         check_minutes(minutes)
-    if folds is not None and folds < 2:
-        raise OptionError(f"--folds {folds}: at least 2 are needed")
-    if folds and test_fraction:
-        raise OptionError("--folds scores all labelled rows, and --test-fraction only a part of them: give one of them")
-    chosen_device = find_device(device)
-    check_labels(data)  # before a base is read
-    mention_single_labels(data)
-    task = Task.of(data, test_fraction=test_fraction, folds=folds, seed=seed, transductive=transductive)
-    bases, why = load_bases(base, task.learnt.texts, direction=direction, seed=seed)
-    forced_reading = bool(lm_epochs) or not chosen.epochs_by_length
-    texts = task.every_text if forced_reading else task.texts
-    n_tokens = count_tokens(texts, bases[0])
-    minutes = minutes or default_minutes(n_tokens + count_tokens(task.learnt.texts, bases[0]), len(task.learnt))
-    budget = Budget(minutes, checkpoints.folder if checkpoints else None)
-    note(task.sentence(minutes) + budget.going_on())
-    topics = learn_topics(task.texts, labelled=len(task.learnt), seed=seed) if with_baseline else None
+    experiment = Experiment.of(data, scoring, seed=run.seed)
+    train = experiment.train
+    bases = find_bases([base], experiment, direction=direction, seed=run.seed)
+    reads_all = not recipe.epochs_by_length
+    texts = experiment.all_texts if reads_all else experiment.texts
+    reading = Reading(texts, recipe.fit_lm, count_tokens(texts, bases[0].lm))
+    minutes = minutes or default_minutes(reading.n_tokens + count_tokens(train.texts, bases[0].lm), len(train))
+    budget = Budget(minutes, run.checkpoints.folder if run.checkpoints else None)
+    note(experiment.sentence(minutes) + budget.resumed())
 
-    def read(table: TextTable, lm: LanguageModel) -> PartsFitter:
-        return PartsFitter.read(
-            table,
-            lm=lm.only(direction),
-            recipe=chosen.fit_classifier,
-            strategy="features",
-            topics=topics,
-            with_baseline=with_baseline,
-            seed=seed,
-            device=chosen_device,
-            checkpoints=checkpoints,
-        )
-
-    def read_texts(reading: Reading) -> LanguageModel:
-        return fit_lm(
-            reading.texts,
-            base=lm.only(direction),
-            recipe=reading.recipe,
-            source=data.source,
-            run=Run(seed=seed, device=device, checkpoints=checkpoints),
-        )
-
-    lm, reason = choose_base(bases, task.learnt, task.splits, read=read, seed=seed)
-    why = reason or why
-    note(why)
-    fitter = read(task.learnt, lm)
-    found = Found.of(fitter, try_heads(fitter, task.learnt, task.splits))
-    note(
-        f"after {shown(budget.spent())}: heads on the frozen encoder and what stands beside them are right for "
-        f"{100 * found.right:.1f} % of the rows that they have not learnt from"
-    )
+    chosen = choose_base(bases, recipe.fit_classifier, experiment, run)
+    note(chosen.why)
+    topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
+    probe = Candidate(chosen.lm, recipe=recipe.fit_classifier, with_baseline=recipe.with_baseline, topics=topics)
+    search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
+    note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
-        if forced_reading and len(texts):
-            reads = replace(chosen.fit_lm, epochs=lm_epochs) if lm_epochs else chosen.fit_lm
-            fitter = fitter.instead(task.learnt, lm=read_texts(Reading(texts, reads, n_tokens)))
-            unseen = try_heads(fitter, task.learnt, task.splits, beside=found.unseen)
-            found = Found.of(fitter, unseen, has_read=True)
-        elif n_tokens >= FEWEST_READ:
-            found = _read_while_it_pays(found, task, budget, chosen, n_tokens=n_tokens, read=read_texts, seed=seed)
-        if strategy != "features":
-            forced = strategy == "fine-tune"
-            found = try_fine_tuning(
-                found, task.learnt, task.splits, budget, forced=forced, fits=1 + bool(len(task.test))
-            )
+        if reads_all and reading.n_tokens:
+            search.best = search.evaluate(_after(reading, probe, data.source, run))
+        elif reading.n_tokens >= MIN_TOKENS_READ:
+            _read_while_it_pays(search, reading, data.source)
+        if strategy != LINEAR_PROBE:
+            search.fine_tune(forced=strategy == FINE_TUNE)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is delivered. Press Ctrl-C again to deliver nothing.")
-    report, fitter = task.score(found)
-    return task.deliver(
-        found,
-        report,
-        fitter,
-        base=why,
-        lm=lm,
+
+    best = search.best
+    report = replace(
+        experiment.report(best, experiment.predict_test(best, run)),
+        base=chosen.why,
+        tried=tuple(search.tried),
         minutes=minutes,
-        seconds=budget.spent(),
-        transductive=found.has_read and (transductive or (forced_reading and not len(task.test))),
+        transductive=best.candidate.passes > 0 and (scoring.transductive or (reads_all and not len(experiment.test))),
     )
+    return experiment.deliver(best, report, chosen.whole, run, seconds=budget.spent())
 
 
-def _read_while_it_pays(
-    found: Found,
-    task: Task,
-    budget: Budget,
-    recipe: Recipe,
-    *,
-    n_tokens: int,
-    read: Callable[[Reading], LanguageModel],
-    seed: int,
-) -> Found:
-    """A slice of the texts first; if the labels are told better by it, as much as there is time for."""
-    fitter = found.fitter
-    speed = tokens_per_second(fitter.lm, recipe.fit_lm.batch_size, fitter.device)
-    for name, share in (("slice", FIRST_SLICE), ("reading", ALL_READING)):
-        seconds = budget.decide(f"seconds for {name}", share * budget.left())
-        reading = plan_reading(
-            task.texts,
-            n_tokens,
-            recipe.fit_lm,
-            seconds=seconds,
-            tokens_per_second=budget.decide("speed", speed),
-            ways=len(fitter.lm.weights),
-            seed=seed,
-        )
-        if reading.n_tokens < FEWEST_READ:
-            told = f"reading your texts was left out: what {shown(seconds)} allow is too little to bring anything"
-            note(told)
-            return replace(found, told=(*found.told, told))
-        after = try_reading(found, task.learnt, task.splits, reading, read=read)
-        if after.fitter.lm is found.fitter.lm or reading.n_tokens == n_tokens:
-            return after
-        found = after
-    return found
+def _read_while_it_pays(search: Search, reading: Reading, source: str) -> None:
+    """Fine-tune the language model on a slice of the texts; if it pays, on as many as there is time for."""
+    budget, probe = search.budget, search.best.candidate
+    speed = tokens_per_second(probe.lm, reading.recipe.batch_size, search.run.device)
+    for name, share in (("slice", SLICE), ("all", ALL)):
+        seconds = budget.decide(Step.READING, f"seconds for {name}", share * budget.left())
+        speed = budget.decide(Step.READING, "speed", speed)
+        part = reading.within(seconds, tokens_per_second=speed, seed=search.run.seed)
+        if part.n_tokens < MIN_TOKENS_READ:
+            search.say(f"fine-tuning the language model was left out: {shown(seconds)} are too short to gain anything")
+            return
+        what = f"with the language model fine-tuned on {part.n_tokens:,} tokens of your texts, {part.passes} times"
+        better = search.keep_if_better(search.evaluate(_after(part, probe, source, search.run)), what)
+        if not better or part.n_tokens == reading.n_tokens:
+            return
+
+
+def _after(reading: Reading, candidate: Candidate, source: str, run: Run) -> Candidate:
+    """The candidate with its language model fine-tuned on texts."""
+    lm = fit_lm(
+        reading.texts,
+        base=candidate.lm,
+        recipe=reading.recipe,
+        source=source,
+        run=run,
+    )
+    return replace(candidate, lm=lm, passes=reading.passes)

@@ -9,6 +9,7 @@ from ulmfit_lib.files import only_process, refuse_existing
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.run import Run
 
 
 def fit_file(
@@ -43,7 +44,7 @@ def fit_file(
     with only_process(out):
         refuse_existing(out)
         table = read_table(path, text=text, label=label)
-        classifier = fit(table, base=base, strategy=strategy, checkpoints=Checkpoints(checkpoints))
+        classifier = fit(table, base=base, strategy=strategy, run=Run(checkpoints=Checkpoints(checkpoints)))
         saved = save_smallest(classifier, out, table)
         shutil.rmtree(checkpoints, ignore_errors=True)
     report = classifier.training.report

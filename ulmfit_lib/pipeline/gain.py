@@ -8,8 +8,8 @@ from scipy.stats import t as student
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT, McNemar
 from ulmfit_lib.evaluation.metrics import wilson_interval
-from ulmfit_lib.pipeline.search import Found
-from ulmfit_lib.pipeline.task import Task
+from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
+from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.trials import Params
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.regression import row_losses
@@ -63,15 +63,16 @@ class HeldOut:
     verdict: McNemar
 
     @classmethod
-    def of(cls, task: Task, probabilities: dict[str, Floats]) -> "HeldOut":
+    def of(cls, experiment: Experiment, probabilities: dict[str, Floats]) -> "HeldOut":
         """From what each says of the held-out rows, by name."""
-        kind, truth = task.data.kind, task.test.class_numbers(task.learnt.classes)
+        test = experiment.test
+        kind, truth = test.kind, test.class_numbers(experiment.train.classes)
         decided = kind.decided(truth)
         decisions = {name: kind.decisions(p) for name, p in probabilities.items()}
         right = {name: p.argmax(1) == decided for name, p in decisions.items()}
         losses = {name: row_losses(p, decided) for name, p in decisions.items()}
         return cls(
-            len(task.test),
+            len(test),
             len(decided),
             {name: (float(one.mean()), *wilson_interval(int(one.sum()), len(one))) for name, one in right.items()},
             {name: float(one.mean()) for name, one in losses.items()},
@@ -108,7 +109,9 @@ class HeldOut:
         return f"On {counted(self.rows, 'row')} that the search never saw{each}"
 
 
-def gain_sentence(params: Params, default: Found, found: Found, ahead: Gain, others: int, held_out: HeldOut) -> str:
+def gain_sentence(
+    params: Params, default: EvaluatedCandidate, found: EvaluatedCandidate, ahead: Gain, others: int, held_out: HeldOut
+) -> str:
     """Whether the search gained anything, for people who need not know statistics."""
     alone = f"so the defaults are delivered. {held_out.where()}, they are right for {held_out.hits('default')}."
     if not others:
@@ -118,7 +121,7 @@ def gain_sentence(params: Params, default: Found, found: Found, ahead: Gain, oth
         return f"The search gained nothing: of {tried}, none did better than the defaults, {alone}"
     shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in params.items()}
     settings = ", ".join(f"{name} {value}" for name, value in shown.items())
-    beside = f"(log loss {found.nats:.3f} beside {default.nats:.3f}, on rows not learnt from)"
+    beside = f"(log loss {found.log_loss:.3f}, the defaults' {default.log_loss:.3f}, cross-validated)"
     if ahead.low <= 0:
         return (
             f"The search gained nothing that is certain. The best of {tried} ({settings}) is no further ahead of the "

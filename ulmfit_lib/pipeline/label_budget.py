@@ -9,19 +9,20 @@ import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.parts import PartsFitter
-from ulmfit_lib.pipeline.unseen import FOLDS, joined, scoring_folds
-from ulmfit_lib.progress import bar, note
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
+from ulmfit_lib.pipeline.experiment import Experiment, Scoring
+from ulmfit_lib.pipeline.out_of_fold import FOLDS
+from ulmfit_lib.progress import note, track
+from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
+from ulmfit_lib.training.run import Run, takes_run
 from ulmfit_lib.training.topics import learn_topics
 
-FEWEST_ROWS = 40  # below, the curve would be noise
+MIN_ROWS = 40  # below, the curve would be noise
 SIZES = 5
 
 
@@ -69,6 +70,7 @@ class LabelBudget:
         }
 
 
+@takes_run()
 def label_budget(
     data: TextTable,
     *,
@@ -76,10 +78,9 @@ def label_budget(
     direction: str | None = None,
     thorough: bool = False,
     folds: int = FOLDS,
-    seed: int = 42,
-    device: str = "auto",
+    run: Run | None = None,
 ) -> LabelBudget:
-    """Learn from nested, stratified parts of the labels and see how the error on held-out rows falls.
+    """Cross-validate nested, stratified parts of the labels and see how the error on held-out rows falls.
 
     ULMFiT, TF-IDF + logistic regression and topics are weighed as ``fit`` weighs them. The language model is taken as
     it is; ``fit`` may do better by fine-tuning it. For a curve of your own one, give the folder that ``fit-lm`` made.
@@ -91,54 +92,37 @@ def label_budget(
         thorough: fine-tune the encoder for every point, as ``--strategy fine-tune`` does, which takes hours; else it
             reads each text once and only heads are trained.
         folds: how many fifths of the rows are held out, one after the other, and parts of the rest drawn anew.
-        seed: of all that is random.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        run: seed and device.
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.
+        OptionError: labels that are ratings or tags.
         ArtifactError: no such base.
     """
-    table = data.labelled()
-    check_labels(table)
-    mention_single_labels(table)
-    if not table.kind.one_class_per_text:
+    run = run or Run()
+    if not data.kind.one_class_per_text:
         raise OptionError("a label budget needs one class a text; it cannot forecast ratings or several labels")
-    if len(table) < FEWEST_ROWS:
-        raise DataError(f"{data.source}: {len(table)} labelled rows; a curve needs {FEWEST_ROWS} at least")
-    lm, why = load_base(base, table.texts, direction=direction, seed=seed)
+    if (labels := len(data.labelled())) < MIN_ROWS:
+        raise DataError(f"{data.source}: {labels} labelled rows; a curve needs {MIN_ROWS} at least")
+    experiment = Experiment.of(data, Scoring(folds=FOLDS), seed=run.seed)
+    table, splits = experiment.train, experiment.splits[:folds]
+    lm, why = load_base(base, table.texts, direction=direction, seed=run.seed)
     note(why)
-    free = data.select([i for i, label in enumerate(data.labels) if label is None]).texts
-    fitter = PartsFitter.read(
-        table,
-        lm=lm.only(direction),
-        recipe=CLASSIFY,
-        strategy="fine-tune" if thorough else "features",
-        with_baseline=True,
-        seed=seed,
-        device=find_device(device),
-        topics=learn_topics(free, labelled=len(table), seed=seed),
-    )
-    splits = scoring_folds(table, count=FOLDS, seed=seed)[:folds]
-    if not splits:
-        raise DataError(f"{data.source}: all texts are alike, so that none can be held out; label others")
+    topics = learn_topics(experiment.texts, labelled=len(table), seed=run.seed)
+    candidate = Candidate(lm.only(direction), FINE_TUNE if thorough else LINEAR_PROBE, topics=topics)
     targets = np.array(table.targets())
-    orders = [train[nested_order(targets[train].tolist(), seed + fold)] for fold, (train, _) in enumerate(splits)]
+    orders = [train[nested_order(targets[train].tolist(), run.seed + fold)] for fold, (train, _) in enumerate(splits)]
     most = min(map(len, orders))
     fewest = min(max(2 * len(table.classes), 10, most / 16), most)  # all classes are among the first
     sizes = np.unique(np.geomspace(fewest, most, SIZES).astype(int)).tolist()
-    wrong = []
-    with bar(total=len(splits) * len(sizes), description="learning curve", unit="part") as progress:
-        for size in sizes:
-            parts = [(np.sort(order[:size]), test) for order, (_, test) in zip(orders, splits, strict=True)]
-            scored = []
-            for one in fitter.out_of_fold(table, parts):
-                scored.append(one)
-                progress.update(1)
-            unseen = joined(scored)
-            missed = unseen.delivered()[ENSEMBLE].argmax(1) != unseen.targets
-            wrong.append([missed[unseen.fold == fold] for fold in range(len(splits))])
-    draws = [np.array(of_sizes) for of_sizes in zip(*wrong, strict=True)]
-    return LabelBudget(len(table), LearningCurve.fit(sizes, draws, seed=seed), why)
+    errors = []
+    for size in track(sizes, total=len(sizes), description="learning curve", unit="size"):
+        parts = [(np.sort(order[:size]), test) for order, (_, test) in zip(orders, splits, strict=True)]
+        found = evaluate(candidate, table, parts, run)
+        wrong = found.ensemble[ENSEMBLE].argmax(1) != found.predictions.targets
+        errors.append([wrong[found.predictions.fold == fold] for fold in range(len(splits))])
+    draws = [np.array(of_sizes) for of_sizes in zip(*errors, strict=True)]
+    return LabelBudget(len(table), LearningCurve.fit(sizes, draws, seed=run.seed), why)
 
 
 def nested_order(labels: Sequence[str], seed: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""How long the dear steps of ``fit`` take on this machine, and how much can be read in a given time."""
+"""How long the expensive steps of ``fit`` take on this machine, and how much can be read in a given time."""
 
 import time
 from collections.abc import Sequence
@@ -12,14 +12,17 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.pooling import BPTT_WINDOW
-from ulmfit_lib.pipeline.unseen import Split
+from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.pipeline.out_of_fold import Split
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.classifying import ClassifierRecipe, unfreezing
+from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
 TRIALS = 5  # of a step, of which the fastest counts
-READING, CLASSIFYING = 0.7, 0.8  # share of a step that its products take; the rest is the softmax's and the optimiser's
-FEWEST_PASSES, MOST_PASSES = 2, 12  # over the texts, the frozen epoch included
+READING = 0.7  # share of a step that its products take; the rest is the softmax's and the optimiser's
+CLASSIFYING = 0.8  # the same of the classifier
+MIN_PASSES = 2  # over the texts, the frozen epoch included
+MAX_PASSES = 12
 
 
 def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
@@ -29,7 +32,7 @@ def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a language model will read.
+    """What a language model will be fine-tuned on.
 
     Attributes:
         texts: which texts.
@@ -46,36 +49,24 @@ class Reading:
         """Over the texts."""
         return self.recipe.frozen_epochs + self.recipe.epochs
 
+    def within(self, seconds: float, *, tokens_per_second: float, seed: int) -> "Reading":
+        """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
 
-def plan_reading(
-    texts: Sequence[str],
-    n_tokens: int,
-    recipe: LanguageModelRecipe,
-    *,
-    seconds: float,
-    tokens_per_second: float,
-    ways: int,
-    seed: int,
-) -> Reading:
-    """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
-
-    Args:
-        texts: what there is to read.
-        n_tokens: in them.
-        recipe: whose epochs are to be chosen.
-        seconds: that reading may take.
-        tokens_per_second: what this machine reads in training.
-        ways: the number of directions.
-        seed: of the random part.
-    """
-    affordable = seconds * tokens_per_second / ways
-    passes = int(np.clip(affordable // max(1, n_tokens), FEWEST_PASSES, MOST_PASSES))
-    share = min(1.0, affordable / (passes * max(1, n_tokens)))
-    chosen = texts
-    if share < 1:
-        drawn = np.random.default_rng(seed).permutation(len(texts))
-        chosen = Selection(texts, np.sort(drawn[: round(share * len(texts))]))
-    return Reading(chosen, replace(recipe, epochs=passes - recipe.frozen_epochs), round(share * n_tokens))
+        Args:
+            seconds: that they may take.
+            tokens_per_second: that this machine trains on, all directions together.
+            seed: of the random part.
+        """
+        n_tokens = max(1, self.n_tokens)
+        affordable = seconds * tokens_per_second
+        passes = int(np.clip(affordable // n_tokens, MIN_PASSES, MAX_PASSES))
+        share = min(1.0, affordable / (passes * n_tokens))
+        texts = self.texts
+        if share < 1:
+            drawn = np.random.default_rng(seed).permutation(len(texts))
+            texts = Selection(texts, np.sort(drawn[: round(share * len(texts))]))
+        recipe = replace(self.recipe, epochs=passes - self.recipe.frozen_epochs)
+        return Reading(texts, recipe, round(share * self.n_tokens))
 
 
 def learnt_share(table: TextTable, splits: Sequence[Split]) -> float:
@@ -101,19 +92,13 @@ class FineTuningTime:
 
     @classmethod
     def of(
-        cls,
-        table: TextTable,
-        splits: Sequence[Split],
-        recipe: ClassifierRecipe,
-        *,
-        lm: LanguageModel,
-        device: torch.device,
-        fits: int,
+        cls, candidate: Candidate, table: TextTable, splits: Sequence[Split], *, device: torch.device, fits: int
     ) -> "FineTuningTime":
         """Where ``fits`` more fits to the whole table follow those to the splits."""
-        share, phases = learnt_share(table, splits), unfreezing(recipe, lm.architecture.layers + 2)
-        epoch = epoch_seconds(table, recipe, lm=lm, device=device)
-        return cls(epoch, sum(phase.epochs for phase in phases[:-1]), share, share * len(splits) + fits)
+        share = learnt_share(table, splits)
+        phases = unfreezing(candidate.recipe, candidate.lm.architecture.layers + 2)
+        joining = sum(phase.epochs for phase in phases[:-1])
+        return cls(epoch_seconds(candidate, table, device), joining, share, share * len(splits) + fits)
 
     def measured(self, seconds: float, *, epochs: int) -> "FineTuningTime":
         """The same, known better: a fit to one split took so many seconds with so many epochs."""
@@ -128,18 +113,18 @@ class FineTuningTime:
         return seconds // (self.epoch * self.fits) - self.joining
 
 
-def epoch_seconds(table: TextTable, recipe: ClassifierRecipe, *, lm: LanguageModel, device: torch.device) -> float:
+def epoch_seconds(candidate: Candidate, table: TextTable, device: torch.device) -> float:
     """About how long an epoch of fine-tuning a classifier on a table takes here, all directions together."""
-    n_tokens = count_tokens(table.texts, lm)
+    n_tokens = count_tokens(table.texts, candidate.lm)
     window = max(1, min(BPTT_WINDOW, n_tokens // len(table)))
-    size = recipe.for_texts(len(table)).batch_size
-    return len(lm.weights) * n_tokens / tokens_per_second(lm, size, device, window=window, share=CLASSIFYING)
+    size = candidate.recipe.for_texts(len(table)).batch_size
+    return n_tokens / tokens_per_second(candidate.lm, size, device, window=window, share=CLASSIFYING)
 
 
 def tokens_per_second(
     lm: LanguageModel, batch_size: int, device: torch.device, *, window: int = BPTT_WINDOW, share: float = READING
 ) -> float:
-    """That training reads on this machine, where its matrix products take such a share of the time."""
+    """That this machine trains on, all directions together, where matrix products take ``share`` of the time."""
     net = lm.net(next(iter(lm.weights))).to(device).train()
     net.mixed_precision = fast_bfloat16(device)
     ids = torch.randint(len(lm.vocabulary), (batch_size, window), device=device)
@@ -149,4 +134,4 @@ def tokens_per_second(
         net.reset()
         net(ids).square().mean().backward()
         seconds.append(time.monotonic() - started)
-    return share * ids.numel() / min(seconds)
+    return share * ids.numel() / min(seconds) / len(lm.weights)

@@ -14,11 +14,12 @@ from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError, first_l
 from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.pipeline.search import LEAST_EPOCHS
-from ulmfit_lib.pipeline.unseen import Unseen
-from ulmfit_lib.training.classifying import ClassifierRecipe
-from ulmfit_lib.training.heads import HeadChoice
-from ulmfit_lib.training.recipes import PAPER_DROPOUTS, STRATEGIES
+from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
+from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
+from ulmfit_lib.pipeline.search import MIN_EPOCHS
+from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.heads import HeadConfig
+from ulmfit_lib.training.recipes import PAPER_DROPOUTS
 
 POOLINGS = ("layers", "concat", "all")
 RATES = 4.0  # times lower and higher than the recipe's
@@ -43,30 +44,30 @@ class Space:
     @property
     def default(self) -> Params:
         """What ``fit`` does first: a head on the frozen encoders."""
-        return {"base": self.bases[0], "strategy": "features", "frozen_pooling": self.recipe.frozen_pooling}
+        return {"base": self.bases[0], "strategy": LINEAR_PROBE, "frozen_pooling": self.recipe.frozen_pooling}
 
     def following(self, tried: Sequence[Params], most_epochs: Callable[[str], float]) -> Params:
         """What is tried next: the defaults, all other heads, usual fine-tuning, and then what optuna draws."""
-        heads = ({"base": base, "strategy": "features", "frozen_pooling": p} for base in self.bases for p in POOLINGS)
+        heads = ({"base": base, "strategy": LINEAR_PROBE, "frozen_pooling": p} for base in self.bases for p in POOLINGS)
         for head in (self.default, *heads):
             if head not in tried:
                 return head
-        if any(one["strategy"] == "fine-tune" for one in tried):
-            return {"strategy": "fine-tune"}
+        if any(one["strategy"] == FINE_TUNE for one in tried):
+            return {"strategy": FINE_TUNE}
         recipe, base = self.recipe, self.bases[0]
         epochs = min(recipe.epochs, self.epochs(most_epochs(base))[1])
         usual = {"pooling": recipe.pooling, "epochs": epochs, "lr": recipe.lr, "dropout": 0.0}
-        return {"base": base, "strategy": "fine-tune", **usual}
+        return {"base": base, "strategy": FINE_TUNE, **usual}
 
     def epochs(self, most: float) -> tuple[int, int]:
         """The fewest and the most epochs of fine-tuning that are drawn where there is time for so many."""
-        fewest = min(LEAST_EPOCHS, self.recipe.epochs)
+        fewest = min(MIN_EPOCHS, self.recipe.epochs)
         return fewest, max(fewest, int(min(2 * self.recipe.epochs, most)))
 
     def draw(self, trial: Any, most_epochs: Callable[[str], float]) -> Params:
         """The settings of one of optuna's trials; those of fine-tuning are drawn where they are not given."""
         base = trial.suggest_categorical("base", list(self.bases))
-        if trial.suggest_categorical("strategy", STRATEGIES) == "features":
+        if trial.suggest_categorical("strategy", [FINE_TUNE, LINEAR_PROBE]) == LINEAR_PROBE:
             trial.suggest_categorical("frozen_pooling", POOLINGS)
         else:
             trial.suggest_categorical("pooling", POOLINGS)
@@ -78,21 +79,21 @@ class Space:
 
     def recipe_for(self, params: Params) -> ClassifierRecipe:
         """The recipe with the settings of a trial; ``dropout`` is a share of the paper's dropouts."""
-        if params["strategy"] == "features":
+        if params["strategy"] == LINEAR_PROBE:
             return replace(self.recipe, frozen_pooling=params["frozen_pooling"])
         dropouts = Dropouts(**{place: params["dropout"] * share for place, share in asdict(PAPER_DROPOUTS).items()})
         return replace(
             self.recipe,
             pooling=params["pooling"],
             epochs=params["epochs"],
-            most_steps=0,
+            max_steps=0,
             lr=params["lr"],
             dropouts=dropouts,
         )
 
 
 class Trials:
-    """optuna's study in ``folder``, and what the best trial and the defaults' said of rows not learnt from.
+    """optuna's study in ``folder``, and the predictions of the best trial and of the defaults'.
 
     Args:
         folder: where they are kept.
@@ -191,12 +192,12 @@ class Trials:
         trial.set_user_attr("seconds", round(seconds, 1))
         self.study.tell(trial, state=self._states.PRUNED)
 
-    def finish(self, trial: Any, nats: float, right: float, unseen: Unseen, *, seconds: float) -> None:
+    def finish(self, trial: Any, found: EvaluatedCandidate, *, seconds: float) -> None:
         """Keep what a trial has come to."""
-        write_unseen(self._file(trial.number), unseen)
-        trial.set_user_attr("right", right)
+        write_predictions(self._file(trial.number), found.predictions)
+        trial.set_user_attr("right", found.accuracy)
         trial.set_user_attr("seconds", round(seconds, 1))
-        self.study.tell(trial, nats)
+        self.study.tell(trial, found.log_loss)
         kept = {self._file(one.number) for one in (self.default, self.best) if one}
         for file in set(self.folder.glob("*.npz")) - kept:
             file.unlink()
@@ -225,15 +226,15 @@ class Trials:
         """The complete trial with the least log loss; the earliest of several."""
         return min(self.complete, key=lambda one: (one.value, one.number), default=None)
 
-    def unseen(self, trial: Any, kind: LabelKind) -> Unseen:
-        """What the best trial or the defaults' said of the rows that it had not learnt from.
+    def predictions(self, trial: Any, kind: LabelKind) -> OutOfFoldPredictions:
+        """Those of the best trial or of the defaults'.
 
         Raises:
             TrainingError: that file is missing or damaged.
         """
         file = self._file(trial.number)
         try:
-            return read_unseen(file, kind)
+            return read_predictions(file, kind)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise TrainingError(f"{file}: missing or damaged; --restart begins the search anew") from error
 
@@ -255,22 +256,26 @@ class Trials:
         return self.folder / f"{number}.npz"
 
 
-def write_unseen(path: Path, unseen: Unseen) -> None:
+def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:
     """All of it but the kind of label, without a pickle."""
-    arrays: dict[str, Any] = {"places": unseen.places, "targets": unseen.targets, "fold": unseen.fold}
-    arrays |= {f"ulmfit/{'' if one is None else f'{one[0]} {one[1]!r}'}": p for one, p in unseen.ulmfit.items()}
-    arrays |= {f"others/{name}": p for name, p in unseen.others.items()}
+    arrays: dict[str, Any] = {"places": predictions.places, "targets": predictions.targets, "fold": predictions.fold}
+    for head, p in predictions.ulmfit.items():
+        arrays[f"ulmfit/{f'{head.pooling} {head.C!r}' if head else ''}"] = p
+    for name, p in predictions.linear.items():
+        arrays[f"linear/{name}"] = p
     with new_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def read_unseen(path: Path, kind: LabelKind) -> Unseen:
-    """What ``write_unseen`` wrote."""
-    ulmfit: dict[HeadChoice | None, Any] = {}
+def read_predictions(path: Path, kind: LabelKind) -> OutOfFoldPredictions:
+    """What ``write_predictions`` wrote."""
+    ulmfit: dict[HeadConfig | None, Any] = {}
+    linear: dict[str, Any] = {}
     with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays:
-            if name.startswith("ulmfit/"):
-                weighting, _, strength = name.removeprefix("ulmfit/").partition(" ")
-                ulmfit[HeadChoice(int(weighting), float(strength)) if strength else None] = arrays[name]
-        others = {name.removeprefix("others/"): arrays[name] for name in arrays if name.startswith("others/")}
-        return Unseen(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, others)
+        for member, _, name in (one.partition("/") for one in arrays):
+            if member == "ulmfit":
+                pooling, _, c = name.partition(" ")
+                ulmfit[HeadConfig(pooling, float(c)) if c else None] = arrays[f"{member}/{name}"]
+            elif member == "linear":
+                linear[name] = arrays[f"{member}/{name}"]
+        return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear)

@@ -8,21 +8,25 @@ from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, check_minutes, shown
+from ulmfit_lib.pipeline.experiment import HELD_OUT, Experiment, Scoring
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
-from ulmfit_lib.pipeline.task import HELD_OUT, Task
-from ulmfit_lib.pipeline.trials import POOLINGS, Params, Trials
+from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
 from ulmfit_lib.pipeline.tuner import Tuner, digest
 from ulmfit_lib.progress import counted, note
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
-FEWEST_ROWS = 40  # below, chance alone would choose
+MIN_ROWS = 40  # below, chance alone would choose
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Tuned:
         sentence: whether the search gained anything, for people.
         gained: the best trial is delivered; else the defaults are.
         settings: of the best trial.
-        trials: one row each, JSON-ready: settings, log loss, share of right answers, seconds.
+        trials: one row each, JSON-ready: settings, log loss, accuracy, seconds.
         scores: JSON-ready: the gain out of fold, and that on the held-out rows, beside the defaults.
     """
 
@@ -56,6 +60,7 @@ class Tuned:
         }
 
 
+@takes_run(most_trials=("max_trials", lambda _, count: count))
 def tune(
     data: TextTable,
     *,
@@ -63,34 +68,30 @@ def tune(
     bases: Sequence[str | Path | LanguageModel] = (AUTO,),
     direction: str | None = None,
     minutes: float = MINUTES,
-    most_trials: int | None = None,
+    max_trials: int | None = None,
     test_fraction: float = HELD_OUT,
-    seed: int = 42,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
+    run: Run | None = None,
 ) -> Tuned:
-    """Search for settings that tell the labels better than the defaults do, within a given time (with optuna).
+    """Search for settings with less log loss than the defaults, within a given time (with optuna).
 
     1. A part of the labelled rows is held out; the search never sees it. Texts that are alike stay together.
-    2. Each trial is scored on the other rows, out of fold, by the log loss of what would be delivered: ULMFiT, TF-IDF
-       and topics together. The defaults come first, then heads on the frozen encoders of every base with every pooling,
-       then fine-tuning with pooling, epochs, rate and dropout as optuna draws them. A trial that is behind the median
-       of those before it after two folds is stopped.
+    2. Each trial is cross-validated on the other rows, by the log loss of the ensemble of ULMFiT, TF-IDF and topics.
+       The defaults come first, then linear probes on every base with every pooling, then fine-tuning with pooling,
+       epochs, rate and dropout as optuna draws them. A trial that is behind the median of those before it after two
+       folds is stopped.
     3. The best and the defaults are fitted alike to the rows of the search, and compared on the held-out ones.
     4. The best is delivered if its lead out of fold is more than the best of so many trials has by chance; else the
        defaults are. What is delivered is fitted to all labelled rows.
 
     Args:
         data: texts and labels; topics are learnt from texts without a label.
-        folder: keeps the trials; the same call with the same folder goes on with a search that was stopped.
+        folder: keeps the trials; the same call with the same folder continues a search that was stopped.
         bases: language models to try: names, folders, models, or ``auto`` for all that are embedded.
         direction: ``forward``, ``backward`` or ``both``; default all that each base has.
         minutes: to spend on the search, in all runs together; the last fits are allowed for.
-        most_trials: to stop after, even if there is time left.
+        max_trials: to stop after, even if there is time left.
         test_fraction: share of the labelled rows to hold out.
-        seed: of the split, the training and what is drawn.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        checkpoints: of fine-tuning; a trial that was stopped goes on from there.
+        run: seed, device and checkpoints; a trial that was stopped continues from these.
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.
@@ -98,37 +99,41 @@ def tune(
         OptionError: an option out of range, or optuna is not installed.
         TrainingError: the folder holds another search, or its file is locked or damaged.
     """
+    run = run or Run()
     check_minutes(minutes)
     started = time.monotonic()
-    check_labels(data)
-    mention_single_labels(data)
-    if (labels := len(data.labelled())) < FEWEST_ROWS:
-        raise DataError(f"{data.source}: {labels} labelled rows; a search needs {FEWEST_ROWS} at least")
-    task = Task.of(data, test_fraction=test_fraction, folds=None, transductive=False, seed=seed)
-    search = Tuner.of(task, bases, direction=direction, seed=seed, device=device, checkpoints=checkpoints)
-    models = {name: lm.sha256()[:12] for name, lm in search.bases.items()}
-    run = {
+    if (labels := len(data.labelled())) < MIN_ROWS:
+        raise DataError(f"{data.source}: {labels} labelled rows; a search needs {MIN_ROWS} at least")
+    experiment = Experiment.of(data, Scoring(test_fraction), seed=run.seed)
+    found = find_bases(bases, experiment, direction=direction, seed=run.seed)
+    chosen = choose_base(found, CLASSIFY, experiment, run)
+    by_name = {chosen.name: chosen, **{base.name: base for base in found if base.name != chosen.name}}
+    space = Space(list(by_name), CLASSIFY.for_texts(len(experiment.train)))
+    topics = learn_topics(experiment.texts, labelled=len(experiment.train), seed=run.seed)
+    tuner = Tuner(experiment, by_name, space, run, topics)
+    hashes = ", ".join(f"{name} ({by_name[name].lm.sha256()[:12]})" for name in sorted(by_name))
+    facts = {
         "the data": data.sha256()[:12],
         "the held-out share": f"{test_fraction:g}",
-        "the seed": str(seed),
-        "the bases": ", ".join(f"{name} ({models[name]})" for name in sorted(models)),
+        "the seed": str(run.seed),
+        "the bases": hashes,
         "the direction": direction or "all",
-        "the space of settings": digest(f"{search.space} {POOLINGS}"),
+        "the space of settings": digest(f"{space} {POOLINGS}"),
     }
-    forgotten = _forgotten_seconds(Path(folder), checkpoints)
-    trials = Trials(Path(folder), search.space, run, seed=seed)
+    forgotten = _forgotten_seconds(Path(folder), run.checkpoints)
+    trials = Trials(Path(folder), space, facts, seed=run.seed)
     budget = Budget(minutes, before=trials.seconds + forgotten + time.monotonic() - started)
-    going_on = ""
+    resumed = ""
     if trials.seconds:
-        going_on = (
-            f" This goes on with a search that was stopped: it keeps {counted(len(trials.done), 'trial')}, and has "
+        resumed = (
+            f" This continues a search that was stopped: it keeps {counted(len(trials.done), 'trial')}, and has "
             f"{shown(max(0.0, budget.seconds - budget.spent()))} left."
         )
-    note(task.sentence(minutes) + going_on)
+    note(experiment.sentence(minutes) + resumed)
     with trials.in_a_sentence():
         trials.spend(budget.spent())
-        search.run(trials, budget, most_trials)
-        return _compare(search, trials, minutes=minutes, seconds=budget.spent())
+        tuner.search(trials, budget, max_trials)
+        return _compare(tuner, trials, minutes=minutes, seconds=budget.spent())
 
 
 def _forgotten_seconds(folder: Path, checkpoints: Checkpoints | None) -> float:
@@ -140,40 +145,37 @@ def _forgotten_seconds(folder: Path, checkpoints: Checkpoints | None) -> float:
     return max(0.0, newest - files[0].stat().st_mtime)
 
 
-def _compare(search: Tuner, trials: Trials, *, minutes: float, seconds: float) -> Tuned:
+def _compare(tuner: Tuner, trials: Trials, *, minutes: float, seconds: float) -> Tuned:
     """The best trial and the defaults on the held-out rows, and a classifier by the better of both."""
-    task, best = search.task, trials.best
+    experiment, run = tuner.experiment, tuner.run
     others = len(trials.done) - 1
-    default = search.found(trials.default, trials)
-    found = default if best.number == trials.default.number else search.found(best, trials)
-    losses = [one.unseen.row_losses(one.delivered[ENSEMBLE]) for one in (default, found)]
-    ahead = Gain.of(losses[0], losses[1], chance=SIGNIFICANT / max(1, others), folds=len(task.splits))
-    gained = ahead.low > 0
-    said = {"default": task.predict_test(default)}
-    said["best"] = said["default"] if found is default else task.predict_test(found)
-    held_out = HeldOut.of(task, {name: probabilities[ENSEMBLE] for name, (probabilities, _) in said.items()})
-    sentence = gain_sentence(best.params, default, found, ahead, others, held_out)
-    chosen = replace(found if gained else default, told=(sentence,))
-    probabilities, fitter = said["best" if gained else "default"]
-    settings = best.params if gained else search.space.default
-    same = settings["base"] == search.space.default["base"]
-    why = search.why if same else f"base {settings['base']}: the best settings of the search use it"
-    report = task.report_test(chosen, probabilities)
-    classifier = task.deliver(
-        chosen,
-        report,
-        fitter,
-        base=why,
-        lm=search.bases[settings["base"]],
-        transductive=False,
-        minutes=minutes,
-        seconds=seconds,
+    best_trial, is_default = trials.best, trials.best.number == trials.default.number
+    default = tuner.evaluated(trials.default, trials)
+    best = default if is_default else tuner.evaluated(best_trial, trials)
+    ahead = Gain.of(
+        default.row_losses, best.row_losses, chance=SIGNIFICANT / max(1, others), folds=len(experiment.splits)
     )
+    gained = ahead.low > 0
+    tested = {"default": experiment.predict_test(default, run)}
+    tested["best"] = tested["default"] if is_default else experiment.predict_test(best, run)
+    held_out = HeldOut.of(experiment, {name: members[ENSEMBLE] for name, members in tested.items()})
+    sentence = gain_sentence(best_trial.params, default, best, ahead, others, held_out)
+    delivered = best if gained else default
+    settings = best_trial.params if gained else tuner.space.default
+    base = tuner.bases[settings["base"]]
+    same = settings["base"] == tuner.space.default["base"]
+    report = replace(
+        experiment.report(delivered, tested["best" if gained else "default"]),
+        base=base.why if same else f"base {base.name}: the best settings of the search use it",
+        tried=(sentence,),
+        minutes=minutes,
+    )
+    classifier = experiment.deliver(delivered, report, base.whole, run, seconds=seconds)
     scores = {
         "minutes": minutes,
         "seconds": round(seconds),
-        "default_settings": search.space.default,
-        "out_of_fold": {"default": default.nats, "best": found.nats, "gain": asdict(ahead)},
+        "default_settings": tuner.space.default,
+        "out_of_fold": {"default": default.log_loss, "best": best.log_loss, "gain": asdict(ahead)},
         "held_out": asdict(held_out),
     }
-    return Tuned(classifier, sentence, gained, best.params, trials.table(), scores)
+    return Tuned(classifier, sentence, gained, best_trial.params, trials.table(), scores)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -13,126 +12,102 @@ from ulmfit_lib.artifact.architecture import BY_WORD
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.classifier_net import ClassifierNet
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, to_arrays
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.tokens.documents import renumber
-from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.classifying import ClassifierRecipe, fine_tune
-from ulmfit_lib.training.heads import HeadChoice, fit_head, fit_hidden_head
-from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share, own_device
-from ulmfit_lib.training.recipes import CPU, STRATEGIES, mention_processes, on_all_processes, override
+from ulmfit_lib.tokens.documents import Documents, renumber
+from ulmfit_lib.training.classifying import (
+    FINE_TUNE,
+    LINEAR_PROBE,
+    ClassifierRecipe,
+    LabelledDocuments,
+    find_strategy,
+    fine_tune,
+)
+from ulmfit_lib.training.heads import HeadConfig, fit_head, fit_hidden_head
+from ulmfit_lib.training.learner import Row
+from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share
+from ulmfit_lib.training.recipes import CPU, mention_processes, on_all_processes
+from ulmfit_lib.training.run import Run, takes_run
 
 CLASSIFY = CPU.fit_classifier
 
 
+@takes_run(
+    direction="lm",
+    epochs=("recipe", ClassifierRecipe.with_epochs),
+    lr="recipe",
+    class_weights="recipe",
+    label_smoothing="recipe",
+)
 def fit_classifier(
     data: TextTable,
     *,
     lm: LanguageModel,
-    direction: str | None = None,
-    strategy: str = "fine-tune",
+    strategy: str = FINE_TUNE,
     recipe: ClassifierRecipe = CLASSIFY,
-    epochs: int | None = None,
-    lr: float | None = None,
-    class_weights: str | None = None,
-    label_smoothing: float | None = None,
     valid: TextTable | None = None,
     features: Features | None = None,
-    head_choice: HeadChoice | None = None,
-    seed: int = 42,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
+    head: HeadConfig | None = None,
+    run: Run | None = None,
 ) -> TextClassifier:
     """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
 
     The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, the encoder joins at
-    discriminative rates: at once, or one group after the other, as the recipe says.
+    discriminative rates: at once, or one group after the other, as the recipe says. Of a language model that reads in
+    both directions, both are trained, and their probabilities averaged.
 
     Args:
         data: texts with labels; rows without one are left out.
-        lm: the language model under it; it stays as it is.
-        direction: ``forward``, ``backward``, or ``both`` (averaged); default all that the language model has.
-        strategy: ``fine-tune``, or ``features`` for the head alone: seconds instead of minutes.
+        lm: the language model under it; it stays as it is. ``lm.only("forward")`` trains one direction.
+        strategy: ``fine-tune``, or ``linear-probe`` for the head alone: seconds instead of minutes.
         recipe: hyperparameters; its batch is that of each process.
-        epochs: epochs with all groups, instead of the recipe's.
-        lr: the highest rate, instead of the recipe's.
-        class_weights: ``balanced``, or None, instead of the recipe's.
-        label_smoothing: of fine-tuning, instead of the recipe's.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
-        head_choice: how a linear head on a frozen encoder is regularised; by default its own cross-validation says.
-        seed: of order, dropout and folds.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        checkpoints: where to keep those of fine-tuning; a run that was stopped goes on from there.
+        head: the configuration of a linear probe's head; by default its own cross-validation chooses.
+        run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Raises:
         DataError: labels that cannot be learnt from, or fewer than processes.
-        OptionError: an unknown strategy, direction or device.
+        OptionError: an unknown strategy.
     """
-    if strategy not in STRATEGIES:
-        raise OptionError(f"strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
-    started, chosen_device = time.monotonic(), own_device(find_device(device))
+    run = run or Run()
+    strategy = find_strategy(strategy)
+    started = time.monotonic()
     table = data.labelled()
     check_labels(table)
     if len(table) < my_share().of:
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
-    changes = {"class_weights": class_weights, "label_smoothing": label_smoothing}
-    recipe = override(on_all_processes(recipe).for_texts(len(table)), epochs=epochs, lr=lr, **changes)
-    directions, pooling = lm.directions(direction), recipe.pooling_for(strategy, distilled=lm.architecture.distilled)
-    targets = table.class_numbers()
-    check_equal(lambda: (table.sha256(), lm.sha256(), recipe, seed))
+    recipe = on_all_processes(recipe).for_texts(len(table))
+    pooling = recipe.pooling_for(strategy, distilled=lm.architecture.distilled)
+    check_equal(lambda: (table.sha256(), lm.sha256(), recipe, run.seed))
     if not features:
-        reader = lm.only(direction).to(chosen_device)
+        reader = lm.to(run.device)
         features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
-    learn_head: Callable[..., Head] = fit_hidden_head
-    if strategy == "features" or not recipe.head_hidden:
-        learn_head = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), choice=head_choice)
-    heads = {way: learn_head(features[way], targets, recipe, kind=table.kind, seed=seed) for way in directions}
-    weights = {way: encoder_weights(lm.weights[way]) for way in directions}
-    history: dict[str, Any] = {}
-    if strategy == "fine-tune":
+    fit: Callable[..., Head] = fit_hidden_head
+    if strategy == LINEAR_PROBE or not recipe.head_hidden:
+        fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), config=head)
+    targets = table.class_numbers()
+    heads = {way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed) for way in lm.weights}
+    weights = {way: encoder_weights(tensors) for way, tensors in lm.weights.items()}
+    history: dict[str, list[Row]] = {}
+    if strategy == FINE_TUNE:
         mention_processes(min(recipe.batch_size, len(table)), recipe.lr)
-        parts = [table, *([valid.labelled()] if valid is not None else [])]
-        documents = [tokenize_corpus(part.texts, lm.tokenizer).numericalize(lm.vocabulary) for part in parts]
-        used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
-        truths = [part.class_numbers(table.classes) for part in parts]
-        for way in directions:
-            net = classifier_net(lm, way, heads[way], recipe, pooling, used)
-            turned = [one.backwards() if way == "backward" else one for one in documents]
-            train, *held_out = zip(turned, truths, strict=True)
-            history[way] = fine_tune(
-                net,
-                *train,
-                recipe,
-                kind=table.kind,
-                pad_id=lm.vocabulary.pad_id,
-                seed=seed,
-                device=chosen_device,
-                description=f"classifier {way}",
-                valid=held_out[0] if held_out else None,
-                checkpoints=checkpoints,
-            )
-            learnt = read_weights(net.encoder)
-            embedding = weights[way]["encoder.weight"].clone()
-            embedding[used] = learnt["encoder.weight"]
-            of_all_words = {name: tensor for name, tensor in weights[way].items() if name in BY_WORD}
-            weights[way] = {**learnt, **of_all_words, "encoder.weight": embedding}
+        weights, history = _fine_tune_encoders(lm, heads, table, valid, recipe, run)
     stage = Stage(
         "classify",
         source=data.source,
         labelled_texts=len(table),
         strategy=strategy,
         seconds=round(time.monotonic() - started),
-        device=str(chosen_device),
-        seed=seed,
+        device=str(run.device),
+        seed=run.seed,
         processes=my_share().of,
         recipe=asdict(recipe),
         history=history,
@@ -145,12 +120,49 @@ def fit_classifier(
         lm.vocabulary,
         lm.tokenizer,
         {way: to_arrays(some) for way, some in weights.items()},
-        {way: head_arrays(head) for way, head in heads.items()},
+        {way: head_arrays(one) for way, one in heads.items()},
         pooling,
         kind=table.kind.learnt_from(table),
         training=TrainingRecord("text classifier", lm.training.stages).then(stage),
         base={"name": lm.training.name, "sha256": lm.sha256()},
     )
+
+
+def _fine_tune_encoders(
+    lm: LanguageModel,
+    heads: dict[str, Head],
+    table: TextTable,
+    valid: TextTable | None,
+    recipe: ClassifierRecipe,
+    run: Run,
+) -> tuple[dict[str, Weights], dict[str, list[Row]]]:
+    """Each direction's encoder under its head, which learns on in place; and the losses of each epoch."""
+    tables = [table, *([valid.labelled()] if valid is not None else [])]
+    documents = [tokenize_corpus(one.texts, lm.tokenizer).numericalize(lm.vocabulary) for one in tables]
+    used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
+    targets = [one.class_numbers(table.classes) for one in tables]
+    pooling = recipe.pooling_for(FINE_TUNE, distilled=lm.architecture.distilled)
+    weights: dict[str, Weights] = {}
+    history: dict[str, list[Row]] = {}
+    for way in lm.weights:
+        net = classifier_net(lm, way, heads[way], recipe, pooling, used)
+        train, *held_out = (
+            LabelledDocuments(_turned(one, way), truth, table.kind, lm.vocabulary.pad_id)
+            for one, truth in zip(documents, targets, strict=True)
+        )
+        history[way] = fine_tune(
+            net, train, recipe, run, valid=held_out[0] if held_out else None, description=f"classifier {way}"
+        )
+        learnt = read_weights(net.encoder)
+        embedding = lm.weights[way]["encoder.weight"].clone()
+        embedding[used] = learnt["encoder.weight"]
+        of_all_words = {name: tensor for name, tensor in lm.weights[way].items() if name in BY_WORD}
+        weights[way] = {**learnt, **of_all_words, "encoder.weight": embedding}
+    return weights, history
+
+
+def _turned(documents: Documents, direction: str) -> Documents:
+    return documents.backwards() if direction == "backward" else documents
 
 
 def classifier_net(

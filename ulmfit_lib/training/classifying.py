@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.architecture import POOLINGS
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.memory import train_within_memory
 from ulmfit_lib.training.phases import train_phases
@@ -22,10 +22,26 @@ from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule, gradual_unfreezing
 from ulmfit_lib.training.streams import ClassifierBatches
 
-LEAST_TOKENS = 500  # per step, when memory is short
+LINEAR_PROBE = "linear-probe"  # the head alone learns the labels
+FINE_TUNE = "fine-tune"  # the encoder, too
+FORMER_STRATEGIES = {"features": LINEAR_PROBE}
+MIN_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
-FEWEST_TEXTS = 8  # in a batch
-FEWEST_EPOCHS = 4
+MIN_TEXTS = 8  # in a batch
+MIN_EPOCHS = 4
+
+
+def find_strategy(name: str, *, also: str | None = None) -> str:
+    """One of the two strategies, or ``also``, by this or its former name.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    strategy = FORMER_STRATEGIES.get(name, name)
+    known = [FINE_TUNE, LINEAR_PROBE, *([also] if also else [])]
+    if strategy not in known:
+        raise OptionError(f"strategy {name!r}; known are {', '.join(known)}")
+    return strategy
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class ClassifierRecipe:
         phase_epochs: epochs of each phase of gradual unfreezing, in which one more group joins.
         phases: of unfreezing, instead.
         epochs: epochs with all groups, at the end.
-        most_steps: of those epochs together: with many texts there are fewer, four at least; 0 sets no limit.
+        max_steps: of those epochs together: with many texts there are fewer, four at least; 0 sets no limit.
         last_share: the rate of those, as a share of ``lr``.
         schedule: of each phase: ``slanted-triangular`` or ``one-cycle``.
         cut_frac: share of the steps in which the slanted triangle rises.
@@ -85,7 +101,7 @@ class ClassifierRecipe:
     phase_epochs: int = 1
     phases: tuple[ClassifierPhase, ...] = ()
     epochs: int = 2
-    most_steps: int = 0
+    max_steps: int = 0
     last_share: float = 1.0
     schedule: str = "slanted-triangular"
     cut_frac: float = 0.1
@@ -102,82 +118,119 @@ class ClassifierRecipe:
     class_weights: str | None = None
 
     def pooling_for(self, strategy: str, *, distilled: int = 0) -> str:
-        """By whether the encoder learns (``fine-tune``) or stays frozen (``features``).
+        """By whether the encoder learns (``fine-tune``) or stays frozen (``linear-probe``).
 
         Beside ``layers`` and ``all`` stands the distilled vector, where the language model has one.
         """
-        pooling = self.frozen_pooling if strategy == "features" else self.pooling
+        pooling = self.frozen_pooling if find_strategy(strategy) == LINEAR_PROBE else self.pooling
         return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
+
+    def with_epochs(self, epochs: int) -> "ClassifierRecipe":
+        """The same with so many epochs, however many texts there are."""
+        return replace(self, epochs=epochs, max_steps=0)
 
     def for_texts(self, count: int) -> "ClassifierRecipe":
         """The same for so many texts: few make smaller batches, many fewer epochs."""
-        size = min(self.batch_size, max(FEWEST_TEXTS, count // STEPS_PER_EPOCH))
+        size = min(self.batch_size, max(MIN_TEXTS, count // STEPS_PER_EPOCH))
         epochs = self.epochs
-        if self.most_steps:
-            epochs = min(epochs, max(FEWEST_EPOCHS, self.most_steps * size // count))
+        if self.max_steps:
+            epochs = min(epochs, max(MIN_EPOCHS, self.max_steps * size // count))
         return replace(self, batch_size=size, epochs=epochs)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledDocuments:
+    """What fine-tuning learns from.
+
+    Attributes:
+        documents: token ids, in the order in which they are read.
+        targets: their labels, as ``LabelKind.targets``.
+        kind: of label.
+        pad_id: the token that fills up shorter documents.
+    """
+
+    documents: Documents
+    targets: Ints
+    kind: LabelKind
+    pad_id: int
+
+    def batches(self, recipe: ClassifierRecipe, *, batch_tokens: int, seed: int) -> ClassifierBatches:
+        """This process's share of each batch, in a random order."""
+        return ClassifierBatches(
+            self.documents,
+            self.targets,
+            batch_size=recipe.batch_size,
+            batch_tokens=batch_tokens,
+            pad_id=self.pad_id,
+            seed=seed,
+            share=my_share(),
+        )
+
+    def sha256(self) -> str:
+        """A hash of documents and labels."""
+        return hashlib.sha256(self.documents.fingerprint().encode() + self.targets.tobytes()).hexdigest()
+
+    def nothing(self) -> "LabelledDocuments":
+        """The same without a document."""
+        return replace(self, documents=self.documents.select([]), targets=self.targets[:0])
 
 
 def fine_tune(
     net: ClassifierNet,
-    documents: Documents,
-    targets: Ints,
+    train: LabelledDocuments,
     recipe: ClassifierRecipe,
+    run: Run,
     *,
-    kind: LabelKind,
-    pad_id: int,
-    seed: int,
-    device: torch.device,
-    description: str,
-    valid: tuple[Documents, Ints] | None = None,
-    checkpoints: Checkpoints | None = None,
+    valid: LabelledDocuments | None = None,
+    description: str = "classifier",
 ) -> list[Row]:
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
 
     One more group joins in each of the recipe's phases, from the top layer down, every phase with its own schedule and
-    discriminative rates; then all groups train together. With ``checkpoints``, a run that was stopped goes on from
-    there.
+    discriminative rates; then all groups train together. A run that was stopped continues from its checkpoints.
+
+    Args:
+        net: what is trained.
+        train: what it learns from.
+        recipe: hyperparameters.
+        run: seed, device and checkpoints.
+        valid: what each epoch is measured on.
+        description: what the progress bar says.
 
     Returns:
-        One row per epoch: training and validation loss in nats, and the share of decisions that were right.
+        One row per epoch: training and validation loss in nats, and the accuracy.
 
     Raises:
         TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
-    share = my_share()
     share_model(net)
-    balance = torch.from_numpy(kind.balance(targets)).float().to(device) if recipe.class_weights == "balanced" else None
-    nothing = documents.select([]), targets[:0]
+    kind, held_out = train.kind, valid or train.nothing()
+    balanced = recipe.class_weights == "balanced"
+    balance = torch.from_numpy(kind.balance(train.targets)).float().to(run.device) if balanced else None
     phases = classifier_phases(recipe, len(net.layer_groups()))
-
-    def attempt(tokens: int, run: Run) -> list[Row]:
-        def batches(part: tuple[Documents, Ints], order: int) -> ClassifierBatches:
-            return ClassifierBatches(
-                *part, batch_size=recipe.batch_size, batch_tokens=tokens, pad_id=pad_id, seed=order, share=share
-            )
-
-        torch.manual_seed(share.seed(seed))
-        return train_phases(
-            net,
-            phases,
-            lambda number: (batches((documents, targets), seed + number), batches(valid or nothing, 0)),
-            objective=objective,
-            settings=recipe,
-            run=run.of(
-                net,
-                {**asdict(recipe), "batch_tokens": tokens},
-                lambda: hashlib.sha256(documents.fingerprint().encode() + targets.tobytes()).hexdigest(),
-            ),
-            description=description,
-        )
 
     objective = Objective(
         lambda logits, truth: cross_entropy(logits, truth, kind, balance, recipe.label_smoothing),
         lambda truth: float(truth.numel() if balance is None or not kind.exclusive else balance[truth].sum()),
-        lambda logits, truth: share_right(logits, truth, kind),
+        lambda logits, truth: accuracy(logits, truth, kind),
     )
-    run = Run(seed=seed, device=device, checkpoints=checkpoints)
-    return train_within_memory(net, attempt, run, max_size=recipe.batch_tokens, min_size=LEAST_TOKENS, unit="tokens")
+
+    def attempt(tokens: int, run: Run) -> list[Row]:
+        torch.manual_seed(my_share().seed(run.seed))
+        return train_phases(
+            net,
+            phases,
+            lambda number: (
+                train.batches(recipe, batch_tokens=tokens, seed=run.seed + number),
+                held_out.batches(recipe, batch_tokens=tokens, seed=0),
+            ),
+            objective=objective,
+            settings=recipe,
+            run=run.of(net, {**asdict(recipe), "batch_tokens": tokens}, train.sha256),
+            description=description,
+        )
+
+    return train_within_memory(net, attempt, run, max_size=recipe.batch_tokens, min_size=MIN_TOKENS, unit="tokens")
 
 
 def classifier_phases(recipe: ClassifierRecipe, n_groups: int) -> list[Phase]:
@@ -205,7 +258,7 @@ def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]
 
 
 def cross_entropy(logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tensor | None, smoothing: float) -> Tensor:
-    """Mean nats of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1.
+    """Mean log loss of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1.
 
     Args:
         logits: (batch, n_classes).
@@ -220,7 +273,7 @@ def cross_entropy(logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tenso
     return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=balance)
 
 
-def share_right(logits: Tensor, truth: Tensor, kind: LabelKind) -> Tensor:
-    """How many of the decisions are right, a share; the arguments are those of ``cross_entropy``."""
+def accuracy(logits: Tensor, truth: Tensor, kind: LabelKind) -> Tensor:
+    """Share of the decisions that are right; the arguments are those of ``cross_entropy``."""
     decided = logits.argmax(1) if kind.exclusive else logits > 0
     return (decided == truth).float().mean()

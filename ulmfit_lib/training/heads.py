@@ -1,7 +1,7 @@
 """Heads that learn on a frozen encoder, which has read each text once."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +14,77 @@ from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
 from ulmfit_lib.training.regression import cross_validated_loss, solve, solve_path
 from ulmfit_lib.training.schedules import slanted_triangular
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, chosen by log loss on rows not learnt from
-SEARCHED_ROWS = 5000  # that a search among head choices learns from, at most
+C_VALUES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # chosen from by out-of-fold log loss
+DEFAULT_C = 1e-2  # where two folds cannot be made
+MAX_SEARCHED_ROWS = 5000  # that a search among head configurations learns from
 
 
-class HeadChoice(NamedTuple):
-    """How a linear head is regularised.
+class HeadConfig(NamedTuple):
+    """How a linear head on a frozen encoder is fitted; chosen by out-of-fold log loss.
 
     Attributes:
-        weighting: which of ``_weightings``.
-        strength: logistic regression's C.
+        pooling: the part of the pooled vector that it sees, one of ``head_inputs``: ``layers``, or where the encoder
+            has a distilled vector also ``distilled``, ``standardized`` and ``together``.
+        C: inverse strength of the L2 penalty, as in scikit-learn.
     """
 
-    weighting: int = 0
-    strength: float = STRENGTHS[len(STRENGTHS) // 2]
+    pooling: str
+    C: float = DEFAULT_C
+
+
+@dataclass(frozen=True, eq=False)
+class HeadInputs:
+    """What a linear head sees of pooled vectors: standardised numbers, some with more weight or without any.
+
+    Attributes:
+        mean: (width,) of the pooled vectors.
+        scale: (width,) their spread.
+        weights: (width,) what the standardised numbers are multiplied by before the penalty applies; 0 hides one.
+    """
+
+    mean: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    def __call__(self, pooled: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, width) pooled vectors -> (n, n_visible)."""
+        standardized = np.asarray((pooled - self.mean) / self.scale, np.float32)
+        return (standardized * self.weights)[:, self.weights > 0]
+
+    def fill(self, head: Head, coefficients: Floats, intercepts: Floats) -> None:
+        """Give a head, which standardises by itself, the solution for these inputs."""
+        visible = self.weights > 0
+        weight, bias = torch.zeros(len(coefficients), len(visible)), torch.from_numpy(intercepts).float()
+        weight[:, visible] = torch.from_numpy(coefficients * self.weights[visible]).float()
+        if len(weight) < len(head.output.bias):  # two classes: scikit-learn gives one score, for the second
+            weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+        with torch.no_grad():
+            head.output.weight.copy_(weight)
+            head.output.bias.copy_(bias)
+
+
+def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
+    """By the name of a pooling, what a head that knows mean and scale can see.
+
+    The numbers of a distilled vector share one unit: those that vary more from text to text may count more.
+
+    Args:
+        head: one that has been standardised on the pooled vectors.
+        distilled: how many of the numbers, the first ones, are a distilled vector; 0: none.
+    """
+    mean, scale = head.mean.numpy(), head.scale.numpy()
+    width = len(scale)
+    if not 0 < distilled < width:
+        return {"layers": HeadInputs(mean, scale, np.ones(width, np.float32))}
+    is_distilled = np.arange(width) < distilled
+    as_it_is = np.where(is_distilled, scale / np.sqrt(np.mean(scale[:distilled] ** 2)), 0)
+    weights = {
+        "distilled": as_it_is,
+        "standardized": is_distilled,
+        "together": as_it_is * np.sqrt((width - distilled) / distilled) + ~is_distilled,
+        "layers": ~is_distilled,
+    }
+    return {name: HeadInputs(mean, scale, each.astype(np.float32)) for name, each in weights.items()}
 
 
 def fit_head(
@@ -38,98 +95,71 @@ def fit_head(
     kind: LabelKind,
     seed: int,
     distilled: int = 0,
-    choice: HeadChoice | None = None,
+    config: HeadConfig | None = None,
 ) -> Head:
-    """A linear head for pooled vectors of a frozen encoder, encoded once.
+    """A linear head for pooled vectors of a frozen encoder: the exact solution of logistic regression.
 
-    It is the exact solution of logistic regression. Without ``choice``, its strength is chosen by cross-validated log
-    loss, or is the middle one where two folds cannot be made. Where the first ``distilled`` numbers are a distilled
-    vector, so is the choice between that alone, standardised or as it is, both, weighing the same, and the others.
+    Args:
+        features: (n, width) pooled vectors.
+        targets: their labels, as ``LabelKind.targets``.
+        recipe: ``class_weights`` and ``head_dropout`` count here.
+        kind: of label.
+        seed: of the folds.
+        distilled: how many of the numbers, the first ones, are a distilled vector.
+        config: pooling and C; by default those with the least cross-validated log loss.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
-    standard = _standardized(features, head)
-    weightings = _weightings(head.scale.numpy(), distilled)
-    if choice is None:
-        losses: dict[HeadChoice, float] = {}
-        for number, factors in enumerate(weightings):
-            found = cross_validated_loss(
-                (standard * factors)[:, factors > 0],
-                targets,
-                STRENGTHS,
-                kind=kind,
-                seed=seed,
-                class_weights=recipe.class_weights,
-            )
-            losses |= {HeadChoice(number, strength): loss for strength, loss in found.items()}
-        choice = min(losses, key=losses.__getitem__, default=HeadChoice())
-    factors = weightings[choice.weighting]
-    used = factors > 0
-    weight, bias = solve(
-        (standard * factors)[:, used], targets, strength=choice.strength, class_weights=recipe.class_weights
-    )
-    _give(head, weight, bias, factors)
+    inputs = head_inputs(head, distilled)
+    if config is None:
+        losses = {
+            HeadConfig(pooling, c): loss
+            for pooling, visible in inputs.items()
+            for c, loss in cross_validated_loss(
+                visible(features), targets, C_VALUES, kind=kind, class_weights=recipe.class_weights, seed=seed
+            ).items()
+        }
+        config = min(losses, key=losses.__getitem__, default=HeadConfig(next(iter(inputs))))
+    visible = inputs[config.pooling]
+    solution = solve(visible(features), targets, c=config.C, class_weights=recipe.class_weights)
+    visible.fill(head, *solution)
     return head.eval()
 
 
-def predict_by_choice(
+def predict_by_config(
     train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, distilled: int = 0
-) -> dict[HeadChoice, Floats]:
-    """Probabilities for pooled texts, (n_texts, n_classes), from heads that learnt other texts' classes, by choice.
+) -> dict[HeadConfig, Floats]:
+    """(n_texts, n_classes) probabilities of the ``test`` texts by heads of each configuration, fitted to ``train``.
 
-    A head per direction; their probabilities are averaged. Of very many texts a part is learnt from.
+    There is a head for each direction; their probabilities are averaged. Of very many texts a part is learnt from.
     """
-    rows = np.random.default_rng(0).permutation(len(targets))[:SEARCHED_ROWS] if len(targets) > SEARCHED_ROWS else ...
-    if rows is not ... and len(kind.count_rows(targets[rows])) < len(kind.count_rows(targets)):
-        rows = ...
-    found: dict[HeadChoice, list[Floats]] = {}
-    for way, features in train.items():
-        head = Head(features.shape[1], 1)
-        head.standardize(torch.from_numpy(features[rows]))
-        learnt, asked = _standardized(features[rows], head), _standardized(test[way], head)
-        for number, factors in enumerate(_weightings(head.scale.numpy(), distilled)):
-            used = factors > 0
-            path = solve_path((learnt * factors)[:, used], targets[rows], STRENGTHS, class_weights=recipe.class_weights)
-            for strength, (weights, biases) in zip(STRENGTHS, path, strict=True):
-                scores = (asked * factors)[:, used] @ weights.T + biases
-                found.setdefault(HeadChoice(number, strength), []).append(kind.link(scores))
-    return {choice: np.asarray(np.mean(each, axis=0), np.float64) for choice, each in found.items()}
+    rows = _searched_rows(targets, kind)
+    found: dict[HeadConfig, list[Floats]] = {}
+    for way, pooled in train.items():
+        head = Head(pooled.shape[1], 1)
+        head.standardize(torch.from_numpy(pooled[rows]))
+        for pooling, visible in head_inputs(head, distilled).items():
+            learnt, asked = visible(pooled[rows]), visible(test[way])
+            path = solve_path(learnt, targets[rows], C_VALUES, class_weights=recipe.class_weights)
+            for c, (coefficients, intercepts) in zip(C_VALUES, path, strict=True):
+                probabilities = kind.link(asked @ coefficients.T + intercepts)
+                found.setdefault(HeadConfig(pooling, c), []).append(probabilities)
+    return {config: np.asarray(np.mean(each, axis=0), np.float64) for config, each in found.items()}
 
 
-def _standardized(features: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float32]:
-    return np.asarray((features - head.mean.numpy()) / head.scale.numpy(), np.float32)
-
-
-def _give(head: Head, solved: Floats, intercepts: Floats, factors: npt.NDArray[np.float32]) -> None:
-    """Hand a head the solution for standardised numbers times ``factors``, without those that are times 0."""
-    used = factors > 0
-    weight, bias = torch.zeros(len(solved), len(used)), torch.from_numpy(intercepts).float()
-    weight[:, used] = torch.from_numpy(solved * factors[used]).float()
-    if len(weight) < len(head.output.bias):  # two classes: scikit-learn gives one score, for the second
-        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-    with torch.no_grad():
-        head.output.weight.copy_(weight)
-        head.output.bias.copy_(bias)
-
-
-def _weightings(scale: Any, distilled: int) -> list[npt.NDArray[np.float32]]:
-    """What standardised numbers, of (width,) ``scale``, are multiplied by before the strength bears on them.
-
-    The numbers of a distilled vector are of one measure: those that tell texts apart more may count more.
-    """
-    width = len(scale)
-    if not 0 < distilled < width:
-        return [np.ones(width, np.float32)]
-    of_teacher = np.arange(width) < distilled
-    as_they_are = np.where(of_teacher, scale / np.sqrt(np.mean(scale[:distilled] ** 2)), 0)
-    both = as_they_are * np.sqrt((width - distilled) / distilled) + ~of_teacher
-    return [factors.astype(np.float32) for factors in (as_they_are, of_teacher, both, ~of_teacher)]
+def _searched_rows(targets: Ints, kind: LabelKind) -> Ints:
+    """All rows, or a random part of very many that holds every class."""
+    if len(targets) > MAX_SEARCHED_ROWS:
+        rows = np.random.default_rng(0).permutation(len(targets))[:MAX_SEARCHED_ROWS]
+        if len(kind.count_rows(targets[rows])) == len(kind.count_rows(targets)):
+            return rows
+    return np.arange(len(targets))
 
 
 def fit_hidden_head(
     features: npt.NDArray[np.float32], targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int
 ) -> Head:
-    """A head with a hidden layer, for fine-tuning to go on from; it sees all numbers alike."""
+    """A head with a hidden layer, for fine-tuning to start from; it sees all numbers alike."""
     torch.manual_seed(seed)
     n_classes = len(kind.count_rows(targets))
     head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
@@ -137,12 +167,12 @@ def fit_hidden_head(
     head.standardize(inputs)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
     size = max(2, min(recipe.batch_size, len(inputs)))
-    steps: Sequence[int] = range(max(1, len(inputs) // size) * recipe.head_epochs)
+    n_steps = max(1, len(inputs) // size) * recipe.head_epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: recipe.lr * slanted_triangular(step / len(steps))
+        optimizer, lambda step: recipe.lr * slanted_triangular(step / n_steps)
     )
     head.train()
-    for _ in steps:
+    for _ in range(n_steps):
         rows = torch.randperm(len(inputs))[:size]
         optimizer.zero_grad()
         cross_entropy(head(inputs[rows]), truth[rows], kind, None, recipe.label_smoothing).backward()

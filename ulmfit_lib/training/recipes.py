@@ -12,8 +12,8 @@ from ulmfit_lib.training.classifying import ClassifierPhase, ClassifierRecipe
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.processes import my_share
 
-STRATEGIES = ("fine-tune", "features")
-BY_SIZE = "auto"  # one of them, by the length of the labelled texts
+BY_TIME = "auto"  # a strategy: what pays within the time
+RENAMED = {"most_steps": "max_steps"}  # values that had another name in version 0.1
 AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, ClassifierRecipe)
 Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 
@@ -25,14 +25,31 @@ class Recipe:
     Attributes:
         fit_lm: of the language model on the user's texts.
         fit_classifier: of the classifier.
-        strategy: ``features``, ``fine-tune``, or ``auto``: what the labelled texts are few enough for.
+        strategy: ``linear-probe``, ``fine-tune``, or ``auto``: what pays within the time.
         epochs_by_length: ``fit`` chooses the language model's epochs by the length of the texts.
+        with_baseline: TF-IDF + logistic regression joins what ``fit`` makes, and is compared with it.
     """
 
     fit_lm: LanguageModelRecipe
     fit_classifier: ClassifierRecipe
     strategy: str = "fine-tune"
     epochs_by_length: bool = False
+    with_baseline: bool = True
+
+    def changed(
+        self, *, lm_epochs: int | None = None, class_weights: str | None = None, with_baseline: bool | None = None
+    ) -> "Recipe":
+        """The same with those values that are not None.
+
+        Args:
+            lm_epochs: of the language model over the texts, however long they take.
+            class_weights: ``balanced``.
+            with_baseline: whether TF-IDF + logistic regression joins.
+        """
+        recipe = replace(self, fit_classifier=override(self.fit_classifier, class_weights=class_weights))
+        if lm_epochs:
+            recipe = replace(recipe, fit_lm=replace(recipe.fit_lm, epochs=lm_epochs), epochs_by_length=False)
+        return recipe if with_baseline is None else replace(recipe, with_baseline=with_baseline)
 
 
 # Ours: one pass and more over few texts; then MultiFiT's way with the labels, in fewer epochs where there are many.
@@ -55,7 +72,7 @@ CPU = Recipe(
         head_epochs=1,
         phase_epochs=0,
         epochs=8,
-        most_steps=300,
+        max_steps=300,
         lr=5e-3,
         schedule="one-cycle",
         betas=(0.8, 0.99),
@@ -63,7 +80,7 @@ CPU = Recipe(
         dropouts=Dropouts(),
         clip=0.0,
     ),
-    strategy=BY_SIZE,
+    strategy=BY_TIME,
     epochs_by_length=True,
 )
 
@@ -185,12 +202,14 @@ MULTIFIT = Recipe(
 RECIPES = {"cpu": CPU, "paper": PAPER, "scripts": SCRIPTS, "fastai": FASTAI, "multifit": MULTIFIT}
 
 
-def find_recipe(name: str) -> Recipe:
-    """A recipe by its name.
+def find_recipe(name: str | Recipe) -> Recipe:
+    """A recipe by its name, or the one that is given.
 
     Raises:
         OptionError: there is none of that name.
     """
+    if isinstance(name, Recipe):
+        return name
     if name not in RECIPES:
         raise OptionError(f"recipe {name!r}; known are {', '.join(RECIPES)}")
     return RECIPES[name]
@@ -226,6 +245,7 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = ""
     changes: dict[str, Any] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
+        name = RENAMED.get(name, name)
         if name not in numbers:
             raise OptionError(f"--set {stage}{setting}: give one of {', '.join(numbers)}, as in {stage}batch_size=32")
         try:
@@ -233,8 +253,8 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = ""
         except ValueError as error:
             kind = "a whole number" if isinstance(numbers[name], int) else "a number"
             raise OptionError(f"--set {stage}{setting}: {value!r} is not {kind}") from error
-    if "epochs" in changes and "most_steps" in known:
-        changes = {"most_steps": 0, **changes}
+    if "epochs" in changes and "max_steps" in known:
+        changes = {"max_steps": 0, **changes}
     return replace(recipe, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression, solved exactly, its strength chosen by cross-validation."""
+"""Logistic regression, solved exactly, its C chosen by cross-validation."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,28 +11,28 @@ from scipy.sparse import issparse
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.labels.kind import LabelKind
 
-CHOOSING_ROWS = 5000  # rows that the choice of a strength looks at
+MAX_SEARCHED_ROWS = 5000  # that the choice of C looks at
 FEW_NUMBERS = 3_000_000  # in a matrix for which several threads would wait for each other most of the time
 
 
 def solve(
-    features: Any, targets: npt.NDArray[Any], *, strength: float, class_weights: str | None = None
+    features: Any, targets: npt.NDArray[Any], *, c: float, class_weights: str | None = None
 ) -> tuple[Floats, Floats]:
     """Logistic regression's coefficients, (n_classes, width), and intercepts, (n_classes,); two classes have one row.
 
     Args:
         features: (n, width), dense or sparse.
         targets: (n,) classes; or (n, n_tags) of 0 and 1, for a regression a tag.
-        strength: scikit-learn's C.
+        c: scikit-learn's C.
         class_weights: ``balanced`` or None.
     """
-    return solve_path(features, targets, [strength], class_weights=class_weights)[0]
+    return solve_path(features, targets, [c], class_weights=class_weights)[0]
 
 
 def solve_path(
-    features: Any, targets: npt.NDArray[Any], strengths: Sequence[float], *, class_weights: str | None = None
+    features: Any, targets: npt.NDArray[Any], c_values: Sequence[float], *, class_weights: str | None = None
 ) -> list[tuple[Floats, Floats]]:
-    """``solve`` for one strength after the other, from small to large, each going on from the one before.
+    """``solve`` for one C after the other, from small to large, each starting from the one before.
 
     A solution is a sum of the rows; where there are fewer rows than columns, it is sought among these sums, which is
     as exact and takes a tenth of the time.
@@ -41,28 +41,28 @@ def solve_path(
 
     with threadpool_limits(1 if np.prod(features.shape) < FEW_NUMBERS else None):
         if issparse(features) or len(features) >= features.shape[1]:
-            return _solutions(features, targets, strengths, class_weights)
+            return _solutions(features, targets, c_values, class_weights)
         basis, triangle = np.linalg.qr(np.asarray(features, np.float64).T)
-        found = _solutions(np.ascontiguousarray(triangle.T), targets, strengths, class_weights)
+        found = _solutions(np.ascontiguousarray(triangle.T), targets, c_values, class_weights)
         return [(weights @ basis.T, biases) for weights, biases in found]
 
 
 def _solutions(
-    features: Any, targets: npt.NDArray[Any], strengths: Sequence[float], class_weights: str | None
+    features: Any, targets: npt.NDArray[Any], c_values: Sequence[float], class_weights: str | None
 ) -> list[tuple[Floats, Floats]]:
     from sklearn.linear_model import LogisticRegression
 
     columns = np.atleast_2d(targets.T)
     models = [LogisticRegression(max_iter=2000, class_weight=class_weights, warm_start=True) for _ in columns]
     found = []
-    for strength in strengths:
+    for c in c_values:
         parts = []
         for column, model in zip(columns, models, strict=True):
             if (column == column[0]).all():  # nothing to tell apart: a tag that all texts have, or none
                 odds = (column.sum() + 0.5) / (len(column) - column.sum() + 0.5)
                 parts.append((np.zeros((1, features.shape[1])), np.log([odds])))
             else:
-                model.set_params(C=strength).fit(features, column)
+                model.set_params(C=c).fit(features, column)
                 parts.append((model.coef_.copy(), model.intercept_.copy()))
         found.append((np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])))
     return found
@@ -71,27 +71,27 @@ def _solutions(
 def cross_validated_loss(
     features: npt.NDArray[Any],
     targets: Ints,
-    strengths: Sequence[float],
+    c_values: Sequence[float],
     *,
     kind: LabelKind,
     class_weights: str | None,
     seed: int,
 ) -> dict[float, float]:
-    """Nats a decision, by strength, on rows that were not learnt from; {} where two folds cannot be made."""
-    rows = np.random.default_rng(seed).permutation(len(targets))[:CHOOSING_ROWS]
+    """Mean log loss of a held-out decision, by C; {} where two folds cannot be made."""
+    rows = np.random.default_rng(seed).permutation(len(targets))[:MAX_SEARCHED_ROWS]
     features, targets = features[rows], kind.without_gaps(targets[rows])  # a rare class may have no row among these
-    nats: dict[float, list[Floats]] = {}
+    losses: dict[float, list[Floats]] = {}
     for train, test in folds(targets, kind=kind, most=3, seed=seed):
         truth = kind.decided(targets[test])
-        path = solve_path(features[train], targets[train], strengths, class_weights=class_weights)
-        for strength, (weights, biases) in zip(strengths, path, strict=True):
+        path = solve_path(features[train], targets[train], c_values, class_weights=class_weights)
+        for c, (weights, biases) in zip(c_values, path, strict=True):
             decisions = kind.decisions(kind.link(features[test] @ weights.T + biases))
-            nats.setdefault(strength, []).append(row_losses(decisions, truth))
-    return {strength: float(np.concatenate(some).mean()) for strength, some in nats.items()}
+            losses.setdefault(c, []).append(row_losses(decisions, truth))
+    return {c: float(np.concatenate(some).mean()) for c, some in losses.items()}
 
 
 def row_losses(decisions: Floats, truth: Ints) -> Floats:
-    """(n,) nats of the right choices, from (n, n_choices) probabilities and (n,) their numbers."""
+    """(n,) log losses of (n, n_choices) probabilities, given the (n,) numbers of the right choices."""
     return np.asarray(-np.log(np.clip(decisions[np.arange(len(truth)), truth], 1e-12, 1)))
 
 

@@ -12,7 +12,7 @@ from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.linear.tfidf import NO_SPACE, WORD, TfidfClassifier
 from ulmfit_lib.training.regression import solve
 
-STRENGTH = 10.0  # scikit-learn's C
+C = 10.0  # scikit-learn's
 
 
 def fit_tfidf(
@@ -35,6 +35,6 @@ def fit_tfidf(
     pattern = WORD if any(map(re.compile(WORD).search, texts)) else NO_SPACE
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
     matrix = vectorizer.fit_transform(texts)
-    found = solve(matrix, np.asarray(targets), strength=STRENGTH, class_weights=class_weights)
+    found = solve(matrix, np.asarray(targets), c=C, class_weights=class_weights)
     terms = vectorizer.get_feature_names_out().tolist()
     return TfidfClassifier(terms, vectorizer.idf_, *found, kind or Classes()).as_saved()

@@ -17,7 +17,7 @@ MOST_CHARACTERS = 40_000_000  # that these hold together
 FEWEST_TERMS, MOST_TERMS = 100, 30_000
 RARE, COMMON = 5, 0.5  # terms in fewer texts, or in a larger share of them, say little
 COUNTS = (5, 10, 20, 50)  # of topics, the strongest first, to choose from
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # logistic regression's C, to choose from
+C_VALUES = (1e-3, 1e-2, 1e-1, 1.0)  # of logistic regression, to choose from
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Topics:
     def classifier(
         self, texts: Sequence[str], targets: Ints, *, kind: LabelKind, class_weights: str | None, seed: int
     ) -> TfidfClassifier:
-        """Logistic regression on texts' topics, their number and its strength chosen by cross-validated log loss.
+        """Logistic regression on texts' topics, their number and C chosen by cross-validated log loss.
 
         A sum of topics is a sum of TF-IDF terms, so that the result is a classifier of these.
 
@@ -74,14 +74,14 @@ class Topics:
         """
         scores = self.axes.scores(texts)
         losses = {
-            (loss, count, strength)
+            (loss, count, c)
             for count in COUNTS
-            for strength, loss in cross_validated_loss(
-                scores[:, :count], targets, STRENGTHS, kind=kind, class_weights=class_weights, seed=seed
+            for c, loss in cross_validated_loss(
+                scores[:, :count], targets, C_VALUES, kind=kind, class_weights=class_weights, seed=seed
             ).items()
         }
-        _, count, strength = min(losses, default=(0.0, COUNTS[0], STRENGTHS[0]))
-        weights, biases = solve(scores[:, :count], targets, strength=strength, class_weights=class_weights)
+        _, count, c = min(losses, default=(0.0, COUNTS[0], C_VALUES[0]))
+        weights, biases = solve(scores[:, :count], targets, c=c, class_weights=class_weights)
         axes, center = self.axes.coefficients[:count], self.axes.intercepts[:count]
         found = TfidfClassifier(self.axes.terms, self.axes.idf, weights @ axes, biases + weights @ center, kind)
         return found.as_saved()

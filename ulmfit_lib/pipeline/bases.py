@@ -1,0 +1,87 @@
+"""The language model that everything starts from, chosen by labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.models.bases import load_bases, warn_of_unknown_words
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.experiment import Experiment
+from ulmfit_lib.pipeline.out_of_fold import clearly_worse
+from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.run import Run
+
+MAX_ROWS = 500  # that bases are compared on
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A language model to start from.
+
+    Attributes:
+        name: what the user calls it.
+        whole: the language model as its folder holds it.
+        direction: that is used of it; None: all that it has.
+        why: this one, a sentence.
+    """
+
+    name: str
+    whole: LanguageModel
+    direction: str | None
+    why: str
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The directions that are used."""
+        return self.whole.only(self.direction)
+
+
+def find_bases(
+    bases: Sequence[str | Path | LanguageModel], experiment: Experiment, *, direction: str | None, seed: int
+) -> list[Base]:
+    """The language models to choose from.
+
+    Raises:
+        ArtifactError: no such base.
+        OptionError: two of one name, or one that lacks the direction.
+    """
+    found: dict[str, Base] = {}
+    for base in bases:
+        models, why = load_bases(base, experiment.train.texts, direction=direction, seed=seed)
+        for lm in models:
+            own_name = base == AUTO or isinstance(base, LanguageModel)
+            name = lm.training.name or "language model" if own_name else str(base)
+            other = found.setdefault(name, Base(name, lm, direction, why))
+            if other.lm.sha256() != lm.only(direction).sha256():
+                raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
+    return list(found.values())
+
+
+def choose_base(bases: Sequence[Base], recipe: ClassifierRecipe, experiment: Experiment, run: Run) -> Base:
+    """The base whose linear probe has the least cross-validated log loss; of many rows, a random part tells.
+
+    Of bases that are about as good, one with a distilled vector is taken.
+    """
+    table, splits = experiment.sample(MAX_ROWS, seed=run.seed)
+    if len(bases) == 1 or not splits:
+        return bases[0]
+    losses = {}
+    for base in sorted(bases, key=lambda one: not one.lm.architecture.distilled):
+        alone = Candidate(base.lm, recipe=recipe, with_baseline=False)
+        predictions = cross_validate(alone, table, splits, run)
+        losses[base] = predictions.row_losses(predictions.ulmfit[predictions.best_head()])
+    best, *others = losses
+    for base in others:
+        if clearly_worse(losses[best], losses[base]):
+            best = base
+    lowest = min(losses, key=lambda base: float(losses[base].mean()))
+    reason = "the lowest" if best is lowest else "no clearly higher"
+    each = ", ".join(f"{base.name} {some.mean():.3f}" for base, some in losses.items())
+    return replace(
+        best,
+        why=f"base {best.name}: {reason} cross-validated log loss of a linear probe ({each})"
+        f"{warn_of_unknown_words(best.whole, table.texts)}",
+    )

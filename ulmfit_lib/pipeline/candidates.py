@@ -1,0 +1,239 @@
+"""One way to make a classifier, and what cross-validation says of it: the experiment that everything here repeats."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.artifact.report import ENSEMBLE
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.linear.tfidf import TfidfClassifier
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, Split, concatenate
+from ulmfit_lib.progress import bar
+from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
+from ulmfit_lib.training.classifying import LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.heads import HeadConfig, predict_by_config
+from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.tfidf import fit_tfidf
+from ulmfit_lib.training.topics import Topics
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way to make a classifier: an ensemble of ULMFiT and linear members that are fitted to the same rows.
+
+    Attributes:
+        lm: the language model under ULMFiT: a base, or one that has been fine-tuned on the user's texts.
+        strategy: ``linear-probe`` or ``fine-tune``.
+        recipe: the classifier's hyperparameters.
+        passes: over the user's texts that ``lm`` was fine-tuned for; 0 for a base as it is.
+        with_baseline: TF-IDF + logistic regression is a member, too.
+        topics: of texts without a label; if there are any, logistic regression on them is a member, too.
+    """
+
+    lm: LanguageModel
+    strategy: str = LINEAR_PROBE
+    recipe: ClassifierRecipe = CLASSIFY
+    passes: int = 0
+    with_baseline: bool = True
+    topics: Topics | None = None
+
+    @property
+    def pooling(self) -> str:
+        """How the outputs of the encoders become one vector."""
+        return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
+
+    def features(self, texts: Sequence[str], run: Run) -> Features:
+        """By direction, (n_texts, width) vectors from the frozen encoders, which read each text once."""
+        return self._frozen.features(texts, run.device)
+
+    def remember(self, texts: Sequence[str], features: Features) -> None:
+        """Take the ``features`` of texts that were read elsewhere."""
+        self._frozen.remember(texts, features)
+
+    def fit(
+        self, table: TextTable, run: Run, *, blend: Blend | None = None, head: HeadConfig | None = None
+    ) -> TextClassifier:
+        """The ensemble, fitted to a table of labelled rows.
+
+        Args:
+            table: the rows.
+            run: seed, device and checkpoints.
+            blend: the members' weights; by default ULMFiT's alone.
+            head: of a linear probe; by default its own cross-validation chooses it.
+        """
+        blend = blend or Blend()
+        linear = {
+            name: member
+            for name, member in self._fit_linear(table, run).items()
+            if blend.weights[name] or name == "baseline"
+        }
+        return replace(self._fit_ulmfit(table, run, head), tfidf=linear, blend=blend)
+
+    def predict(self, classifier: TextClassifier, texts: Sequence[str], run: Run) -> dict[str, Floats]:
+        """``TextClassifier.probabilities`` of a classifier that this candidate made."""
+        features = self.features(texts, run) if self.strategy == LINEAR_PROBE else None
+        return classifier.to(run.device).probabilities(texts, features=features)
+
+    def predict_ulmfit(self, train: TextTable, test: TextTable, run: Run) -> dict[HeadConfig | None, Floats]:
+        """(n_texts, n_classes) probabilities of ``test`` by ULMFiT alone, fitted to ``train``.
+
+        By the configuration of the head, or by None where the encoder was fine-tuned.
+        """
+        if self.strategy == LINEAR_PROBE:
+            by_config = predict_by_config(
+                self.features(train.texts, run),
+                train.class_numbers(),
+                self.features(test.texts, run),
+                self.recipe,
+                kind=train.kind,
+                distilled=self.lm.architecture.distilled_width(self.pooling),
+            )
+            return {config: probabilities for config, probabilities in by_config.items()}
+        classifier = self._fit_ulmfit(train, run, None).to(run.device)
+        return {None: classifier.ulmfit_proba(classifier.features(test.texts))}
+
+    def predict_linear(self, train: TextTable, test: TextTable, run: Run) -> dict[str, Floats]:
+        """The same by each linear member."""
+        return {name: member.predict_proba(test.texts) for name, member in self._fit_linear(train, run).items()}
+
+    def _fit_ulmfit(self, table: TextTable, run: Run, head: HeadConfig | None) -> TextClassifier:
+        features = self.features(table.texts, run)
+        return fit_classifier(
+            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=head, run=run
+        )
+
+    def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
+        kind, class_weights = table.kind, self.recipe.class_weights
+        texts, targets = table.texts, table.class_numbers()
+        members = {}
+        if self.with_baseline:
+            members["baseline"] = fit_tfidf(texts, targets, kind=kind, class_weights=class_weights)
+        if self.topics:
+            members["topics"] = self.topics.classifier(
+                texts, targets, kind=kind, class_weights=class_weights, seed=run.seed
+            )
+        return members
+
+    @cached_property
+    def _frozen(self) -> "_FrozenVectors":
+        return _FrozenVectors(self.lm, self.pooling)
+
+
+class _FrozenVectors:
+    """What a language model's frozen encoders make of texts, kept."""
+
+    def __init__(self, lm: LanguageModel, pooling: str) -> None:
+        self._lm = lm
+        self._pooling = pooling
+        self._places: dict[str, int] = {}
+        self._vectors: Features = {}
+
+    def features(self, texts: Sequence[str], device: torch.device) -> Features:
+        new = [text for text in dict.fromkeys(texts) if text not in self._places]
+        if new:
+            self.remember(new, self._lm.to(device).features(new, pooling=self._pooling))
+        places = [self._places[text] for text in texts]
+        return {way: vectors[places] for way, vectors in self._vectors.items()}
+
+    def remember(self, texts: Sequence[str], features: Features) -> None:
+        for way, vectors in features.items():
+            known = self._vectors.get(way)
+            self._vectors[way] = vectors if known is None else np.concatenate([known, vectors])
+        self._places |= {text: len(self._places) + place for place, text in enumerate(texts)}
+
+
+def cross_validate(
+    candidate: Candidate,
+    table: TextTable,
+    splits: Sequence[Split],
+    run: Run,
+    *,
+    same_splits: OutOfFoldPredictions | None = None,
+) -> OutOfFoldPredictions:
+    """What a candidate's members say of the rows that each split holds out, fitted to the split's other rows.
+
+    Args:
+        candidate: what is fitted, once for each split.
+        table: labelled rows.
+        splits: places of its rows to learn from, and to score.
+        run: seed, device and checkpoints.
+        same_splits: predictions for the same splits by a candidate with the same linear members, which are then not
+            fitted again.
+    """
+    folds = []
+    with bar(total=len(splits), description="cross-validation", unit="fold") as progress:
+        for fold in predict_folds(candidate, table, splits, run, same_splits=same_splits):
+            folds.append(fold)
+            progress.update(1)
+    return concatenate(folds)
+
+
+def predict_folds(
+    candidate: Candidate,
+    table: TextTable,
+    splits: Sequence[Split],
+    run: Run,
+    *,
+    same_splits: OutOfFoldPredictions | None = None,
+) -> Iterator[OutOfFoldPredictions]:
+    """``cross_validate`` fold by fold, for those who may stop early."""
+    targets = table.class_numbers()
+    candidate.features(table.texts, run)  # all together, which is faster than fold by fold
+    for number, (train, test) in enumerate(splits):
+        learnt, held_out = table.select(train.tolist()), table.select(test.tolist())
+        if same_splits:
+            linear = same_splits.of_folds([number]).linear
+        else:
+            linear = candidate.predict_linear(learnt, held_out, run)
+        ulmfit = candidate.predict_ulmfit(learnt, held_out, run)
+        yield OutOfFoldPredictions(table.kind, test, targets[test], np.full(len(test), number), ulmfit, linear)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedCandidate:
+    """A candidate, and how good it is on rows that it was not fitted to.
+
+    Attributes:
+        candidate: what was evaluated.
+        predictions: of its members, out of fold.
+    """
+
+    candidate: Candidate
+    predictions: OutOfFoldPredictions
+
+    @cached_property
+    def ensemble(self) -> dict[str, Floats]:
+        """Out-of-fold probabilities of the ``ensemble`` and of its members."""
+        return self.predictions.ensemble()
+
+    @cached_property
+    def row_losses(self) -> Floats:
+        """(n_decisions,) log losses of the ensemble."""
+        return self.predictions.row_losses(self.ensemble[ENSEMBLE])
+
+    @property
+    def log_loss(self) -> float:
+        """Cross-validated, of the ensemble."""
+        return float(self.row_losses.mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Cross-validated, of the ensemble, in [0, 1]."""
+        return self.predictions.accuracy(self.ensemble[ENSEMBLE])
+
+    def fit(self, table: TextTable, run: Run) -> TextClassifier:
+        """The ensemble with the head and the weights that are best out of fold, fitted to a table."""
+        head = self.predictions.best_head()
+        return self.candidate.fit(table, run, blend=self.predictions.blend(head), head=head)
+
+
+def evaluate(candidate: Candidate, table: TextTable, splits: Sequence[Split], run: Run) -> EvaluatedCandidate:
+    """A candidate after ``cross_validate``."""
+    return EvaluatedCandidate(candidate, cross_validate(candidate, table, splits, run))
