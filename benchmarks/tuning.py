@@ -5,7 +5,7 @@
 `sets` holds NAME-train.csv and NAME-test.csv, columns text and label (`benchmarks/stand_ins.py` makes such). All three
 get the same labelled rows; each cell leaves its scores in `--work`, and a search that was stopped goes on.
 
-defaults   the head on the frozen encoder with which `tune` compares (`fit --strategy features`)
+defaults   the head on the frozen encoder with which `tune` compares (`fit --strategy linear-probe`)
 fit        `fit` with its default time
 tune       `tune` within --minutes; with what it says of its gain, and whether that is what it delivers
 """

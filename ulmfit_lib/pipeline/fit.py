@@ -158,11 +158,5 @@ def _read_while_it_pays(search: Search, reading: Reading, source: str) -> None:
 
 def _after(reading: Reading, candidate: Candidate, source: str, run: Run) -> Candidate:
     """The candidate with its language model fine-tuned on texts."""
-    lm = fit_lm(
-        reading.texts,
-        base=candidate.lm,
-        recipe=reading.recipe,
-        source=source,
-        run=run,
-    )
+    lm = fit_lm(reading.texts, base=candidate.lm, recipe=reading.recipe, source=source, run=run)
     return replace(candidate, lm=lm, passes=reading.passes)
