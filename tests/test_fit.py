@@ -67,7 +67,7 @@ def test_every_labelled_row_is_scored_once_and_kept(tiny_lm, table):
     assert found.rows == list(range(1, 49)) and targets.tolist() == [i % 2 == 0 for i in range(48)]
     assert report.folds == 3 and report.held_out_rows == report.labelled_rows == 48
     assert report.ensemble.accuracy == pytest.approx((probabilities.argmax(1) == targets).mean())
-    assert "On 48 labelled rows, each scored by classifiers that had not learnt its label" in report.sentence
+    assert "On 48 labelled rows, cross-validated in 3 folds" in report.sentence
 
 
 def test_a_label_that_says_nothing_is_not_seen_by_what_scores_its_row(tiny_lm, table):

@@ -99,7 +99,7 @@ def test_the_card_and_the_keyboard(page):
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert page.get_attribute("#tab-card", "aria-selected") == "true"
-    assert "each scored by classifiers that had not learnt its label" in page.inner_text("#sentence")
+    assert "cross-validated in" in page.inner_text("#sentence")
 
 
 def test_a_mistake_is_said_on_the_page(page, tmp_path):

@@ -114,7 +114,7 @@ def test_the_held_out_rows_are_told_as_right_answers_and_as_decisions_where_thes
     gain = Gain(0.1, 0.02, 0.18)
     rows = HeldOut(100, 100, accuracy, {"best": 0.3, "default": 0.4}, gain, McNemar(12, 2, 0.013))
     said = rows.sentences("best", "default")
-    assert "the best settings are right for 90 (90.0 %), and the defaults for 80 (80.0 %)" in said
+    assert "the accuracy of the best settings is 90.0 %, and that of the defaults 80.0 %" in said
     assert "chance alone would hardly make" in said and "better by 0.100 (95 % interval of the gain: +0.020" in said
     doubtful = replace(rows, decisions=300, verdict=McNemar(3, 2, 1.0))
     assert "(300 decisions, one for each label)" in doubtful.where()

@@ -148,7 +148,7 @@ class Experiment:
             return replace(report, folds=len(self.splits), out_of_fold=kept)
         kind = predictions.kind
         decisions = kind.decisions(best.ensemble[ENSEMBLE]), kind.decided(predictions.targets)
-        report = report_on(tested, self.test, classes, learnt=self.train, also_unseen=decisions)
+        report = report_on(tested, self.test, classes, learnt=self.train, calibration=decisions)
         few = np.arange(0, len(self.test), -(-len(self.test) // MAX_KEPT))
         kept = _kept(self.test, self.test.class_numbers(classes), tested[ENSEMBLE], few)
         return replace(report, out_of_fold=kept)

@@ -52,7 +52,7 @@ class HeldOut:
         accuracy: of each, with its 95 % interval.
         log_loss: of each.
         gain: in log loss, with its 95 % interval.
-        verdict: which decisions only one has right.
+        verdict: the best beside the defaults.
     """
 
     rows: int
@@ -80,10 +80,9 @@ class HeldOut:
             McNemar.of(right["best"], right["default"]),
         )
 
-    def hits(self, name: str) -> str:
-        """How many decisions are right, for people."""
-        share = self.accuracy[name][0]
-        return f"{round(share * self.decisions):,} ({100 * share:.1f} %)"
+    def shown(self, name: str) -> str:
+        """An accuracy, for people."""
+        return f"{100 * self.accuracy[name][0]:.1f} %"
 
     def sentences(self, delivered: str, other: str) -> str:
         """What is delivered beside the other one, for people."""
@@ -97,10 +96,10 @@ class HeldOut:
         mean, low, high = (round(nats, 3) + 0 for nats in (self.gain.mean, self.gain.low, self.gain.high))
         change = f"{'better' if mean > 0 else 'worse'} by {abs(mean):.3f}" if mean else "the same"
         return (
-            f"{self.where()}, {called[delivered]} are right for {self.hits(delivered)}, and {called[other]} for "
-            f"{self.hits(other)}{doubt}. Log loss, which is lower where right answers get more probability, is "
-            f"{self.log_loss['best']:.3f} there with the best settings and {self.log_loss['default']:.3f} with the "
-            f"defaults: {change} (95 % interval of the gain: {low:+.3f} to {high:+.3f})"
+            f"{self.where()}, the accuracy of {called[delivered]} is {self.shown(delivered)}, and that of "
+            f"{called[other]} {self.shown(other)}{doubt}. The log loss of the best settings is "
+            f"{self.log_loss['best']:.3f} there, and that of the defaults {self.log_loss['default']:.3f}: {change} "
+            f"(95 % interval of the gain: {low:+.3f} to {high:+.3f})"
         )
 
     def where(self) -> str:
@@ -113,7 +112,7 @@ def gain_sentence(
     params: Params, default: EvaluatedCandidate, found: EvaluatedCandidate, ahead: Gain, others: int, held_out: HeldOut
 ) -> str:
     """Whether the search gained anything, for people who need not know statistics."""
-    alone = f"so the defaults are delivered. {held_out.where()}, they are right for {held_out.hits('default')}."
+    alone = f"so the defaults are delivered. {held_out.where()}, their accuracy is {held_out.shown('default')}."
     if not others:
         return f"Nothing but the defaults was tried, {alone}"
     tried = counted(others, "other trial")

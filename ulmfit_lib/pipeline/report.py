@@ -19,21 +19,20 @@ def report_on(
     classes: list[str],
     *,
     learnt: TextTable,
-    also_unseen: tuple[Floats, Ints] | None = None,
+    calibration: tuple[Floats, Ints] | None = None,
     folds: int = 0,
 ) -> Report:
-    """Scores on rows that were held out, what they mean in one sentence, and how far confidence can be trusted.
+    """Scores on held-out rows, what they mean in one sentence, and accuracy by confidence.
 
     Args:
         probabilities: ``TextClassifier.probabilities`` of those rows.
         test: those rows.
         classes: the classifier's classes.
         learnt: the labelled rows that were learnt from.
-        also_unseen: decisions on further rows that were not learnt from, and the right choices: they help to tell how
-            far confidence can be trusted.
-        folds: in which each row was held out in its turn, to be learnt from now; 0: the rows stay unseen. What learns
-            in one fold shares rows with what learns in another, so that their mistakes go together: the variance of
-            accuracy counts for 1 + 1 / (folds - 1) times as much (after Nadeau & Bengio 2003).
+        calibration: decisions on further held-out rows, and the right choices, which count for accuracy by confidence.
+        folds: of cross-validation; 0 for rows that are never learnt from. Classifiers of different folds share training
+            rows, so that their errors correlate: the variance of the accuracy counts for 1 + 1 / (folds - 1) times as
+            much (after Nadeau & Bengio 2003).
     """
     kind, targets = test.kind, test.class_numbers(classes)
     decided, choices = kind.decided(targets), kind.choices(classes)
@@ -43,15 +42,15 @@ def report_on(
     correct = {name: p.argmax(1) == decided for name, p in decisions.items()}
     majority = kind.majority_share(learnt.class_numbers(classes), targets)
     confidence, right = decisions[ENSEMBLE].max(1), correct[ENSEMBLE]
-    if also_unseen:
-        more, more_decided = also_unseen
+    if calibration:
+        more, more_decided = calibration
         confidence = np.concatenate([confidence, more.max(1)])
         right = np.concatenate([right, more.argmax(1) == more_decided])
     verdict = McNemar.of(correct[ENSEMBLE], correct["baseline"]) if "baseline" in correct else None
     truth, _ = kind.truth(test, classes)
     by_kind = kind.report_entries(probabilities, truth, classes, learnt=learnt, part_names=NAMES)
     return Report(
-        sentence=by_kind.get("sentence") or _sentence(scores, verdict, majority, folds > 0),
+        sentence=by_kind.get("sentence") or _sentence(scores, verdict, majority, folds),
         held_out_rows=len(decided),
         majority=majority,
         scores=scores,
@@ -63,22 +62,22 @@ def report_on(
     )
 
 
-def _sentence(scores: dict[str, Scores], verdict: McNemar | None, majority: float, in_folds: bool) -> str:
+def _sentence(scores: dict[str, Scores], verdict: McNemar | None, majority: float, folds: int) -> str:
     def shown(name: str) -> str:
         s = scores[name]
         return f"{100 * s.accuracy:.1f} % ({100 * s.low:.1f} to {100 * s.high:.1f})"
 
-    always = f"always answering with the commonest label would be right for {100 * majority:.1f} %"
-    rows = counted(scores["ulmfit"].n, "labelled row" if in_folds else "held-out row")
-    by = ", each scored by classifiers that had not learnt its label" if in_folds else ""
-    start = f"On {rows}{by}, ULMFiT is right for {shown('ulmfit')}"
+    rows = counted(scores["ulmfit"].n, "labelled row" if folds else "held-out row")
+    how = f", cross-validated in {folds} folds" if folds else ""
+    start = f"On {rows}{how}, the accuracy (95 % interval) of ULMFiT is {shown('ulmfit')}"
+    constant = f"that of always answering with the commonest label {100 * majority:.1f} %"
     if verdict is None:
         doubt = " ULMFiT is not clearly better than that." if scores["ulmfit"].low <= majority else ""
-        return f"{start}; {always}.{doubt}"
-    together = "both" if "topics" not in scores else "all"
-    start += "".join(f", {NAMES[part]} for {shown(part)}" for part in ("baseline", "topics") if part in scores)
-    start += f", {together} weighed together for {shown(ENSEMBLE)}; {always}. "
-    said = verdict.sentence(f"What is delivered ({together} together)", f"{NAMES['baseline']} alone")
+        return f"{start}; {constant}.{doubt}"
+    linear = [name for name in ("baseline", "topics") if name in scores]
+    others = "".join(f", of {NAMES[name]} {shown(name)}" for name in linear)
+    ensemble = f", of the ensemble of {'both' if len(linear) == 1 else 'all'} {shown(ENSEMBLE)}"
+    beside = verdict.sentence("The ensemble", f"{NAMES['baseline']} alone")
     if scores[ENSEMBLE].low <= majority:
-        said += ". It is not clearly better than always answering with the commonest label"
-    return start + said + "."
+        beside += ". It is not clearly better than always answering with the commonest label"
+    return f"{start}{others}{ensemble}; {constant}. {beside}."

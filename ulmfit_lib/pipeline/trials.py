@@ -25,6 +25,7 @@ POOLINGS = ("layers", "concat", "all")
 RATES = 4.0  # times lower and higher than the recipe's
 JUDGED_AFTER, JUDGED_BESIDE = 2, 3  # folds of a trial, and trials before it, from which on it may be stopped
 AGAIN = "begun before"  # marks a trial that an earlier run was stopped at
+SQLITE_BUSY = 5  # the first byte of sqlite's error code where another program has the file; Python 3.10 hides it
 LOCKED_SECONDS = 20  # to wait while another program has the file
 Params = dict[str, Any]
 
@@ -160,7 +161,7 @@ class Trials:
             while cause.__cause__:
                 cause = cause.__cause__
             file, said = self._database, first_line(cause)
-            if "locked" in said:
+            if getattr(cause, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
                 raise TrainingError(
                     f"{file}: another program keeps these trials locked; close it and run this again"
                 ) from error
