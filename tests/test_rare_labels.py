@@ -43,7 +43,7 @@ def test_there_are_no_folds_of_single_rows():
 
 
 def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypatch):
-    monkeypatch.setattr(regression, "CHOOSING_ROWS", 30)
+    monkeypatch.setattr(regression, "MAX_SEARCHED_ROWS", 30)
     generator = np.random.default_rng(0)
     targets = np.repeat([0, 1, 2], [2, 100, 100])
     features = (generator.normal(size=(202, 4)) + targets[:, None]).astype(np.float32)

@@ -174,12 +174,12 @@ def test_too_little_memory_halves_the_step(tiny_lm, fruit, monkeypatch, capfd):
         return forward(logits, *arguments, **options)
 
     monkeypatch.setattr("ulmfit_lib.training.classifying.F.cross_entropy", hungry)
-    monkeypatch.setattr("ulmfit_lib.training.classifying.LEAST_TOKENS", 8)
+    monkeypatch.setattr("ulmfit_lib.training.classifying.MIN_TOKENS", 8)
     linear = replace(CLASSIFY, head_hidden=0)  # solved, so that the loss is of fine-tuning alone
     classifier = fit_classifier(fruit, lm=tiny_lm, direction="forward", recipe=linear, epochs=1, lr=1e-4, device="cpu")
     assert max(sizes) > 4 and max(sizes[-6:]) <= 4 and classifier.evaluate(fruit).accuracy > 0.9
     assert "out of memory: training begins again with 8000 tokens a step" in capfd.readouterr().err
-    monkeypatch.setattr("ulmfit_lib.training.classifying.LEAST_TOKENS", 8000)
+    monkeypatch.setattr("ulmfit_lib.training.classifying.MIN_TOKENS", 8000)
     with pytest.raises(TrainingError, match="do not fit into memory"):
         fit_classifier(fruit, lm=tiny_lm, direction="forward", recipe=linear, epochs=1, device="cpu")
 
