@@ -40,7 +40,6 @@ def test_every_quick_form_is_of_a_benchmark_that_there_is(quick):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_benchmark_runs_and_says_where(quick, folder, capsys, name):
     quick.run(name, folder)
