@@ -2,7 +2,7 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +124,7 @@ def test_texts_from_pandas_are_predicted_and_evaluated_as_lists_are(tiny_classif
     frame = pd.DataFrame({"text": fruit.texts, "label": fruit.labels}, index=range(100, 100 + len(fruit)))
     assert tiny_classifier.predict(frame[["text"]]) == tiny_classifier.predict(fruit.texts)
     np.testing.assert_array_equal(tiny_classifier.embed(frame["text"]), tiny_classifier.embed(fruit.texts))
-    assert tiny_classifier.evaluate(frame["text"], frame["label"]) == tiny_classifier.evaluate(fruit)
+    assert asdict(tiny_classifier.evaluate(frame["text"], frame["label"])) == asdict(tiny_classifier.evaluate(fruit))
 
 
 def test_bad_inputs_are_named(tiny_classifier, tiny_lm, fruit):
