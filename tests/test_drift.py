@@ -75,6 +75,7 @@ def test_the_text_most_like_itself_is_itself(tiny_lm, tiny_classifier, reviews):
     assert np.allclose(np.linalg.norm(tiny_classifier.embed(reviews.texts[:9]), axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_drift_embed_and_similar_run(ulmfit, tiny_classifier, lm_folder, fruit, others, write_csv, tmp_path):
     tiny_classifier.save(tmp_path / "m")
     known = write_csv([(text, "") for text in fruit.texts], name="known.csv")

@@ -109,6 +109,7 @@ def test_an_exported_classifier_can_be_pushed_and_served_under_its_name(hub, cac
     assert list(Models([find_folder("hf:ada/exported")], threads=1, waiting=1).by_name) == ["exported"]
 
 
+@pytest.mark.slow
 def test_commands_take_a_model_on_the_hub_where_they_take_a_folder(hub, cache, classifier_folder, ulmfit, write_csv):
     code, said, _ = ulmfit("push", classifier_folder, "ada/fruit", "--message", "first")
     assert code == 0 and "hf:ada/fruit@" in said
@@ -249,6 +250,7 @@ def test_a_file_that_was_truncated_on_the_hub_is_refused_by_its_seal(hub, lm_fol
         from_pretrained("ada/lm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "ULMFIT_OFFLINE", None])
 def test_without_a_network_the_cache_answers_and_says_so(hub, lm_folder, monkeypatch, capsys, variable):
     sent = push_to_hub(lm_folder, "ada/lm")

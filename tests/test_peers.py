@@ -110,6 +110,7 @@ def test_draws_of_many_classes_start_with_ten_rows_of_each(peers: ModuleType, tm
     assert many.texts[:140] == few.texts
 
 
+@pytest.mark.slow
 def test_every_peer_learns_classes_and_tags(
     peers: ModuleType, teacher: Teacher, sets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

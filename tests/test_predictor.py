@@ -132,6 +132,7 @@ def test_a_predictor_that_has_answered_answers_in_a_child_that_was_forked(export
         child.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_a_predictor_goes_to_a_child_that_was_started_afresh(exported, method):
     predictor = Predictor.load(exported[1] / "onnx", threads=2)
@@ -149,6 +150,7 @@ def test_a_damaged_export_is_refused_in_one_sentence(exported, tmp_path):
         TextClassifier.load(exported[1] / "onnx")
 
 
+@pytest.mark.slow
 def test_predicting_loads_neither_torch_nor_fastai(exported):
     code = (
         "import sys; from ulmfit_lib.serving.predictor import Predictor\n"

@@ -286,6 +286,7 @@ def test_auto_takes_an_embedded_model_with_distilled_vectors(reviews):
         load_base("no-such-model", reviews.texts)
 
 
+@pytest.mark.slow
 def test_auto_says_when_the_texts_are_in_another_language():
     german = ["Das Frühstück war hervorragend, die Zimmer leider winzig und ziemlich hellhörig.", "Nie wieder dorthin!"]
     assert "pretrain --language" in load_base("auto", german)[1]

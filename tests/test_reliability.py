@@ -43,6 +43,7 @@ def test_damaged_models_say_the_same_or_are_refused():
     assert counts["refused"] > 200 and counts["failed"] == 0, counts["examples"]
 
 
+@pytest.mark.slow
 def test_nasty_files_are_predicted_or_refused():
     counts = run("inputs.py", "--cases", 150)
     assert counts["predicted"] > 75 and counts["failed"] == 0, counts["examples"]
@@ -55,6 +56,7 @@ def saved(tiny_classifier, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bytes_in_any_file_change_nothing_or_are_refused(saved, tiny_classifier, tmp_path, data):
@@ -127,6 +129,7 @@ def hold(path, ready, done):
         done.wait(60)
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_wins_and_the_other_says_so(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
@@ -199,6 +202,7 @@ def test_too_little_memory_for_a_batch_is_enough_for_its_halves(tiny_classifier,
     np.testing.assert_allclose(tiny_classifier.predict_proba(fruit.texts), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_exploding_loss_ends_the_training_and_keeps_the_best_epoch(tiny_lm, reviews, monkeypatch, capfd):
     from ulmfit_lib.training.losses import SampledSoftmax
 
