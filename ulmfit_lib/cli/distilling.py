@@ -40,7 +40,7 @@ def distill_command(
     name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
     source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
-    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0: as large as the base's.")] = 0,
+    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0 keeps the base's.")] = 0,
     min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
     width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512,
     word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288,

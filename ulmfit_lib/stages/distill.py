@@ -22,7 +22,7 @@ from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.stages.language_models import usual_row
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.tokens.tokenizer import detokenize
+from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.distillation_recipe import DistillationRecipe
 from ulmfit_lib.training.distilling import train_to_targets, with_opinions
@@ -94,8 +94,11 @@ def distill(
     read, held_out_texts = [texts[i] for i in places], [texts[i] for i in held_out_places]
     rng = random.Random(run.seed)
     corpus = tokenize_corpus([*read, *(write_otherwise(text, rng) for text in read)], base.tokenizer)
-    size = recipe.vocab_size or len(base.vocabulary)
-    vocabulary = base.vocabulary.refitted(corpus.types, corpus.counts, size=size, min_count=recipe.min_count)
+    vocabulary = base.vocabulary
+    if recipe.vocab_size:
+        vocabulary = vocabulary.refitted(
+            corpus.types, corpus.counts, size=recipe.vocab_size, min_count=recipe.min_count
+        )
     documents = corpus.numericalize(vocabulary)
     held_out = tokenize_corpus(held_out_texts, base.tokenizer).numericalize(vocabulary)
 
@@ -219,7 +222,7 @@ class _Fitted(NamedTuple):
 
 
 def _as_texts(vocabulary: Vocabulary) -> list[str]:
-    return [detokenize([token]) or token for token in vocabulary.tokens]
+    return [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:

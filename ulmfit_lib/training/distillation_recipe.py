@@ -15,8 +15,8 @@ class DistillationRecipe:
     Attributes:
         width: of the teachers' joint vectors; at most their widths together.
         word_vectors: how word vectors learn; None for none.
-        vocab_size: tokens in the vocabulary; 0 for as many as the base has. The texts' common new words take the places
-            of those that the texts use least.
+        vocab_size: tokens in the vocabulary; 0 keeps the base's. The texts' common new words take the places of those
+            that the texts use least.
         min_count: a new word needs this many occurrences.
         epochs: how often the encoder reads each text; 0 leaves it as it is.
         lr: the encoder's maximal rate.
