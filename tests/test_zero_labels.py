@@ -38,4 +38,4 @@ def test_a_file_without_labels_needs_two_names_and_a_taught_base(ulmfit, tiny_lm
     code, _, told = ulmfit(*asked)
     assert code == 2 and "--label" in told and "--classes" in told
     code, told, _ = ulmfit(*asked, "--classes", "positive,negative", "--base", "general-en-small")
-    assert code == 0 and "how often it is right is not known" in told
+    assert code == 0 and "its accuracy is not known" in told

@@ -35,7 +35,19 @@ OPINIONS = {
     "neutral": 0,
     "mixed": 0,
 }
-OPINION_SHARPNESS = 2.0  # log odds by a text's opinion, from -1 to 1
+PRAISE = (
+    "I loved it.",
+    "It was excellent.",
+    "This is great, highly recommended.",
+    "A wonderful, perfect choice; I am very happy with it.",
+)
+BLAME = (
+    "I hated it.",
+    "It was terrible.",
+    "This is awful, not recommended.",
+    "A horrible, useless waste; I am very disappointed with it.",
+)
+OPINION_SHARPNESS = 8.0  # log odds that a text praises, by how much nearer it is to PRAISE than to BLAME
 NEUTRAL = 0.1  # log odds that a text which says nothing is neutral
 
 
@@ -50,8 +62,8 @@ def fit_by_names(
 ) -> TextClassifier:
     """A classifier that has seen no label: a text is of the class whose name its vector is nearest to.
 
-    Names of opinions, such as positive, negative and neutral, stand for the number of the vector that says how well a
-    text speaks of its subject. How good the answers are is not known before some texts have a label.
+    Names of opinions, such as positive, negative and neutral, stand for sentences that praise or condemn. How good the
+    answers are is not known before some texts have a label.
 
     Args:
         texts: some of those to classify; the base is chosen by them.
@@ -72,16 +84,15 @@ def fit_by_names(
     if not lm.architecture.distilled:
         raise OptionError(f"without labels a base with distilled vectors is needed, and {why}")
     ways, chosen = lm.directions(direction), find_device(device)
-    by_opinion = _knows_opinions(lm) and all(name.lower() in OPINIONS for name in names)
+    by_opinion = all(name.lower() in OPINIONS for name in names)
     heads = {}
     for way in ways:
-        if by_opinion:
-            weights, biases = _opinion_weights(names, lm.architecture.distilled)
-        else:
-            phrases = [phrase.format(name) for name in names for phrase in PHRASES]
-            vectors = lm.only(way).to(chosen).features(phrases, pooling="distilled")[way]
-            by_name = vectors.astype(np.float64).reshape(len(names), len(PHRASES), -1)
-            weights, biases = _name_weights(by_name), np.zeros(len(names))
+        phrases = [phrase.format(name) for name in names for phrase in PHRASES]
+        vectors = lm.only(way).to(chosen).features([*PRAISE, *BLAME] if by_opinion else phrases, pooling="distilled")
+        by_group = (
+            vectors[way].astype(np.float64).reshape(2 if by_opinion else len(names), -1, lm.architecture.distilled)
+        )
+        weights, biases = _opinion_weights(names, by_group) if by_opinion else _name_weights(by_group)
         head = Head(weights.shape[1], len(names))
         with torch.no_grad():
             head.output.weight.copy_(torch.from_numpy(weights))
@@ -108,20 +119,16 @@ def fit_by_names(
     )
 
 
-def _knows_opinions(lm: LanguageModel) -> bool:
-    return any(stage.opinions for stage in lm.training.stages)
-
-
-def _opinion_weights(names: Sequence[str], width: int) -> tuple[Floats, Floats]:
-    """Scores that grow with the last number of a vector, or shrink, or do neither."""
+def _opinion_weights(names: Sequence[str], vectors: Floats) -> tuple[Floats, Floats]:
+    """Scores that grow from blame to praise, or shrink, or do neither; by (2, n_sentences, width) vectors of both."""
     said = np.array([OPINIONS[name.lower()] for name in names], np.float64)
-    weights = np.zeros((len(names), width))
-    weights[:, -1] = OPINION_SHARPNESS * said
-    return weights, NEUTRAL * (said == 0)
+    praise, blame = vectors.mean(1)
+    axis = OPINION_SHARPNESS * (praise - blame) / 2
+    return np.outer(said, axis), NEUTRAL * (said == 0) - said * (axis @ (praise + blame) / 2)
 
 
-def _name_weights(vectors: Floats) -> Floats:
-    """(n_classes, n_phrases, width) vectors of phrases -> (n_classes, width): what sets each class's name apart."""
+def _name_weights(vectors: Floats) -> tuple[Floats, Floats]:
+    """What sets each class's name apart, (n_classes, width), by (n_classes, n_phrases, width) vectors of phrases."""
     means = vectors.mean(1)
     apart = means - means.mean(0)
-    return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9)
+    return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9), np.zeros(len(vectors))
