@@ -11,6 +11,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.pipeline import plan
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
+from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
@@ -288,6 +289,16 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
     blank.save(tmp_path / "a")
     same.save(tmp_path / "b")
     assert f"base {tmp_path / 'b'}: the lowest" in choose(tmp_path / "a", tmp_path / "b").why
+
+
+def test_features_of_texts_that_are_read_later_and_twice_are_theirs(tiny_lm, fruit):
+    candidate, run = Candidate(tiny_lm), Run(seed=0, device="cpu")
+    candidate.features(fruit.texts[:3], run)
+    again = [fruit.texts[4], fruit.texts[4], fruit.texts[1]]
+    candidate.remember(again, Candidate(tiny_lm).features(again, run))
+    found = candidate.features([fruit.texts[5], *again], run)
+    for way, vectors in Candidate(tiny_lm).features([fruit.texts[5], *again], run).items():
+        np.testing.assert_allclose(found[way], vectors, atol=1e-6)
 
 
 def test_folds_are_joined_in_order():

@@ -9,6 +9,8 @@ from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by, suspect
 from ulmfit_lib.insight.suggestions import AUDIT, TYPICAL, UNCERTAIN, suggest_labels
 from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +60,23 @@ def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
     truth, noise = random.integers(0, 2, 100), random.normal(size=100)
     labels = np.where(np.arange(100) < 5, 1 - truth, truth)  # the first five are wrong
 
-    class Fitter:
-        def predict_parts(self, train, test):
-            places = np.array(test.rows) - 1
-            sides = np.array([np.where(truth, 2.0, -2.0), 2 * noise])[:, places]
-            good, guess = (softmax(np.stack([-side, side], 1)) for side in sides)
-            return {"ulmfit": good, "baseline": guess}
+    class Known(Candidate):
+        def features(self, texts, run):
+            return {}
+
+        def predict_ulmfit(self, train, test, run):
+            return {None: probabilities(np.where(truth, 2.0, -2.0), test)}
+
+        def predict_linear(self, train, test, run):
+            return {"baseline": probabilities(2 * noise, test)}
+
+    def probabilities(log_odds, test):
+        side = log_odds[np.array(test.rows) - 1]
+        return softmax(np.stack([-side, side], 1))
 
     words = random.permutation(100).astype(str).tolist()
-    found = out_of_fold_by(Fitter(), TextTable.from_lists(words, labels.astype(str).tolist()), seed=0)
+    table = TextTable.from_lists(words, labels.astype(str).tolist())
+    found = out_of_fold_by(Known(lm=None), table, Run(seed=0, device="cpu"))
     assert sorted(doubtful_first(found, labels)[:5]) == list(range(5))
 
 

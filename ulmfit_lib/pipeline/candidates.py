@@ -78,8 +78,12 @@ class Candidate:
 
     def predict(self, classifier: TextClassifier, texts: Sequence[str], run: Run) -> dict[str, Floats]:
         """``TextClassifier.probabilities`` of a classifier that this candidate made."""
-        features = self.features(texts, run) if self.strategy == LINEAR_PROBE else None
-        return classifier.to(run.device).probabilities(texts, features=features)
+        classifier = classifier.to(run.device)
+        if self.strategy != LINEAR_PROBE:
+            return classifier.probabilities(texts)
+        if not self._frozen.knows(texts):  # the classifier has the same encoders, and keeps no tokens of held-out texts
+            self.remember(texts, classifier.features(texts))
+        return classifier.probabilities(texts, features=self.features(texts, run))
 
     def predict_ulmfit(self, train: TextTable, test: TextTable, run: Run) -> dict[HeadConfig | None, Floats]:
         """(n_texts, n_classes) probabilities of ``test`` by ULMFiT alone, fitted to ``train``.
@@ -142,11 +146,14 @@ class _FrozenVectors:
         places = [self._places[text] for text in texts]
         return {way: vectors[places] for way, vectors in self._vectors.items()}
 
+    def knows(self, texts: Sequence[str]) -> bool:
+        return all(text in self._places for text in texts)
+
     def remember(self, texts: Sequence[str], features: Features) -> None:
+        start = len(next(iter(self._vectors.values()), ()))
         for way, vectors in features.items():
-            known = self._vectors.get(way)
-            self._vectors[way] = vectors if known is None else np.concatenate([known, vectors])
-        self._places |= {text: len(self._places) + place for place, text in enumerate(texts)}
+            self._vectors[way] = np.concatenate([self._vectors[way], vectors]) if start else vectors
+        self._places |= {text: start + place for place, text in enumerate(texts)}
 
 
 def cross_validate(

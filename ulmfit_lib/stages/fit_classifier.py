@@ -154,9 +154,10 @@ def _fine_tune_encoders(
             net, train, recipe, run, valid=held_out[0] if held_out else None, description=f"classifier {way}"
         )
         learnt = read_weights(net.encoder)
-        embedding = lm.weights[way]["encoder.weight"].clone()
+        before = encoder_weights(lm.weights[way])
+        embedding = before["encoder.weight"].clone()
         embedding[used] = learnt["encoder.weight"]
-        of_all_words = {name: tensor for name, tensor in lm.weights[way].items() if name in BY_WORD}
+        of_all_words = {name: tensor for name, tensor in before.items() if name in BY_WORD}
         weights[way] = {**learnt, **of_all_words, "encoder.weight": embedding}
     return weights, history
 
