@@ -129,7 +129,7 @@ def test_a_taught_width_that_makes_no_sense_is_refused(taught, tmp_path, width):
     config = json.loads(file.read_text())
     config["architecture"]["distilled"] = width
     file.write_text(json.dumps(config))
-    with pytest.raises(ArtifactError, match="distilled width"):
+    with pytest.raises(ArtifactError, match="architecture's distilled"):
         LanguageModel.load(tmp_path / "lm")
 
 

@@ -55,9 +55,10 @@ def distill_command(
     """Stage 1b: distil sentence transformers into a language model, which no longer needs them afterwards."""
     from dataclasses import replace
 
+    from ulmfit_lib.artifact.cards import Card
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
-    from ulmfit_lib.stages.distill import DISTILL, Card, distill
+    from ulmfit_lib.stages.distill import DISTILL, distill
     from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
     from ulmfit_lib.training.word_vectors import WordVectorRecipe

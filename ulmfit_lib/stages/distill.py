@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.artifact.architecture import BY_WORD, Architecture
+from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED, Architecture
+from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.errors import DataError, OptionError
@@ -39,20 +40,6 @@ RIDGE = 0.1  # its regularisation, as a share of the features' variance
 FEWEST_TEXTS, MOST_HELD_OUT = 20, 1000
 
 
-class Card(NamedTuple):
-    """What the card of a distilled model says of where it comes from.
-
-    Attributes:
-        name: what the model is called.
-        source: where the texts are from.
-        licence: under which the model may be used.
-    """
-
-    name: str = "distilled"
-    source: str = ""
-    licence: str = ""
-
-
 def distill(
     texts: Sequence[str],
     *,
@@ -60,7 +47,7 @@ def distill(
     teachers: Sequence[Teacher],
     opinions: npt.ArrayLike | None = None,
     recipe: DistillationRecipe = DISTILL,
-    card: Card = Card(),  # noqa: B008 (it is immutable)
+    card: Card = Card("distilled"),  # noqa: B008 (it is immutable)
     run: Run | None = None,
 ) -> LanguageModel:
     """Stage 1b: a language model and texts -> one that also makes vectors that say what a text means.
@@ -123,7 +110,8 @@ def distill(
     history: dict[str, list[Row]] = {}
     cosines: dict[str, dict[str, float]] = {}
     for way in base.weights:
-        start = exchange_words(base.weights[way], base.vocabulary, vocabulary) | words
+        plain = {name: tensor for name, tensor in base.weights[way].items() if not name.startswith(DISTILLED)}
+        start = exchange_words(plain, base.vocabulary, vocabulary) | words
         start |= fitted.projection(architecture, start, way)
         weights[way] = start
         if recipe.epochs:
@@ -182,13 +170,19 @@ def distill(
 def teach(texts: Sequence[str], *, teacher: Teacher, **options: Any) -> LanguageModel:
     """Deprecated: ``distill`` with one teacher, whose options were arguments of their own."""
     warnings.warn("teach(...) is deprecated: use distill(..., teachers=[...])", DeprecationWarning, stacklevel=2)
-    of_card = {name: options.pop(name) for name in Card._fields if name in options}
+    card = Card(*(options.pop(name, usual) for name, usual in (("name", "distilled"), ("source", ""), ("licence", ""))))
     of_run = {name: options.pop(name) for name in ("seed", "device", "checkpoints") if name in options}
     changed = {name: options.pop(name) for name in ("epochs", "lr", "vocab_size", "min_count") if options.get(name)}
     recipe = replace(options.pop("recipe", DISTILL), **changed)
     base = options.pop("base").only(options.pop("direction", None))
     return distill(
-        texts, base=base, teachers=[teacher], recipe=recipe, card=Card(**of_card), run=Run(**of_run), **options
+        texts,
+        base=base,
+        teachers=[teacher],
+        recipe=recipe,
+        card=card,
+        run=Run(**of_run),
+        **options,
     )
 
 
