@@ -90,7 +90,7 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
     classifier = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu")
     report = classifier.training.report
     assert read == [free] and report.held_out_rows == 40
-    assert report.scores["topics"].accuracy == 1 and "topics of the unlabelled texts for 100.0 %" in report.sentence
+    assert report.scores["topics"].accuracy == 1 and "topics of the unlabelled texts 100.0 %" in report.sentence
     assert report.blend["topics"] > 0 and "the ensemble of all" in report.sentence
     unseen, truth = made_up(100, seed=7)
     assert classifier.evaluate(unseen, truth).accuracy > 0.9

@@ -53,6 +53,9 @@ def main() -> None:
         validation = {
             "perplexity": math.exp(nats),
             "perplexity_per_word": math.exp(nats * valid["tokens"] / valid["words"]),
+            "unknown_share": valid["unknown_share"],
+            "tokens": valid["tokens"],
+            "words": valid["words"],
         }
         stages.append({"stage": "pretrain", "source": SOURCES[arguments.corpus], **result, "validation": validation})
     if not weights:

@@ -56,7 +56,12 @@ def main() -> None:
             ids = documents.select(places).stored[:].astype(np.uint16)
             (arguments.out / f"{name}-{number:02}.xz").write_bytes(lzma.compress(ids.tobytes(), preset=6))
         words = sum(len(text.split()) for text in texts[name])
-        manifest[name] = {"texts": len(texts[name]), "tokens": documents.n_tokens, "words": words}
+        manifest[name] = {
+            "texts": len(texts[name]),
+            "tokens": documents.n_tokens,
+            "words": words,
+            "unknown_share": float(documents.counts(len(vocabulary))[vocabulary.unknown_id]) / documents.n_tokens,
+        }
     (arguments.out / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     print(json.dumps(manifest))
 
