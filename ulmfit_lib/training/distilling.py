@@ -99,8 +99,6 @@ class DistillationLoss:
     def __init__(self, net: LanguageModelNet, counts: Ints, recipe: DistillationRecipe) -> None:
         self.recipe = recipe
         self.word_loss = SampledSoftmax(net, counts, samples=recipe.samples)
-        self.net = net
-        self.parts: dict[str, float] = {}
 
     def __call__(self, reading: Reading, targets: Tensor) -> Tensor:
         """A reading and the (batch, distilled) targets -> the mean loss."""
@@ -115,7 +113,6 @@ class DistillationLoss:
         if recipe.words:
             some = slice(int(torch.randint(recipe.every, ())), None, recipe.every)
             found["words"] = self.word_loss(reading.vectors[None, some], reading.following[None, some])
-        self.parts = {name: float(loss.detach()) for name, loss in found.items()}
         return torch.stack([loss * getattr(recipe, name) for name, loss in found.items()]).sum()
 
 
@@ -148,37 +145,26 @@ def train_to_targets(
     """
 
     def attempt(texts: int, run: Run) -> list[Row]:
-        return _train(net, train, valid, replace(recipe, batch_size=texts), pad_id, description, run)
+        smaller = replace(recipe, batch_size=texts)
+        torch.manual_seed(run.seed)
+        lrs = [smaller.lr, smaller.lr * smaller.projection_share]
+        phase = Phase("all groups", 0, smaller.epochs, lrs, find_schedule(smaller.schedule))
+        batches = (
+            DistillationBatches(*train, recipe=smaller, pad_id=pad_id, seed=run.seed),
+            DistillationBatches(*valid, recipe=smaller, pad_id=pad_id, shuffle=False),
+        )
+        return train_phases(
+            DistillationNet(net),
+            [phase],
+            lambda _: batches,
+            objective=Objective(DistillationLoss(net, train[0].counts(len(net.bias)), smaller)),
+            settings=smaller,
+            run=run.of(
+                net,
+                asdict(smaller),
+                lambda: hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest(),
+            ),
+            description=description,
+        )
 
     return train_within_memory(net, attempt, run, max_size=recipe.batch_size, min_size=FEWEST_TEXTS, unit="texts")
-
-
-def _train(
-    net: LanguageModelNet,
-    train: tuple[Documents, Vectors],
-    valid: tuple[Documents, Vectors],
-    recipe: DistillationRecipe,
-    pad_id: int,
-    description: str,
-    run: Run,
-) -> list[Row]:
-    torch.manual_seed(run.seed)
-    lrs = [recipe.lr, recipe.lr * recipe.projection_share]
-    phase = Phase("all groups", 0, recipe.epochs, lrs, find_schedule(recipe.schedule))
-    batches = (
-        DistillationBatches(*train, recipe=recipe, pad_id=pad_id, seed=run.seed),
-        DistillationBatches(*valid, recipe=recipe, pad_id=pad_id, shuffle=False),
-    )
-    return train_phases(
-        DistillationNet(net),
-        [phase],
-        lambda _: batches,
-        objective=Objective(DistillationLoss(net, train[0].counts(len(net.bias)), recipe)),
-        settings=recipe,
-        run=run.of(
-            net,
-            asdict(recipe),
-            lambda: hashlib.sha256(train[0].fingerprint().encode() + train[1].tobytes()).hexdigest(),
-        ),
-        description=description,
-    )
