@@ -8,9 +8,10 @@ and no line comes twice. A long text gives one or a few of its sentences, someti
 random order: the shipped base was distilled on the first 126,976 (62 parts of 2,048) of such a file.
 
 `start` is the base with the 40,000 commonest tokens of the first half million lines, some articles and some reviews.
-The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). Then, for each direction:
+The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is:
 
-    ulmfit distill lines.jsonl --base start --teacher MPNET --teacher E5 --direction forward --out forward
+    head -n 126976 lines.jsonl > some.jsonl
+    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --epochs 0 --precision int8 --out distilled
 """
 
 import argparse

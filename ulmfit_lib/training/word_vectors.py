@@ -35,7 +35,7 @@ class WordVectorRecipe:
     """
 
     width: int = 288
-    epochs: int = 5
+    epochs: int = 3
     lr: float = 5e-3
     batch_size: int = 512
     dropout: float = 0.1
