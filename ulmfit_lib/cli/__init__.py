@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, judging  # isort: skip  (the order of --help)
+from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, judging, gating  # isort: skip  (the order of --help)
 from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
@@ -20,6 +20,7 @@ __all__ = [
     "deploying",
     "distilling",
     "fitting",
+    "gating",
     "hub",
     "insight",
     "judging",
