@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import re
@@ -16,6 +17,36 @@ def test_every_module_can_be_read_in_one_sitting():
     modules = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules.items()}
     assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
+
+
+MAX_PARAMETERS = 8
+# scikit-learn copies an estimator by its parameters, and its searches set them one by one: a bundle would hide them.
+MORE_PARAMETERS = {"estimators/classifier.py: UlmfitClassifier.__init__"}
+
+
+def parameters(function):
+    """The number of values that a caller may give."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return len([one for one in named if one.arg not in ("self", "cls")])
+
+
+def functions(node, prefix=""):
+    """All functions within a node, methods under the name of their class."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + child.name, child
+        yield from functions(child, f"{child.name}." if isinstance(child, ast.ClassDef) else prefix)
+
+
+def test_no_function_has_more_than_eight_parameters():
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        for name, function in functions(ast.parse(path.read_text(encoding="utf-8")))
+        if parameters(function) > MAX_PARAMETERS
+    }
+    assert found == MORE_PARAMETERS
 
 
 HEAVY = "print([m for m in ('torch', 'fastai', 'spacy', 'pandas') if m in sys.modules])"

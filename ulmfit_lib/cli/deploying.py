@@ -1,6 +1,7 @@
 """Commands that put a classifier to work: export, serve."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,23 +49,38 @@ def export_command(
     print(f"saved in {out} ({found.megabytes:.0f} MB)")
 
 
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, and to whom."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on; one beyond this machine needs --token.")] = LOCAL
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000
+    token: Annotated[str | None, typer.Option(envvar="ULMFIT_TOKEN", help="Token that every request must bring.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much a server does at a time."""
+
+    waiting: Annotated[int, typer.Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000
+    threads: Annotated[int | None, typer.Option(min=1, help="Requests that are answered at a time.")] = None
+
+
 @command("serve", example="serve models/reviews --port 8000")
 def serve_command(
     models: Annotated[
         list[Path] | None, typer.Argument(help="Folders of classifiers, or `hf:user/name`; exported ones start faster.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; one beyond this machine needs --token.")] = LOCAL,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
-    token: Annotated[
-        str | None, typer.Option(envvar="ULMFIT_TOKEN", help="Token that every request must bring.")
-    ] = None,
     train: Annotated[bool, typer.Option("--train", help="Let the page train models from CSV files.")] = False,
     folder: Annotated[
         Path, typer.Option(help="Folder for files that are being labelled and for trained models.")
     ] = Path("ulmfit-server"),
-    waiting: Annotated[int, typer.Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000,
-    threads: Annotated[int | None, typer.Option(min=1, help="Requests that are answered at a time.")] = None,
     quiet: Quiet = False,
+    *,
+    listening: Listening,
+    load: Load,
 ) -> None:
     """Answer by HTTP, and serve a page to try a classifier, label files, and train (--train)."""
     start(quiet)
@@ -82,11 +98,11 @@ def serve_command(
 
     if not models and not train:
         raise OptionError("name a classifier's folder, or give --train to make one from the page")
+    host, port, token = listening.host, listening.port, listening.token
     if host not in LOOPBACK and not token:
         raise OptionError(f"--host {host} lets other machines in: choose a token for them (--token or ULMFIT_TOKEN)")
-    served = Models(
-        [find_folder(model) for model in models or []], threads=threads or os.cpu_count() or 1, waiting=waiting
-    )
+    threads = load.threads or os.cpu_count() or 1
+    served = Models([find_folder(model) for model in models or []], threads=threads, waiting=load.waiting)
     app = create_app(served, folder=folder, train=_fit_file() if train else None, token=token)
     note(f"serving on http://{host}:{port} (Ctrl-C stops it)")
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=60)

@@ -2,18 +2,44 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
+from ulmfit_lib.cli.options import CardText, Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
 from ulmfit_lib.cli.running import command, training
 from ulmfit_lib.errors import DataError
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
+
+
+@dataclass(frozen=True)
+class DistilledTexts:
+    """What the student and its teachers read."""
+
+    file: FileFormat
+    text: Text = field(default_factory=lambda: ["text"])
+    opinion: Annotated[
+        str | None,
+        typer.Option(help="Column of numbers to learn, too: from -1, a text that condemns, to 1, one that praises."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Student:
+    """What the distilled language model is like, and how it learns."""
+
+    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0 keeps the base's.")] = 0
+    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
+    width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512
+    word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288
+    direction: Directions = None
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
+    lr: Rate = None
+    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32"
 
 
 @command(
@@ -32,30 +58,12 @@ def distill_command(
             "learn from all of them."
         ),
     ],
-    text: Text = ["text"],  # noqa: B006 (typer needs a list here)
-    opinion: Annotated[
-        str | None,
-        typer.Option(help="Column of numbers to learn, too: from -1, a text that condemns, to 1, one that praises."),
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = "",
-    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = "",
-    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = "",
-    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0 keeps the base's.")] = 0,
-    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3,
-    width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512,
-    word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288,
-    direction: Directions = None,
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1,
-    lr: Rate = None,
-    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32",
-    *,
-    file: FileFormat,
+    read: DistilledTexts,
+    student: Student,
+    card: CardText,
     run: TrainingRun,
 ) -> None:
     """Stage 1b: distil sentence transformers into a language model, which no longer needs them afterwards."""
-    from dataclasses import replace
-
-    from ulmfit_lib.artifact.cards import Card
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.distill import DISTILL, distill
@@ -64,32 +72,31 @@ def distill_command(
     from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
     with training(run, out) as checkpoints:
-        tables = [read_csv(path, text=text, label=opinion, **asdict(file)) for path in files]
-        opinions = [one for table in tables for one in _opinions(table)] if opinion else None
+        tables = [read_csv(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
         recipe = replace(
             DISTILL,
-            width=width,
-            word_vectors=WordVectorRecipe(width=word_width),
-            vocab_size=vocab_size,
-            min_count=min_count,
-            epochs=epochs,
-            lr=lr or DISTILL.lr,
+            width=student.width,
+            word_vectors=WordVectorRecipe(width=student.word_width),
+            vocab_size=student.vocab_size,
+            min_count=student.min_count,
+            epochs=student.epochs,
+            lr=student.lr or DISTILL.lr,
         )
         model = distill(
             [one for table in tables for one in table.texts],
-            base=LanguageModel.from_pretrained(base).only(direction),
+            base=LanguageModel.from_pretrained(base).only(student.direction),
             teachers=[find_teacher(one, device=run.device) for one in teacher],
-            opinions=opinions,
+            opinions=[one for table in tables for one in _opinions(table)] if read.opinion else None,
             recipe=recipe,
-            card=Card(name or out.name, source or ", ".join(path.name for path in files), licence),
+            card=card.card(out, files),
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
-        model.save(out, precision=precision, overwrite=run.overwrite)
+        model.save(out, precision=student.precision, overwrite=run.overwrite)
     stage = model.training.last
     print(f"distilled from {stage.texts or 0:,} texts in {round(stage.seconds or 0):,} seconds")
     for way, cosines in (stage.cosines or {}).items():
-        for name, cosine in cosines.items():
-            print(f"{way}: mean cosine to {name} on held-out texts {cosine:.2f} (1: the same)")
+        for teacher_name, cosine in cosines.items():
+            print(f"{way}: mean cosine to {teacher_name} on held-out texts {cosine:.2f} (1: the same)")
     print(f"saved in {out}")
 
 

@@ -114,7 +114,6 @@ def pretrain_command(
 ) -> None:
     """Stage 1: train a language model on many texts, such as the articles of Wikipedia."""
     from ulmfit_lib.artifact.architecture import Architecture
-    from ulmfit_lib.artifact.cards import Card
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.stored_texts import collect_texts
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
@@ -157,7 +156,7 @@ def pretrain_command(
                 samples=options.samples,
                 min_count=options.min_count,
             ),
-            card=Card(card.name or out.name, card.source or ", ".join(path.name for path in files), card.licence),
+            card=card.card(out, files),
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         if is_main():

@@ -1,11 +1,13 @@
 """Every option that several commands share, written once: its type, its help and, in a group, its default."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.rows import reader
 
 READING, RUNNING = "Reading the file", "Running"
@@ -178,6 +180,10 @@ class CardText:
     name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = ""
     source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = ""
     licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = ""
+
+    def card(self, out: Path, files: Sequence[Path]) -> Card:
+        """The card of the model that is saved in ``out``, made from ``files``."""
+        return Card(self.name or out.name, self.source or ", ".join(path.name for path in files), self.licence)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ulmfit_lib.cli.engines import Engine, predict_on_engine
-from ulmfit_lib.cli.options import Base, Device, FileFormat, Known, Quiet
-from ulmfit_lib.cli.running import command, load_classifier, read_table, start
+from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known
+from ulmfit_lib.cli.running import command, load_classifier, read_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 
@@ -36,18 +36,26 @@ class Novelty:
     base: Base = "auto"
 
 
+@dataclass(frozen=True)
+class Input:
+    """What is labelled: a text, the rows of a file, or lines on standard input."""
+
+    file: FileFormat
+    data: Annotated[
+        str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
+    ] = None
+    text: Annotated[
+        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
+    ] = field(default_factory=list)
+
+
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
 def predict(
     model: Annotated[
         Path,
         typer.Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
     ],
-    data: Annotated[
-        str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
-    ] = None,
-    text: Annotated[
-        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
-    ] = [],  # noqa: B006 (typer needs a list here)
+    source: Input,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -61,12 +69,10 @@ def predict(
     *,
     novelty: Novelty,
     engine: Engine,
-    file: FileFormat,
-    device: Device = "auto",
-    quiet: Quiet = False,
+    compute: Compute,
 ) -> None:
     """Label a text, or every row of a file: adds the prediction, its confidence and each class's probability."""
-    start(quiet)
+    data, text, file = source.data, source.text, source.file
     if engine != Engine() and not engine.engine:
         raise OptionError("--workers and --cores are for --engine: name one, or leave them out")
     if engine.engine:
@@ -77,7 +83,14 @@ def predict(
         if data is None:
             raise OptionError("--text names a column, so name the file that has it, too")
         _predict_file(
-            model, Path(data), out, text=text, file=file, min_precision=min_precision, novelty=novelty, device=device
+            model,
+            Path(data),
+            out,
+            text=text,
+            file=file,
+            min_precision=min_precision,
+            novelty=novelty,
+            device=compute.device,
         )
     elif out is not None:
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")

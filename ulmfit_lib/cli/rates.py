@@ -1,24 +1,34 @@
 """The command that tries learning rates: lr-find."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, Data, Device, FileFormat, LabelKind, Quiet, Recipe, Seed, Text
+from ulmfit_lib.cli.options import AsJson, Base, Data, FileFormat, LabelKind, Recipe, SeededCompute, Text
 from ulmfit_lib.cli.plotting import Plots, plot_rates
-from ulmfit_lib.cli.running import command, read_table, start
+from ulmfit_lib.cli.running import command, read_table
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The texts that rates are tried on, with labels where the rates are for a classifier."""
+
+    data: Data
+    text: Text
+    file: FileFormat
+    kind: LabelKind
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."),
+    ] = None
 
 
 @command("lr-find", example="lr-find examples/reviews.csv --text review --label sentiment --plots plots")
 def lr_find(
-    data: Data,
-    text: Text,
-    label: Annotated[
-        str | None,
-        typer.Option(help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."),
-    ] = None,
+    source: Examples,
+    compute: SeededCompute,
     base: Base = "auto",
     direction: Annotated[
         Literal["forward", "backward"] | None,
@@ -27,12 +37,6 @@ def lr_find(
     recipe: Recipe = "cpu",
     plots: Plots = None,
     as_json: AsJson = False,
-    seed: Seed = 42,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    *,
-    file: FileFormat,
-    kind: LabelKind,
 ) -> None:
     """Try learning rates for stage 2, or for stage 3 where there are labels, and show them beside the recipe's."""
     from ulmfit_lib.models.bases import load_base
@@ -41,12 +45,14 @@ def lr_find(
     from ulmfit_lib.training.recipes import find_recipe
     from ulmfit_lib.training.run import Run
 
-    start(quiet)
     chosen = find_recipe(recipe)
-    table = read_table(data, text=text, label=label, file=file, kind=kind if label else None)
-    model, why = load_base(base, table.texts, direction=direction, seed=seed)
+    label = source.label
+    table = read_table(
+        source.data, text=source.text, label=label, file=source.file, kind=source.kind if label else None
+    )
+    model, why = load_base(base, table.texts, direction=direction, seed=compute.seed)
     note(why)
-    run = Run(seed=seed, device=device)
+    run = Run(seed=compute.seed, device=compute.device)
     if label:
         found = lr_find_classifier(table, lm=model, recipe=chosen.fit_classifier, run=run)
     else:
