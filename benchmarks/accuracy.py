@@ -13,7 +13,7 @@ untouched   heads on the base's frozen encoders, which have not read these texts
 forward     heads on the frozen forward encoder, which has
 both        the same in both directions, averaged
 topics      logistic regression on topics of all texts of train.csv, where most of them have no label
-delivered   ``both``, ``tfidf`` and ``topics`` weighed together by cross-validation, as ``fit`` does
+delivered   (the ensemble) ``both``, ``tfidf`` and ``topics`` weighed together by cross-validation, as ``fit`` does
 """
 
 import hashlib

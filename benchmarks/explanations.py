@@ -2,12 +2,12 @@
 
     python benchmarks/explanations.py train.csv test.csv --text text --label label --name sentences [--json]
 
-A classifier learns ``--labels`` rows of train.csv, its parts weighed together as ``fit`` delivers them, and is
+A classifier learns ``--labels`` rows of train.csv, its parts weighed together as ``fit`` weighs them, and is
 explained on ``--texts`` rows of test.csv by three methods and at random:
 
     occlusion      what ``explain`` does: exact for TF-IDF and topics, an unknown word in each word's place for ULMFiT
     gradients      the same, but integrated gradients for ULMFiT (Sundararajan et al. 2017), from unknown words
-    whole          an unknown word in each word's place, and what the delivered probability's log odds lose
+    whole          an unknown word in each word's place, and what the log odds of the ensemble's probability lose
     random         any order of the words
 
 No method is judged by its own definition. The best words, 1, 5, 10, 20 and 50 % of a text, are taken out together:
@@ -183,8 +183,8 @@ class _WithoutUlmfit:  # as much of a classifier as `explain` asks for
         self.tfidf, self._whole = classifier.tfidf, classifier
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
-        delivered = self._whole.probabilities(texts[:1])["ensemble"].repeat(len(texts), axis=0)
-        return {"ensemble": delivered, "ulmfit": np.full(delivered.shape, 1 / len(self.classes))}
+        ensemble = self._whole.probabilities(texts[:1])["ensemble"].repeat(len(texts), axis=0)
+        return {"ensemble": ensemble, "ulmfit": np.full(ensemble.shape, 1 / len(self.classes))}
 
 
 def owners(text: str, tokens: list[str], spans: list[Span]) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ the share of labels that it takes less than random draws to the same accuracy, b
 of them among as many rows as were changed, the most doubtful first: by the plain out-of-fold probability of the label,
 which is what ``check-labels`` does, and by cleanlab (Northcutt et al. 2021), from the same probabilities.
 
-What is fitted is what ``fit`` delivers with ``--strategy linear-probe``: heads on features of a frozen encoder, read
+What is fitted is what ``fit`` returns with ``--strategy linear-probe``: heads on features of a frozen encoder, read
 once, and TF-IDF, weighed together out of fold. Mean and standard deviation over ``--seeds`` seeds.
 """
 

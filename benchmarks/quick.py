@@ -4,7 +4,7 @@
     python benchmarks/quick.py --all      # also those that start processes or servers, or need more packages
     python benchmarks/quick.py accuracy light
 
-The figures mean nothing. `teaching.py` needs a teacher and `peers.py` labelled sets: they have no such form. Those in
+The figures mean nothing. `peers.py` needs labelled sets: it has no such form. Those in
 `reliability/` have one of their own, `--cases` or `--kills`.
 """
 

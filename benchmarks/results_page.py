@@ -33,7 +33,6 @@ SECTIONS = (
     "label_loop",
     "explanations",
     "embedded_models",
-    "teaching",
     "pretraining",
     "tokens",
     "parallel_tokens",

@@ -32,7 +32,7 @@ from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, f
 from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.stages.distill import teach
+from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.pretrain import PRETRAIN
@@ -40,7 +40,7 @@ from ulmfit_lib.tokens.documents import encode_texts
 from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.run import Run
 
-BASE, UNTAUGHT, WAY = "general-en-small", "wiki-en-small", "forward"
+BASE, NOT_DISTILLED, WAY = "general-en-small", "wiki-en-small", "forward"
 LEARNT = 64  # texts, where only predicting is measured
 VECTOR = 384  # numbers of the vector that a teacher such as all-MiniLM-L6-v2 gives
 LARGE = Architecture(400, 1152, 3), 40_000  # of the base that waits for a GPU (GPU.md), and its vocabulary
@@ -142,13 +142,16 @@ def _tokenize(table: TextTable) -> Found:
 
 
 def _pretrain(table: TextTable) -> Found:
-    base = LanguageModel.from_pretrained(UNTAUGHT)
+    base = LanguageModel.from_pretrained(NOT_DISTILLED)
     return _trained(pretrain(table.texts, base=base.only(WAY), run=Run(device="cpu")))
 
 
-def _teach(table: TextTable) -> Found:
-    base = LanguageModel.from_pretrained(UNTAUGHT)
-    return _trained(teach(table.texts, base=base, teacher=StandIn(), direction=WAY, epochs=1, device="cpu"))
+def _distill(table: TextTable) -> Found:
+    base = LanguageModel.from_pretrained(NOT_DISTILLED)
+    recipe = replace(DISTILL, epochs=1)
+    return _trained(
+        distill(table.texts, base=base.only(WAY), teachers=[StandIn()], recipe=recipe, run=Run(device="cpu"))
+    )
 
 
 def _fit_lm(table: TextTable) -> Found:
@@ -186,7 +189,7 @@ STAGES: dict[str, tuple[int, Callable[[TextTable], Found]]] = {  # texts, so tha
     "read": (4000, _read),
     "tokenize": (4000, _tokenize),
     "pretrain": (400, _pretrain),
-    "teach": (400, _teach),
+    "distill": (400, _distill),
     "fit-lm": (900, _fit_lm),  # from which on its batches are whole
     "fit-classifier": (300, partial(_fit_classifier, strategy="fine-tune", recipe=CLASSIFY.with_epochs(1))),
     "heads": (400, partial(_fit_classifier, strategy="linear-probe")),

@@ -1,4 +1,4 @@
-"""Does `tune` find better settings? What it delivers beside the defaults and beside `fit`, on rows that none has seen.
+"""Does `tune` find better settings? What it returns beside the defaults and beside `fit`, on rows that none has seen.
 
     python benchmarks/tuning.py sets --labels 500 --minutes 20 --work DIR [--names questions tweets] [--json]
 
@@ -7,7 +7,7 @@ get the same labelled rows; each cell leaves its scores in `--work`, and a searc
 
 defaults   the head on the frozen encoder with which `tune` compares (`fit --strategy linear-probe`)
 fit        `fit` with its default time
-tune       `tune` within --minutes; with what it says of its gain, and whether that is what it delivers
+tune       `tune` within --minutes; with what it says of its gain, and whether that is what it keeps
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 `sets` holds NAME-train.csv, columns text and label, its rows in random order. For each draw of labelled rows, the
 report says how many rows are right, within which interval, and whether TF-IDF + logistic regression is beaten; the
-truth is what the delivered classifier and that baseline do on the rows of the file that were not drawn. (A test file
-from elsewhere would measure how different it is.) Heads on the frozen encoder are delivered, which read each text once
+truth is what the classifier and that baseline do on the rows of the file that were not drawn. (A test file
+from elsewhere would measure how different it is.) Linear probes are fitted, which read each text once
 for all draws.
 
 gap        mean absolute difference between the reported and the true accuracy, in points
@@ -83,13 +83,13 @@ def one_cell(candidate: Candidate, run: Run, part: TextTable, test: TextTable) -
     said = candidate.predict(classifier, test.texts, run)
     truth = np.array(test.targets())
     right = {name: float((np.array(classifier.classes)[p.argmax(1)] == truth).mean()) for name, p in said.items()}
-    delivered, verdict = report.ensemble, report.verdict
+    ensemble, verdict = report.ensemble, report.verdict
     assert verdict is not None  # there is a baseline
     sure = 0 if verdict.p_value >= SIGNIFICANT else 1 if verdict.ahead > verdict.behind else -1
     return {
-        "reported": delivered.accuracy,
-        "low": delivered.low,
-        "high": delivered.high,
+        "reported": ensemble.accuracy,
+        "low": ensemble.low,
+        "high": ensemble.high,
         "true": right["ensemble"],
         "true_baseline": right["baseline"],
         "says": sure,

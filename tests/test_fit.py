@@ -213,7 +213,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
     monkeypatch.setattr(plan, "epoch_seconds", interrupt)
     classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
     assert classifier.training.stages[-1].strategy == "linear-probe"
-    assert "the best classifier so far is delivered" in capsys.readouterr().err
+    assert "the best classifier so far is kept" in capsys.readouterr().err
 
 
 # Time

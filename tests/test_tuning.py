@@ -78,7 +78,7 @@ def trial_tables(monkeypatch):
 def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
     tuned = tune(table, folder=tmp_path, bases=[base], max_trials=2, device="cpu")
     assert not tuned.gained and "The search gained nothing" in tuned.sentence
-    assert "delivered" in tuned.sentence and "rows that the search never saw" in tuned.sentence
+    assert "kept" in tuned.sentence and "rows that the search never saw" in tuned.sentence
     first, second = tuned.trials
     assert (first["frozen_pooling"], second["frozen_pooling"]) == ("layers", "concat")
     assert tuned.classifier.pooling == "layers" and tuned.classifier.training.stages[-1].labelled_texts == 50
@@ -103,7 +103,7 @@ def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     other = replace(base, training=TrainingRecord("other"))
     tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, device="cpu")
-    assert tuned.gained and "The search gained something" in tuned.sentence and "so it is delivered" in tuned.sentence
+    assert tuned.gained and "The search gained something" in tuned.sentence and "so it is kept" in tuned.sentence
     assert tuned.settings["base"] == "other" and tuned.scores["default_settings"]["base"] == "tiny"
     assert tuned.classifier.training.report.base.startswith("base other:")
     assert tuned.scores["out_of_fold"]["gain"]["low"] > 0
@@ -221,7 +221,7 @@ def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_p
     assert "no time for another trial" in capsys.readouterr().err
     assert [one["strategy"] for one in tune(table, **options).trials] == ["linear-probe", "linear-probe", "fine-tune"]
     alone = tune(table, **{**options, "folder": tmp_path / "alone", "max_trials": 1})
-    assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are delivered.")
+    assert alone.sentence.startswith("Nothing but the defaults was tried, so the defaults are kept.")
 
 
 def test_a_trial_that_turns_out_too_long_gives_way_to_one_with_fewer_epochs():

@@ -8,31 +8,11 @@ from contextlib import contextmanager
 
 import typer
 
-from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, judging, gating  # isort: skip  (the order of --help)
-from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, hub, catalogue  # isort: skip
+# Importing a module registers its commands, in the order of --help.
+from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, evaluating, gating  # noqa: F401  # isort: skip
+from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, hub, catalogue  # noqa: F401  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
-
-__all__ = [
-    "app",
-    "catalogue",
-    "demonstration",
-    "deploying",
-    "distilling",
-    "fitting",
-    "gating",
-    "hub",
-    "insight",
-    "judging",
-    "labelling",
-    "language_models",
-    "main",
-    "predicting",
-    "rates",
-    "reporting",
-    "tuning",
-    "vectors",
-]
 
 ON_PROCESSES = ("pretrain", "fit-lm", "fit-classifier")
 BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click

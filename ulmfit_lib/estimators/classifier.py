@@ -27,7 +27,7 @@ from ulmfit_lib.training.run import Run
 
 
 class UlmfitClassifier(ClassifierMixin, TextEstimator):
-    """A scikit-learn classifier of texts: what ``fit`` delivers, ULMFiT and TF-IDF weighed together.
+    """A scikit-learn classifier of texts: what ``fit`` returns, ULMFiT and TF-IDF weighed together.
 
     Args:
         base: the language model to start from: a name, a folder, a ``LanguageModel``, or ``auto``.

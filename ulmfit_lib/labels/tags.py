@@ -130,13 +130,13 @@ class Tags(LabelKind):
     ) -> dict[str, Any]:
         """Each part's scores by tag."""
         scores = {name: self.score(p, truth, classes) for name, p in probabilities.items()}
-        delivered = scores["ensemble"]
+        ensemble = scores["ensemble"]
         parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())
         sentence = (
-            f"On {counted(delivered.n, 'held-out row')}, each with any of {len(delivered.f1)} labels, "
-            f"the micro F1 score is {delivered.micro_f1:.3f} ({alone}); "
-            f"for {100 * delivered.exact:.1f} % of the rows all labels are right."
+            f"On {counted(ensemble.n, 'held-out row')}, each with any of {len(ensemble.f1)} labels, "
+            f"the micro F1 score is {ensemble.micro_f1:.3f} ({alone}); "
+            f"for {100 * ensemble.exact:.1f} % of the rows all labels are right."
         )
         return {"tags": scores, "sentence": sentence}
 

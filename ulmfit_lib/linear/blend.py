@@ -1,4 +1,4 @@
-"""How much each part of what is delivered counts."""
+"""How much each member of an ensemble counts."""
 
 import itertools
 from dataclasses import dataclass

@@ -153,13 +153,13 @@ class Experiment:
         kept = _kept(self.test, self.test.class_numbers(classes), tested[ENSEMBLE], few)
         return replace(report, out_of_fold=kept)
 
-    def deliver(
+    def refit(
         self, best: EvaluatedCandidate, report: Report, base: LanguageModel, run: Run, *, seconds: float
     ) -> TextClassifier:
         """The classifier, fitted to all labelled rows, with its report and what it keeps of the texts.
 
         Args:
-            best: what is delivered.
+            best: what is refitted.
             report: on it.
             base: that it started from, before it had read any of the texts.
             run: seed, device and checkpoints.

@@ -1,4 +1,4 @@
-"""All three stages from one table: split, fine-tune, classify, score beside the baseline, deliver."""
+"""All three stages from one table: split, fine-tune, classify, score beside the baseline, refit."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,9 +70,10 @@ def fit(
     3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a slice of
        them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it
        lowers the cross-validated log loss.
-    4. What is delivered is the ensemble of all members, weighed by log loss and fitted to all labelled rows.
+    4. The result is the ensemble of all members of the best candidate, weighed by log loss and refitted to all
+       labelled rows.
 
-    Ctrl-C delivers the best so far.
+    Ctrl-C ends the search early: the result is the best candidate so far.
 
     Args:
         data: texts; a row without a label feeds the language model and the topics only.
@@ -126,7 +127,7 @@ def fit(
         if strategy != LINEAR_PROBE:
             search.fine_tune(forced=strategy == FINE_TUNE)
     except (KeyboardInterrupt, Interrupted):
-        note("Stopped: the best classifier so far is delivered. Press Ctrl-C again to deliver nothing.")
+        note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
     best = search.best
     report = replace(
@@ -136,7 +137,7 @@ def fit(
         minutes=minutes,
         transductive=best.candidate.passes > 0 and (scoring.transductive or (reads_all and not len(experiment.test))),
     )
-    return experiment.deliver(best, report, chosen.whole, run, seconds=budget.spent())
+    return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent())
 
 
 def _read_while_it_pays(search: Search, reading: Reading, source: str) -> None:

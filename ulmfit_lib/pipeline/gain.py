@@ -84,8 +84,8 @@ class HeldOut:
         """An accuracy, for people."""
         return f"{100 * self.accuracy[name][0]:.1f} %"
 
-    def sentences(self, delivered: str, other: str) -> str:
-        """What is delivered beside the other one, for people."""
+    def sentences(self, kept: str, other: str) -> str:
+        """What is kept beside the other one, for people."""
         called = {"best": "the best settings", "default": "the defaults"}
         if self.verdict.ahead == self.verdict.behind:
             doubt = ""
@@ -96,7 +96,7 @@ class HeldOut:
         mean, low, high = (round(nats, 3) + 0 for nats in (self.gain.mean, self.gain.low, self.gain.high))
         change = f"{'better' if mean > 0 else 'worse'} by {abs(mean):.3f}" if mean else "the same"
         return (
-            f"{self.where()}, the accuracy of {called[delivered]} is {self.shown(delivered)}, and that of "
+            f"{self.where()}, the accuracy of {called[kept]} is {self.shown(kept)}, and that of "
             f"{called[other]} {self.shown(other)}{doubt}. The log loss of the best settings is "
             f"{self.log_loss['best']:.3f} there, and that of the defaults {self.log_loss['default']:.3f}: {change} "
             f"(95 % interval of the gain: {low:+.3f} to {high:+.3f})"
@@ -112,7 +112,7 @@ def gain_sentence(
     params: Params, default: EvaluatedCandidate, found: EvaluatedCandidate, ahead: Gain, others: int, held_out: HeldOut
 ) -> str:
     """Whether the search gained anything, for people who need not know statistics."""
-    alone = f"so the defaults are delivered. {held_out.where()}, their accuracy is {held_out.shown('default')}."
+    alone = f"so the defaults are kept. {held_out.where()}, their accuracy is {held_out.shown('default')}."
     if not others:
         return f"Nothing but the defaults was tried, {alone}"
     tried = counted(others, "other trial")
@@ -124,7 +124,7 @@ def gain_sentence(
     if ahead.low <= 0:
         return (
             f"The search gained nothing that is certain. The best of {tried} ({settings}) is no further ahead of the "
-            f"defaults than the best of so many may be by luck {beside}, so the defaults are delivered. "
+            f"defaults than the best of so many may be by luck {beside}, so the defaults are kept. "
             f"{held_out.sentences('default', 'best')}."
         )
     if held_out.gain.low > 0:
@@ -135,6 +135,6 @@ def gain_sentence(
         confirmed = "so that these rows do not confirm what the search gained"
     return (
         f"The search gained something. The best of {tried} ({settings}) is further ahead of the defaults than the "
-        f"best of so many is by luck {beside}, so it is delivered. {held_out.sentences('best', 'default')}, "
+        f"best of so many is by luck {beside}, so it is kept. {held_out.sentences('best', 'default')}, "
         f"{confirmed}."
     )

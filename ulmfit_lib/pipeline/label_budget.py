@@ -1,4 +1,4 @@
-"""Would more labels help, and how much? Learning curves of what ``fit`` would deliver."""
+"""Would more labels help, and how much? Learning curves of what ``fit`` would return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

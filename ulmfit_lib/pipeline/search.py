@@ -112,5 +112,5 @@ class Search:
 
     @property
     def _last_fits(self) -> int:
-        """To all rows that are compared on, after the search: for the report, and to deliver."""
+        """To all rows that are compared on, after the search: for the report, and to refit."""
         return 1 + bool(len(self.experiment.test))

@@ -34,9 +34,9 @@ class Tuned:
     """What a search came to.
 
     Attributes:
-        classifier: what is delivered, fitted to all labelled rows, with a report like that of ``fit``.
+        classifier: the best or the defaults, fitted to all labelled rows, with a report like that of ``fit``.
         sentence: whether the search gained anything, for people.
-        gained: the best trial is delivered; else the defaults are.
+        gained: whether the classifier is the best trial; else it is the defaults.
         settings: of the best trial.
         trials: one row each, JSON-ready: settings, log loss, accuracy, seconds.
         scores: JSON-ready: the gain out of fold, and that on the held-out rows, beside the defaults.
@@ -80,8 +80,8 @@ def tune(
        epochs, rate and dropout as optuna draws them. A trial that is behind the median of those before it after two
        folds is stopped.
     3. The best and the defaults are fitted alike to the rows of the search, and compared on the held-out ones.
-    4. The best is delivered if its lead out of fold is more than the best of so many trials has by chance; else the
-       defaults are. What is delivered is fitted to all labelled rows.
+    4. The best is kept if its lead out of fold is more than the best of so many trials has by chance; else the
+       defaults are. What is kept is refitted to all labelled rows.
 
     Args:
         data: texts and labels; topics are learnt from texts without a label.
@@ -160,17 +160,17 @@ def _compare(tuner: Tuner, trials: Trials, *, minutes: float, seconds: float) ->
     tested["best"] = tested["default"] if is_default else experiment.predict_test(best, run)
     held_out = HeldOut.of(experiment, {name: members[ENSEMBLE] for name, members in tested.items()})
     sentence = gain_sentence(best_trial.params, default, best, ahead, others, held_out)
-    delivered = best if gained else default
+    kept = best if gained else default
     settings = best_trial.params if gained else tuner.space.default
     base = tuner.bases[settings["base"]]
     same = settings["base"] == tuner.space.default["base"]
     report = replace(
-        experiment.report(delivered, tested["best" if gained else "default"]),
+        experiment.report(kept, tested["best" if gained else "default"]),
         base=base.why if same else f"base {base.name}: the best settings of the search use it",
         tried=(sentence,),
         minutes=minutes,
     )
-    classifier = experiment.deliver(delivered, report, base.whole, run, seconds=seconds)
+    classifier = experiment.refit(kept, report, base.whole, run, seconds=seconds)
     scores = {
         "minutes": minutes,
         "seconds": round(seconds),

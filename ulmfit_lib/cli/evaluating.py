@@ -1,4 +1,4 @@
-"""Commands that judge: evaluate, label-budget."""
+"""Commands that evaluate: evaluate, label-budget."""
 
 import json
 from dataclasses import replace
