@@ -26,7 +26,7 @@ from conditions import conditions
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by
+from ulmfit_lib.insight.label_errors import out_of_fold_by, own_probabilities
 from ulmfit_lib.insight.suggestions import FEW_LABELS, find_typical, find_uncertain, margin
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
@@ -161,7 +161,7 @@ def plant(candidate: Candidate, pool: TextTable, checked: int, share: float, see
     planted = TextTable(table.texts, labels, table.rows)
     said, targets = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")), planted.class_numbers()
     first: Ints = find_label_issues(targets, said, return_indices_ranked_by="normalized_margin", n_jobs=1)
-    by_loss = doubtful_first(said, targets)
+    by_loss = np.argsort(own_probabilities(planted, said).min(1), kind="stable")
     cleanlab = [*first.tolist(), *(i for i in by_loss.tolist() if i not in set(first.tolist()))]
     orders = {"loss": by_loss, "cleanlab": np.array(cleanlab)}
     return {name: float(np.isin(order[: len(wrong)], wrong).mean()) for name, order in orders.items()}

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
+from ulmfit_lib.data.table import check_file_labels
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
@@ -162,7 +163,7 @@ def test_a_table_of_several_labels():
 def test_a_label_seen_once_is_named_with_its_own_row():
     table = TextTable.from_lists([f"text {i}" for i in range(5)], ["cat", "cat", "dog", "dog", "a"])
     with pytest.raises(DataError, match="'a' occurs once, in row 5"):
-        table.split()
+        check_file_labels(table)
 
 
 def test_each_of_several_labels_has_a_regression_of_its_own():

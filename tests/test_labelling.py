@@ -6,7 +6,7 @@ import pytest
 
 from ulmfit_lib import DataError, TextTable, read_csv
 from ulmfit_lib.data.joining import join_tables
-from ulmfit_lib.insight.label_errors import doubtful_first, out_of_fold_by, suspect
+from ulmfit_lib.insight.label_errors import out_of_fold_by, suspect
 from ulmfit_lib.insight.suggestions import AUDIT, TYPICAL, UNCERTAIN, suggest_labels
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.pipeline.candidates import Candidate
@@ -77,7 +77,7 @@ def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
     words = random.permutation(100).astype(str).tolist()
     table = TextTable.from_lists(words, labels.astype(str).tolist())
     found = out_of_fold_by(Known(lm=None), table, Run(seed=0, device="cpu"))
-    assert sorted(doubtful_first(found, labels)[:5]) == list(range(5))
+    assert sorted(one.row for one in suspect(table, found)[:5]) == [1, 2, 3, 4, 5]
 
 
 def test_filled_in_rows_replace_the_same_texts_without_a_label_or_with_another():
@@ -129,3 +129,27 @@ def test_check_labels_finds_a_planted_error(ulmfit, lm_folder, fruit, write_csv)
     code, out, _ = ulmfit("check-labels", write_csv(rows), *columns, "--json")
     first = json.loads(out)[0]
     assert code == 0 and first["row"] == 9 and first["expected"] == "positive"
+
+
+@pytest.mark.slow
+def test_doctor_and_check_labels_know_tags_and_the_command_that_is_printed_reads_them(ulmfit, lm_folder, tmp_path):
+    words = {"price": "great great", "staff": "terrible terrible"}
+    rows = []
+    for i in range(64):
+        tags = [tag for bit, tag in enumerate(words) if i >> bit & 1]
+        rows.append((f"number {i} : the film was {' and '.join(words[tag] for tag in tags) or 'all'}", tags))
+    rows[9] = rows[9][0], ["staff"]  # it speaks of the price
+    data, out = tmp_path / "tags.jsonl", tmp_path / "doubtful.csv"
+    data.write_text("".join(json.dumps({"text": text, "tags": tags}) + "\n" for text, tags in rows))
+    columns = ["--text", "text", "--label", "tags"]
+    code, said, _ = ulmfit("doctor", data, *columns, "--base", lm_folder)
+    assert code == 0 and "micro F1" in said and "nothing to do with the texts" not in said
+    code, _, said = ulmfit("check-labels", data, *columns, "--base", lm_folder, "--out", out)
+    with out.open(encoding="utf-8") as file:
+        first = next(csv.DictReader(file))
+    assert (code, first["row"], first["tags"], first["expected"]) == (0, "10", "staff", "price")
+    assert f"--also {out} --text text --label tags --label-delimiter ';'" in said
+    out.write_text(f'text,tags\n"{rows[9][0]}",price;staff\n')
+    first, again = (read_csv(path, text="text", label="tags", label_delimiter=";") for path in (data, out))
+    joined = join_tables(first, [again])
+    assert len(joined) == 64 and dict(zip(joined.texts, joined.labels, strict=True))[rows[9][0]] == "price;staff"

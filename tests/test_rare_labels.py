@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, TextTable, fit
+from ulmfit_lib.data.table import check_file_labels
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.training import regression
@@ -93,4 +94,4 @@ def test_a_label_seen_once_is_mentioned_and_learnt_and_unknown_ones_are_wrong(
 def test_among_few_rows_a_label_seen_once_is_taken_for_a_slip(fruit):
     rows = with_oddities(fruit, 1)[10:]
     with pytest.raises(DataError, match="'odd' occurs once, in row 39; correct it"):
-        TextTable.from_lists(*map(list, zip(*rows, strict=True))).split()
+        check_file_labels(TextTable.from_lists(*map(list, zip(*rows, strict=True))))

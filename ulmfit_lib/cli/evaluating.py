@@ -39,7 +39,7 @@ def evaluate(
 
     table = read(source)
     if audit:
-        drawn = read(replace(source, label="why"))
+        drawn = read(replace(source, label=["why"]))
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
     classifier = load_text_classifier(model, device=compute.device)
     if plots and not classifier.kind.one_class_per_text:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from ulmfit_lib.cli.options import (
     Base,
     ClassWeights,
     Directions,
+    Label,
     LabelKind,
     LabelledFile,
     Out,
@@ -49,9 +50,7 @@ class ClassifierOptions:
 class FitLabels:
     """Where the labels of ``fit`` are."""
 
-    label: Annotated[
-        str | None, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")
-    ] = None
+    label: Label = field(default_factory=list)
     classes: Annotated[
         str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
     ] = None
@@ -150,7 +149,7 @@ def fit_classifier_command(
     plots: Plots = None,
 ) -> None:
     """Stage 3: train a classifier on your labels, from a language model."""
-    from ulmfit_lib.data.table import mention_single_labels
+    from ulmfit_lib.data.table import check_file_labels, mention_odd_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.processes import is_main
@@ -168,7 +167,8 @@ def fit_classifier_command(
         if choice.epochs is not None:
             changed = changed.with_epochs(choice.epochs)
         table = read(source, kind)
-        mention_single_labels(table)
+        check_file_labels(table)
+        mention_odd_labels(table)
         classifier = fit_classifier(
             table,
             lm=LanguageModel.from_pretrained(lm).only(options.direction),
@@ -198,6 +198,7 @@ def fit_command(
     """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
     from ulmfit_lib.data.joining import join_tables
     from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.table import check_file_labels
     from ulmfit_lib.labels.stored import kind_of
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.experiment import Scoring
@@ -210,7 +211,7 @@ def fit_command(
         from ulmfit_lib.reporting.page import check_report_name, write_report
 
         check_report_name(output.report)
-    if (labels.label is None) == (labels.classes is None):
+    if bool(labels.label) == (labels.classes is not None):
         raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
     with training(run, output.out) as checkpoints:
         if labels.classes is not None:
@@ -221,9 +222,13 @@ def fit_command(
             class_weights=options.class_weights,
             with_baseline=scoring.with_baseline,
         )
-        columns = {"text": source.text, "label": labels.label, **asdict(source.file)}
-        first, *others = (read_csv(path, **columns) for path in (source.data, *labels.also))
-        table = join_tables(first, others).with_kind(kind_of(kind.ratings, kind.label_delimiter))
+        asked = kind_of(kind.ratings, kind.label_delimiter)
+        columns: dict[str, Any] = {"text": source.text, "label": labels.label, **asdict(source.file)}
+        files = (source.data, *labels.also)
+        first, *others = (read_csv(path, **columns, label_delimiter=kind.label_delimiter) for path in files)
+        table = join_tables(first, others)
+        table = table.with_kind(asked) if kind.ratings else table
+        check_file_labels(table)
         classifier = fit(
             table,
             base=options.base,

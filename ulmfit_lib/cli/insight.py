@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, Classifier, FileFormat, LabelledFile, Quiet, SeededCompute
+from ulmfit_lib.cli.options import (
+    AsJson,
+    Base,
+    Classifier,
+    FileFormat,
+    Label,
+    LabelKind,
+    LabelledFile,
+    Quiet,
+    SeededCompute,
+)
 from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, read_table, show
 from ulmfit_lib.errors import DataError, OptionError
 
 if TYPE_CHECKING:
+    from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.insight.findings import Diagnosis
 
 Columns = Annotated[
     list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
 ]
-OneLabel = Annotated[str | None, typer.Option("--label", help="Column that holds the labels.")]
 
 
 @command("explain", example='explain models/reviews "A wonderful film with a weak ending."')
@@ -39,14 +49,17 @@ def explain_command(
 
 
 @command("doctor", example="doctor examples/reviews.csv --text review --label sentiment")
-def doctor(source: LabelledFile, compute: SeededCompute, base: Base = "auto", as_json: AsJson = False) -> None:
+def doctor(
+    source: LabelledFile, compute: SeededCompute, kind: LabelKind, base: Base = "auto", as_json: AsJson = False
+) -> None:
     """Look for what is wrong with texts and labels before any training, and forecast time and memory."""
     from ulmfit_lib.insight.doctor import forecast
     from ulmfit_lib.progress import note
 
-    found = _diagnose_file(source, base, compute)
+    table = read(source, kind)
+    found = _diagnose_file(source, table, base, compute)
     try:
-        needed = forecast(read(source), base=base, seed=compute.seed)
+        needed = forecast(table, base=base, seed=compute.seed)
     except DataError as error:
         note(f"No forecast of time and memory: {error}")
         needed = None
@@ -69,11 +82,12 @@ def diagnose(
         typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
     ] = None,
     text: Columns = [],  # noqa: B006 (typer needs a list here)
-    label: OneLabel = None,
+    label: Label = [],  # noqa: B006
     base: Base = "auto",
     as_json: AsJson = False,
     *,
     file: FileFormat,
+    kind: LabelKind,
     compute: SeededCompute,
 ) -> None:
     """Say what is at fault when a classifier is poor: the data, the base, or a stage of the training."""
@@ -88,12 +102,13 @@ def diagnose(
         rows = read_table(learnt, text=text, label=label, file=file) if learnt else None
         found = diagnose_model(load_text_classifier(path), rows)
     else:
-        source = LabelledFile(path, text, label or "", file)
-        found = with_label_budget(_diagnose_file(source, base, compute), read(source), base=base, seed=compute.seed)
+        source = LabelledFile(path, text, label, file)
+        table = read(source, kind)
+        found = with_label_budget(_diagnose_file(source, table, base, compute), table, base=base, seed=compute.seed)
     show(found, as_json=as_json)
 
 
-def _diagnose_file(source: LabelledFile, base: str, compute: SeededCompute) -> "Diagnosis":
+def _diagnose_file(source: LabelledFile, table: "TextTable", base: str, compute: SeededCompute) -> "Diagnosis":
     """``diagnose_data``, which also sees the first rows of the other columns."""
     from ulmfit_lib.data.reading import read_parts
     from ulmfit_lib.insight.doctor import diagnose_data
@@ -103,6 +118,6 @@ def _diagnose_file(source: LabelledFile, base: str, compute: SeededCompute) -> "
     others = {
         name: [str(cell) for cell in cells if not is_missing(cell)]
         for name, cells in zip(rows.names, rows.columns, strict=True)
-        if name not in (*source.text, source.label)
+        if name not in (*source.text, *source.label)
     }
-    return diagnose_data(read(source), base=base, columns=others, seed=compute.seed, device=compute.device)
+    return diagnose_data(table, base=base, columns=others, seed=compute.seed, device=compute.device)

@@ -5,14 +5,17 @@ from functools import partial
 from itertools import compress
 from pathlib import Path
 from shlex import join
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ulmfit_lib.cli.options import AsJson, Base, LabelledFile, SeededCompute
+from ulmfit_lib.cli.options import AsJson, Base, LabelKind, LabelledFile, SeededCompute
 from ulmfit_lib.cli.running import command, read
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
+
+if TYPE_CHECKING:
+    from ulmfit_lib.labels.kind import LabelKind as Kind
 
 Table = Annotated[
     Path | None, typer.Option("--out", help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
@@ -44,9 +47,10 @@ def suggest_labels_command(
     from ulmfit_lib.rows.writer import row_writer
 
     parts = partial(read_parts, source.data, text=source.text, file=source.file)
-    column = source.label if source.label in next(parts())[0].names else None
+    there = next(parts())[0].names
+    columns = source.label if set(source.label) <= set(there) else None
     kept_rows, texts, labels = [], [], []
-    for rows, table in parts(label=column):
+    for rows, table in parts(label=columns):
         real = [bool(one) for one in table.texts]
         kept_rows.append(rows.select(compress(range(len(rows)), real)))
         texts += [one for one in table.texts if one]
@@ -66,14 +70,15 @@ def suggest_labels_command(
         labelled=[i for i, one in enumerate(labels) if one is not None],
     )
     suggested = Rows.joined(kept_rows).select(one.place for one in found)
-    suggested = suggested.adding({source.label: [""] * len(found), "why": [one.why for one in found]})
+    empty = {name: [""] * len(found) for name in source.label}
+    suggested = suggested.adding({**empty, "why": [one.why for one in found]})
     with row_writer(out) as write:
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
-    named = [*(part for one in source.text for part in ("--text", one)), "--label", source.label]
-    named += source.file.as_arguments()
-    learn = join(["ulmfit", "fit", str(source.data), "--also", str(out or "FILE"), *named, "--out", "NEW-MODEL"])
-    note(f"{counted(len(found), 'text')} to label: fill in the column {source.label!r}, then: {learn}")
+    named = source.as_arguments()
+    kind = _kind_options(reader.kind) if isinstance(reader, TextClassifier) else []
+    learn = join(["ulmfit", "fit", str(source.data), "--also", str(out or "FILE"), *named, *kind, "--out", "NEW-MODEL"])
+    note(f"{counted(len(found), 'text')} to label: fill in {_columns(source.label)}, then: {learn}")
     if audited:
         scored = str(model) if said is not None else "YOUR-MODEL"
         score = join(["ulmfit", "evaluate", scored, str(out or "FILE"), *named, "--audit"])
@@ -89,6 +94,7 @@ def suggest_labels_command(
 def check_labels_command(
     source: LabelledFile,
     compute: SeededCompute,
+    kind: LabelKind,
     base: Base = "auto",
     most: Annotated[int, typer.Option(min=1, help="Number of labels to show, the most doubtful first.")] = 100,
     out: Table = None,
@@ -104,7 +110,8 @@ def check_labels_command(
     if len(source.text) > 1:
         raise OptionError("check-labels reads one column of texts, so that its table can be given to `fit --also`")
     run = Run(seed=compute.seed, device=compute.device)
-    found = check_label_errors(read(source), base=base, run=run)[:most]
+    table = read(source, kind)
+    found = check_label_errors(table, base=base, run=run)[:most]
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return
@@ -112,7 +119,7 @@ def check_labels_command(
         {
             "row": [one.row for one in found],
             source.text[0]: [one.text for one in found],
-            source.label: [one.label for one in found],
+            **_label_columns(source.label, [one.label for one in found], table.kind),
             "expected": [one.expected for one in found],
             "probability": [round(one.probability, 4) for one in found],
         }
@@ -120,8 +127,25 @@ def check_labels_command(
     with row_writer(out) as write:
         write(rows)
     files = [str(source.data), "--also", str(out or "FILE")]
-    named = ["--text", source.text[0], "--label", source.label, *source.file.as_arguments()]
+    named = [*source.as_arguments(), *_kind_options(table.kind)]
     note(
-        f"{source.data}: {counted(len(found), 'label')} may be wrong. Correct the column {source.label!r} where it is "
+        f"{source.data}: {counted(len(found), 'label')} may be wrong. Correct {_columns(source.label)} where it is "
         f"wrong, delete the other rows, and run: {join(['ulmfit', 'fit', *files, *named, '--out', 'NEW-MODEL'])}"
     )
+
+
+def _columns(names: list[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
+
+
+def _label_columns(names: list[str], labels: list[str], kind: "Kind") -> dict[str, list[Any]]:
+    """Labels as the file had them: in one column, or yes and no in a column for each."""
+    if len(names) == 1:
+        return {names[0]: labels}
+    return {name: [int(name in kind.names(label)) for label in labels] for name in names}
+
+
+def _kind_options(kind: "Kind") -> list[str]:
+    """The options by which the labels are read as this kind."""
+    config = kind.config()
+    return LabelKind(config["values"] is not None, config["label_delimiter"]).as_arguments()

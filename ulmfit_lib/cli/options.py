@@ -26,7 +26,11 @@ Data = Annotated[
 Text = Annotated[
     list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
 ]
-Label = Annotated[str, typer.Option(help="Column that holds the labels; an empty cell marks an unlabelled text.")]
+LABEL_HELP = (
+    "Column that holds the labels; an empty cell marks an unlabelled text. Repeat it for columns that each say yes or "
+    "no to one label."
+)
+Label = Annotated[list[str], typer.Option("--label", help=LABEL_HELP)]
 Out = Annotated[Path, typer.Option(help="Folder to save the model in.")]
 Base = Annotated[
     str,
@@ -128,6 +132,19 @@ class FileFormat(reader.FileFormat):
 
 
 @dataclass(frozen=True)
+class LabelKind:
+    """What the labels are: classes unless one of these says otherwise."""
+
+    ratings: Ratings = False
+    label_delimiter: LabelDelimiter = None
+
+    def as_arguments(self) -> list[str]:
+        """The options that were given, for a command that reads the same labels."""
+        delimiter = [] if self.label_delimiter is None else ["--label-delimiter", self.label_delimiter]
+        return ["--ratings", *delimiter] if self.ratings else delimiter
+
+
+@dataclass(frozen=True)
 class TextFile:
     """A file of texts."""
 
@@ -144,6 +161,11 @@ class LabelledFile:
     text: Text
     label: Label
     file: FileFormat
+
+    def as_arguments(self) -> list[str]:
+        """The options that name the columns and say how the file is written."""
+        columns = [("--text", name) for name in self.text] + [("--label", name) for name in self.label]
+        return [*(part for pair in columns for part in pair), *self.file.as_arguments()]
 
 
 @dataclass(frozen=True)
@@ -184,14 +206,6 @@ class CardText:
     def card(self, out: Path, files: Sequence[Path]) -> Card:
         """The card of the model that is saved in ``out``, made from ``files``."""
         return Card(self.name or out.name, self.source or ", ".join(path.name for path in files), self.licence)
-
-
-@dataclass(frozen=True)
-class LabelKind:
-    """What the labels are: classes unless one of these says otherwise."""
-
-    ratings: Ratings = False
-    label_delimiter: LabelDelimiter = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The command that tries learning rates: lr-find."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
 import typer
@@ -20,9 +20,11 @@ class Examples:
     file: FileFormat
     kind: LabelKind
     label: Annotated[
-        str | None,
-        typer.Option(help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."),
-    ] = None
+        list[str],
+        typer.Option(
+            "--label", help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."
+        ),
+    ] = field(default_factory=list)
 
 
 @command("lr-find", example="lr-find examples/reviews.csv --text review --label sentiment --plots plots")

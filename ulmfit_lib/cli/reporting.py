@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import Base, Classifier, FileFormat, SeededCompute
+from ulmfit_lib.cli.options import Base, Classifier, FileFormat, Label, SeededCompute
 from ulmfit_lib.cli.running import command, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
 
@@ -26,7 +26,7 @@ class ReportedFile:
     text: Annotated[
         list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
     ] = field(default_factory=list)
-    label: Annotated[str | None, typer.Option("--label", help="Column of the file that holds the labels.")] = None
+    label: Label = field(default_factory=list)
 
 
 @command(

@@ -155,7 +155,7 @@ def load_text_classifier(model: Path, *, device: str = "cpu") -> "TextClassifier
 
 
 def read_table(
-    data: Path, *, text: list[str], label: str | None = None, file: FileFormat, kind: LabelKind | None = None
+    data: Path, *, text: list[str], label: list[str] | None = None, file: FileFormat, kind: LabelKind | None = None
 ) -> "TextTable":
     """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data.reading import read_csv

@@ -9,7 +9,9 @@ from ulmfit_lib.data.table import TextTable
 
 
 def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
-    """All rows, numbered on from those of the first; labels are joined before they are read as ratings or tags.
+    """All rows, numbered on from those of the first; labels are joined before they are read as ratings.
+
+    Where one table's labels are tags, all are.
 
     A text of another table that has a label there stands for the same text in the tables before it, whether that had
     no label yet or a different one.
@@ -19,6 +21,8 @@ def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
     >>> join_tables(old, [new]).labels
     ['pos', 'neg']
     """
+    tags = next((one.kind for one in (first, *others) if not one.kind.exclusive), None)
+    first, *others = (one.with_kind(tags) if tags else one for one in (first, *others))
     joined = first
     for other in others:
         renewed = {text for text, label in zip(other.texts, other.labels, strict=True) if label is not None}

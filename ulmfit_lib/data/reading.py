@@ -8,16 +8,18 @@ from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.stored import kind_of
+from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.labels import Label, settle, tags_joining, tidied
 from ulmfit_lib.rows.reader import FileFormat
-from ulmfit_lib.rows.texts import read_texts
+from ulmfit_lib.rows.texts import as_columns, read_texts
 
 
 def read_table(
     path: str | Path,
     *,
     text: str | Sequence[str],
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
     quoting: str | None = None,
@@ -34,7 +36,8 @@ def read_table(
             files per label (``unsup`` and ``unlabelled`` hold texts without one; ``text`` and ``label`` do not matter
             then).
         text: the column of the texts; several are joined, each marked with fastai's field token.
-        label: the column of the labels; an empty cell is a text without a label. None reads no labels.
+        label: the column of the labels; an empty cell is a text without a label, and a list of several names is tags.
+            Several columns are tags, too: each says yes or no to the one that it is called by. None reads no labels.
         encoding: of text files; default UTF-8, or what a file's first bytes mark. A file that is in UTF-8 all the same
             is read so.
         delimiter: between columns; default the one of which the header is made.
@@ -52,20 +55,20 @@ def read_table(
         >>> len(reviews), len(reviews.labelled()), reviews.classes
         (404, 202, ['negative', 'positive'])
     """
-    kind, path = kind_of(ratings, label_delimiter), Path(path)
+    path, asked = Path(path), kind_of(ratings, label_delimiter) if ratings or label_delimiter is not None else None
     file = FileFormat(encoding, delimiter, quoting)
-    labels: list[str | None] = []
-    names: dict[str, str] = {}
+    labels: list[Label] = []
+    names: dict[Label, Label] = {}
     rows = array("q")
     n_blank = 0
 
     def texts_of_parts() -> Iterator[str]:
         nonlocal n_blank
-        for _, part in read_parts(path, text=text, label=label, file=file):
-            n_blank += part.texts.count("")
-            for one, name, row in zip(part.texts, part.labels, part.rows, strict=True):
+        for part, some, given in read_texts(path, text=text, label=label, file=file):
+            n_blank += some.count("")
+            for one, name, row in zip(some, given, part.numbers, strict=True):
                 if one:
-                    labels.append(name if name is None else names.setdefault(name, name))  # one object for each label
+                    labels.append(names.setdefault(name, name))  # one object for each label
                     rows.append(row)
                     yield one
 
@@ -73,18 +76,28 @@ def read_table(
     if not len(texts):
         raise DataError(f"{path}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
-    return TextTable(texts, labels, places, str(path), n_blank).with_kind(kind)
+    labels = tidied(labels, rows=rows, source=str(path))
+    kind = asked or (tags_joining(labels, str(path)) if len(as_columns(label)) > 1 else None)
+    settled, kind = settle(labels, rows=rows, source=str(path), kind=kind)
+    return TextTable(texts, settled, places, str(path), n_blank).with_kind(kind)
 
 
 read_csv = read_table
 
 
 def read_parts(
-    path: Path, *, text: str | Sequence[str], label: str | None = None, file: FileFormat | None = None
+    path: Path,
+    *,
+    text: str | Sequence[str],
+    label: str | Sequence[str] | None = None,
+    file: FileFormat | None = None,
 ) -> Iterator[tuple[Rows, TextTable]]:
     """The same, some thousands of rows at a time, each part with all columns that it was read from.
 
-    No row is left out: a blank text is "".
+    No row is left out: a blank text is "". What kind the labels are is found for each part by itself.
     """
     for rows, texts, labels in read_texts(path, text=text, label=label, file=file):
-        yield rows, TextTable(texts, labels, rows.numbers, str(path))
+        with quietly():
+            tidy = tidied(labels, rows=rows.numbers, source=str(path))
+            settled, kind = settle(tidy, rows=rows.numbers, source=str(path))
+        yield rows, TextTable(texts, settled, rows.numbers, str(path), kind=kind)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,9 @@ from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.labels.ratings import read_rating
 from ulmfit_lib.progress import note
+from ulmfit_lib.rows.labels import join_names, label_of, settle, whole_number
 
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
@@ -54,15 +58,22 @@ class TextTable:
     numbers: Sequence[float | None] = ()
 
     @classmethod
-    def from_lists(cls, texts: Sequence[str], labels: Sequence[str | None] | None = None) -> "TextTable":
+    def from_lists(cls, texts: Sequence[str], labels: Sequence[Any] | None = None) -> "TextTable":
         """From texts that are in memory already.
+
+        Args:
+            texts: the texts.
+            labels: each text's label: a name, a list of tags, or None.
 
         Raises:
             DataError: not one label per text.
         """
         if labels is not None and len(labels) != len(texts):
             raise DataError(f"{len(texts)} texts and {len(labels)} labels: one label (or None) per text is needed")
-        return cls(list(texts), list(labels or [None] * len(texts)), list(range(1, len(texts) + 1)))
+        rows = range(1, len(texts) + 1)
+        given = [None] * len(texts) if labels is None else [label_of(label) for label in labels]
+        settled, kind = settle(given, rows=rows, source=cls.source)
+        return cls(list(texts), settled, list(rows)).with_kind(kind)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -79,7 +90,13 @@ class TextTable:
         Raises:
             DataError: names the row whose label cannot be one of that kind.
         """
-        labels, numbers = kind.read(self.labels, self.numbers, rows=self.rows, source=self.source)
+        given = self.labels
+        if not self.kind.exclusive and kind != self.kind:
+            given = [
+                label if label is None else join_names(self.kind.names(label), kind, f"{self.source}: row {row}")
+                for row, label in zip(self.rows, given, strict=True)
+            ]
+        labels, numbers = kind.read(given, self.numbers, rows=self.rows, source=self.source)
         return replace(self, labels=labels, numbers=numbers, kind=kind)
 
     def select(self, indices: Sequence[int]) -> "TextTable":
@@ -112,7 +129,8 @@ class TextTable:
             DataError: a label that is not among them.
         """
         classes = self.classes if classes is None else classes
-        number = {label: place for place, label in enumerate(classes)}
+        number = {whole_number(label): place for place, label in enumerate(classes)}  # as a file's labels are read
+        number |= {label: place for place, label in enumerate(classes)}
         places = []
         for row, label in zip(self.rows, self.targets(), strict=True):
             names = self.kind.names(label)
@@ -156,7 +174,7 @@ class TextTable:
 
         Raises:
             OptionError: a fraction outside (0, 1).
-            DataError: what ``check_labels`` and ``check_single_labels`` raise, or too few different texts.
+            DataError: what ``check_labels`` raises, or too few different texts.
 
         Examples:
             >>> train, test = reviews.split(test_fraction=0.2, seed=42)
@@ -166,7 +184,6 @@ class TextTable:
         if not 0 < test_fraction < 1:
             raise OptionError(f"test fraction {test_fraction}: it must lie between 0 and 1")
         check_labels(self)
-        check_single_labels(self)
         places = [i for i, label in enumerate(self.labels) if label is not None]
         groups = self.groups
         alike = np.bincount(groups)[groups] > 1
@@ -196,7 +213,8 @@ def check_labels(table: TextTable) -> None:
     if not labels:
         raise DataError(f"{table.source}: no row has a label")
     classes = table.classes
-    average = sum(map(len, labels)) / len(labels)
+    names = [name for label in labels for name in table.kind.names(label)]
+    average = sum(map(len, names)) / max(len(names), 1)
     many = len(classes) > MANY_CLASSES and len(classes) > len(labels) / 3
     if many or average > LONG_LABEL:
         texts = [text for text, label in zip(table.texts, table.labels, strict=True) if label is not None]
@@ -208,6 +226,7 @@ def check_labels(table: TextTable) -> None:
         raise DataError(
             f"{table.source}: the label column looks like free text: {len(classes)} different values in "
             f"{len(labels)} rows (for example {labels[0][:60]!r}); name the column of the classes with --label"
+            f"{', or pass --ratings (ratings=True) if it holds ratings' if suggest_ratings(table) else ''}"
         )
     if len(set(labels)) == 1:
         raise DataError(
@@ -215,24 +234,67 @@ def check_labels(table: TextTable) -> None:
         )
 
 
-def check_single_labels(table: TextTable) -> str:
-    """Labels seen once: an error where rows are few, as it may be a slip; else a sentence about them, "" without any.
+def check_file_labels(table: TextTable) -> None:
+    """``check_labels`` of a user's file: where labels are few, one that is seen once is refused, as it may be a slip.
 
     Raises:
         DataError: names the first of them and its row.
     """
+    check_labels(table)
+    if (said := _single_labels(table)) and len(table.targets()) < FEWEST_WITH_SINGLE:
+        raise DataError(f"{said}; correct it, drop the row, or add at least one more example")
+
+
+def mention_odd_labels(table: TextTable) -> None:
+    """Tell the user of labels that are seen once, of those that differ in capitals alone, and of numbers in order."""
+    if said := _single_labels(table):
+        note(f"{said}; it is learnt, but no row is left to test it on: correct it if it is a slip")
+    if alike := spellings(table.classes):
+        note(f"{table.source}: {spelt_apart(alike)}; write them in one way if they mean the same")
+    if suggestion := suggest_ratings(table):
+        note(f"{table.source}: {suggestion}")
+
+
+def spellings(classes: Sequence[str]) -> list[list[str]]:
+    """Classes that differ in capitals, blanks or Unicode's forms alone, those that are alike together.
+
+    >>> spellings(["Food", "bad", "food ", "good"])
+    [['Food', 'food ']]
+    """
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+    return [names for names in alike.values() if len(names) > 1]
+
+
+def spelt_apart(alike: Sequence[Sequence[str]]) -> str:
+    """A clause on the first of what ``spellings`` found."""
+    more = f" (and {len(alike) - 1} more such groups)" if len(alike) > 1 else ""
+    return f"the labels {' and '.join(map(repr, alike[0]))} are different classes and look alike{more}"
+
+
+def suggest_ratings(table: TextTable) -> str:
+    """A sentence where classes are numbers that may be ratings; else "".
+
+    >>> table = TextTable.from_lists(["Dull.", "Fine.", "Great."], ["1", "3", "5"])
+    >>> suggest_ratings(table)
+    'the labels are numbers from 1 to 5; if they are in order, as stars are, --ratings (ratings=True) makes use of that'
+    """
+    numbers = [read_rating(name) for name in table.classes] if table.kind.one_class_per_text else []
+    known = sorted(number for number in numbers if number is not None)
+    if len(known) < 3 or len(known) < len(numbers):
+        return ""
+    return (
+        f"the labels are numbers from {known[0]:g} to {known[-1]:g}; if they are in order, as stars are, --ratings "
+        "(ratings=True) makes use of that"
+    )
+
+
+def _single_labels(table: TextTable) -> str:
+    """A clause on labels that are seen once; "" without any."""
     once = sorted(label for label, count in table.label_counts.items() if count == 1)
     if not once:
         return ""
     row = next(row for row, label in zip(table.rows, table.strata, strict=True) if label == once[0])
     more = f" (and {len(once) - 1} more such labels)" if len(once) > 1 else ""
-    said = f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}"
-    if len(table.targets()) < FEWEST_WITH_SINGLE:
-        raise DataError(f"{said}; correct it, drop the row, or add at least one more example")
-    return f"{said}; it is learnt, but no row is left to test it on: correct it if it is a slip"
-
-
-def mention_single_labels(table: TextTable) -> None:
-    """Say ``check_single_labels``' sentence, if there is one, to the user."""
-    if said := check_single_labels(table):
-        note(said)
+    return f"{table.source}: the label {once[0]!r} occurs once, in row {row}{more}"

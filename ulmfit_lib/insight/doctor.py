@@ -8,10 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.table import TextTable, check_labels, suggest_ratings
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.findings import DATA, RARE, WRONG_COLUMN, Diagnosis, Finding
-from ulmfit_lib.insight.label_checks import check_amount, check_classes, check_noise, check_rare, check_relation
+from ulmfit_lib.insight.label_checks import (
+    check_amount,
+    check_classes,
+    check_noise,
+    check_rare,
+    check_relation,
+    check_spelling,
+)
 from ulmfit_lib.insight.label_errors import out_of_fold
 from ulmfit_lib.insight.text_checks import check_column, check_copies, check_encoding, check_language, check_leak
 from ulmfit_lib.models.bases import SAMPLE_CHARACTERS, SAMPLE_TEXTS, load_base
@@ -85,13 +92,14 @@ def diagnose_data(
     if problem:
         return Diagnosis.of(found, facts)
     table = data.labelled()
-    found += [check_leak(table), check_amount(table), check_rare(table)]
-    told = []
+    found += [check_leak(table), check_amount(table), check_rare(table), check_spelling(table)]
+    told = [f"{said[:1].upper()}{said[1:]}." for said in [suggest_ratings(table)] if said]
     if any(one and one.cause != RARE for one in found):
-        told = ["Whether the labels can be learnt is not checked until that is corrected."]
-    elif table.kind.one_class_per_text:
-        more, told = _check_labels(table, lm, seed=seed, device=device)
+        told.append("Whether the labels can be learnt is not checked until that is corrected.")
+    else:
+        more, fact = _check_labels(table, lm, seed=seed, device=device)
         found += more
+        told.append(fact)
     return Diagnosis.of(found, [*facts, *told])
 
 
@@ -140,24 +148,27 @@ def _wrong_labels(data: TextTable) -> Finding | None:
     return None
 
 
-def _check_labels(
-    table: TextTable, lm: LanguageModel, *, seed: int, device: str
-) -> tuple[list[Finding | None], list[str]]:
+def _check_labels(table: TextTable, lm: LanguageModel, *, seed: int, device: str) -> tuple[list[Finding | None], str]:
     """What is wrong with the labels of rows that all have one, and a sentence on how well they can be learnt."""
     if len(table) > MAX_ROWS:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MAX_ROWS])
         table = table.select(chosen.tolist())
     probabilities = out_of_fold(table, base=lm, run=Run(seed=seed, device=device))
-    targets = table.class_numbers()
-    accuracy = float((probabilities.argmax(1) == targets).mean())
-    majority = float(np.bincount(targets).max() / len(targets))
-    fact = (
-        f"Quick classifiers (on the language model as it is, and TF-IDF) reach an accuracy of {100 * accuracy:.0f} % "
-        f"on held-out rows; always giving the commonest label reaches {100 * majority:.0f} %."
-    )
+    quick = "Quick classifiers (on the language model as it is, and TF-IDF)"
+    if table.kind.one_class_per_text:
+        targets = table.class_numbers()
+        accuracy = float((probabilities.argmax(1) == targets).mean())
+        majority = float(np.bincount(targets).max() / len(targets))
+        fact = (
+            f"{quick} reach an accuracy of {100 * accuracy:.0f} % on held-out rows; always giving the commonest label "
+            f"reaches {100 * majority:.0f} %."
+        )
+    else:
+        kind = table.kind.learnt_from(table)
+        fact = f"{quick} on held-out rows: {kind.score(probabilities, *kind.truth(table, table.classes))}."
     found = [
         check_relation(probabilities, table, seed=seed),
         check_classes(probabilities, table),
         check_noise(probabilities, table),
     ]
-    return found, [fact]
+    return found, fact

@@ -4,10 +4,10 @@ from itertools import permutations
 
 import numpy as np
 
-from ulmfit_lib.arrays import Floats
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.data.table import TextTable, spellings, spelt_apart
 from ulmfit_lib.insight.findings import ALIKE, DATA, FEW_LABELS, LABELS_SAY_NOTHING, NOISE, RARE, Finding
-from ulmfit_lib.insight.label_errors import doubtful_first
+from ulmfit_lib.insight.label_errors import own_probabilities
 
 MIN_LABELS = 40  # below, nothing else can be told from them
 MIN_ROWS_PER_CLASS = 5
@@ -35,11 +35,13 @@ def check_amount(table: TextTable) -> Finding | None:
 
 def check_relation(probabilities: Floats, table: TextTable, *, seed: int) -> Finding | None:
     """Labels that the texts do not predict: out of fold, they are no likelier than the labels of other rows."""
-    targets = table.class_numbers()
-    logs, random = np.log(probabilities.clip(1e-6, 1)), np.random.default_rng(seed)
-    rows = np.arange(len(targets))
-    likelihood = logs[rows, targets].mean()
-    by_chance = [logs[rows, random.permutation(targets)].mean() for _ in range(PERMUTATIONS)]
+    random, targets = np.random.default_rng(seed), table.class_numbers()
+
+    def likelihood_of(some: Ints) -> float:
+        return float(np.log(own_probabilities(table, probabilities, some).clip(1e-6, 1)).mean())
+
+    likelihood = likelihood_of(targets)
+    by_chance = [likelihood_of(random.permutation(targets)) for _ in range(PERMUTATIONS)]
     if np.mean(np.array(by_chance) >= likelihood) <= SIGNIFICANCE:
         return None
     return Finding(
@@ -56,8 +58,8 @@ def check_classes(probabilities: Floats, table: TextTable) -> Finding | None:
     from sklearn.metrics import roc_auc_score
 
     targets, classes = table.class_numbers(), table.classes
-    if len(classes) < 3:
-        return None
+    if len(classes) < 3 or not table.kind.one_class_per_text:
+        return None  # ratings beside each other are alike, and tags exclude none
     logs, predicted = np.log(probabilities.clip(1e-6, 1)), probabilities.argmax(1)
     alike: dict[tuple[str, str], float] = {}
     compared = np.flatnonzero(np.bincount(targets, minlength=len(classes)) >= MIN_ROWS_TO_COMPARE).tolist()
@@ -81,19 +83,21 @@ def check_classes(probabilities: Floats, table: TextTable) -> Finding | None:
 
 def check_noise(probabilities: Floats, table: TextTable) -> Finding | None:
     """Labels that contradict each other, or what classifiers predict with near certainty."""
-    targets, groups = table.class_numbers(), table.groups
-    contradictory = {group for group in groups.tolist() if len(set(targets[groups == group].tolist())) > 1}
-    n_contradictory = int(np.isin(groups, list(contradictory)).sum())
-    n_doubtful = int((probabilities[np.arange(len(targets)), targets] < DOUBTFUL).sum())
+    labels, groups = np.array(table.targets()), table.groups
+    several = np.flatnonzero(np.bincount(groups) > 1).tolist()
+    contradictory = [group for group in several if len(set(labels[groups == group].tolist())) > 1]
+    n_contradictory = int(np.isin(groups, contradictory).sum())
+    own = own_probabilities(table, probabilities).min(1)
+    n_doubtful = int((own < DOUBTFUL).sum()) if table.kind.one_class_per_text else 0
     if max(n_contradictory, n_doubtful) <= MAX_DOUBTFUL * len(table):
         return None
-    row = table.rows[int(doubtful_first(probabilities, targets)[0])]
+    row = table.rows[int(own.argmin())]
+    doubted = f"{n_doubtful} of {len(table)} have a label that classifiers find most unlikely; " if n_doubtful else ""
     copies = f"{n_contradictory} rows are near copies of a row with another label; " if n_contradictory else ""
     return Finding(
         NOISE,
         DATA,
-        f"Labels contradict each other: {copies}{n_doubtful} of {len(table)} have a label that classifiers find most "
-        f"unlikely; the most doubtful one is that of row {row}.",
+        f"Labels contradict each other: {copies}{doubted}the most doubtful one is that of row {row}.",
         "Run `check-labels` and correct what is wrong; it shows the most doubtful first.",
     )
 
@@ -108,4 +112,18 @@ def check_rare(table: TextTable) -> Finding | None:
         DATA,
         f"Too few rows have the label {', '.join(rare[:5])}: it can be neither learnt nor measured.",
         f"Label at least {MIN_ROWS_PER_CLASS} rows of each class, or join it with another class.",
+    )
+
+
+def check_spelling(table: TextTable) -> Finding | None:
+    """Labels that are written in several ways, and so are several classes."""
+    alike = spellings(table.classes)
+    if not alike:
+        return None
+    said = spelt_apart(alike)
+    return Finding(
+        ALIKE,
+        DATA,
+        f"{said[:1].upper()}{said[1:]}: they differ in capitals or blanks alone.",
+        "Write each of them in one way.",
     )

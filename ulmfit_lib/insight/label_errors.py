@@ -9,7 +9,7 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_labels
-from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
@@ -28,8 +28,8 @@ class SuspectedLabel:
         row: in its file, from 1.
         text: the text.
         label: what the file says.
-        expected: the label that the classifiers find likeliest.
-        probability: of ``label``, in [0, 1]: the lower, the more doubtful.
+        expected: the label that the classifiers give.
+        probability: of ``label``, or of the most doubtful of its tags, in [0, 1]: the lower, the more doubtful.
     """
 
     row: int
@@ -43,7 +43,7 @@ class SuspectedLabel:
 def check_label_errors(
     data: TextTable, *, base: str | Path | LanguageModel = AUTO, run: Run | None = None
 ) -> list[SuspectedLabel]:
-    """All labelled rows whose label is not the likeliest one, the most doubtful first.
+    """All labelled rows whose label is not the likeliest one, the most doubtful first; ratings by how far off they are.
 
     Five times, a fifth of the rows is held out, and ULMFiT's heads on a frozen encoder and TF-IDF learn the others.
 
@@ -54,7 +54,6 @@ def check_label_errors(
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.
-        OptionError: labels that are ratings or tags.
 
     Examples:
         >>> doubtful = check_label_errors(reviews, base=lm)
@@ -63,23 +62,27 @@ def check_label_errors(
     """
     table = data.labelled()
     check_labels(table)
-    if not table.kind.one_class_per_text:
-        raise OptionError("check-labels needs one class a text; it cannot check ratings or several labels")
     return suspect(table, out_of_fold(table, base=base, run=run or Run()))
 
 
 def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run) -> Floats:
-    """(n_rows, n_classes) probabilities of rows that all have a label, each cross-validated."""
+    """(n_rows, n_classes) probabilities of rows that all have a label, each cross-validated.
+
+    Raises:
+        DataError: too few rows.
+    """
     if len(table) < MIN_ROWS:
         raise DataError(f"{table.source}: {len(table)} labelled rows; to doubt one of them, {MIN_ROWS} are needed")
     lm, why = load_base(base, table.texts, seed=run.seed)
-    note(why)
+    if not isinstance(base, LanguageModel):
+        note(why)
     return out_of_fold_by(Candidate(lm), table, run)
 
 
 def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> Floats:
     """The same by a candidate. A row that cannot be held out, as the only one of its class, keeps its label."""
-    trusted = np.eye(len(table.classes))[table.class_numbers()]
+    targets = table.class_numbers()
+    trusted = np.eye(len(table.classes))[targets] if table.kind.exclusive else targets.astype(np.float64)
     splits = stratified_folds(table, seed=run.seed)
     if splits:
         predictions = cross_validate(candidate, table, splits, run)
@@ -87,22 +90,32 @@ def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> Floats:
     return trusted
 
 
-def doubtful_first(probabilities: Floats, targets: Ints) -> Ints:
-    """Rows by the probability of their own label, the lowest first."""
-    return np.argsort(probabilities[np.arange(len(targets)), targets], kind="stable")
+def own_probabilities(table: TextTable, probabilities: Floats, targets: Ints | None = None) -> Floats:
+    """(n_rows, n_decisions) what each row's own label has: one number of a class, one a tag of tags.
+
+    Args:
+        table: rows that all have a label.
+        probabilities: (n_rows, n_classes).
+        targets: of the rows; default the table's.
+    """
+    kind = table.kind
+    decided = kind.decided(table.class_numbers() if targets is None else targets)
+    return np.asarray(kind.decisions(probabilities)[np.arange(len(decided)), decided].reshape(len(table), -1))
 
 
 def suspect(table: TextTable, probabilities: Floats) -> list[SuspectedLabel]:
     """The rows of a table of labelled rows whose label is not the likeliest one, the most doubtful first."""
-    targets, classes, likeliest = table.class_numbers(), table.classes, probabilities.argmax(1)
+    kind, targets = table.kind.learnt_from(table), table.class_numbers()
+    likeliest = kind.decisions(probabilities).argmax(1)
+    doubted = (likeliest != kind.decided(targets)).reshape(len(table), -1).any(1)
+    own = own_probabilities(table, probabilities).min(1)
+    doubt, labels, expected = own, table.targets(), kind.decode(probabilities, table.classes)
+    if table.numbers:
+        doubt = -np.abs(kind.expected(probabilities) - np.array(table.numbers, np.float64))
+        labels = [f"{number:g}" for number in table.numbers]
+    order = np.argsort(doubt, kind="stable")
     return [
-        SuspectedLabel(
-            table.rows[i],
-            table.texts[i],
-            classes[targets[i]],
-            classes[likeliest[i]],
-            float(probabilities[i, targets[i]]),
-        )
-        for i in doubtful_first(probabilities, targets).tolist()
-        if likeliest[i] != targets[i]
+        SuspectedLabel(table.rows[i], table.texts[i], labels[i], expected[i], float(own[i]))
+        for i in order.tolist()
+        if doubted[i]
     ]

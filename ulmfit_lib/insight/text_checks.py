@@ -115,7 +115,12 @@ def check_copies(table: TextTable) -> Finding | None:
 
 
 def check_leak(table: TextTable) -> Finding | None:
-    """Ids, numbers or dates in the texts of labelled rows that tell the label: a model would learn them alone."""
+    """Ids, numbers or dates in the texts of labelled rows that tell the label: a model would learn them alone.
+
+    Of tags, nothing is looked for: a text has several.
+    """
+    if not table.kind.exclusive:
+        return None
     labels = table.targets()
     counts = Counter(labels)
     rows_with: dict[str, Counter[str]] = defaultdict(Counter)

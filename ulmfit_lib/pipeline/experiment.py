@@ -7,7 +7,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
-from ulmfit_lib.data.table import TextTable, check_labels, mention_single_labels
+from ulmfit_lib.data.table import TextTable, check_labels, mention_odd_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import with_known_texts
@@ -79,7 +79,7 @@ class Experiment:
             DataError: labels that cannot be learnt from, or no row can be held out.
         """
         check_labels(data)
-        mention_single_labels(data)
+        mention_odd_labels(data)
         labelled = data.labelled()
         fraction = scoring.test_fraction
         if scoring.folds or (fraction is None and len(labelled) <= MAX_CROSS_VALIDATED):

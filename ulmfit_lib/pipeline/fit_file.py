@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.reading import read_table
+from ulmfit_lib.data.table import check_file_labels
 from ulmfit_lib.files import only_process, refuse_existing
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit
@@ -44,6 +45,7 @@ def fit_file(
     with only_process(out):
         refuse_existing(out)
         table = read_table(path, text=text, label=label)
+        check_file_labels(table)
         classifier = fit(table, base=base, strategy=strategy, run=Run(checkpoints=Checkpoints(checkpoints)))
         saved = save_smallest(classifier, out, table)
         shutil.rmtree(checkpoints, ignore_errors=True)

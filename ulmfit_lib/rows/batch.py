@@ -21,12 +21,14 @@ class Rows:
         columns: (n_columns) lists of (n_rows) cells.
         first: number of the first row in the file, from 1, the header not counted.
         kinds: Arrow's types of the columns whose type is known, by name.
+        class_names: what the whole numbers of a column stand for, where the file says so.
     """
 
     names: Sequence[str]
     columns: Sequence[Sequence[Any]]
     first: int = 1
     kinds: Mapping[str, Any] = field(default_factory=dict)
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, columns: Mapping[str, Sequence[Any]]) -> "Rows":

@@ -7,6 +7,7 @@ from typing import Any
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.rows import folders
 from ulmfit_lib.rows.batch import Rows, is_missing
+from ulmfit_lib.rows.labels import Label, labels_of
 from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
 from ulmfit_lib.tokens.rules import FIELD
 
@@ -15,10 +16,10 @@ def read_texts(
     path: Path,
     *,
     text: str | Sequence[str],
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     file: FileFormat | None = None,
     rows: int = PART_ROWS,
-) -> Iterator[tuple[Rows, list[str], list[str | None]]]:
+) -> Iterator[tuple[Rows, list[str], list[Label]]]:
     """The rows of a file, or of a folder of text files, some at a time: all columns, the texts and the labels.
 
     No row is left out: a blank text is "".
@@ -26,7 +27,8 @@ def read_texts(
     Args:
         path: the file (``read_rows``), or the folder (``folder_rows``), where ``text`` does not matter.
         text: the column of the texts; several are joined.
-        label: the column of the labels; of a folder, any name stands for the folders' names. None: no labels.
+        label: the column of the labels, or several that each say yes or no to one (``labels_of``); of a folder, any
+            name stands for the folders' names. None: no labels.
         file: how text files are written; default what is found.
         rows: of a part, at most.
 
@@ -34,18 +36,22 @@ def read_texts(
         DataError: names the file, the row or the column, what was found, and what to do.
         OptionError: no column of texts.
     """
-    columns, file = [text] if isinstance(text, str) else list(text), file or FileFormat()
+    columns, labelled, file = as_columns(text), as_columns(label), file or FileFormat()
     if not columns:
         raise OptionError("text: at least one column of texts is needed")
     if path.is_dir():
-        columns, label = [folders.TEXT], label and folders.LABEL
+        columns, labelled = [folders.TEXT], labelled and [folders.LABEL]
         parts = folders.folder_rows(path, file.encoding, rows=rows)
     else:
-        needed = dict.fromkeys([*columns, *([label] if label else [])])
-        parts = read_rows(path, list(needed), file, rows=rows)
+        parts = read_rows(path, list(dict.fromkeys([*columns, *labelled])), file, rows=rows)
     for part in parts:
-        labels = cells_as_text(part, label, path) if label else [None] * len(part)
-        yield part, texts_of(part, columns, path), [(one.strip() or None) if one else None for one in labels]
+        labels: list[Label] = labels_of(part, labelled, path) if labelled else [None] * len(part)
+        yield part, texts_of(part, columns, path), labels
+
+
+def as_columns(names: str | Sequence[str] | None) -> list[str]:
+    """One name, several or none, as a list."""
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def texts_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[str]:
