@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +25,9 @@ class TestedFile:
     text: Text
     file: FileFormat
     label: Annotated[
-        str | None, typer.Option(help="Column that holds the labels; needed for accuracy and calibration.")
-    ] = None
+        list[str],
+        typer.Option("--label", help="Column that holds the labels; needed for accuracy and calibration."),
+    ] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def gate(
     from ulmfit_lib.insight.gate import Limits, check_limits, gate_table
 
     asked = Limits(**asdict(limits))
-    if asked.need_labels and tested.label is None:
+    if asked.need_labels and not tested.label:
         raise OptionError("--min-accuracy and --max-calibration-error need labels: name their column with --label")
     table = read_table(tested.data, text=tested.text, label=tested.label, file=tested.file)
     folder = find_folder(model)

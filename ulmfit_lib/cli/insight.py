@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,16 +19,28 @@ from ulmfit_lib.cli.options import (
     Quiet,
     SeededCompute,
 )
-from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, read_table, show
+from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, show
 from ulmfit_lib.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.insight.findings import Diagnosis
 
-Columns = Annotated[
-    list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
-]
+
+@dataclass(frozen=True)
+class LookedAt:
+    """Rows that ``diagnose`` looks at: of the file that it is given, or of the one that the classifier learnt."""
+
+    file: FileFormat
+    kind: LabelKind
+    learnt: Annotated[
+        Path | None,
+        typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
+    ] = None
+    text: Annotated[
+        list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
+    ] = field(default_factory=list)
+    label: Label = field(default_factory=list)
 
 
 @command("explain", example='explain models/reviews "A wonderful film with a weak ending."')
@@ -77,33 +89,25 @@ def diagnose(
             help="Folder of a classifier, or a file of texts and labels, which is then looked at as by `doctor`."
         ),
     ],
-    learnt: Annotated[
-        Path | None,
-        typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
-    ] = None,
-    text: Columns = [],  # noqa: B006 (typer needs a list here)
-    label: Label = [],  # noqa: B006
+    looked_at: LookedAt,
+    compute: SeededCompute,
     base: Base = "auto",
     as_json: AsJson = False,
-    *,
-    file: FileFormat,
-    kind: LabelKind,
-    compute: SeededCompute,
 ) -> None:
     """Say what is at fault when a classifier is poor: the data, the base, or a stage of the training."""
     from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget
 
-    path = find_folder(target)
+    path, learnt, columns = find_folder(target), looked_at.learnt, (looked_at.text, looked_at.label, looked_at.file)
     is_model = (path / "config.json").is_file()
-    if (learnt or not is_model) and not (text and label):
+    if (learnt or not is_model) and not (looked_at.text and looked_at.label):
         raise OptionError("to look at a file, name its columns with --text and --label")
     if is_model:
-        rows = read_table(learnt, text=text, label=label, file=file) if learnt else None
+        rows = read(LabelledFile(learnt, *columns)) if learnt else None
         found = diagnose_model(load_text_classifier(path), rows)
     else:
-        source = LabelledFile(path, text, label, file)
-        table = read(source, kind)
+        source = LabelledFile(path, *columns)
+        table = read(source, looked_at.kind)
         found = with_label_budget(_diagnose_file(source, table, base, compute), table, base=base, seed=compute.seed)
     show(found, as_json=as_json)
 
