@@ -98,7 +98,7 @@ def pool_documents(
     encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int
 ) -> npt.NDArray[np.float32]:
     """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
-    documents = documents.backwards() if direction == "backward" else documents
+    documents = documents.in_direction(direction)
     result = np.zeros((len(documents), encoder.architecture.pooled_width(pooling)), np.float32)
     groups, one_reader = group_by_length(documents.lengths, max_texts=TEXTS), Lock()
 

@@ -169,8 +169,7 @@ class LanguageModel(PicklesSafely):
         """Each text's loss by the full softmax, (n_texts,); the mean of the directions."""
         total = np.zeros(len(documents))
         for direction in self.weights:
-            turned = documents.backwards() if direction == "backward" else documents
-            net = self.net(direction).to(self.device)
+            net, turned = self.net(direction).to(self.device), documents.in_direction(direction)
             total += text_losses(net, turned, self.vocabulary.pad_id, description=f"scoring {direction}")
         return total / len(self.weights)
 

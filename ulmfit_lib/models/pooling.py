@@ -98,21 +98,26 @@ def pool(
     if projection is None:
         raise ValueError(f"pooling {pooling!r} needs a projection, and nothing was distilled into this encoder")
     parts = _pool_outputs(encoder, "all", ids, lengths, window)
-    words = None if projection.words is None else _mean_word(projection.words.weighted, ids, lengths, window)
+    words = None
+    if projection.words is not None:
+        on_device = lengths.to(ids.device)
+        real = torch.arange(ids.shape[1], device=ids.device) < on_device[:, None]  # (batch, time)
+        words = mean_words(projection.words.weighted, ids[real], on_device.cumsum(0) - on_device)
     distilled = projection(torch.cat(parts, dim=1), words)
     beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
     return torch.cat([distilled, *beside[pooling]], dim=1)
 
 
-def _mean_word(weighted: Tensor, ids: Tensor, lengths: Tensor, window: int) -> Tensor:
-    """The weighted mean of the texts' word vectors, (batch, words)."""
-    lengths = lengths.to(ids.device)
-    total = weighted.new_zeros(len(ids), weighted.shape[1])
-    for left in range(0, ids.shape[1], window):
-        read = ids[:, left : left + window]
-        real = torch.arange(left, left + read.shape[1], device=ids.device) < lengths[:, None]  # (batch, tokens)
-        total = total + F.embedding(read, weighted).masked_fill(~real[:, :, None], 0).sum(1)
-    return total[:, :-1] / total[:, -1:].clamp_min(1e-12)
+def mean_words(weighted: Tensor, ids: Tensor, starts: Tensor) -> Tensor:
+    """The weighted mean of each text's word vectors, (n_texts, words).
+
+    Args:
+        weighted: what ``weighted_words`` gives.
+        ids: (n_tokens,) of all texts, one after the other.
+        starts: (n_texts,) where each text starts among them.
+    """
+    sums = F.embedding_bag(ids, weighted, starts, mode="sum")
+    return sums[:, :-1] / sums[:, -1:].clamp_min(1e-12)
 
 
 def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, window: int) -> list[Tensor]:

@@ -88,7 +88,7 @@ class OnnxEncoder:
 
     def pool(self, documents: Documents, pooling: str) -> Matrix:
         """One vector a text, (n_texts, width), in order. Several threads may call it at a time."""
-        documents = documents.backwards() if self.direction == "backward" else documents
+        documents = documents.in_direction(self.direction)
         vectors = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
         texts = map(documents.__getitem__, range(len(documents)))
         read, workers = partial(self._pool_text, pooling), min(self.threads, len(documents))

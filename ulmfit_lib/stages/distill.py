@@ -31,7 +31,7 @@ from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher, Vectors, teacher_vectors
-from ulmfit_lib.training.word_vectors import fit_word_vectors, mean_words
+from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
 from ulmfit_lib.training.writings import write_otherwise
 
 DISTILL = DistillationRecipe()
@@ -117,7 +117,7 @@ def distill(
         if recipe.epochs:
             net = LanguageModelNet(architecture, len(vocabulary), recipe.dropouts)
             copy_weights(net, start)
-            turned = [one.backwards() if way == "backward" else one for one in (documents, held_out)]
+            turned = [one.in_direction(way) for one in (documents, held_out)]
             history[way] = train_to_targets(
                 net,
                 (turned[0], targets[places]),
@@ -199,7 +199,7 @@ class _Fitted(NamedTuple):
         outputs = self._pool(architecture, weights, way, "all", self.documents)
         wanted = self.targets.astype(np.float32)
         if architecture.words:
-            wanted = wanted - mean_words(weights, self.documents).numpy()
+            wanted = wanted - projected_means(weights, self.documents).numpy()
         return solve_projection(outputs, wanted)
 
     def vectors(

@@ -21,7 +21,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, to_arrays
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.tokens.documents import Documents, renumber
+from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.classifying import (
     FINE_TUNE,
     LINEAR_PROBE,
@@ -147,7 +147,7 @@ def _fine_tune_encoders(
     for way in lm.weights:
         net = classifier_net(lm, way, heads[way], recipe, pooling, used)
         train, *held_out = (
-            LabelledDocuments(_turned(one, way), truth, table.kind, lm.vocabulary.pad_id)
+            LabelledDocuments(one.in_direction(way), truth, table.kind, lm.vocabulary.pad_id)
             for one, truth in zip(documents, targets, strict=True)
         )
         history[way] = fine_tune(
@@ -160,10 +160,6 @@ def _fine_tune_encoders(
         of_all_words = {name: tensor for name, tensor in before.items() if name in BY_WORD}
         weights[way] = {**learnt, **of_all_words, "encoder.weight": embedding}
     return weights, history
-
-
-def _turned(documents: Documents, direction: str) -> Documents:
-    return documents.backwards() if direction == "backward" else documents
 
 
 def classifier_net(

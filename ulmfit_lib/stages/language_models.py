@@ -78,11 +78,10 @@ def train_directions(
     history: dict[str, list[Row]] = {}
     for direction in model.weights:
         net = model.net(direction, recipe.dropouts)
-        backward = direction == "backward"
         history[direction] = train_language_model(
             net,
-            train.backwards() if backward else train,
-            valid.backwards() if backward else valid,
+            train.in_direction(direction),
+            valid.in_direction(direction),
             recipe,
             run=run,
             description=f"{stage} {direction}",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from ulmfit_lib.data.table import TextTable, check_labels
@@ -12,14 +11,14 @@ from ulmfit_lib.stages.fit_lm import FINE_TUNE, for_corpus
 from ulmfit_lib.stages.language_models import extend
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
-from ulmfit_lib.training.classifying import ClassifierRecipe, classifier_phases, cross_entropy
+from ulmfit_lib.training.classifying import ClassifierRecipe, LabelledDocuments, classifier_phases, cross_entropy
 from ulmfit_lib.training.heads import fit_hidden_head
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, language_model_phases
 from ulmfit_lib.training.learner import Objective
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.range_test import LearningRates, range_test
 from ulmfit_lib.training.run import Run, takes_run
-from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
+from ulmfit_lib.training.streams import LanguageModelStream
 
 
 @takes_run(min_count="recipe", direction="base")
@@ -47,8 +46,7 @@ def lr_find_lm(
     size = 2 * len(base.vocabulary)
     grown, corpus = extend(base.only(way), texts, name="", size=size, min_count=recipe.min_count)
     recipe = for_corpus(recipe, corpus)
-    documents = corpus.numericalize(grown.vocabulary)
-    train = documents.backwards() if way == "backward" else documents
+    train = corpus.numericalize(grown.vocabulary).in_direction(way)
     net = grown.net(way, recipe.dropouts)
     batches, nothing = (
         LanguageModelStream(some, batch_size=recipe.batch_size, window=recipe.window, seed=run.seed)
@@ -97,17 +95,9 @@ def lr_find_classifier(
     documents = tokenize_corpus(table.texts, lm.tokenizer).numericalize(lm.vocabulary)
     used, (documents,) = renumber([documents], len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
     net = classifier_net(lm, way, head, recipe, pooling, used)
-    turned = documents.backwards() if way == "backward" else documents
+    train = LabelledDocuments(documents.in_direction(way), targets, kind, lm.vocabulary.pad_id)
     batches, nothing = (
-        ClassifierBatches(
-            turned.select(rows),
-            targets[rows],
-            batch_size=recipe.batch_size,
-            batch_tokens=recipe.batch_tokens,
-            pad_id=lm.vocabulary.pad_id,
-            seed=run.seed,
-        )
-        for rows in (np.arange(len(table)), np.arange(0))
+        some.batches(recipe, batch_tokens=recipe.batch_tokens, seed=run.seed) for some in (train, train.nothing())
     )
     return range_test(
         net,

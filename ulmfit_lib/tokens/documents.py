@@ -80,6 +80,10 @@ class Documents:
         """The same texts, each read from its other end."""
         return replace(self, reverse=not self.reverse)
 
+    def in_direction(self, direction: str) -> "Documents":
+        """The same texts, read from their end where ``direction`` is ``backward``."""
+        return self.backwards() if direction == "backward" else self
+
     def _translate(self, stored: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
         return stored if self.table is None else self.table[stored]
 

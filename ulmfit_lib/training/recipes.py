@@ -52,38 +52,6 @@ class Recipe:
         return recipe if with_baseline is None else replace(recipe, with_baseline=with_baseline)
 
 
-# Ours: one pass and more over few texts; then MultiFiT's way with the labels, in fewer epochs where there are many.
-# Chosen on IMDb's training rows and on stand-ins for other texts (benchmarks/few_labels.py, stand_ins.py).
-CPU = Recipe(
-    LanguageModelRecipe(
-        frozen_epochs=1,
-        epochs=4,
-        lr=4e-3,
-        decay=2.6,
-        tied_share=0.5,
-        schedule="slanted-triangular",
-        betas=(0.8, 0.99),
-        dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1),
-        patience=2,
-    ),
-    ClassifierRecipe(
-        pooling="all",
-        head_hidden=50,
-        head_epochs=1,
-        phase_epochs=0,
-        epochs=8,
-        max_steps=300,
-        lr=5e-3,
-        schedule="one-cycle",
-        betas=(0.8, 0.99),
-        label_smoothing=0.1,
-        dropouts=Dropouts(),
-        clip=0.0,
-    ),
-    strategy=BY_TIME,
-    epochs_by_length=True,
-)
-
 # Howard & Ruder 2018, section 4.1; epochs, which they tuned for each set, are ours.
 PAPER_DROPOUTS = Dropouts(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5)
 PAPER = Recipe(
@@ -197,6 +165,25 @@ MULTIFIT = Recipe(
         dropouts=Dropouts(),
         clip=0.0,
     ),
+)
+
+# Ours: one pass and more over few texts; then MultiFiT's way with the labels, in fewer epochs where there are many.
+# Chosen on IMDb's training rows and on stand-ins for other texts (benchmarks/few_labels.py, stand_ins.py).
+CPU = Recipe(
+    LanguageModelRecipe(
+        frozen_epochs=1,
+        epochs=4,
+        lr=4e-3,
+        decay=2.6,
+        tied_share=0.5,
+        schedule="slanted-triangular",
+        betas=(0.8, 0.99),
+        dropouts=Dropouts(output=0.1, input=0.15, weight=0.1, hidden=0.1),
+        patience=2,
+    ),
+    replace(MULTIFIT.fit_classifier, pooling="all", max_steps=300),
+    strategy=BY_TIME,
+    epochs_by_length=True,
 )
 
 RECIPES = {"cpu": CPU, "paper": PAPER, "scripts": SCRIPTS, "fastai": FASTAI, "multifit": MULTIFIT}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.models.pooling import weighted_words
+from ulmfit_lib.models.pooling import mean_words, weighted_words
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
@@ -131,17 +131,16 @@ def _thinned(ids: npt.NDArray[np.integer], dropout: float, rng: np.random.Genera
     return ids[kept]
 
 
-def mean_words(weights: Weights, documents: Documents) -> Tensor:
+def projected_means(weights: Weights, documents: Documents) -> Tensor:
     """The weighted means of texts' word vectors, projected but not of length 1: (n_texts, distilled)."""
     ids, offsets = _flat(documents, np.arange(len(documents)))
     weighted = weighted_words(weights["words.weight"], weights["words.importance"])
-    sums = F.embedding_bag(ids, weighted, offsets, mode="sum")
-    return F.linear(sums[:, :-1] / sums[:, -1:], weights["words.projection"])
+    return F.linear(mean_words(weighted, ids, offsets), weights["words.projection"])
 
 
 def _scaled(net: WordVectorNet, documents: Documents, targets: Tensor) -> Weights:
     weights = {f"words.{name}": parameter.detach() for name, parameter in net.named_parameters()}
     some = np.arange(min(SCALED_TEXTS, len(targets)))
-    means, wanted = mean_words(weights, documents.select(some)), targets[some].float()
+    means, wanted = projected_means(weights, documents.select(some)), targets[some].float()
     factor = (means * wanted).sum() / (means * means).sum()
     return weights | {"words.weight": weights["words.weight"] * factor}
