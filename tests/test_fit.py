@@ -136,7 +136,7 @@ def test_few_rows_are_not_weighed():
 
 @pytest.mark.slow
 def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
-    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS_READ", 1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS", 1)
     report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training.report
     assert read == [set(table.texts[48:])] and not report.transductive
     assert any("with the language model fine-tuned on" in told for told in report.tried)
@@ -156,7 +156,7 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
         noise = {way: {n: t * 0 for n, t in weights.items()} for way, weights in base.weights.items()}
         return replace(base, weights=noise)
 
-    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS_READ", 1)
+    monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS", 1)
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", forget)
     classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
     assert "dropped" in classifier.training.report.tried[0]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nasty_files import NASTY
 
 from ulmfit_lib.cli import options
 from ulmfit_lib.data.joining import join_tables
@@ -209,15 +210,6 @@ class Coin:
 
     def predict_proba(self, texts):
         return np.tile([0.25, 0.75], (len(texts), 1))
-
-
-NASTY = {
-    "quotes.tsv": 'id\ttext\n1\t"Fine," she said\n2\tDull\n3\t"Never\n',
-    "breaks.csv": 'id,text\n1,"Fine,\nreally"\n2,""\n3,"  "\n4,"""no"""\n',
-    "marked.csv": "\ufeffid;text\r\n1;café, noir\r\n2;\r\n",
-    "names.csv": "id,text,prediction,id\n1,Fine,x,2\n2,,y,3\n",
-    "lines.jsonl": '{"id": 1, "text": "Fine"}\n{"id": 2, "text": null, "late": "x"}\n',
-}
 
 
 @pytest.fixture

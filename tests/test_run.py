@@ -5,7 +5,7 @@ import torch
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Settings:
     epochs: int = 2
 
 
-@takes_run(epochs="recipe")
+@with_former_keywords(epochs="recipe")
 def stage(text: str, *, recipe: Settings = Settings(), run: Run | None = None) -> tuple[str, int, int, torch.device]:
     run = run or Run()
     return text, recipe.epochs, run.seed, run.device

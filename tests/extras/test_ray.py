@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
+from nasty_files import NASTY
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
 from ulmfit_lib.engines.ray_files import _read
@@ -59,6 +61,16 @@ def test_ray_scores_every_row_once_as_predict_does(cluster, ulmfit, exported, ro
         assert some["source_row"].tolist() == list(range(1, 303))
         here = some.drop(columns=["source_file", "source_row"]).reset_index(drop=True)
         pd.testing.assert_frame_equal(here, pd.read_parquet(tmp_path / "one.parquet"))
+
+
+@pytest.mark.parametrize("name", list(NASTY))
+def test_ray_makes_of_nasty_files_what_predict_does(cluster, ulmfit, exported, tmp_path, name):
+    data, out = tmp_path / name, tmp_path / "out"
+    data.write_text(NASTY[name], encoding="utf-8", newline="")
+    predict_files_on_ray(exported, data, out, text=["text"], workers=1)
+    assert ulmfit("predict", exported, data, "--text", "text", "--out", tmp_path / "one.parquet")[0] == 0
+    scored = pq.read_table(out).sort_by("source_row").drop_columns(["source_file", "source_row"])
+    assert scored.equals(pq.read_table(tmp_path / "one.parquet"))
 
 
 def test_a_ray_dataset_gets_the_same_columns(cluster, ulmfit, exported, rows, tmp_path):

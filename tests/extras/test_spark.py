@@ -1,3 +1,4 @@
+import csv
 import shutil
 import sys
 from datetime import datetime
@@ -8,7 +9,10 @@ pytest.importorskip("pyspark", reason="the extra [spark] is not installed")
 if not shutil.which("java"):
     pytest.skip("Spark needs Java", allow_module_level=True)
 
+from nasty_files import NASTY
+
 from ulmfit_lib import DataError, predict_on_spark
+from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -33,6 +37,21 @@ def test_spark_scores_every_row_once_as_one_process_does(spark, exported):
     for place, name in enumerate(predictor.classes):
         assert [row[f"probability of {name}"] for row in scored[:200]] == expected[:, place].round(6).tolist()
     assert [row["prediction"] for row in scored] == [*predictor.predict(texts[:200]), "", ""]
+
+
+@pytest.mark.parametrize("name", ["quotes.tsv", "breaks.csv", "marked.csv", "lines.jsonl"])  # Spark needs unique names
+def test_spark_makes_of_nasty_rows_what_predict_does(spark, ulmfit, exported, tmp_path, name):
+    data = tmp_path / name
+    data.write_text(NASTY[name], encoding="utf-8", newline="")
+    ((rows, *_),) = read_texts(data, text="text")
+    kinds = ", ".join(f"{column} string" for column in rows.names)
+    given = [tuple(None if cell is None else str(cell) for cell in row) for row in zip(*rows.columns, strict=True)]
+    scored = sorted(predict_on_spark(spark.createDataFrame(given, kinds), exported, text="text").collect())
+    assert ulmfit("predict", exported, data, "--text", "text", "--out", tmp_path / "one.csv")[0] == 0
+    with (tmp_path / "one.csv").open(encoding="utf-8", newline="") as file:
+        header, *expected = csv.reader(file)
+    assert scored[0].__fields__ == header
+    assert [["" if cell is None else str(cell) for cell in row] for row in scored] == expected
 
 
 def test_columns_keep_their_values_beside_what_is_predicted(spark, exported):

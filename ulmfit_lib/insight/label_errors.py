@@ -15,7 +15,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.progress import note
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 
 MIN_ROWS = 20
 
@@ -39,7 +39,7 @@ class SuspectedLabel:
     probability: float
 
 
-@takes_run()
+@with_former_keywords()
 def check_label_errors(
     data: TextTable, *, base: str | Path | LanguageModel = AUTO, run: Run | None = None
 ) -> list[SuspectedLabel]:

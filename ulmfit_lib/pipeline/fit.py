@@ -1,4 +1,4 @@
-"""All three stages from one table: split, fine-tune, classify, score beside the baseline, refit."""
+"""From a table to a classifier: choose a base, cross-validate candidates while there is time, refit the best one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,18 +15,18 @@ from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, Step, check_minutes, default_minutes, shown
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
-from ulmfit_lib.pipeline.plan import Reading, count_tokens, tokens_per_second
+from ulmfit_lib.pipeline.plan import LmFineTuning, count_tokens, tokens_per_second
 from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
 from ulmfit_lib.training.recipes import BY_TIME, Recipe, find_recipe
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 from ulmfit_lib.training.topics import learn_topics
 
-MIN_TOKENS_READ = 50_000  # below, reading brings nothing
-SLICE = 0.15  # of the time that is left: what a first reading takes
-ALL = 0.45  # the same, of a second one
+MIN_TOKENS = 50_000  # in the texts; on fewer, fine-tuning the language model brings nothing
+FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model on a sample of the texts
+SECOND_SHARE = 0.45  # the same, to fine-tune it on as many texts as possible, if the sample paid
 
 
 def fit_csv(
@@ -42,7 +42,7 @@ def fit_csv(
     return fit(read_table(path, text=text, label=label, encoding=encoding, delimiter=delimiter), **options)
 
 
-@takes_run(
+@with_former_keywords(
     lm_epochs=("recipe", lambda recipe, epochs: find_recipe(recipe).changed(lm_epochs=epochs)),
     class_weights=("recipe", lambda recipe, weights: find_recipe(recipe).changed(class_weights=weights)),
     with_baseline=("recipe", lambda recipe, wanted: find_recipe(recipe).changed(with_baseline=wanted)),
@@ -61,13 +61,15 @@ def fit(
     scoring: Scoring = Scoring(),  # noqa: B008
     run: Run | None = None,
 ) -> TextClassifier:
-    """All of ULMFiT from one table within a given time, and an honest word on what it is worth.
+    """A table of texts, some or all with labels -> a classifier, within a given time, and an honest word on its worth.
+
+    The base is pretrained already (stage 1); stages 2 and 3 run as far as they pay within the time.
 
     1. Candidates are compared by cross-validation on the labelled rows (five folds; texts that are alike share one).
        Its score is reported, too; only of more than 2,000 labelled rows, a fifth is held out for that.
-    2. Linear probes on the frozen encoders of each base come first: seconds, and a first score. Beside ULMFiT stand
+    2. Linear probes on the frozen encoder of each base come first: seconds, and a first score. Beside ULMFiT stand
        TF-IDF + logistic regression, and the same on topics of the texts without a label, where these are many.
-    3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a slice of
+    3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a sample of
        them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it
        lowers the cross-validated log loss.
     4. The result is the ensemble of all members of the best candidate, weighed by log loss and refitted to all
@@ -106,10 +108,13 @@ def fit(
     experiment = Experiment.of(data, scoring, seed=run.seed)
     train = experiment.train
     bases = find_bases([base], experiment, direction=direction, seed=run.seed)
-    reads_all = not recipe.epochs_by_length
-    texts = experiment.all_texts if reads_all else experiment.texts
-    reading = Reading(texts, recipe.fit_lm, count_tokens(texts, bases[0].lm))
-    minutes = minutes or default_minutes(reading.n_tokens + count_tokens(train.texts, bases[0].lm), len(train))
+    # A published recipe has epochs of its own: the language model is fine-tuned for these, whatever they take, and also
+    # on the texts, never the labels, of rows that are scored by cross-validation. Then the report says so.
+    own_epochs = not recipe.epochs_by_length
+    texts = experiment.all_texts if own_epochs else experiment.texts
+    tokenized_by = bases[0].lm  # every base would count about as many tokens
+    lm_tuning = LmFineTuning(texts, recipe.fit_lm, count_tokens(texts, tokenized_by))
+    minutes = minutes or default_minutes(lm_tuning.n_tokens + count_tokens(train.texts, tokenized_by), len(train))
     budget = Budget(minutes, run.checkpoints.folder if run.checkpoints else None)
     note(experiment.sentence(minutes) + budget.resumed())
 
@@ -120,12 +125,12 @@ def fit(
     search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
-        if reads_all and reading.n_tokens:
-            search.best = search.evaluate(_after(reading, probe, data.source, run))
-        elif reading.n_tokens >= MIN_TOKENS_READ:
-            _read_while_it_pays(search, reading, data.source)
+        if own_epochs and lm_tuning.n_tokens:
+            search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
+        elif lm_tuning.n_tokens >= MIN_TOKENS:
+            _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
         if strategy != LINEAR_PROBE:
-            search.fine_tune(forced=strategy == FINE_TUNE)
+            search.fine_tune_encoder(forced=strategy == FINE_TUNE)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
@@ -135,29 +140,32 @@ def fit(
         base=chosen.why,
         tried=tuple(search.tried),
         minutes=minutes,
-        transductive=best.candidate.passes > 0 and (scoring.transductive or (reads_all and not len(experiment.test))),
+        transductive=best.candidate.passes > 0 and (scoring.transductive or (own_epochs and not len(experiment.test))),
     )
     return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent())
 
 
-def _read_while_it_pays(search: Search, reading: Reading, source: str) -> None:
-    """Fine-tune the language model on a slice of the texts; if it pays, on as many as there is time for."""
+def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source: str) -> None:
+    """Fine-tune the language model on a sample of the texts; if it pays, on as many as there is time for.
+
+    What depends on the clock goes through ``Budget.decide``, so that a run that was stopped decides the same again.
+    """
     budget, probe = search.budget, search.best.candidate
-    speed = tokens_per_second(probe.lm, reading.recipe.batch_size, search.run.device)
-    for name, share in (("slice", SLICE), ("all", ALL)):
+    speed = tokens_per_second(probe.lm, lm_tuning.recipe.batch_size, search.run.device)
+    for name, share in (("slice", FIRST_SHARE), ("all", SECOND_SHARE)):
         seconds = budget.decide(Step.READING, f"seconds for {name}", share * budget.left())
         speed = budget.decide(Step.READING, "speed", speed)
-        part = reading.within(seconds, tokens_per_second=speed, seed=search.run.seed)
-        if part.n_tokens < MIN_TOKENS_READ:
+        part = lm_tuning.within(seconds, tokens_per_second=speed, seed=search.run.seed)
+        if part.n_tokens < MIN_TOKENS:
             search.say(f"fine-tuning the language model was left out: {shown(seconds)} are too short to gain anything")
             return
         what = f"with the language model fine-tuned on {part.n_tokens:,} tokens of your texts, {part.passes} times"
-        better = search.keep_if_better(search.evaluate(_after(part, probe, source, search.run)), what)
-        if not better or part.n_tokens == reading.n_tokens:
+        better = search.keep_if_better(search.evaluate(_with_tuned_lm(probe, part, source, search.run)), what)
+        if not better or part.n_tokens == lm_tuning.n_tokens:
             return
 
 
-def _after(reading: Reading, candidate: Candidate, source: str, run: Run) -> Candidate:
-    """The candidate with its language model fine-tuned on texts."""
-    lm = fit_lm(reading.texts, base=candidate.lm, recipe=reading.recipe, source=source, run=run)
-    return replace(candidate, lm=lm, passes=reading.passes)
+def _with_tuned_lm(candidate: Candidate, lm_tuning: LmFineTuning, source: str, run: Run) -> Candidate:
+    """The candidate on a fine-tuned language model (stage 2)."""
+    lm = fit_lm(lm_tuning.texts, base=candidate.lm, recipe=lm_tuning.recipe, source=source, run=run)
+    return replace(candidate, lm=lm, passes=lm_tuning.passes)

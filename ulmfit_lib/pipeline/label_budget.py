@@ -19,7 +19,7 @@ from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import FOLDS
 from ulmfit_lib.progress import note, track
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 from ulmfit_lib.training.topics import learn_topics
 
 MIN_ROWS = 40  # below, the curve would be noise
@@ -70,7 +70,7 @@ class LabelBudget:
         }
 
 
-@takes_run()
+@with_former_keywords()
 def label_budget(
     data: TextTable,
     *,

@@ -1,4 +1,4 @@
-"""How long the expensive steps of ``fit`` take on this machine, and how much can be read in a given time."""
+"""How long the expensive steps of ``fit`` take on this machine, and how much of them there is time for."""
 
 import time
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a language model will be fine-tuned on.
+class LmFineTuning:
+    """What a language model will be fine-tuned on, and for how long.
 
     Attributes:
         texts: which texts.
@@ -49,7 +49,7 @@ class Reading:
         """Over the texts."""
         return self.recipe.frozen_epochs + self.recipe.epochs
 
-    def within(self, seconds: float, *, tokens_per_second: float, seed: int) -> "Reading":
+    def within(self, seconds: float, *, tokens_per_second: float, seed: int) -> "LmFineTuning":
         """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
 
         Args:
@@ -66,7 +66,7 @@ class Reading:
             drawn = np.random.default_rng(seed).permutation(len(texts))
             texts = Selection(texts, np.sort(drawn[: round(share * len(texts))]))
         recipe = replace(self.recipe, epochs=passes - self.recipe.frozen_epochs)
-        return Reading(texts, recipe, round(share * self.n_tokens))
+        return LmFineTuning(texts, recipe, round(share * self.n_tokens))
 
 
 def learnt_share(table: TextTable, splits: Sequence[Split]) -> float:

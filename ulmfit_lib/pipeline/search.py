@@ -55,7 +55,7 @@ class Search:
             self.best = other
         return better
 
-    def fine_tune(self, *, forced: bool) -> None:
+    def fine_tune_encoder(self, *, forced: bool) -> None:
         """Fine-tune the encoder of the best candidate for one split after the other, while it may still pay.
 
         Where there is no time for all of the recipe's epochs, it makes fewer. It is given up where there is no time for

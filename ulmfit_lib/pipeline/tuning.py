@@ -22,7 +22,7 @@ from ulmfit_lib.pipeline.tuner import Tuner, digest
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
@@ -60,7 +60,7 @@ class Tuned:
         }
 
 
-@takes_run(most_trials=("max_trials", lambda _, count: count))
+@with_former_keywords(most_trials=("max_trials", lambda _, count: count))
 def tune(
     data: TextTable,
     *,

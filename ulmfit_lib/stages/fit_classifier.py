@@ -34,12 +34,12 @@ from ulmfit_lib.training.heads import HeadConfig, fit_head, fit_hidden_head
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share
 from ulmfit_lib.training.recipes import CPU, mention_processes, on_all_processes
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 
 CLASSIFY = CPU.fit_classifier
 
 
-@takes_run(
+@with_former_keywords(
     direction="lm",
     epochs=("recipe", ClassifierRecipe.with_epochs),
     lr="recipe",

@@ -17,11 +17,11 @@ from ulmfit_lib.training.language_modelling import LanguageModelRecipe, language
 from ulmfit_lib.training.learner import Objective
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.range_test import LearningRates, range_test
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 from ulmfit_lib.training.streams import LanguageModelStream
 
 
-@takes_run(min_count="recipe", direction="base")
+@with_former_keywords(min_count="recipe", direction="base")
 def lr_find_lm(
     texts: Sequence[str],
     *,
@@ -63,7 +63,7 @@ def lr_find_lm(
     )
 
 
-@takes_run(direction="lm")
+@with_former_keywords(direction="lm")
 def lr_find_classifier(
     data: TextTable,
     *,

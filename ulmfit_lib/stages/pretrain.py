@@ -23,7 +23,7 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import on_all_processes
-from ulmfit_lib.training.run import Run, takes_run
+from ulmfit_lib.training.run import Run, with_former_keywords
 
 PRETRAIN = LanguageModelRecipe()
 VOCABULARY_SIZE = 30_000
@@ -53,7 +53,7 @@ class LanguageModelConfig:
     direction: str | None = None
 
 
-@takes_run(
+@with_former_keywords(
     epochs="recipe",
     lr="recipe",
     min_count="recipe",

@@ -69,7 +69,7 @@ class Run:
         return replace(self, checkpoints=self.checkpoints.of(facts))
 
 
-def takes_run(
+def with_former_keywords(
     **moved: str | tuple[str, Callable[[Any, Any], Any]],
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Accept, with a DeprecationWarning, keywords that are attributes of another argument now.
