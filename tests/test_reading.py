@@ -109,7 +109,8 @@ def test_a_list_is_no_text(tmp_path):
         ("list.jsonl", b"[1]\n", "entry 1 of the array is no JSON object"),
         ("broken.parquet", b"PAR1 not really", "no readable Parquet"),
         ("broken.csv.gz", b"not gzip", "not a whole .gz file"),
-        ("reviews.docx", b"x", "cannot tell the kind of file"),
+        ("reviews.docx", b"x", "a .docx file cannot be read"),
+        ("reviews.abc", b"x", "cannot tell the kind of file"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path, name, content, said):

@@ -20,7 +20,8 @@ TokenKind = Literal["words", "subwords"]
 Data = Annotated[
     Path,
     typer.Argument(
-        help="A CSV, TSV, JSONL or Parquet file (also .gz, .xz, .zst), or a folder that holds one folder per label."
+        help="A CSV, TSV, JSON, Excel, Parquet or fastText file (also .gz, .zip ...), or a folder with one folder per "
+        "label."
     ),
 ]
 Text = Annotated[
@@ -76,6 +77,17 @@ Quoting = Annotated[
         rich_help_panel=READING,
     ),
 ]
+Sheet = Annotated[
+    str | None,
+    typer.Option(help="Sheet of a workbook; by default the first that has the columns.", rich_help_panel=READING),
+]
+LabelFile = Annotated[
+    str | None,
+    typer.Option(
+        help="File of labels, one a line, for a file of texts, one a line: then --text text --label label.",
+        rich_help_panel=READING,
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(
@@ -124,10 +136,12 @@ class FileFormat(reader.FileFormat):
     encoding: Encoding = None
     delimiter: Delimiter = None
     quoting: Quoting = None
+    sheet: Sheet = None
+    label_file: LabelFile = None
 
     def as_arguments(self) -> list[str]:
         """The options that were given, for a command that reads the same file."""
-        given = {f"--{name}": value for name, value in asdict(self).items() if value is not None}
+        given = {f"--{name.replace('_', '-')}": value for name, value in asdict(self).items() if value is not None}
         return [part for pair in given.items() for part in pair]
 
 

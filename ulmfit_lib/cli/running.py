@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +55,10 @@ def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None
             from ulmfit_lib.progress import set_quiet
 
             set_quiet(values["quiet"])
+        if isinstance(data := values.get("data"), Path) and not values.get("label_file"):
+            from ulmfit_lib.rows.kinds import check_kind
+
+            check_kind(data)  # before imports that take seconds
         function(**_arguments(function, values))
 
     run.__doc__ = function.__doc__
@@ -166,11 +170,9 @@ def read_table(
         data,
         text=text,
         label=label,
-        encoding=file.encoding,
-        delimiter=file.delimiter,
-        quoting=file.quoting,
         ratings=kind.ratings,
         label_delimiter=kind.label_delimiter,
+        **asdict(file),
     )
     if table.skipped:
         note(f"{table.source}: {counted(table.skipped, 'row')} without a text left out")

@@ -1,8 +1,10 @@
 """Files and folders -> texts and labels."""
 
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
@@ -12,39 +14,36 @@ from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.labels import Label, settle, tags_joining, tidied
 from ulmfit_lib.rows.reader import FileFormat
-from ulmfit_lib.rows.texts import as_columns, read_texts
+from ulmfit_lib.rows.texts import as_columns, read_texts, source_of
 
 
 def read_table(
-    path: str | Path,
+    data: Any,
     *,
     text: str | Sequence[str],
     label: str | Sequence[str] | None = None,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    quoting: str | None = None,
     ratings: bool = False,
     label_delimiter: str | None = None,
+    **written: Any,
 ) -> TextTable:
-    """Read texts and labels from a file or a folder; ``read_csv`` is another name for this.
+    """Read texts and labels from a file, a folder or a table in memory; ``read_csv`` is another name for this.
 
     Files may be larger than memory: many texts go to a temporary file in the cache folder. Rows without a text are left
     out, and counted in ``skipped``; ``read_parts`` keeps them.
 
     Args:
-        path: a CSV, TSV, JSON Lines, JSON or Parquet file, plain or compressed; or a folder with one subfolder of text
-            files per label (``unsup`` and ``unlabelled`` hold texts without one; ``text`` and ``label`` do not matter
-            then).
+        data: a CSV, TSV, JSON, Excel, Parquet, Arrow or fastText file, plain or compressed; a folder that Hugging
+            Face's ``datasets`` saved; a folder with one subfolder of text files per label (``unsup`` and ``unlabelled``
+            hold texts without one; ``text`` and ``label`` do not matter then); or a table in memory, such as a frame of
+            pandas or Polars or a list of dicts (``rows.frames.rows_of``).
         text: the column of the texts; several are joined, each marked with fastai's field token.
         label: the column of the labels; an empty cell is a text without a label, and a list of several names is tags.
             Several columns are tags, too: each says yes or no to the one that it is called by. None reads no labels.
-        encoding: of text files; default UTF-8, or what a file's first bytes mark. A file that is in UTF-8 all the same
-            is read so.
-        delimiter: between columns; default the one of which the header is made.
-        quoting: ``double``, ``backslash`` or ``none`` (``rows.delimited``); default the one that fits all rows.
         ratings: labels are numbers, such as one to five stars, and what is asked for is a number, too.
         label_delimiter: a label is several tags, such as "cheap;slow", separated by this; a cell of delimiters alone
             has none.
+        written: how the file is written (``rows.reader.FileFormat``): ``encoding``, ``delimiter``, ``quoting``,
+            ``sheet`` and ``label_file``; by default what is found.
 
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.
@@ -55,8 +54,9 @@ def read_table(
         >>> len(reviews), len(reviews.labelled()), reviews.classes
         (404, 202, ['negative', 'positive'])
     """
-    path, asked = Path(path), kind_of(ratings, label_delimiter) if ratings or label_delimiter is not None else None
-    file = FileFormat(encoding, delimiter, quoting)
+    data = Path(data) if isinstance(data, str | os.PathLike) else data
+    source, file = source_of(data), FileFormat(**written)
+    asked = kind_of(ratings, label_delimiter) if ratings or label_delimiter is not None else None
     labels: list[Label] = []
     names: dict[Label, Label] = {}
     rows = array("q")
@@ -64,7 +64,7 @@ def read_table(
 
     def texts_of_parts() -> Iterator[str]:
         nonlocal n_blank
-        for part, some, given in read_texts(path, text=text, label=label, file=file):
+        for part, some, given in read_texts(data, text=text, label=label, file=file):
             n_blank += some.count("")
             for one, name, row in zip(some, given, part.numbers, strict=True):
                 if one:
@@ -74,12 +74,12 @@ def read_table(
 
     texts = collect_texts(texts_of_parts())
     if not len(texts):
-        raise DataError(f"{path}: every text is blank")
+        raise DataError(f"{source}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows
-    labels = tidied(labels, rows=rows, source=str(path))
-    kind = asked or (tags_joining(labels, str(path)) if len(as_columns(label)) > 1 else None)
-    settled, kind = settle(labels, rows=rows, source=str(path), kind=kind)
-    return TextTable(texts, settled, places, str(path), n_blank).with_kind(kind)
+    labels = tidied(labels, rows=rows, source=source)
+    kind = asked or (tags_joining(labels, source) if len(as_columns(label)) > 1 else None)
+    settled, kind = settle(labels, rows=rows, source=source, kind=kind)
+    return TextTable(texts, settled, places, source, n_blank).with_kind(kind)
 
 
 read_csv = read_table

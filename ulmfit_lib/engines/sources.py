@@ -14,8 +14,8 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import quietly, track
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.delimited import NoRows
-from ulmfit_lib.rows.reader import DELIMITED, PART_ROWS, FileFormat, read_rows, suffix_of
-from ulmfit_lib.rows.text_files import COMPRESSED
+from ulmfit_lib.rows.kinds import COMPRESSED, DELIMITED, suffix_of
+from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
 
 FILE, ROW = "source_file", "source_row"
 LOOKED_AT = 1000  # rows of a file whose columns are known from its start
@@ -90,7 +90,7 @@ class Source:
                 yield first.to_arrow(path).schema, pq.read_metadata(path).num_rows
         elif kind in DELIMITED:
             for first in islice(self.rows(name, most=LOOKED_AT), 1):
-                size = sum(len(cell) + 1 for cells in first.columns for cell in cells)
+                size = sum(len(str(cell)) + 1 for cells in first.columns for cell in cells)
                 rows = len(first) if len(first) < LOOKED_AT else round(len(first) * path.stat().st_size / size)
                 yield first.to_arrow(path).schema, rows
         else:

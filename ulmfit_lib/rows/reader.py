@@ -1,32 +1,26 @@
 """Files -> rows, some at a time, and one clear sentence about what is wrong with a file."""
 
-import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from io import BytesIO
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ulmfit_lib.errors import DataError, first_line
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import bar
-from ulmfit_lib.rows.batch import Rows, arrow
+from ulmfit_lib.rows.arrow_files import arrow_rows, dataset_files
+from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.delimited import Layout, NoRows, check_columns, find_layout, read_records
-from ulmfit_lib.rows.text_files import COMPRESSED, TextStream, open_bytes, open_text
-from ulmfit_lib.tokens.rules import well_formed
+from ulmfit_lib.rows.json_files import json_records
+from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, WORKBOOKS, suffix_of
+from ulmfit_lib.rows.text_files import TextStream, open_bytes, open_text
+from ulmfit_lib.rows.text_lines import LABEL, TEXT, is_marked, marked_records, parallel_records
+from ulmfit_lib.rows.workbooks import workbook_rows
 
-DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": None}
-JSON = (".jsonl", ".ndjson", ".json")
-FORMATS = (
-    ".csv, .tsv, .txt, .jsonl, .json, .parquet (also .gz, .xz or .zst), or be a folder with one subfolder of .txt "
-    "files per label"
-)
 PART_ROWS = 20_000
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,15 @@ class FileFormat:
         encoding: of the characters, such as ``cp1252``; by default UTF-8 or what a file's first bytes mark.
         delimiter: between columns.
         quoting: ``double``, ``backslash`` or ``none`` (``rows.delimited``).
+        sheet: of a workbook; by default the first that has the columns.
+        label_file: of labels, one a line, for a file of texts, one a line; the columns are ``text`` and ``label``.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     quoting: str | None = None
+    sheet: str | None = None
+    label_file: str | None = None
 
 
 def read_rows(
@@ -57,47 +55,52 @@ def read_rows(
         DataError: the file is missing, damaged, in another encoding, or lacks a column.
         OptionError: an unknown encoding or quoting, or a delimiter of several characters.
     """
-    file, suffix = file or FileFormat(), suffix_of(path)
-    if suffix == ".parquet":
-        parts = _parquet_rows(path, rows)
-    elif suffix in JSON:
-        parts = _json_rows(path, file.encoding, rows)
-    else:
-        parts = _delimited_rows(path, file, columns, rows)
-    first, found = 1, False
-    for part in parts:
+    file, first, found = file or FileFormat(), 1, False
+    for part in _parts(path, columns, file, rows):
         check_columns(part.names, columns, path)
         if len(part):
             found = True
-            yield Rows(part.names, part.columns, first, part.kinds)
+            yield replace(part, first=first)
             first += len(part)
     if not found:
         raise NoRows(f"{path}: the file has column names but no rows")
 
 
-def suffix_of(path: Path) -> str:
-    """The kind of a file by its name, in small letters: ``.csv``, ``.jsonl``, ``.parquet`` ..., compressed or not.
+def _parts(path: Path, columns: Sequence[str], file: FileFormat, rows: int) -> Iterator[Rows]:
+    """By the kind of file; the columns come at least once, if only with no rows."""
+    if path.is_dir():
+        if not (files := dataset_files(path)):
+            raise DataError(f"{path}: a folder without a table; name a file, or a folder of text files without columns")
+        for one in files:
+            yield from arrow_rows(one, rows)
+    elif file.label_file is not None:
+        with _shown(path, file.encoding) as text:
+            pairs = parallel_records(path, text, Path(file.label_file), file.encoding)
+            yield from _pairs(pairs, rows)
+    elif (suffix := suffix_of(path)) in ARROW:
+        yield from arrow_rows(path, rows)
+    elif suffix in WORKBOOKS:
+        yield from _divided(workbook_rows(path, columns, file.sheet), rows)
+    elif suffix in JSON:
+        yield from _json_rows(path, file.encoding, rows)
+    elif DELIMITED[suffix] is None and is_marked(path, file.encoding):
+        with _shown(path, file.encoding) as text:
+            yield from _pairs(marked_records(text), rows)
+    else:
+        yield from _delimited_rows(path, file, columns, rows)
 
-    Raises:
-        DataError: no kind that is known.
-    """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix not in (*DELIMITED, *JSON, ".parquet"):
-        raise DataError(f"{path}: cannot tell the kind of file from its name; it must end in {FORMATS}")
-    return suffix
+
+def _pairs(pairs: Iterator[tuple[str, Any]], rows: int) -> Iterator[Rows]:
+    """Texts with their labels."""
+    yield Rows([TEXT, LABEL], [(), ()])
+    while part := list(islice(pairs, rows)):
+        yield Rows([TEXT, LABEL], list(zip(*part, strict=True)))
 
 
-def upload_name(given: str | None) -> str:
-    """A name for a file that somebody sent: nothing but what tells its kind, ``.csv`` where that is unknown."""
-    path = Path(given or "")
-    try:
-        suffix = suffix_of(path)
-    except DataError:
-        return "input.csv"
-    return f"input{suffix}{path.suffix.lower() if path.suffix.lower() in COMPRESSED else ''}"
+def _divided(whole: Rows, rows: int) -> Iterator[Rows]:
+    yield whole.select([])
+    for start in range(0, len(whole), rows):
+        yield whole.select(range(start, min(start + rows, len(whole))))
 
 
 def layout_of(path: Path, file: FileFormat, columns: Sequence[str]) -> Layout:
@@ -143,77 +146,14 @@ def _shown(path: Path, encoding: str | None) -> Iterator[TextStream]:
 
 def _json_rows(path: Path, encoding: str | None, rows: int) -> Iterator[Rows]:
     with _shown(path, encoding) as text:
-        records = _json_records(path, text)
+        records = json_records(path, text)
         part = list(islice(records, rows))
         if not part:
             raise NoRows(f"{path}: the file is empty")
         names = dict.fromkeys(name for row in part for name in row)
         if len(part) == rows:  # there may be more, and more names in it
             with open_text(path, encoding) as (again, _):
-                names = dict.fromkeys(name for row in _json_records(path, again) for name in row)
+                names = dict.fromkeys(name for row in json_records(path, again) for name in row)
         while part:
             yield Rows(list(names), [[row.get(name) for row in part] for name in names])
             part = list(islice(records, rows))
-
-
-def _json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
-    """JSON's objects: one a line, or those of one array."""
-    lines = enumerate(text.lines(), 1)
-    start = next(((number, line) for number, line in lines if line.strip()), None)
-    if start is None:
-        return
-    number, line = start
-    if line.lstrip().startswith("["):
-        whole = "\n".join([line, *(line for _, line in lines)])
-        found = _parsed(whole, f"{path}: from line {number} on, it")
-        yield from (_checked(row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
-        return
-    for number, line in chain([start], lines):
-        if line.strip():
-            yield _checked(_parsed(line, f"{path}: line {number}"), f"{path}: line {number}")
-
-
-def _parsed(content: str, where: str) -> Any:
-    try:
-        found = json.loads(content)
-        return _well_formed(found) if SURROGATE.search(content) else found
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON ({first_line(error)})") from error
-
-
-def _checked(row: Any, where: str) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise DataError(f'{where} is no JSON object such as {{"text": ...}}')
-    return row
-
-
-def _well_formed(value: Any) -> Any:
-    if isinstance(value, str):
-        return well_formed(value)
-    if isinstance(value, list):
-        return [_well_formed(one) for one in value]
-    if isinstance(value, dict):
-        return {well_formed(name): _well_formed(one) for name, one in value.items()}
-    return value
-
-
-def _parquet_rows(path: Path, rows: int) -> Iterator[Rows]:
-    pa = arrow(path)
-    import pyarrow.parquet as pq
-
-    with open_bytes(path) as (stream, _):
-        try:  # a compressed file is read at once: Parquet is read from its end
-            whole = BytesIO(stream.read()) if path.suffix.lower() in COMPRESSED else stream
-            file = pq.ParquetFile(whole, pre_buffer=False)  # or else it keeps all that it has read
-            schema = file.schema_arrow
-            kept = [place for place, name in enumerate(schema.names) if not name.startswith("__index_level_")]
-            names = [schema.names[place] for place in kept]  # without those that pandas made up
-            kinds = {name: schema.types[place] for name, place in zip(names, kept, strict=True)}
-            yield Rows(names, [()] * len(names), kinds=kinds)
-            for batch in file.iter_batches(rows):
-                batch.validate(full=True)  # Arrow trusts a damaged file's strings, and may crash on them
-                yield Rows(names, [batch.column(place).to_pylist() for place in kept], kinds=kinds)
-        except DataError:
-            raise
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise DataError(f"{path}: no readable Parquet file ({first_line(error)})") from error

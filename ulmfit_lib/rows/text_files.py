@@ -1,8 +1,10 @@
 """Files, compressed or not -> decoded text, block by block and line by line."""
 
+import bz2
 import codecs
 import gzip
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ulmfit_lib.errors import DataError, OptionError, first_line
+from ulmfit_lib.rows.kinds import table_in
 
-COMPRESSED = (".gz", ".xz", ".zst")
 BLOCK = 1 << 20  # bytes read at a time
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -36,7 +38,9 @@ def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
             yield _decompressed(path, file), file
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+    except RuntimeError as error:  # zipfile's
+        raise DataError(f"{path}: {first_line(error)}; unpack it, and name the file in it") from error
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -48,6 +52,10 @@ def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
 
 def _decompressed(path: Path, file: BinaryIO) -> Any:
     suffix = path.suffix.lower()
+    if suffix == ".zip":
+        return zipfile.ZipFile(file).open(table_in(path))
+    if suffix == ".bz2":
+        return bz2.BZ2File(file)
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
     if suffix == ".xz":

@@ -6,26 +6,30 @@ from typing import Any
 
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.rows import folders
+from ulmfit_lib.rows.arrow_files import dataset_files
 from ulmfit_lib.rows.batch import Rows, is_missing
+from ulmfit_lib.rows.delimited import check_columns
+from ulmfit_lib.rows.frames import SOURCE, rows_of
 from ulmfit_lib.rows.labels import Label, labels_of
 from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
 from ulmfit_lib.tokens.rules import FIELD
 
 
 def read_texts(
-    path: Path,
+    data: Any,
     *,
     text: str | Sequence[str],
     label: str | Sequence[str] | None = None,
     file: FileFormat | None = None,
     rows: int = PART_ROWS,
 ) -> Iterator[tuple[Rows, list[str], list[Label]]]:
-    """The rows of a file, or of a folder of text files, some at a time: all columns, the texts and the labels.
+    """The rows of a file, a folder or a table in memory, some at a time: all columns, the texts and the labels.
 
     No row is left out: a blank text is "".
 
     Args:
-        path: the file (``read_rows``), or the folder (``folder_rows``), where ``text`` does not matter.
+        data: the path of a file (``read_rows``), or of a folder (``folder_rows``), where ``text`` does not matter; or a
+            table in memory (``rows_of``).
         text: the column of the texts; several are joined.
         label: the column of the labels, or several that each say yes or no to one (``labels_of``); of a folder, any
             name stands for the folders' names. None: no labels.
@@ -39,14 +43,25 @@ def read_texts(
     columns, labelled, file = as_columns(text), as_columns(label), file or FileFormat()
     if not columns:
         raise OptionError("text: at least one column of texts is needed")
-    if path.is_dir():
+    source, needed = source_of(data), list(dict.fromkeys([*columns, *labelled]))
+    parts: Iterator[Rows]
+    if not isinstance(data, Path):
+        parts = iter([rows_of(data)])
+    elif data.is_dir() and not dataset_files(data):
         columns, labelled = [folders.TEXT], labelled and [folders.LABEL]
-        parts = folders.folder_rows(path, file.encoding, rows=rows)
+        parts = folders.folder_rows(data, file.encoding, rows=rows)
+        needed = []
     else:
-        parts = read_rows(path, list(dict.fromkeys([*columns, *labelled])), file, rows=rows)
+        parts = read_rows(data, needed, file, rows=rows)
     for part in parts:
-        labels: list[Label] = labels_of(part, labelled, path) if labelled else [None] * len(part)
-        yield part, texts_of(part, columns, path), labels
+        check_columns(part.names, needed, source)
+        labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
+        yield part, texts_of(part, columns, source), labels
+
+
+def source_of(data: Any) -> str:
+    """What messages call a file, or a table in memory."""
+    return str(data) if isinstance(data, Path) else SOURCE
 
 
 def as_columns(names: str | Sequence[str] | None) -> list[str]:

@@ -50,7 +50,7 @@ def _delimited(write: Callable[[str], object], delimiter: str) -> WriteRows:
     header = True
 
     def line(cells: Any) -> str:
-        texts = ["" if is_missing(cell) else str(cell) for cell in cells]
+        texts = ["" if is_missing(cell) else _text(cell) for cell in cells]
         quoted = [f'"{text.replace(chr(34), chr(34) * 2)}"' if _special(text, delimiter) else text for text in texts]
         return (delimiter.join(quoted) or '""') + "\n"  # an empty line would be no row
 
@@ -63,6 +63,10 @@ def _delimited(write: Callable[[str], object], delimiter: str) -> WriteRows:
             write(line(cells))
 
     return write_rows
+
+
+def _text(cell: Any) -> str:
+    return json.dumps(cell, ensure_ascii=False, default=str) if isinstance(cell, list | dict) else str(cell)
 
 
 def _special(text: str, delimiter: str) -> bool:

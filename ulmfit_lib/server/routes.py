@@ -13,7 +13,8 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from ulmfit_lib.artifact.report import Report
-from ulmfit_lib.rows.reader import FileFormat, upload_name
+from ulmfit_lib.rows.kinds import upload_name
+from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.guarding import Limits, Metrics
 from ulmfit_lib.server.jobs import Job, Jobs
 from ulmfit_lib.server.labelling import count_rows

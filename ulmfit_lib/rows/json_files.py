@@ -1,0 +1,115 @@
+"""JSON -> records: one a line, one array, columns, or what tools for labelling export."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ulmfit_lib.errors import DataError, first_line
+from ulmfit_lib.rows.text_files import TextStream
+from ulmfit_lib.tokens.rules import well_formed
+
+WRAPPERS = ("data", "rows", "records", "examples", "items", "documents", "results")  # what documents call their rows
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
+
+
+def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
+    """JSON's objects: one a line, or those of one document.
+
+    Raises:
+        DataError: names the line, or the entry of an array, that is no object.
+    """
+    lines = enumerate(text.lines(), 1)
+    start = next(((number, line) for number, line in lines if line.strip()), None)
+    if start is None:
+        return
+    number, line = start
+    if not _is_record(line):
+        whole = "\n".join([line, *(line for _, line in lines)])
+        found = _rows_of_document(_parsed(whole, f"{path}: from line {number} on, it"))
+        yield from (_record(row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
+        return
+    for number, line in chain([start], lines):
+        if line.strip():
+            yield _record(_parsed(line, f"{path}: line {number}"), f"{path}: line {number}")
+
+
+def _is_record(line: str) -> bool:
+    """Whether a file's first line is a record, so that each line is one; or else the start of one document."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return line.lstrip().startswith("{") and line.rstrip().endswith("}")  # a line that is broken
+    return isinstance(found, dict) and _rows_of_document(found) == [found]
+
+
+def _rows_of_document(found: Any) -> list[Any]:
+    """The rows of an array, or of an object that holds one; pandas' and Polars' columns; or the one record there is."""
+    if isinstance(found, list):
+        return found
+    if isinstance(found, dict):
+        if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):  # pandas' orient="split"
+            return [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
+        if found and all(name.isdigit() and isinstance(row, dict) for name, row in found.items()):  # orient="index"
+            return list(found.values())
+        if columns := _columns(found):
+            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        if rows := next((found[name] for name in WRAPPERS if isinstance(found.get(name), list)), None):
+            return list(rows)
+    return [found]
+
+
+def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
+    """Lists of cells by the names of the columns, as pandas' ``to_json`` writes them; empty if it is none."""
+    if "data" in found:  # Label Studio's
+        return {}
+    cells = [list(value.values()) if isinstance(value, dict) else value for value in found.values()]
+    lists = bool(cells) and all(isinstance(one, list) for one in cells)
+    plain = lists and not any(isinstance(cell, dict) for one in cells for cell in one)
+    keys = {tuple(value) for value in found.values() if isinstance(value, dict)}
+    return dict(zip(found, cells, strict=True)) if plain and len({len(one) for one in cells}) == 1 >= len(keys) else {}
+
+
+def _parsed(content: str, where: str) -> Any:
+    try:
+        found = json.loads(content)
+        return _well_formed(found) if SURROGATE.search(content) else found
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is no JSON ({first_line(error)})") from error
+
+
+def _record(row: Any, where: str) -> dict[str, Any]:
+    if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
+        return {"text": row[0], **row[1]}  # spaCy's pairs
+    if not isinstance(row, dict):
+        raise DataError(f'{where} is no JSON object such as {{"text": ...}}')
+    return _label_studio(row) if isinstance(row.get("data"), dict) else row
+
+
+def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
+    """A task's data, and what its annotation says under the names of the labelling interface.
+
+    Of several annotations the one that is marked as the truth counts, else the first that was not cancelled.
+    """
+    given = [one for one in task.get("annotations") or task.get("completions") or [] if not one.get("was_cancelled")]
+    chosen = next((one for one in given if one.get("ground_truth")), given[0] if given else {})
+    labels: dict[str, Any] = {}
+    for part in chosen.get("result", ()):
+        value = part.get("value", {})
+        if name := part.get("from_name"):
+            for kind in ("choices", "rating", "number", "text", "taxonomy"):
+                if kind in value:
+                    labels[name] = [" / ".join(one) for one in value[kind]] if kind == "taxonomy" else value[kind]
+    return {**task["data"], **labels}
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed(one) for one in value]
+    if isinstance(value, dict):
+        return {well_formed(name): _well_formed(one) for name, one in value.items()}
+    return value

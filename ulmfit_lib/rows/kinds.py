@@ -1,0 +1,95 @@
+"""What kind of file a name stands for, and what to do with a file that is none that is read."""
+
+import zipfile
+from pathlib import Path
+
+from ulmfit_lib.errors import DataError
+
+DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"} | dict.fromkeys(
+    (".txt", ".train", ".valid", ".test")
+)
+JSON = (".jsonl", ".ndjson", ".json")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+ARROW = (".parquet", ".arrow", ".feather")
+TABLES = (*DELIMITED, *JSON, *WORKBOOKS, *ARROW)
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+FORMATS = (
+    ".csv, .tsv, .txt, .jsonl, .json, .xlsx, .ods, .parquet, .arrow (also .gz, .bz2, .xz, .zst or .zip), or be a "
+    "folder with one subfolder of .txt files per label"
+)
+INSTEAD = {  # of what is often tried
+    (".pkl", ".pickle", ".joblib"): "a pickle can run code when it is read: save the table as .csv or .parquet",
+    (".docx", ".doc", ".pdf", ".rtf", ".html", ".htm"): "save its text as .txt, one file a text, in a folder per label",
+    (".spacy",): 'write each doc as a line of JSON, {"text": doc.text, "cats": doc.cats}, to a .jsonl file',
+    (".tar", ".7z", ".rar"): "unpack it, and name the file in it",
+    (".db", ".sqlite", ".sqlite3", ".sql", ".duckdb"): "export the table as .csv or .parquet",
+    (".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".orc", ".avro", ".xml", ".yaml", ".yml", ".h5", ".npy"): (
+        "save it as .csv or .parquet with the program that wrote it"
+    ),
+    (".numbers", ".gsheet"): "export it as .xlsx or .csv",
+}
+
+
+def suffix_of(path: Path) -> str:
+    """The kind of a file by its name, in small letters: ``.csv``, ``.jsonl``, ``.parquet`` ..., compressed or not.
+
+    Raises:
+        DataError: no kind that is read, and what to do with it; or an archive of no table or several.
+    """
+    name = Path(table_in(path)) if path.suffix.lower() == ".zip" else path
+    suffixes = [suffix.lower() for suffix in name.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in TABLES:
+        return suffix
+    if advice := next((advice for endings, advice in INSTEAD.items() if suffix in endings), ""):
+        raise DataError(f"{path}: a {suffix} file cannot be read; {advice}")
+    raise DataError(f"{path}: cannot tell the kind of file from its name; it must end in {FORMATS}")
+
+
+def check_kind(path: Path) -> None:
+    """Refuse what is not there, or cannot be a table or a folder of texts.
+
+    Raises:
+        DataError: what ``suffix_of`` raises, or there is no such file.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if not path.is_dir():
+        suffix_of(path)
+
+
+def table_in(path: Path) -> str:
+    """The name of the one table in a .zip archive; pages that describe it do not count.
+
+    Raises:
+        DataError: the archive is missing or damaged, or holds no table or several.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a whole .zip file ({error})") from error
+    shown = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+    tables = [name for name in shown if Path(name).suffix.lower() in TABLES]
+    tables = [name for name in tables if Path(name).stem.casefold() not in ("readme", "license", "licence")]
+    if len(tables) == 1:
+        return tables[0]
+    found = (
+        f"{len(tables)} tables, {' and '.join(map(repr, tables[:2]))}"
+        if tables
+        else f"no table among {len(names)} files"
+    )
+    raise DataError(f"{path}: holds {found}: unpack it, and name the file that you mean")
+
+
+def upload_name(given: str | None) -> str:
+    """A name for a file that somebody sent: nothing but what tells its kind, ``.csv`` where that is unknown."""
+    suffixes = [suffix.lower() for suffix in Path(given or "").suffixes]
+    packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
+    if packed == ".zip":
+        return "input.zip"
+    return f"input{suffixes[-1]}{packed}" if suffixes and suffixes[-1] in TABLES else "input.csv"

@@ -1,0 +1,47 @@
+"""Files of one text a line, with labels in the line as fastText has them, or in a second file -> records."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from ulmfit_lib.errors import DataError
+from ulmfit_lib.rows.text_files import TextStream, open_text
+
+TEXT, LABEL = "text", "label"
+MARK = "__label__"
+
+
+def is_marked(path: Path, encoding: str | None) -> bool:
+    """Whether a file's first line starts with one of fastText's labels."""
+    with open_text(path, encoding) as (text, _):
+        return next((line.startswith(MARK) for line in text.lines() if line.strip()), False)
+
+
+def marked_records(text: TextStream) -> Iterator[tuple[str, list[str]]]:
+    """The text of each line, and the labels before it; blank lines are none."""
+    for line in text.lines():
+        labels, rest = [], line.strip()
+        while rest.startswith(MARK):
+            label, _, rest = rest.partition(" ")
+            labels.append(label.removeprefix(MARK))
+            rest = rest.lstrip()
+        if labels or rest:
+            yield rest, labels
+
+
+def parallel_records(path: Path, text: TextStream, labels: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
+    """Each line of a file of texts, and that of a file of labels beside it.
+
+    Raises:
+        DataError: they have not as many lines.
+    """
+    with open_text(labels, encoding) as (others, _):
+        pairs = zip_longest(text.lines(), others.lines())
+        for number, (one, label) in enumerate(pairs, 1):
+            if one is None or label is None:
+                short, long = (path, labels) if one is None else (labels, path)
+                count = number + sum(1 for _ in pairs)
+                raise DataError(
+                    f"{short}: {number - 1:,} lines, and {long} has {count:,}; each text needs one label line"
+                )
+            yield one.removesuffix("\r"), label.strip()
