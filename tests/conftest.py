@@ -22,6 +22,7 @@ def ulmfit(monkeypatch, capsys):
     """Run a command line; returns exit code, stdout, stderr."""
 
     from ulmfit_lib.cli import main
+    from ulmfit_lib.progress import set_quiet
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["ulmfit", *map(str, arguments)])
@@ -32,7 +33,8 @@ def ulmfit(monkeypatch, capsys):
             code = stop.code or 0
         return code, *capsys.readouterr()
 
-    return run
+    yield run
+    set_quiet(False)  # which --quiet holds for the whole process
 
 
 @pytest.fixture
