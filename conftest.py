@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent / "examples"
-collect_ignore = ["ulmfit_lib/training/teachers.py"]  # its example needs the package of a teacher
 
 
 @pytest.fixture(scope="session", autouse=True)

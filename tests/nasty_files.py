@@ -7,3 +7,6 @@ NASTY = {
     "names.csv": "id,text,prediction,id\n1,Fine,x,2\n2,,y,3\n",
     "lines.jsonl": '{"id": 1, "text": "Fine"}\n{"id": 2, "text": null, "late": "x"}\n',
 }
+
+# Parquet, Ray and Spark hold no two columns of one name.
+WITH_UNIQUE_NAMES = [name for name in NASTY if name != "names.csv"]

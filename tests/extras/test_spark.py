@@ -9,7 +9,7 @@ pytest.importorskip("pyspark", reason="the extra [spark] is not installed")
 if not shutil.which("java"):
     pytest.skip("Spark needs Java", allow_module_level=True)
 
-from nasty_files import NASTY
+from nasty_files import NASTY, WITH_UNIQUE_NAMES
 
 from ulmfit_lib import DataError, predict_on_spark
 from ulmfit_lib.rows.texts import read_texts
@@ -39,7 +39,7 @@ def test_spark_scores_every_row_once_as_one_process_does(spark, exported):
     assert [row["prediction"] for row in scored] == [*predictor.predict(texts[:200]), "", ""]
 
 
-@pytest.mark.parametrize("name", ["quotes.tsv", "breaks.csv", "marked.csv", "lines.jsonl"])  # Spark needs unique names
+@pytest.mark.parametrize("name", WITH_UNIQUE_NAMES)
 def test_spark_makes_of_nasty_rows_what_predict_does(spark, ulmfit, exported, tmp_path, name):
     data = tmp_path / name
     data.write_text(NASTY[name], encoding="utf-8", newline="")

