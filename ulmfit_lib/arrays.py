@@ -5,4 +5,5 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Features = dict[str, npt.NDArray[np.float32]]  # by direction: (n_texts, width), one pooled vector a text

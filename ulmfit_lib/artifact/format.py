@@ -21,9 +21,10 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 5
+FORMAT, FORMAT_VERSION = "ulmfit", 6
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
+RULE_VERSION = 6  # offsets of the decision rule
 DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")

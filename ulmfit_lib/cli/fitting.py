@@ -112,6 +112,14 @@ class ScoringOptions:
     transductive: Annotated[
         bool, typer.Option("--transductive", help="Let the language model read the held-out texts, too.")
     ] = False
+    decide_for: Annotated[
+        str,
+        typer.Option(
+            help="What labels are chosen for: `accuracy`, `macro-f1`, `balanced` (all classes found alike), or "
+            "`cost:FILE` with the columns label, predicted and cost. `auto`: macro F1 where it costs at most about 2 "
+            "points of accuracy."
+        ),
+    ] = "auto"
 
 
 @dataclass(frozen=True)
@@ -236,7 +244,7 @@ def fit_command(
             recipe=changed,
             strategy=options.strategy,
             minutes=options.minutes,
-            scoring=Scoring(scoring.test_fraction, scoring.folds, scoring.transductive),
+            scoring=Scoring(scoring.test_fraction, scoring.folds, scoring.transductive, scoring.decide_for),
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
         )
         saved = save_classifier(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)

@@ -164,7 +164,7 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, min_precisi
             print(flush=True)
             continue
         probabilities = classifier.predict_proba([line])
-        label = classifier.kind.decode(probabilities, classifier.classes, threshold)[0]
+        label = classifier.decode(probabilities, threshold)[0]
         order = probabilities[0].argsort()[::-1]
         names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
         print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)

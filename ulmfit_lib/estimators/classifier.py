@@ -139,9 +139,10 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
         return found[:, self._columns()]
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """(n,) the likeliest label of each text; raises what ``predict_proba`` raises."""
-        found = self.predict_proba(X).argmax(1)
-        return np.asarray(self.classes_[found])
+        """(n,) the label of each text, by the classifier's rule; raises what ``predict_proba`` raises."""
+        columns = self._columns()
+        found = self.model_.decide(self.predict_proba(X)[:, np.argsort(columns)])
+        return np.asarray(self.classes_[np.argsort(columns)[found]])
 
     def _columns(self) -> Ints:
         """The model sorts classes as text, scikit-learn by their own order: 2 before 10."""

@@ -17,7 +17,7 @@ class Scores:
 
     Attributes:
         n: rows scored.
-        accuracy: share of rows whose likeliest class is the true one.
+        accuracy: share of rows of which the true class is said.
         low: lower end of accuracy's 95 % interval (Wilson).
         high: its upper end.
         macro_f1: mean over classes of the F1 score.
@@ -66,16 +66,26 @@ class Scores:
         )
 
 
-def score(probabilities: Floats, targets: Ints, classes: list[str], *, z: float = Z95) -> Scores:
+def score(
+    probabilities: Floats,
+    targets: Ints,
+    classes: list[str],
+    *,
+    predicted: Ints | None = None,
+    z: float = Z95,
+) -> Scores:
     """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1.
 
     Args:
         probabilities: of each class.
         targets: the true classes.
         classes: their names.
+        predicted: (n,) the classes that are said; by default the likeliest.
         z: standard deviations that accuracy's interval spans to either side.
     """
-    n, predicted = len(targets), probabilities.argmax(1)
+    n = len(targets)
+    predicted = probabilities.argmax(1) if predicted is None else predicted
+    confidence = probabilities[np.arange(n), predicted]
     correct = predicted == targets
     low, high = wilson_interval(int(correct.sum()), n, z=z)
     true_probability = np.clip(probabilities[np.arange(n), targets], 1e-12, 1)
@@ -87,10 +97,10 @@ def score(probabilities: Floats, targets: Ints, classes: list[str], *, z: float 
         high=high,
         macro_f1=float(f1_scores(confusion)[np.unique(targets)].mean()),
         log_loss=float(-np.log(true_probability).mean()),
-        calibration_error=calibration_error(probabilities.max(1), correct),
+        calibration_error=calibration_error(confidence, correct),
         confusion=confusion.tolist(),
         classes=classes,
-        reliability=reliability(probabilities.max(1), correct),
+        reliability=reliability(confidence, correct),
     )
 
 
@@ -120,9 +130,16 @@ class TagScores:
         return f"micro F1 {self.micro_f1:.4f}, macro F1 {self.macro_f1:.4f}, all labels correct {self.exact:.4f}"
 
 
-def score_tags(probabilities: Floats, targets: Ints, classes: list[str]) -> TagScores:
-    """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1."""
-    predicted = (probabilities >= 0.5).astype(np.int64)
+def score_tags(probabilities: Floats, targets: Ints, classes: list[str], *, predicted: Ints | None = None) -> TagScores:
+    """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1.
+
+    Args:
+        probabilities: of each tag.
+        targets: the true tags.
+        classes: their names.
+        predicted: (n, n_tags) of 0 and 1, the tags that are given; by default those from a probability of 0.5 on.
+    """
+    predicted = (probabilities >= 0.5).astype(np.int64) if predicted is None else predicted
 
     def f1(truth: Ints, found: Ints) -> float:
         return float(f1_scores(confusion_matrix(truth, found, 2))[1])

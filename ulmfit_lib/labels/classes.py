@@ -9,8 +9,9 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.evaluation.metrics import RatingScores, Scores, score
+from ulmfit_lib.labels.decision import LIKELIEST, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind, padded
-from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.labels.links import log_odds, softmax
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,29 @@ class Classes(LabelKind):
         """One for two classes, else one a class."""
         return 1 if n_classes == 2 else n_classes
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
-        """The likeliest class of each row."""
-        return [classes[row.argmax()] if row.max() >= threshold else UNSURE for row in probabilities]
+    def log_odds(self, probabilities: Floats) -> Floats:
+        """The logarithm of each probability, less the row's mean."""
+        return log_odds(probabilities)
 
-    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> Scores | RatingScores:
+    def decide(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Ints:
+        """(n,) the class whose log probability, its offset added, is the highest."""
+        scores = self.log_odds(probabilities) + np.array(rule.offsets) if rule.offsets else probabilities
+        return np.asarray(scores.argmax(1), np.int64)
+
+    def decode(
+        self,
+        probabilities: Floats,
+        classes: Sequence[str],
+        threshold: float = 0.0,
+        rule: DecisionRule = LIKELIEST,
+    ) -> list[str]:
+        """The class that is decided for each row."""
+        sure = self.confidence(probabilities, rule) >= threshold
+        decided = self.decide(probabilities, rule)
+        return [classes[number] if known else UNSURE for number, known in zip(decided, sure, strict=True)]
+
+    def score(
+        self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None
+    ) -> Scores | RatingScores:
         """Accuracy, macro F1, log loss and calibration."""
-        return score(padded(probabilities, len(classes)), truth, list(classes))
+        return score(padded(probabilities, len(classes)), truth, list(classes), predicted=decided)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.labels.decision import LIKELIEST, DecisionRule
 from ulmfit_lib.progress import note
 
 MAX_NAMES_SHOWN = 20
@@ -129,12 +130,31 @@ class LabelKind(ABC):
     # Probabilities -> labels, and how good they are
 
     @abstractmethod
-    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
-        """Labels of rows, as a file would hold them; "unsure" where the likeliest class has less than ``threshold``."""
+    def decide(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Ints:
+        """The answer for each row, as targets: by a rule, by default the likeliest."""
 
-    def confidence(self, probabilities: Floats) -> Floats:
+    @abstractmethod
+    def log_odds(self, probabilities: Floats) -> Floats:
+        """(n, n_classes) what the offsets of a rule are added to."""
+
+    @abstractmethod
+    def decode(
+        self,
+        probabilities: Floats,
+        classes: Sequence[str],
+        threshold: float = 0.0,
+        rule: DecisionRule = LIKELIEST,
+    ) -> list[str]:
+        """Labels of rows, as a file would hold them, by ``decide``.
+
+        "unsure" where the probability of that class is less than ``threshold``.
+        """
+
+    def confidence(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Floats:
         """(n,) how sure the answer for each row is, in [0, 1]."""
-        return np.asarray(probabilities.max(1), np.float64)
+        decisions = self.decisions(probabilities)
+        said = decisions[np.arange(len(decisions)), self.decided(self.decide(probabilities, rule))]
+        return np.asarray(said.reshape(len(probabilities), -1).min(1), np.float64)
 
     def expected(self, probabilities: Floats) -> Floats:
         """(n,) ratings.
@@ -154,8 +174,15 @@ class LabelKind(ABC):
         return rows.class_numbers(known), known
 
     @abstractmethod
-    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> Any:
-        """Scores of (n, at most n_classes) probabilities against what ``truth`` gave."""
+    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None) -> Any:
+        """Scores of (n, at most n_classes) probabilities against what ``truth`` gave.
+
+        Args:
+            probabilities: of each class.
+            truth: what ``truth`` gave.
+            classes: names of all classes.
+            decided: the answers, as ``decide`` gives them; by default the likeliest.
+        """
 
     def report_entries(
         self,
@@ -165,6 +192,7 @@ class LabelKind(ABC):
         *,
         learnt: LabelledRows,
         part_names: Mapping[str, str],
+        decided: Ints | None = None,
     ) -> dict[str, Any]:
         """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
 
@@ -174,6 +202,7 @@ class LabelKind(ABC):
             classes: the classifier's classes.
             learnt: the training rows.
             part_names: what a sentence calls the parts.
+            decided: the ensemble's answers, as ``decide`` gives them; by default the likeliest.
         """
         return {}
 

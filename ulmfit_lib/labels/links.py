@@ -15,6 +15,16 @@ def softmax(scores: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
 
 
+def log_odds(probabilities: Floats) -> Floats:
+    """Each probability's logarithm less the row's mean: ``softmax`` undone, (n, n_classes) both.
+
+    >>> log_odds(np.array([[0.5, 0.5]])).tolist()
+    [[0.0, 0.0]]
+    """
+    logs = np.log(np.clip(probabilities, 1e-6, 1))
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True), np.float64)
+
+
 def sigmoid(scores: Floats) -> Floats:
     """Each score -> a probability of its own.
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.metrics import RatingScores, score_ratings
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import LIKELIEST, DecisionRule
 from ulmfit_lib.labels.kind import LabelledRows
 from ulmfit_lib.progress import counted
 
@@ -60,7 +61,13 @@ class Ratings(Classes):
         """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
         return np.asarray(probabilities @ np.array(self.values), np.float64)
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
+    def decode(
+        self,
+        probabilities: Floats,
+        classes: Sequence[str],
+        threshold: float = 0.0,
+        rule: DecisionRule = LIKELIEST,
+    ) -> list[str]:
         """The expected rating of each row."""
         return [f"{rating:.4g}" for rating in self.expected(probabilities)]
 
@@ -68,7 +75,9 @@ class Ratings(Classes):
         """(n,) the true ratings."""
         return np.array(rows.numbers, np.float64), list(classes)
 
-    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> RatingScores:
+    def score(
+        self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None
+    ) -> RatingScores:
         """Mean absolute error and rank correlation."""
         return score_ratings(self.expected(probabilities), truth)
 
@@ -80,6 +89,7 @@ class Ratings(Classes):
         *,
         learnt: LabelledRows,
         part_names: Mapping[str, str],
+        decided: Ints | None = None,
     ) -> dict[str, Any]:
         """Each part's error, beside that of always answering the median."""
         known = self.learnt_from(learnt)

@@ -9,11 +9,10 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.metrics import TagScores, score_tags
+from ulmfit_lib.labels.decision import LIKELIEST, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind, LabelledRows, padded
 from ulmfit_lib.labels.links import sigmoid
 from ulmfit_lib.progress import counted
-
-THRESHOLD = 0.5  # a tag is given from this probability on
 
 
 @dataclass(frozen=True)
@@ -106,18 +105,37 @@ class Tags(LabelKind):
         """No and yes."""
         return ["no", "yes"]
 
-    def decode(self, probabilities: Floats, classes: Sequence[str], threshold: float = 0.0) -> list[str]:
+    def log_odds(self, probabilities: Floats) -> Floats:
+        """ln(p / (1 - p)) of each probability."""
+        p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+        return np.asarray(np.log(p / (1 - p)), np.float64)
+
+    def decide(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Ints:
+        """(n, n_tags) of 0 and 1: a tag is given where its log odds, its offset added, are at least 0."""
+        scores = self.log_odds(probabilities) + np.array(rule.offsets or 0.0)
+        given = np.asarray(scores >= 0, np.int64)
+        if rule.at_least_one:
+            given[np.arange(len(given)), scores.argmax(1)] = 1
+        return given
+
+    def decode(
+        self,
+        probabilities: Floats,
+        classes: Sequence[str],
+        threshold: float = 0.0,
+        rule: DecisionRule = LIKELIEST,
+    ) -> list[str]:
         """The tags of each row, joined by the delimiter."""
-        chosen = [np.flatnonzero(row >= THRESHOLD).tolist() for row in probabilities]
+        chosen = [np.flatnonzero(row).tolist() for row in self.decide(probabilities, rule)]
         return [self.delimiter.join(classes[place] for place in places) for places in chosen]
 
-    def confidence(self, probabilities: Floats) -> Floats:
-        """(n,) how sure the least certain of a row's decisions is."""
-        return np.asarray(np.maximum(probabilities, 1 - probabilities).min(1), np.float64)
-
-    def score(self, probabilities: Floats, truth: Any, classes: Sequence[str]) -> TagScores:
+    def score(
+        self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None
+    ) -> TagScores:
         """F1 scores, and how often all tags of a row are right."""
-        return score_tags(padded(probabilities, len(classes)), truth, list(classes))
+        more = len(classes) - probabilities.shape[1]  # tags that the classifier does not know
+        predicted = None if decided is None else np.pad(decided, ((0, 0), (0, more)))
+        return score_tags(padded(probabilities, len(classes)), truth, list(classes), predicted=predicted)
 
     def report_entries(
         self,
@@ -127,9 +145,13 @@ class Tags(LabelKind):
         *,
         learnt: LabelledRows,
         part_names: Mapping[str, str],
+        decided: Ints | None = None,
     ) -> dict[str, Any]:
         """Each part's scores by tag."""
-        scores = {name: self.score(p, truth, classes) for name, p in probabilities.items()}
+        scores = {
+            name: self.score(p, truth, classes, decided=decided if name == "ensemble" else None)
+            for name, p in probabilities.items()
+        }
         ensemble = scores["ensemble"]
         parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())

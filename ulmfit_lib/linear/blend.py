@@ -1,42 +1,39 @@
 """How much each member of an ensemble counts."""
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.labels.links import log_odds, softmax
 
-# Of each part, by the number of parts; found with 100 to 500 labels of training rows of six kinds of texts.
+# Of each member, by the number of members; found with 100 to 500 labels of training rows of six kinds of texts.
 USUAL_SHARES = {
     1: {"ulmfit": 1.0},
     2: {"ulmfit": 0.8, "baseline": 0.2},
     3: {"ulmfit": 0.6, "baseline": 0.1, "topics": 0.3},
 }
-SHARE_PRIOR = 20.0  # nats, times the squared distance, that shares must gain over the usual ones
-GUESSES = 2  # rows of any class, in thought: else few rows that are all right would make it sure without bounds
-GRANTED = 10.0  # nats that each part is thought to tell beside what it shows to tell
-STEPS = {1: 1, 2: 20, 3: 10}  # of a share, from 0 to 1, by the number of parts
-SURENESS = np.geomspace(0.1, 10, 25)
-CORRECTIONS = np.linspace(-2, 1, 31)  # times the log shares of the classes
-CORRECTION_PRIOR = 4.0  # nats, times the squared correction, that it must gain
-LEAST_GAIN = 1.0  # nats of all rows together, below which there is no correction
-LEAST_SPREAD = 0.1  # of log odds: what is unsure of everything is not made to say something
+WEIGHT_PENALTY = 2.0  # nats, times half the squared distance from the usual weight, of log odds with a spread of 1
+SHARES_PENALTY = 1.0  # the same of the classes' log shares, whose usual weight is 0
+LEAST_WEIGHT = 0.1  # of a member, times the usual one
+LEAST_SPREAD = 1e-3  # of log odds
+MAX_STEPS = 50  # of Newton's method
+TOLERANCE = 1e-6  # of a step
 
 
 @dataclass(frozen=True)
 class Blend:
     """How much ULMFiT, the baseline and topics count: probabilities are multiplied, each to the power of its weight.
 
-    A weight of 0 leaves a part out; all at once also sharpen or soften the result, which calibrates it.
+    A weight of 0 leaves a member out; all at once also sharpen or soften the result, which calibrates it.
 
     Attributes:
         ulmfit: the weight of ULMFiT.
         baseline: of TF-IDF + logistic regression.
         topics: of topics of texts without a label.
         offsets: what is added to the log probability of each class, (n_classes,); empty: nothing. Regressions on few
-            rows hold on to the share of each class too much, and would hardly ever answer with a rare one.
+            rows hold on to the share of each class too much.
     """
 
     ulmfit: float = 1.0
@@ -45,102 +42,110 @@ class Blend:
     offsets: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, parts: dict[str, Floats], targets: Ints, *, exclusive: bool = True) -> "Blend":
-        """Weights for probabilities of rows that no part has learnt from.
+    def fit(cls, members: dict[str, Floats], targets: Ints, *, exclusive: bool = True) -> "Blend":
+        """Weights for probabilities of rows that no member has learnt from: one regression on all members' log odds.
 
-        Each part's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it is
-        sure. Then come the share of each part and how sure the whole may be, by least log loss; of one part alone the
-        latter (temperature scaling, Guo et al. 2017). Few rows say little about shares, so that these stay near the
-        usual ones, times what each part alone tells, unless many rows object. At last the classes' log shares are
-        added, times one number.
+        Each member's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it
+        is sure. The classes' log shares stand beside them, as regressions on few rows hold on to these too much. The
+        weights have the least log loss; of one member that is temperature scaling (Guo et al. 2017). As few rows say
+        little, they are drawn towards the usual ones, and no member counts less than a tenth of that: one that few
+        rows speak against may still be right, and without any the answer would be the same for every text.
 
         Args:
-            parts: (n, n_classes) probabilities by name: ``ulmfit``, ``baseline``, ``topics``.
+            members: (n, n_classes) probabilities by name: ``ulmfit``, ``baseline``, ``topics``.
             targets: (n,) class numbers.
             exclusive: whether the columns are classes, whose shares can be corrected for.
         """
-        steps = STEPS[len(parts)]
-        odds = {name: _log_odds(part) for name, part in parts.items()}
-        usual = _usual_shares(odds, targets)
-        spreads = {name: _spread(part) for name, part in odds.items()}
-        grid = (taken for taken in itertools.product(range(steps + 1), repeat=len(parts)) if sum(taken) == steps)
-        best, least = (dict.fromkeys(parts, 0.0), 1.0), np.inf
-        for taken in grid:
-            shares = {name: step / steps for name, step in zip(parts, taken, strict=True)}
-            mixed = _mixed(odds, {name: share / spreads[name] for name, share in shares.items()})
-            prior = SHARE_PRIOR * sum((share - usual[name]) ** 2 for name, share in shares.items()) / 2
-            for sureness in SURENESS:
-                loss = _guarded_loss(sureness * mixed, targets) + prior
-                if loss < least:
-                    best, least = (shares, float(sureness)), loss
-        shares, sureness = best
-        weights = {name: sureness * share / spreads[name] for name, share in shares.items()}
-        offsets = _offsets(_mixed(odds, weights), targets) if exclusive else ()
-        return cls.weighing({name: round(one, 4) for name, one in weights.items()}, offsets)
+        weights, offsets, _ = _fit_weights({name: log_odds(p) for name, p in members.items()}, targets, exclusive)
+        named = {name: round(weight, 4) for name, weight in weights.items()}
+        return cls.weighing(named, tuple(np.round(offsets, 4).tolist()) if exclusive else ())
 
     @classmethod
-    def even(cls, parts: dict[str, Floats]) -> "Blend":
+    def even(cls, members: dict[str, Floats]) -> "Blend":
         """All brought to the same spread and counted the same."""
-        return cls.weighing({name: 1 / len(parts) / _spread(_log_odds(part)) for name, part in parts.items()})
+        return cls.weighing({name: 1 / len(members) / spread(log_odds(p)) for name, p in members.items()})
 
     @classmethod
     def weighing(cls, weights: dict[str, float], offsets: tuple[float, ...] = ()) -> "Blend":
-        """By the names of the parts; one that is not named does not count."""
+        """By the names of the members; one that is not named does not count."""
         return cls(weights.get("ulmfit", 0.0), weights.get("baseline", 0.0), weights.get("topics", 0.0), offsets)
 
-    def apply(self, parts: dict[str, Floats]) -> Floats:
+    def apply(self, members: dict[str, Floats]) -> Floats:
         """(n, n_classes) blended probabilities."""
-        if list(parts) == ["ulmfit"] and self.ulmfit == 1 and not self.offsets:
-            return parts["ulmfit"]
-        mixed = _mixed({name: _log_odds(part) for name, part in parts.items()}, self.weights)
-        return softmax(mixed + np.array(self.offsets) if self.offsets else mixed)
+        if list(members) == ["ulmfit"] and self.ulmfit == 1 and not self.offsets:
+            return members["ulmfit"]
+        mixed = sum(self.weights[name] * log_odds(p) for name, p in members.items())
+        return softmax(np.asarray(mixed + np.array(self.offsets) if self.offsets else mixed, np.float64))
 
     @property
     def weights(self) -> dict[str, float]:
-        """By part."""
+        """By member."""
         return {name: getattr(self, name) for name in USUAL_SHARES[3]}
 
 
-def _mixed(odds: dict[str, Floats], weights: dict[str, float]) -> Floats:
-    return np.asarray(sum(weights[name] * part for name, part in odds.items()), np.float64)
+def calibrated_loss(probabilities: Floats, targets: Ints, *, exclusive: bool = True) -> float:
+    """Mean nats of (n, n_classes) probabilities as ``Blend.fit`` would correct them, with what the penalty adds."""
+    return _fit_weights({"ulmfit": log_odds(probabilities)}, targets, exclusive)[2] / len(targets)
 
 
-def _guarded_loss(scores: Floats, targets: Ints) -> float:
-    """Nats of all rows, and of the guessed ones."""
-    nats = -np.log(np.clip(softmax(scores), 1e-12, 1))
-    return float(nats[np.arange(len(targets)), targets].sum() + GUESSES * nats.mean())
+def log_shares(targets: Ints, n_classes: int) -> Floats:
+    """(n_classes,) the logarithm of each class's share of the rows, one more row of each granted."""
+    counts = np.bincount(targets, minlength=n_classes) + 1
+    return np.asarray(np.log(counts / counts.sum()), np.float64)
 
 
-def _usual_shares(odds: dict[str, Floats], targets: Ints) -> dict[str, float]:
-    """Shares that are right for most kinds of texts, times how much each part tells here, in nats.
-
-    What few rows cannot show is granted to each part alike, or else chance would leave out what is best.
-    """
-    usual, n_classes = USUAL_SHARES[len(odds)], next(iter(odds.values())).shape[1]
-    shares = (np.bincount(targets, minlength=n_classes) + 1) / (len(targets) + n_classes)
-    untold = float(-np.log(shares)[targets].sum())
-    told = {
-        name: GRANTED + max(0.0, untold - min(_guarded_loss(sureness * one, targets) for sureness in SURENESS))
-        for name, one in odds.items()
-    }
-    total = sum(usual[name] * told[name] for name in odds)
-    return {name: usual[name] * told[name] / total for name in odds}
-
-
-def _offsets(scores: Floats, targets: Ints) -> tuple[float, ...]:
-    """The classes' log shares times the number with the least log loss; empty where that is 0."""
-    shares = np.log((np.bincount(targets, minlength=scores.shape[1]) + 1) / (len(targets) + scores.shape[1]))
-    losses = [_guarded_loss(scores + c * shares, targets) + CORRECTION_PRIOR * c**2 for c in CORRECTIONS]
-    if min(losses) > _guarded_loss(scores, targets) - LEAST_GAIN:
-        return ()
-    chosen = float(CORRECTIONS[int(np.argmin(losses))])
-    return tuple(np.round(chosen * (shares - shares.mean()), 4).tolist())
-
-
-def _log_odds(probabilities: Floats) -> Floats:
-    logs = np.log(np.clip(probabilities, 1e-6, 1))
-    return np.asarray(logs - logs.mean(axis=1, keepdims=True), np.float64)
-
-
-def _spread(odds: Floats) -> float:
+def spread(odds: Floats) -> float:
+    """The standard deviation of log odds; a small number where they are all the same."""
     return max(float(odds.std()), LEAST_SPREAD)
+
+
+def _fit_weights(odds: dict[str, Floats], targets: Ints, exclusive: bool) -> tuple[dict[str, float], Floats, float]:
+    """Each member's weight, the classes' offsets, and the nats of all rows with the penalty."""
+    spreads = {name: spread(one) for name, one in odds.items()}
+    usual = [USUAL_SHARES[len(odds)][name] for name in odds]
+    if not exclusive:
+        features = np.stack([one / spreads[name] for name, one in odds.items()], axis=2)
+        found, nats = _regress(features, targets, usual, [WEIGHT_PENALTY] * len(odds))
+        return _unscaled(found, spreads), np.zeros(0), nats
+    shares = log_shares(targets, next(iter(odds.values())).shape[1])
+    shares -= shares.mean()
+    columns = [one / spreads[name] for name, one in odds.items()]
+    features = np.stack([*columns, np.broadcast_to(shares, columns[0].shape)], axis=2)
+    found, nats = _regress(features, targets, [*usual, 0.0], [*[WEIGHT_PENALTY] * len(odds), SHARES_PENALTY])
+    return _unscaled(found[:-1], spreads), found[-1] * shares, nats
+
+
+def _unscaled(found: Floats, spreads: dict[str, float]) -> dict[str, float]:
+    return {name: float(weight) / one for weight, (name, one) in zip(found, spreads.items(), strict=True)}
+
+
+def _regress(
+    features: Floats, targets: Ints, usual: Sequence[float], penalties: Sequence[float]
+) -> tuple[Floats, float]:
+    """Weights, (n_features,), of a regression whose scores are weighted sums of features, and its penalised nats.
+
+    Newton's method: the loss is convex. A weight that would fall below its least one stays there.
+    Args:
+        features: (n, n_classes, n_features).
+        targets: (n,) class numbers.
+        usual: weights from which they start and towards which they are drawn.
+        penalties: nats, times half the squared distance from those.
+    """
+    truth, expected, penalty = np.eye(features.shape[1])[targets], np.array(usual), np.array(penalties)
+    weights, free = expected.copy(), np.arange(len(usual))
+    least = np.where(expected > 0, LEAST_WEIGHT * expected, -np.inf)
+    for _ in range(MAX_STEPS):
+        seen = features[:, :, free]
+        p = softmax(features @ weights)
+        gradient = np.einsum("nk,nkj->j", p - truth, seen) + (penalty * (weights - expected))[free]
+        mean = np.einsum("nk,nkj->nj", p, seen)
+        curvature = np.einsum("nki,nkj->ij", p[:, :, None] * seen, seen) - mean.T @ mean + np.diag(penalty[free])
+        step = np.linalg.solve(curvature, gradient)
+        weights[free] -= step
+        low = free[weights[free] < least[free]]
+        weights[low], free = least[low], np.setdiff1d(free, low)
+        if not len(low) and np.abs(step).max(initial=0) < TOLERANCE:
+            break
+    likelihood = softmax(features @ weights)[np.arange(len(targets)), targets]
+    nats = -np.log(np.clip(likelihood, 1e-12, 1)).sum() + penalty @ (weights - expected) ** 2 / 2
+    return weights, float(nats)

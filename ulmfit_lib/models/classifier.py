@@ -121,6 +121,9 @@ class TextClassifier(Classifier):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
         truth, classes = self.kind.truth(table, self.classes)
         found = self.probabilities(table.texts)
-        return ByMember({member: self.kind.score(p, truth, classes) for member, p in found.items()})
+        decided = {ENSEMBLE: self.decide(found[ENSEMBLE])}
+        return ByMember(
+            {name: self.kind.score(p, truth, classes, decided=decided.get(name)) for name, p in found.items()}
+        )
 
     evaluate_parts = settled(evaluate_members)

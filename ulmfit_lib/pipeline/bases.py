@@ -72,7 +72,7 @@ def choose_base(bases: Sequence[Base], recipe: ClassifierRecipe, experiment: Exp
     for base in sorted(bases, key=lambda one: not one.lm.architecture.distilled):
         alone = Candidate(base.lm, recipe=recipe, with_baseline=False)
         predictions = cross_validate(alone, table, splits, run)
-        losses[base] = predictions.row_losses(predictions.ulmfit[predictions.best_head()])
+        losses[base] = predictions.ulmfit_losses()
     best, *others = losses
     for base in others:
         if clearly_worse(losses[best], losses[base]):

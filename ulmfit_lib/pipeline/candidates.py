@@ -10,15 +10,17 @@ import torch
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, Split, concatenate
+from ulmfit_lib.pipeline.deciding import Goal
+from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
 from ulmfit_lib.progress import bar
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
 from ulmfit_lib.training.classifying import LINEAR_PROBE, ClassifierRecipe
-from ulmfit_lib.training.heads import HeadConfig, predict_by_config
+from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 from ulmfit_lib.training.topics import Topics
@@ -35,6 +37,7 @@ class Candidate:
         passes: over the user's texts that ``lm`` was fine-tuned for; 0 for a base as it is.
         with_baseline: TF-IDF + logistic regression is a member, too.
         topics: of texts without a label; if there are any, logistic regression on them is a member, too.
+        goal: what its decisions should be good at.
     """
 
     lm: LanguageModel
@@ -43,6 +46,7 @@ class Candidate:
     passes: int = 0
     with_baseline: bool = True
     topics: Topics | None = None
+    goal: Goal = Goal()  # noqa: RUF009
 
     @property
     def pooling(self) -> str:
@@ -58,7 +62,13 @@ class Candidate:
         self._frozen.remember(texts, features)
 
     def fit(
-        self, table: TextTable, run: Run, *, blend: Blend | None = None, head: HeadConfig | None = None
+        self,
+        table: TextTable,
+        run: Run,
+        *,
+        blend: Blend | None = None,
+        heads: HeadMix | None = None,
+        rule: DecisionRule = DecisionRule(),  # noqa: B008
     ) -> TextClassifier:
         """The ensemble, fitted to a table of labelled rows.
 
@@ -66,7 +76,8 @@ class Candidate:
             table: the rows.
             run: seed, device and checkpoints.
             blend: the members' weights; by default ULMFiT's alone.
-            head: of a linear probe; by default its own cross-validation chooses it.
+            heads: of a linear probe; by default its own cross-validation chooses one.
+            rule: which label is said, given the probabilities; by default the likeliest.
         """
         blend = blend or Blend()
         linear = {
@@ -74,7 +85,7 @@ class Candidate:
             for name, member in self._fit_linear(table, run).items()
             if blend.weights[name] or name == "baseline"
         }
-        return replace(self._fit_ulmfit(table, run, head), tfidf=linear, blend=blend)
+        return replace(self._fit_ulmfit(table, run, heads), tfidf=linear, blend=blend, rule=rule)
 
     def predict(self, classifier: TextClassifier, texts: Sequence[str], run: Run) -> dict[str, Floats]:
         """``TextClassifier.probabilities`` of a classifier that this candidate made."""
@@ -107,10 +118,10 @@ class Candidate:
         """The same by each linear member."""
         return {name: member.predict_proba(test.texts) for name, member in self._fit_linear(train, run).items()}
 
-    def _fit_ulmfit(self, table: TextTable, run: Run, head: HeadConfig | None) -> TextClassifier:
+    def _fit_ulmfit(self, table: TextTable, run: Run, heads: HeadMix | None) -> TextClassifier:
         features = self.features(table.texts, run)
         return fit_classifier(
-            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=head, run=run
+            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=heads, run=run
         )
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
@@ -216,9 +227,14 @@ class EvaluatedCandidate:
     predictions: OutOfFoldPredictions
 
     @cached_property
+    def answers(self) -> HeldOutAnswers:
+        """What it says of each row, chosen by the others."""
+        return self.predictions.held_out(self.candidate.goal)
+
+    @property
     def ensemble(self) -> dict[str, Floats]:
         """Out-of-fold probabilities of the ``ensemble`` and of its members."""
-        return self.predictions.ensemble()
+        return self.answers.probabilities
 
     @cached_property
     def row_losses(self) -> Floats:
@@ -233,12 +249,13 @@ class EvaluatedCandidate:
     @property
     def accuracy(self) -> float:
         """Cross-validated, of the ensemble, in [0, 1]."""
-        return self.predictions.accuracy(self.ensemble[ENSEMBLE])
+        return self.predictions.accuracy(self.answers.decided)
 
     def fit(self, table: TextTable, run: Run) -> TextClassifier:
-        """The ensemble with the head and the weights that are best out of fold, fitted to a table."""
-        head = self.predictions.best_head()
-        return self.candidate.fit(table, run, blend=self.predictions.blend(head), head=head)
+        """The ensemble with the heads, the weights and the rule that are best out of fold, fitted to a table."""
+        choice = self.predictions.choose(self.candidate.goal)
+        heads = {config: weight for config, weight in choice.heads.items() if config}
+        return self.candidate.fit(table, run, blend=choice.blend, heads=heads or None, rule=choice.rule)
 
 
 def evaluate(candidate: Candidate, table: TextTable, splits: Sequence[Split], run: Run) -> EvaluatedCandidate:

@@ -9,12 +9,13 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
 from ulmfit_lib.data.table import TextTable, check_labels, mention_odd_labels
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.decision import BALANCE
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import with_known_texts
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
-from ulmfit_lib.pipeline.out_of_fold import FOLDS, Split, stratified_folds
-from ulmfit_lib.pipeline.report import report_on
+from ulmfit_lib.pipeline.out_of_fold import FOLDS, HeldOutAnswers, Split, stratified_folds
+from ulmfit_lib.pipeline.report import certainty_of, report_on
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.run import Run
 
@@ -33,6 +34,7 @@ class Scoring:
         folds: score all labelled rows in so many folds, however many rows there are.
         transductive: the language model may read the scored rows' texts, too (never their labels), and the report says
             so: right where the texts to be labelled are all there already.
+        decide_for: what decisions should be good at, and are compared with the baseline's by (``find_goal``).
 
     Raises:
         OptionError: fewer than two folds, or both folds and a test fraction.
@@ -41,6 +43,7 @@ class Scoring:
     test_fraction: float | None = None
     folds: int | None = None
     transductive: bool = False
+    decide_for: str = BALANCE
 
     def __post_init__(self) -> None:
         if self.folds is not None and self.folds < 2:
@@ -132,25 +135,36 @@ class Experiment:
             f"without a label{skipped}{copies}. This takes at most about {most} (--minutes)."
         )
 
-    def predict_test(self, best: EvaluatedCandidate, run: Run) -> dict[str, Floats]:
-        """Probabilities of the held-out rows, by the candidate fitted to ``train``; {} where none are held out."""
+    def predict_test(self, best: EvaluatedCandidate, run: Run) -> HeldOutAnswers | None:
+        """What the candidate, fitted to ``train``, says of the held-out rows; None where none are held out."""
         if not len(self.test):
-            return {}
-        return best.candidate.predict(best.fit(self.train, run), self.test.texts, run)
+            return None
+        classifier = best.fit(self.train, run)
+        probabilities = best.candidate.predict(classifier, self.test.texts, run)
+        return HeldOutAnswers(probabilities, classifier.decide(probabilities[ENSEMBLE]))
 
-    def report(self, best: EvaluatedCandidate, tested: dict[str, Floats]) -> Report:
+    def report(self, best: EvaluatedCandidate, tested: HeldOutAnswers | None) -> Report:
         """The scores on the held-out rows, given ``predict_test``; or those of the cross-validation."""
         predictions, classes = best.predictions, self.train.classes
         if not tested:
             scored, ensemble = self.train.select(predictions.places.tolist()), best.ensemble[ENSEMBLE]
-            report = report_on(best.ensemble, scored, classes, learnt=self.train, folds=len(self.splits))
+            report = report_on(
+                best.ensemble, scored, classes, learnt=self.train, decided=best.answers.decided, folds=len(self.splits)
+            )
             kept = _kept(scored, predictions.targets, ensemble, np.argsort(predictions.places))
             return replace(report, folds=len(self.splits), out_of_fold=kept)
         kind = predictions.kind
-        decisions = kind.decisions(best.ensemble[ENSEMBLE]), kind.decided(predictions.targets)
-        report = report_on(tested, self.test, classes, learnt=self.train, calibration=decisions)
+        decisions = certainty_of(kind, best.ensemble[ENSEMBLE], best.answers.decided, predictions.targets)
+        report = report_on(
+            tested.probabilities,
+            self.test,
+            classes,
+            learnt=self.train,
+            decided=tested.decided,
+            calibration=decisions,
+        )
         few = np.arange(0, len(self.test), -(-len(self.test) // MAX_KEPT))
-        kept = _kept(self.test, self.test.class_numbers(classes), tested[ENSEMBLE], few)
+        kept = _kept(self.test, self.test.class_numbers(classes), tested.probabilities[ENSEMBLE], few)
         return replace(report, out_of_fold=kept)
 
     def refit(

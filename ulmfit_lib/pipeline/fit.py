@@ -14,6 +14,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, Step, check_minutes, default_minutes, shown
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
+from ulmfit_lib.pipeline.deciding import find_goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.plan import LmFineTuning, count_tokens, tokens_per_second
 from ulmfit_lib.pipeline.search import Search
@@ -89,7 +90,7 @@ def fit(
             takes), or ``auto``: what pays within the time; default the recipe's.
         minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
             thousand unlabelled ones.
-        scoring: which rows are scored.
+        scoring: which rows are scored, and what for.
         run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Returns:
@@ -107,6 +108,7 @@ def fit(
         check_minutes(minutes)
     experiment = Experiment.of(data, scoring, seed=run.seed)
     train = experiment.train
+    goal = find_goal(scoring.decide_for, train.classes, train.kind)
     bases = find_bases([base], experiment, direction=direction, seed=run.seed)
     # A published recipe has epochs of its own: the language model is fine-tuned for these, whatever they take, and also
     # on the texts, never the labels, of rows that are scored by cross-validation. Then the report says so.
@@ -121,7 +123,9 @@ def fit(
     chosen = choose_base(bases, recipe.fit_classifier, experiment, run)
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
-    probe = Candidate(chosen.lm, recipe=recipe.fit_classifier, with_baseline=recipe.with_baseline, topics=topics)
+    probe = Candidate(
+        chosen.lm, recipe=recipe.fit_classifier, with_baseline=recipe.with_baseline, topics=topics, goal=goal
+    )
     search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:

@@ -1,6 +1,6 @@
 """What each member of a classifier says of rows that it was not fitted to, and how the members are weighed by that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,14 +9,19 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.labels.decision import ACCURACY, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.labels.links import log_odds, softmax
+from ulmfit_lib.linear.blend import Blend, calibrated_loss, spread
+from ulmfit_lib.pipeline.deciding import Goal, learn_rule
 from ulmfit_lib.serving.classifier import blend_parts
 from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.regression import row_losses
 
 FOLDS = 5
 MIN_ROWS_TO_WEIGH = 20  # what fewer say of the members' weights is chance
+VOTE = 0.25  # power of a head's likelihood in its weight
+LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
 Split = tuple[Ints, Ints]  # places to learn from, and to score
 
@@ -81,48 +86,111 @@ class OutOfFoldPredictions:
         """(n_decisions,) log losses."""
         return row_losses(self.kind.decisions(probabilities), self.kind.decided(self.targets))
 
-    def accuracy(self, probabilities: Floats) -> float:
+    def accuracy(self, decided: Ints) -> float:
         """Share of the decisions that are right."""
-        return float((self.kind.decisions(probabilities).argmax(1) == self.kind.decided(self.targets)).mean())
+        return float((decided == self.targets).mean())
 
-    def best_head(self) -> HeadConfig | None:
-        """The configuration with the least log loss."""
-        return min(self.ulmfit, key=lambda config: float(self.row_losses(self.ulmfit[config]).mean()))
+    def head_weights(self) -> dict[HeadConfig | None, float]:
+        """How much the scores of each head count in ULMFiT's: the better a head is once it is calibrated, the more.
 
-    def members(self, head: HeadConfig | None) -> dict[str, Floats]:
-        """Each member's probabilities, those of ``ulmfit`` with this head."""
-        return {"ulmfit": self.ulmfit[head], **self.linear}
+        All have the same spread first. A single head is the best one on few rows by chance, and one that holds on to
+        zero hard has an intercept that depends on how many rows of each class it has learnt from. Of very few rows,
+        the head with the least log loss alone.
+        """
+        if len(self.ulmfit) == 1:
+            return dict.fromkeys(self.ulmfit, 1.0)
+        if len(self.places) < MIN_ROWS_TO_WEIGH:
+            return {min(self.ulmfit, key=lambda config: float(self.row_losses(self.ulmfit[config]).mean())): 1.0}
+        decisions = {config: self.kind.decisions(p) for config, p in self.ulmfit.items()}
+        decided, exclusive = self.kind.decided(self.targets), self.kind.exclusive
+        losses = np.array([calibrated_loss(p, decided, exclusive=exclusive) for p in decisions.values()])
+        votes = np.exp(-VOTE * len(self.places) * (losses - losses.min()))
+        votes[votes < LEAST_VOTE] = 0
+        return {
+            config: float(vote / votes.sum() / spread(log_odds(p)))
+            for (config, p), vote in zip(decisions.items(), votes, strict=True)
+            if vote
+        }
 
-    def blend(self, head: HeadConfig | None) -> Blend:
+    def members(self, heads: Mapping[HeadConfig | None, float]) -> dict[str, Floats]:
+        """Each member's probabilities, those of ``ulmfit`` with these heads."""
+        (first, weight), *others = heads.items()
+        if not others and weight == 1:
+            return {"ulmfit": self.ulmfit[first], **self.linear}
+        mixed = sum(weight * log_odds(self.kind.decisions(self.ulmfit[head])) for head, weight in heads.items())
+        n_classes = self.ulmfit[first].shape[1]
+        return {"ulmfit": self.kind.from_decisions(softmax(np.asarray(mixed)), n_classes), **self.linear}
+
+    def blend(self, members: Mapping[str, Floats]) -> Blend:
         """The members' weights with the least log loss; of few rows, ULMFiT alone."""
         if len(self.places) < MIN_ROWS_TO_WEIGH:
             return Blend()
-        decisions = {name: self.kind.decisions(member) for name, member in self.members(head).items()}
+        decisions = {name: self.kind.decisions(member) for name, member in members.items()}
         return Blend.fit(decisions, self.kind.decided(self.targets), exclusive=self.kind.exclusive)
 
+    def choose(self, goal: Goal) -> "Choice":
+        """How the members' answers become one, by all rows."""
+        heads = self.head_weights()
+        members = self.members(heads)
+        blend = self.blend(members)
+        return Choice(heads, blend, learn_rule(blend_parts(members, blend, self.kind), self.targets, self.kind, goal))
+
     def ulmfit_losses(self) -> Floats:
-        """(n_decisions,) log losses of ULMFiT alone, with its best head, calibrated."""
+        """(n_decisions,) log losses of ULMFiT alone, calibrated."""
         alone = replace(self, linear={})
-        head = alone.best_head()
-        return self.row_losses(blend_parts(alone.members(head), alone.blend(head), self.kind))
+        members = alone.members(alone.head_weights())
+        return self.row_losses(blend_parts(members, alone.blend(members), self.kind))
 
-    def ensemble(self) -> dict[str, Floats]:
-        """Probabilities of the ``ensemble`` and of its members, in the order of the rows.
+    def held_out(self, goal: Goal) -> "HeldOutAnswers":
+        """What the ``ensemble`` and its members say of each row.
 
-        The head and the weights by which a row is scored are chosen on the other folds (nested), so that no part of
-        the answer has seen its label.
+        The heads, the weights and the rule by which a row is answered are chosen on the other folds (nested), so that
+        no part of the answer has seen its label.
         """
         found: dict[str, Floats] = {}
+        decided = np.zeros_like(self.targets)
         for number in np.unique(self.fold):
             rows = np.flatnonzero(self.fold == number)
             others = self.among(np.flatnonzero(self.fold != number))
-            chosen_on = others if len(others.places) else self
-            head = chosen_on.best_head()
-            members = self.among(rows).members(head)
-            said = {ENSEMBLE: blend_parts(members, chosen_on.blend(head), self.kind), **members}
+            choice = (others if len(others.places) else self).choose(goal)
+            members = self.among(rows).members(choice.heads)
+            said = {ENSEMBLE: blend_parts(members, choice.blend, self.kind), **members}
+            decided[rows] = self.kind.decide(said[ENSEMBLE], choice.rule)
             for name, p in said.items():
                 found.setdefault(name, np.zeros((len(self.places), p.shape[1])))[rows] = p
-        return found
+        return HeldOutAnswers(found, decided)
+
+    def ensemble(self) -> dict[str, Floats]:
+        """Probabilities of the ``ensemble`` and of its members, in the order of the rows (``held_out``)."""
+        return self.held_out(Goal(ACCURACY)).probabilities
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the members' answers become one.
+
+    Attributes:
+        heads: weights of the scores of ULMFiT's heads.
+        blend: weights of the members.
+        rule: which label is said, given the probabilities.
+    """
+
+    heads: Mapping[HeadConfig | None, float]
+    blend: Blend
+    rule: DecisionRule
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutAnswers:
+    """What is said of rows, with every choice made on others.
+
+    Attributes:
+        probabilities: (n, n_classes) of the ``ensemble`` and of each member.
+        decided: the ensemble's answers, as ``LabelKind.targets``.
+    """
+
+    probabilities: dict[str, Floats]
+    decided: Ints
 
 
 def concatenate(folds: Sequence[OutOfFoldPredictions]) -> OutOfFoldPredictions:

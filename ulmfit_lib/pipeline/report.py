@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.mcnemar import McNemar
 from ulmfit_lib.evaluation.metrics import Z95, Scores, score
+from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.progress import counted
 
 NAMES = {"ulmfit": "ULMFiT", "baseline": "TF-IDF + logistic regression", "topics": "topics of the unlabelled texts"}
@@ -19,7 +20,8 @@ def report_on(
     classes: list[str],
     *,
     learnt: TextTable,
-    calibration: tuple[Floats, Ints] | None = None,
+    decided: Ints | None = None,
+    calibration: tuple[Floats, Bools] | None = None,
     folds: int = 0,
 ) -> Report:
     """Scores on held-out rows, what they mean in one sentence, and accuracy by confidence.
@@ -29,29 +31,31 @@ def report_on(
         test: those rows.
         classes: the classifier's classes.
         learnt: the labelled rows that were learnt from.
-        calibration: decisions on further held-out rows, and the right choices, which count for accuracy by confidence.
+        decided: the ensemble's answers, as ``LabelKind.targets``; by default the likeliest.
+        calibration: ``certainty_of`` further held-out rows, which count for accuracy by confidence.
         folds: of cross-validation; 0 for rows that are never learnt from. Classifiers of different folds share training
             rows, so that their errors correlate: the variance of the accuracy counts for 1 + 1 / (folds - 1) times as
             much (after Nadeau & Bengio 2003).
     """
     kind, targets = test.kind, test.class_numbers(classes)
-    decided, choices = kind.decided(targets), kind.choices(classes)
+    truth, choices = kind.decided(targets), kind.choices(classes)
+    said = kind.decide(probabilities[ENSEMBLE]) if decided is None else decided
     decisions = {name: kind.decisions(p) for name, p in probabilities.items()}
     z = Z95 * (1 + 1 / (folds - 1)) ** 0.5 if folds > 1 else Z95
-    scores = {name: score(p, decided, choices, z=z) for name, p in decisions.items()}
-    correct = {name: p.argmax(1) == decided for name, p in decisions.items()}
+    answers = {name: p.argmax(1) for name, p in decisions.items()} | {ENSEMBLE: kind.decided(said)}
+    scores = {name: score(p, truth, choices, predicted=answers[name], z=z) for name, p in decisions.items()}
+    correct = {name: one == truth for name, one in answers.items()}
     majority = kind.majority_share(learnt.class_numbers(classes), targets)
-    confidence, right = decisions[ENSEMBLE].max(1), correct[ENSEMBLE]
+    confidence, right = certainty_of(kind, probabilities[ENSEMBLE], said, targets)
     if calibration:
-        more, more_decided = calibration
-        confidence = np.concatenate([confidence, more.max(1)])
-        right = np.concatenate([right, more.argmax(1) == more_decided])
+        confidence, right = (np.concatenate(pair) for pair in zip((confidence, right), calibration, strict=True))
     verdict = McNemar.of(correct[ENSEMBLE], correct["baseline"]) if "baseline" in correct else None
-    truth, _ = kind.truth(test, classes)
-    by_kind = kind.report_entries(probabilities, truth, classes, learnt=learnt, part_names=NAMES)
+    by_kind = kind.report_entries(
+        probabilities, kind.truth(test, classes)[0], classes, learnt=learnt, part_names=NAMES, decided=said
+    )
     return Report(
         sentence=by_kind.get("sentence") or _sentence(scores, verdict, majority, folds),
-        held_out_rows=len(decided),
+        held_out_rows=len(truth),
         majority=majority,
         scores=scores,
         certainty=Certainty.measure(confidence, right),
@@ -60,6 +64,12 @@ def report_on(
         median_off_by=by_kind.get("median_off_by"),
         tags=by_kind.get("tags"),
     )
+
+
+def certainty_of(kind: LabelKind, probabilities: Floats, decided: Ints, targets: Ints) -> tuple[Floats, Bools]:
+    """(n_decisions,) the probability of each decision, and whether it is right."""
+    decisions, said = kind.decisions(probabilities), kind.decided(decided)
+    return decisions[np.arange(len(said)), said], said == kind.decided(targets)
 
 
 def _sentence(scores: dict[str, Scores], verdict: McNemar | None, majority: float, folds: int) -> str:

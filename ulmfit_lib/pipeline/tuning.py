@@ -158,7 +158,9 @@ def _compare(tuner: Tuner, trials: Trials, *, minutes: float, seconds: float) ->
     gained = ahead.low > 0
     tested = {"default": experiment.predict_test(default, run)}
     tested["best"] = tested["default"] if is_default else experiment.predict_test(best, run)
-    held_out = HeldOut.of(experiment, {name: members[ENSEMBLE] for name, members in tested.items()})
+    held_out = HeldOut.of(
+        experiment, {name: answers.probabilities[ENSEMBLE] for name, answers in tested.items() if answers}
+    )
     sentence = gain_sentence(best_trial.params, default, best, ahead, others, held_out)
     kept = best if gained else default
     settings = best_trial.params if gained else tuner.space.default

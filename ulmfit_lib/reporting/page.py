@@ -206,7 +206,7 @@ def _map(classifier: TextClassifier, scored: Scored, vectors: Floats, seed: int)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:MOST_MAPPED])
     kind, targets = classifier.kind, scored.targets[chosen]
     firsts = targets if targets.ndim == 1 else targets.argmax(1)
-    wrong = kind.decisions(scored.probabilities[ENSEMBLE][chosen]).argmax(1) != kind.decided(targets)
+    wrong = kind.decided(classifier.decide(scored.probabilities[ENSEMBLE][chosen])) != kind.decided(targets)
     places = map_places(vectors[chosen], seed)
     return as_svg(plot_map(places, [classifier.classes[one] for one in firsts], wrong.reshape(len(chosen), -1).any(1)))
 

@@ -118,7 +118,13 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         )
     table = labelled.select(known)
     probabilities = classifier.to(device).probabilities(table.texts)
-    report = report_on(probabilities, table, classes, learnt=_with_every_class(table, classifier))
+    report = report_on(
+        probabilities,
+        table,
+        classes,
+        learnt=_with_every_class(table, classifier),
+        decided=classifier.decide(probabilities[ENSEMBLE]),
+    )
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, on which the classifier was not trained."
     return Scored(report, how, 0, table, table.class_numbers(classes), probabilities, notes)
 

@@ -100,6 +100,7 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
     """
     table, targets, probabilities = scored.table, scored.targets, scored.probabilities[ENSEMBLE]
     assert table is not None and targets is not None
+    said = classifier.decide(probabilities)
     mistakes = _most_confident_mistakes(classifier, table, targets, probabilities)
     taken = {place for place, _ in mistakes}
     belongs = targets.astype(bool) if targets.ndim == 2 else np.eye(len(classifier.classes), dtype=bool)[targets]
@@ -109,7 +110,7 @@ def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> S
         if not len(places):
             continue
         near = places[np.argsort(-(vectors[places] @ vectors[places].mean(0)), kind="stable")].tolist()
-        typical = [one for one in near if targets.ndim == 2 or probabilities[one].argmax() == number][:EACH]
+        typical = [one for one in near if targets.ndim == 2 or said[one] == number][:EACH]
         unlikely = places[np.argsort(probabilities[places, number], kind="stable")].tolist()
         classes.append((number, typical, [one for one in unlikely if one not in {*taken, *typical}][:EACH]))
     asked = [*mistakes, *((place, number) for number, typical, hard in classes for place in (*typical, *hard))]
@@ -136,8 +137,8 @@ def _most_confident_mistakes(
     """Places, and the class that was predicted wrongly; of ratings, the farthest from the truth."""
     kind = classifier.kind
     decisions, decided = kind.decisions(probabilities), kind.decided(targets)
-    guessed, each = decisions.argmax(1), len(decisions) // len(table)
-    badness = np.where(guessed != decided, decisions.max(1), 0.0)
+    guessed, each = kind.decided(classifier.decide(probabilities)), len(decisions) // len(table)
+    badness = np.where(guessed != decided, decisions[np.arange(len(decisions)), guessed], 0.0)
     if table.numbers:
         badness = np.abs(kind.expected(probabilities) - np.array(table.numbers, np.float64))
     found: list[tuple[int, int]] = []
@@ -161,7 +162,7 @@ def _show(classifier: TextClassifier, table: TextTable, place: int, number: int,
         table.rows[place],
         label,
         classifier.decode(probabilities)[0],
-        float(classifier.kind.confidence(probabilities)[0]),
+        float(classifier.confidence(probabilities)[0]),
         classifier.classes[number],
         coloured(explained),
     )

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
-from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.rows.batch import Rows
 
 
@@ -20,9 +19,11 @@ class Classifier(Protocol):
     def classes(self) -> list[str]:
         """The columns of every array of probabilities."""
 
-    @property
-    def kind(self) -> LabelKind:
-        """What a label is."""
+    def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
+        """Probabilities as labels."""
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """How sure each of these is."""
 
 
 def free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
@@ -70,7 +71,7 @@ class RowLabeller:
     """Makes a classifier's probabilities into columns, and counts what it made.
 
     Attributes:
-        classifier: whose classes and kind of label.
+        classifier: whose labels.
         names: of the columns.
         threshold: confidence below which a row is labelled "unsure".
         rows: that were labelled so far, with those without a text.
@@ -94,9 +95,9 @@ class RowLabeller:
             texts: blank ones as "": these have the label "" and no numbers.
             probabilities: (n_texts, n_classes).
         """
-        kind, real = self.classifier.kind, np.array([bool(text) for text in texts], bool)
-        confidence = kind.confidence(probabilities)
-        labels = kind.decode(probabilities, self.classifier.classes, self.threshold)
+        real = np.array([bool(text) for text in texts], bool)
+        confidence = self.classifier.confidence(probabilities)
+        labels = self.classifier.decode(probabilities, self.threshold)
         given = [label if there else "" for label, there in zip(labels, real, strict=True)]
         self.rows += len(texts)
         self.blank += int((~real).sum())

@@ -101,7 +101,7 @@ def answer(predictor: Predictor, texts: Sequence[str], min_precision: float | No
     """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability."""
     threshold = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
     said = predictor.predict_proba(texts)
-    confidence = predictor.kind.confidence(said)
+    confidence = predictor.confidence(said)
     return [
         {
             "label": label if text.strip() else "",

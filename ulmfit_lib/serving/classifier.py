@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.arrays import Features, Floats, Ints
 from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
@@ -60,7 +60,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         raise NotImplementedError
 
     def predict(self, texts: Sequence[str], *, min_precision: float | None = None) -> list[str]:
-        """The likeliest label of each text, in order; where labels are ratings, the expected one.
+        """The label of each text, in order, by the classifier's ``rule``; where labels are ratings, the expected one.
 
         Args:
             texts: a list of strings, a series, or an array or frame of one column.
@@ -94,8 +94,16 @@ class Classifier(PicklesSafely, StoredClassifier):
         return self.probabilities(texts)[ENSEMBLE] if texts else np.zeros((0, len(self.classes)))
 
     def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
-        """(n, n_classes) probabilities as labels; "unsure" where the likeliest class has less than ``threshold``."""
-        return self.kind.decode(probabilities, self.classes, threshold)
+        """(n, n_classes) probabilities as labels, by ``rule``; "unsure" where the label has less than ``threshold``."""
+        return self.kind.decode(probabilities, self.classes, threshold, self.rule)
+
+    def decide(self, probabilities: Floats) -> Ints:
+        """The same as numbers: (n,) of classes; of tags (n, n_tags) of 0 and 1."""
+        return self.kind.decide(probabilities, self.rule)
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """(n,) the probability of what ``decode`` says of each row; of tags, of the least certain one."""
+        return self.kind.confidence(probabilities, self.rule)
 
     @property
     def certainty(self) -> Certainty:

@@ -142,7 +142,7 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
     Args:
         classifier: what predicts.
         text: the text.
-        label: the class to explain; default the likeliest.
+        label: the class to explain; by default the one that is said, or of tags the surest.
 
     Raises:
         DataError: a text without a word.
@@ -160,7 +160,11 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
         raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
     found = classifier.probabilities([text, *(occlude(text, spans, [place]) for place in range(len(spans)))])
     ensemble = found[ENSEMBLE]
-    number = int(ensemble[0].argmax()) if label is None else classifier.classes.index(label)
+    if label is None:
+        scores = classifier.kind.log_odds(ensemble[:1])[0] + np.array(classifier.rule.offsets or 0.0)
+        number = int(scores.argmax())
+    else:
+        number = classifier.classes.index(label)
     odds = log_odds(found["ulmfit"], number, classifier.kind)
     added = classifier.blend.ulmfit * (odds[0] - odds[1:])
     for name, member in classifier.tfidf.items():

@@ -1,18 +1,19 @@
 """A classifier as its folder holds it: read, checked and written without torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ulmfit_lib.artifact.architecture import DISTILLED, OLD_POOLINGS, POOLINGS, Architecture, head_shapes, is_distilled
 from ulmfit_lib.artifact.cards import classifier_card
-from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, Artifact, load_artifact
+from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, RULE_VERSION, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import read_json
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import ACCURACY, GOALS, LIKELIEST, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.stored import is_number, kind_from_config
 from ulmfit_lib.linear.blend import Blend
@@ -41,6 +42,7 @@ class StoredClassifier:
         tfidf: the linear members of the ensemble, by name: ``baseline``, TF-IDF + logistic regression on the same
             labels; ``topics``, the same on topics of texts without a label, where there were many.
         blend: how much each member counts in predictions.
+        rule: which label is said, given the probabilities.
         training: how it came to be.
         base: name and sha256 of the language model under it.
         graphs: by direction, the encoder as an ONNX graph (``onnx_graph.build_graph``); empty unless exported.
@@ -56,6 +58,7 @@ class StoredClassifier:
     kind: LabelKind = field(default_factory=Classes)
     tfidf: Mapping[str, TfidfClassifier] = field(default_factory=dict)
     blend: Blend = field(default_factory=Blend)
+    rule: DecisionRule = field(default_factory=DecisionRule)
     training: TrainingRecord = field(default_factory=TrainingRecord)
     base: dict[str, str] | None = None
     graphs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -86,6 +89,7 @@ class StoredClassifier:
             "pooling": self.pooling,
             "base": self.base,
             "blend": {**self.blend.weights, "offsets": list(self.blend.offsets)},
+            **({"rule": asdict(self.rule)} if self.rule != LIKELIEST else {}),
             **{f"has_{member}": member in self.tfidf for member in LINEAR_MEMBERS},
             **self.kind.config(),
         }
@@ -103,7 +107,10 @@ class StoredClassifier:
                 **{terms_file(member): tfidf.terms_json() for member, tfidf in self.tfidf.items()},
                 **{graph_file(way): graph for way, graph in self.graphs.items()},
             },
-            version=OFFSETS_VERSION if self.blend.offsets else 0,
+            version=max(
+                OFFSETS_VERSION if self.blend.offsets else 0,
+                0 if self.rule.says_likeliest else RULE_VERSION,
+            ),
         ).save(Path(path), precision=precision, overwrite=overwrite)
 
     @classmethod
@@ -163,6 +170,7 @@ class StoredClassifier:
             kind=kind,
             tfidf=tfidf,
             blend=blend,
+            rule=_checked_rule(artifact, len(classes)),
             training=artifact.training,
             base=config.get("base"),
             graphs={way: _read_graph(folder / graph_file(way)) for way in directions} if exported else {},
@@ -191,6 +199,20 @@ def _checked_blend(artifact: Artifact, members: tuple[str, ...], n_classes: int)
     if not (isinstance(offsets, list) and all(map(is_number, offsets)) and len(offsets) in (0, n_classes)):
         raise ArtifactError(f"{file}: the blend's offsets {offsets!r} must be a number for each class, or none")
     return Blend.weighing({member: float(blend[member]) for member in members}, tuple(map(float, offsets)))
+
+
+def _checked_rule(artifact: Artifact, n_classes: int) -> DecisionRule:
+    rule, file = artifact.config.get("rule", {}), artifact.path / "config.json"
+    if not isinstance(rule, dict) or rule.get("goal", ACCURACY) not in GOALS:
+        raise ArtifactError(f"{file}: rule {rule!r}: a goal is needed, one of {', '.join(GOALS)}")
+    offsets, stable = rule.get("offsets", []), rule.get("stable")
+    if not (isinstance(offsets, list) and all(map(is_number, offsets)) and len(offsets) in (0, n_classes)):
+        raise ArtifactError(f"{file}: the rule's offsets {offsets!r} must be a number for each class, or none")
+    if not (stable is None or (is_number(stable) and 0 <= stable <= 1)):
+        raise ArtifactError(f"{file}: the rule's share of stable labels {stable!r} must lie between 0 and 1")
+    return DecisionRule(
+        rule.get("goal", ACCURACY), tuple(map(float, offsets)), bool(rule.get("at_least_one", False)), stable
+    )
 
 
 def _is_weight(value: Any) -> bool:

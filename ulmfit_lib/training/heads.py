@@ -1,5 +1,6 @@
 """Heads that learn on a frozen encoder, which has read each text once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from ulmfit_lib.arrays import Features, Floats, Ints
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
-from ulmfit_lib.training.regression import cross_validated_loss, solve, solve_path
+from ulmfit_lib.training.regression import cross_validated_loss, solve_path
 from ulmfit_lib.training.schedules import slanted_triangular
 
 C_VALUES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # chosen from by out-of-fold log loss
@@ -20,7 +21,7 @@ MAX_SEARCHED_ROWS = 5000  # that a search among head configurations learns from
 
 
 class HeadConfig(NamedTuple):
-    """How a linear head on a frozen encoder is fitted; chosen by out-of-fold log loss.
+    """How a linear head on a frozen encoder is fitted.
 
     Attributes:
         pooling: the part of the pooled vector that it sees, one of ``head_inputs``: ``layers``, or where the encoder
@@ -51,16 +52,19 @@ class HeadInputs:
         standardized = np.asarray((pooled - self.mean) / self.scale, np.float32)
         return (standardized * self.weights)[:, self.weights > 0]
 
-    def fill(self, head: Head, coefficients: Floats, intercepts: Floats) -> None:
-        """Give a head, which standardises by itself, the solution for these inputs."""
+    def add(self, head: Head, coefficients: Floats, intercepts: Floats) -> None:
+        """Add the solution for these inputs to a head, which standardises by itself."""
         visible = self.weights > 0
         weight, bias = torch.zeros(len(coefficients), len(visible)), torch.from_numpy(intercepts).float()
         weight[:, visible] = torch.from_numpy(coefficients * self.weights[visible]).float()
         if len(weight) < len(head.output.bias):  # two classes: scikit-learn gives one score, for the second
             weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
         with torch.no_grad():
-            head.output.weight.copy_(weight)
-            head.output.bias.copy_(bias)
+            head.output.weight.add_(weight)
+            head.output.bias.add_(bias)
+
+
+HeadMix = Mapping[HeadConfig, float]  # weights of the scores of several heads, which add up to one head's
 
 
 def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
@@ -95,9 +99,11 @@ def fit_head(
     kind: LabelKind,
     seed: int,
     distilled: int = 0,
-    config: HeadConfig | None = None,
+    mix: HeadMix | None = None,
 ) -> Head:
     """A linear head for pooled vectors of a frozen encoder: the exact solution of logistic regression.
+
+    Several that see different numbers, or hold on to zero more or less, add up to one, as all are linear.
 
     Args:
         features: (n, width) pooled vectors.
@@ -106,12 +112,12 @@ def fit_head(
         kind: of label.
         seed: of the folds.
         distilled: how many of the numbers, the first ones, are a distilled vector.
-        config: pooling and C; by default those with the least cross-validated log loss.
+        mix: weights of configurations; by default the one with the least cross-validated log loss.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
     inputs = head_inputs(head, distilled)
-    if config is None:
+    if mix is None:
         losses = {
             HeadConfig(pooling, c): loss
             for pooling, visible in inputs.items()
@@ -119,10 +125,16 @@ def fit_head(
                 visible(features), targets, C_VALUES, kind=kind, class_weights=recipe.class_weights, seed=seed
             ).items()
         }
-        config = min(losses, key=losses.__getitem__, default=HeadConfig(next(iter(inputs))))
-    visible = inputs[config.pooling]
-    solution = solve(visible(features), targets, c=config.C, class_weights=recipe.class_weights)
-    visible.fill(head, *solution)
+        mix = {min(losses, key=losses.__getitem__, default=HeadConfig(next(iter(inputs)))): 1.0}
+    with torch.no_grad():
+        head.output.weight.zero_()
+        head.output.bias.zero_()
+    for pooling, visible in inputs.items():
+        weights = {config.C: weight for config, weight in sorted(mix.items()) if config.pooling == pooling}
+        if weights:
+            path = solve_path(visible(features), targets, list(weights), class_weights=recipe.class_weights)
+            for weight, (coefficients, intercepts) in zip(weights.values(), path, strict=True):
+                visible.add(head, weight * coefficients, weight * intercepts)
     return head.eval()
 
 

@@ -1,0 +1,139 @@
+"""Which label is said, given the probabilities."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ulmfit_lib import TextClassifier
+from ulmfit_lib.artifact.report import ENSEMBLE
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import DecisionRule
+from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.pipeline.deciding import Goal, find_goal, learn_rule
+from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
+from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
+from ulmfit_lib.server.models import answer
+from ulmfit_lib.training.heads import HeadConfig
+
+
+def unbalanced(n=200, share=0.15, told=1.5, seed=0):
+    """Calibrated probabilities of two classes, of which the second is rare and seldom the likelier one; the truth."""
+    rng = np.random.default_rng(seed)
+    targets = (rng.random(n) < share).astype(np.int64)
+    evidence = rng.normal(targets * told, 1)  # its log likelihood ratio is linear
+    odds = told * evidence - told**2 / 2 + np.log(share / (1 - share))
+    return softmax(np.stack([np.zeros(n), odds], axis=1)), targets
+
+
+def macro_f1(decided, targets):
+    hits = [(decided == one) & (targets == one) for one in (0, 1)]
+    return np.mean([2 * hit.sum() / ((decided == one).sum() + (targets == one).sum()) for one, hit in enumerate(hits)])
+
+
+def test_a_rule_finds_more_of_a_rare_class_for_little_accuracy():
+    probabilities, targets = unbalanced(told=1.0)
+    rule = learn_rule(probabilities, targets, Classes(), Goal())
+    new, truth = unbalanced(2000, told=1.0, seed=1)
+    before, after = new.argmax(1), Classes().decide(new, rule)
+    assert macro_f1(after, truth) > macro_f1(before, truth) + 0.03
+    assert (after == truth).mean() > (before == truth).mean() - 0.03
+    assert 0.5 < rule.stable <= 1
+
+
+def test_each_goal_has_its_own_rule():
+    probabilities, targets = unbalanced()
+    rules = {name: learn_rule(probabilities, targets, Classes(), Goal(name)) for name in ("accuracy", "balanced")}
+    assert rules["accuracy"].offsets == ()
+    new, truth = unbalanced(2000, seed=1)
+    found = {name: Classes().decide(new, rule)[truth == 1].mean() for name, rule in rules.items()}
+    assert found["balanced"] > found["accuracy"] + 0.3
+    dear = learn_rule(probabilities, targets, Classes(), Goal("cost", ((0.0, 1.0), (20.0, 0.0))))
+    assert Classes().decide(new, dear)[truth == 1].mean() > 0.9
+
+
+def test_no_class_alone_is_said_where_there_are_rows_enough_of_each():
+    rng = np.random.default_rng(0)
+    targets = (np.arange(100) < 10).astype(np.int64)
+    nothing = softmax(np.stack([np.full(100, 2.2), rng.normal(0, 0.05, 100)], axis=1))
+    rule = learn_rule(nothing, targets, Classes(), Goal())
+    assert set(Classes().decide(nothing, rule)) == {0, 1}
+
+
+def test_heads_that_hold_on_to_the_shares_are_corrected():
+    probabilities, targets = unbalanced(told=2.5)
+    shrunk = softmax(0.15 * np.log(probabilities) + np.log([0.75, 0.25]))  # ranks as well, and always says the first
+    assert len(set(shrunk.argmax(1))) == 1
+    blend = Blend.fit({"ulmfit": shrunk}, targets)
+    corrected = blend.apply({"ulmfit": shrunk})
+    assert (corrected.argmax(1) == targets).mean() > 0.9
+    np.testing.assert_allclose(corrected.mean(0), [1 - targets.mean(), targets.mean()], atol=0.03)
+
+
+def test_several_heads_count_and_the_row_that_is_scored_chooses_none_of_them():
+    probabilities, targets = unbalanced()
+    noise = softmax(np.random.default_rng(2).normal(size=(200, 2)))
+    heads = {HeadConfig("layers", 0.1): probabilities, HeadConfig("layers", 1.0): noise}
+    found = OutOfFoldPredictions(Classes(), np.arange(200), targets, np.arange(200) % 5, heads, {})
+    assert set(found.head_weights()) == {HeadConfig("layers", 0.1)}
+    held_out = found.held_out(Goal())
+    turned = replace(found, targets=np.where(found.fold == 0, 1 - targets, targets)).held_out(Goal())
+    first = found.fold == 0
+    np.testing.assert_allclose(held_out.probabilities[ENSEMBLE][first], turned.probabilities[ENSEMBLE][first])
+    np.testing.assert_array_equal(held_out.decided[first], turned.decided[first])
+    assert set(held_out.decided) == {0, 1}
+
+
+def test_texts_get_a_tag_where_every_row_has_one():
+    rng = np.random.default_rng(0)
+    truth = np.eye(3, dtype=np.int64)[rng.integers(0, 3, 60)]
+    shy = np.clip(0.1 + 0.2 * truth + rng.normal(0, 0.03, truth.shape), 0.01, 0.99)  # all below 0.5
+    rule = learn_rule(shy, truth, Tags(";"), Goal())
+    assert not Tags(";").decide(shy).any()
+    assert (Tags(";").decide(shy, rule) == truth).all(1).mean() > 0.9
+    unlikely = np.full((1, 3), 0.01)
+    assert Tags(";").decode(unlikely, ["a", "b", "c"], rule=rule) != [""]
+    truth[0] = 0
+    assert not learn_rule(shy, truth, Tags(";"), Goal()).at_least_one
+
+
+def test_everything_that_predicts_follows_the_rule(tiny_classifier, fruit, tmp_path):
+    texts = fruit.texts[:4]
+    probabilities = tiny_classifier.predict_proba(texts)
+    ruled = replace(tiny_classifier, rule=DecisionRule("balanced", (50.0, 0.0), stable=0.9))
+    first = [ruled.classes[0]] * len(texts)
+    ruled.save(tmp_path / "model")
+    loaded = TextClassifier.load(tmp_path / "model")
+    assert loaded.rule == ruled.rule
+    np.testing.assert_allclose(loaded.predict_proba(texts), probabilities, atol=1e-6)
+    assert loaded.predict(texts) == first
+    assert [one["label"] for one in answer(loaded, texts, None)] == first
+    names = AddedColumns.beside(["text"], loaded.classes)
+    rows = RowLabeller(loaded, names).label(Rows.of({"text": texts}), texts, probabilities)
+    assert rows.column("prediction") == first
+    np.testing.assert_allclose(rows.column("confidence"), probabilities[:, 0], atol=1e-5)
+    assert loaded.explain(texts[0]).label == first[0]
+    wrong = replace(ruled, rule=DecisionRule("balanced", (1.0,)))
+    wrong.save(tmp_path / "wrong")
+    with pytest.raises(ArtifactError, match="a number for each class"):
+        TextClassifier.load(tmp_path / "wrong")
+
+
+def test_a_goal_that_is_unknown_or_costs_that_do_not_fit_are_said(tmp_path):
+    classes, kind = ["ham", "spam"], Classes()
+    costs = tmp_path / "costs.csv"
+    costs.write_text("label,predicted,cost\nspam,ham,5\n")
+    assert find_goal(f"cost:{costs}", classes, kind).costs == ((0, 1), (5, 0))
+    for name in ("f1", "cost", "cost:"):
+        with pytest.raises(OptionError, match="known are auto, accuracy, macro-f1, balanced and cost:FILE"):
+            find_goal(name, classes, kind)
+    with pytest.raises(OptionError, match="one label a text"):
+        find_goal(f"cost:{costs}", classes, Tags(";"))
+    for row, said in (("egg,ham,1", "row 1 names the label 'egg'"), ("ham,spam,-1", "row 1 has the cost '-1'")):
+        costs.write_text(f"label,predicted,cost\n{row}\n")
+        with pytest.raises(DataError, match=said):
+            find_goal(f"cost:{costs}", classes, kind)

@@ -1,0 +1,161 @@
+"""The rule by which probabilities become labels, learnt on rows that no member has learnt from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.decision import ACCURACY, BALANCE, COST, GOALS, RECALL, DecisionRule
+from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.labels.links import sigmoid, softmax
+from ulmfit_lib.labels.ratings import read_rating
+from ulmfit_lib.rows.reader import read_rows
+
+STRENGTHS = np.linspace(0, 1.5, 61)  # how much of the classes' log shares is taken back; 1: all classes count the same
+SOFTNESS = 0.1  # of a decision, in log odds: two classes this close to each other are both said a little
+TRUSTED = 0.5  # how much a row's probabilities count beside its label: single labels are noisy
+GIVEN_UP = 0.015  # of the accuracy, at most, for macro F1
+RESAMPLES = 50
+COST_COLUMNS = ("label", "predicted", "cost")
+FEWEST_ROWS = 20  # from which a rule is learnt
+FEWEST_OF_CLASS = 5  # rows of each class, from which on a classifier must not say one class only
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What decisions should be good at.
+
+    Attributes:
+        name: one of ``GOALS``.
+        costs: of ``cost``: (n_classes, n_classes) what a mistake costs, by true class, then by the class that is said.
+    """
+
+    name: str = BALANCE
+    costs: tuple[tuple[float, ...], ...] = ()
+
+
+def find_goal(name: str, classes: Sequence[str], kind: LabelKind) -> Goal:
+    """A goal by its name, ``auto``, ``accuracy``, ``macro-f1`` or ``balanced``; or ``cost:FILE``.
+
+    The file has the columns ``label``, ``predicted`` and ``cost``: what it costs to say ``predicted`` of a text whose
+    label is ``label``. A mistake that it does not name costs 1.
+
+    Raises:
+        OptionError: no such goal, or costs for labels of which a text may have several.
+        DataError: names the row of the file that does not fit.
+    """
+    start, _, file = name.partition(":")
+    if start != COST or not file:
+        if name not in GOALS or name == COST:
+            known = ", ".join(one for one in GOALS if one != COST)
+            raise OptionError(f"--decide-for {name}: known are {known} and {COST}:FILE")
+        return Goal(name)
+    if not kind.exclusive:
+        raise OptionError(f"--decide-for {name}: costs need one label a text; use macro-f1 or accuracy")
+    costs = 1 - np.eye(len(classes))
+    for rows in read_rows(Path(file), ("label", "predicted", "cost")):
+        for number, *cells in zip(
+            rows.numbers, *(rows.column(one) for one in ("label", "predicted", "cost")), strict=True
+        ):
+            true, said, cost = (str(cell).strip() for cell in cells)
+            for label in (true, said):
+                if label not in classes:
+                    raise DataError(f"{file}: row {number} names the label {label!r}; there are {', '.join(classes)}")
+            value = read_rating(cost)
+            if value is None or value < 0:
+                raise DataError(f"{file}: row {number} has the cost {cost!r}; a number of 0 or more is needed")
+            costs[classes.index(true), classes.index(said)] = value
+    if not (costs.sum(1) > 0).any():
+        raise DataError(f"{file}: no mistake costs anything; give at least one a cost of more than 0")
+    return Goal(COST, tuple(map(tuple, costs.tolist())))
+
+
+def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal, *, seed: int = 0) -> DecisionRule:
+    """The rule for a goal, from probabilities of rows that nothing has learnt from.
+
+    Of each class's log share of the rows a part is taken back (logit adjustment, Menon et al. 2021), or of costs, the
+    logarithm of what it costs to miss a class is added: one number is learnt, as few rows say no more. It is the mean
+    of those that are best on rows drawn again at random (bagging, Breiman 1996). Half of a row's weight is on its
+    label and half on its probabilities, since single labels are noisy.
+
+    Of tags, ``auto`` stands for micro F1; where every row has one, every text will be given one.
+
+    Args:
+        probabilities: (n, n_classes), calibrated.
+        targets: as ``LabelKind.targets``.
+        kind: of label.
+        goal: what is wanted.
+        seed: of the rows that are drawn again.
+    """
+    n, n_classes = probabilities.shape
+    if goal.name == ACCURACY or n < FEWEST_ROWS:
+        return DecisionRule(goal.name)
+    odds, direction = kind.log_odds(probabilities), _direction(targets, kind, goal, n_classes)
+    link = softmax if kind.exclusive else sigmoid
+    soft = np.stack([link((odds + strength * direction) / SOFTNESS) for strength in STRENGTHS])
+    truth = np.eye(n_classes)[targets] if kind.exclusive else targets
+    truth = (1 - TRUSTED) * truth + TRUSTED * probabilities
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+    best = [float(STRENGTHS[_worth(soft, truth, draw, kind, goal).argmax()]) for draw in draws]
+    strength = float(np.mean(best))
+    if kind.exclusive and kind.count_rows(targets, n_classes).min() >= FEWEST_OF_CLASS:
+        strength = _enough_for_two(odds, direction, strength)
+    at_least_one = not kind.exclusive and bool(targets.any(1).all())
+
+    def rule(strength: float) -> DecisionRule:
+        offsets = np.round(strength * direction, 4)
+        return DecisionRule(goal.name, tuple(offsets.tolist()) if offsets.any() else (), at_least_one)
+
+    decided = kind.decide(probabilities, rule(strength))
+    stable = np.mean([kind.decide(probabilities, rule(other)) == decided for other in best])
+    return replace(rule(strength), stable=round(float(stable), 3))
+
+
+def _direction(targets: Ints, kind: LabelKind, goal: Goal, n_classes: int) -> Floats:
+    """(n_classes,) offsets at a strength of 1."""
+    if goal.costs:
+        logs = np.log(np.maximum(np.array(goal.costs).sum(1), 1e-6))
+        return np.asarray(logs - logs.mean(), np.float64)
+    counts = kind.count_rows(targets, n_classes) + 1.0
+    if not kind.exclusive:
+        return np.asarray(np.log(np.maximum(len(targets) + 2 - counts, 1) / counts), np.float64)
+    shares = np.log(counts / counts.sum())
+    return np.asarray(shares.mean() - shares, np.float64)
+
+
+def _worth(soft: Floats, truth: Floats, rows: Ints, kind: LabelKind, goal: Goal) -> Floats:
+    """(n_strengths,) how well each does.
+
+    Args:
+        soft: (n_strengths, n, n_classes) how far each class is said.
+        truth: (n, n_classes) how far each class is right.
+        rows: (n,) how often each row counts.
+        kind: of label.
+        goal: what is wanted.
+    """
+    weighed = truth * rows[:, None]
+    if goal.costs:
+        confusion = np.einsum("nj,snk->sjk", weighed, soft)
+        return -np.asarray((confusion * np.array(goal.costs)).sum((1, 2)))
+    hits, said, there = np.einsum("nk,snk->sk", weighed, soft), np.einsum("n,snk->sk", rows, soft), weighed.sum(0)
+    if goal.name == RECALL:
+        return np.asarray((hits / np.maximum(there, 1e-9)).mean(1))
+    if goal.name == BALANCE and not kind.exclusive:
+        return np.asarray(2 * hits.sum(1) / np.maximum(said.sum(1) + there.sum(), 1e-9))  # micro F1
+    f1 = (2 * hits / np.maximum(said + there, 1e-9)).mean(1)
+    if goal.name == BALANCE:
+        accuracy = hits.sum(1) / rows.sum()
+        f1[accuracy < accuracy.max() - GIVEN_UP] = 0
+    return np.asarray(f1)
+
+
+def _enough_for_two(odds: Floats, direction: Floats, strength: float) -> float:
+    """The strength, or the next one at which not all rows are said to be of one class, if there is any."""
+    for stronger in (strength, *STRENGTHS[strength < STRENGTHS]):
+        said = (odds + stronger * direction).argmax(1)
+        if (said != said[0]).any():
+            return float(stronger)
+    return strength
