@@ -34,9 +34,10 @@ from frozen_heads import predict_by_heads
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.models.bases import load_base
-from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.training.run import Run
@@ -159,8 +160,8 @@ def score_all(
         return predict_by_heads(pool, targets, rest, candidate.recipe, kind=part.kind, seed=seed, distilled=distilled)
 
     def delivered() -> Floats:
-        predictions = cross_validate(candidate, part, stratified_folds(part, seed=run.seed), run)
-        return predictions.blend(predictions.best_head()).apply(parts)
+        classifier = evaluate(candidate, part, stratified_folds(part, seed=run.seed), run).fit(part, run)
+        return candidate.predict(classifier, test.texts, run)[ENSEMBLE]
 
     groups = {
         "embeddings": {way: one for way, one in untouched.items() if way == "embeddings"},
@@ -168,14 +169,13 @@ def score_all(
         "forward": {way: one for way, one in known.items() if way == "forward"},
         "both": known,
     }
-    parts = {"baseline": timed("tfidf", lambda: fit_tfidf(part.texts, targets).predict_proba(test.texts))}
+    timed("tfidf", lambda: fit_tfidf(part.texts, targets).predict_proba(test.texts))
     for method, vectors in groups.items():
         if vectors:
             timed(method, lambda vectors=vectors: heads(vectors))
-    parts["ulmfit"] = found["both"]
     if topics := candidate.topics:
         learn = partial(topics.classifier, part.texts, targets, kind=part.kind, class_weights=None, seed=run.seed)
-        parts["topics"] = timed("topics", lambda: learn().predict_proba(test.texts))
+        timed("topics", lambda: learn().predict_proba(test.texts))
     timed("delivered", delivered)
     return {
         method: {

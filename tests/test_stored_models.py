@@ -52,3 +52,13 @@ def test_a_stored_classifier_with_offsets_predicts_as_it_did():
     found = classifier.probabilities(expected["texts"])
     for part, probabilities in expected["probabilities"].items():
         np.testing.assert_allclose(found[part], probabilities, atol=0.005, err_msg=part)
+
+
+def test_a_stored_classifier_with_a_decision_rule_says_what_it_said():
+    folder = STORED.parent / "version-6"
+    expected = json.loads((folder / "expected.json").read_text())
+    classifier = TextClassifier.load(folder / "classifier")
+    assert classifier.rule.goal == "macro-f1" and classifier.rule.stable == 0.95
+    assert classifier.predict(expected["texts"]) == expected["labels"]
+    likeliest = np.array(expected["probabilities"]["ensemble"]).argmax(1)
+    assert expected["labels"] != [classifier.classes[one] for one in likeliest]
