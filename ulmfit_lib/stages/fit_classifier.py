@@ -30,7 +30,7 @@ from ulmfit_lib.training.classifying import (
     find_strategy,
     fine_tune,
 )
-from ulmfit_lib.training.heads import HeadMix, fit_head, fit_hidden_head
+from ulmfit_lib.training.heads import HeadConfig, HeadMix, fit_head, fit_hidden_head
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share
 from ulmfit_lib.training.recipes import CPU, mention_processes, on_all_processes
@@ -54,7 +54,7 @@ def fit_classifier(
     recipe: ClassifierRecipe = CLASSIFY,
     valid: TextTable | None = None,
     features: Features | None = None,
-    head: HeadMix | None = None,
+    head: HeadConfig | HeadMix | None = None,
     run: Run | None = None,
 ) -> TextClassifier:
     """Stage 3: a language model and labelled texts -> a classifier (ULMFiT, section 3.3).
@@ -70,7 +70,8 @@ def fit_classifier(
         recipe: hyperparameters; its batch is that of each process.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
-        head: the configurations of a linear probe's head; by default its own cross-validation chooses one.
+        head: the configuration of a linear probe's head, or weights of several; by default its own cross-validation
+            chooses one.
         run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Raises:
@@ -92,7 +93,8 @@ def fit_classifier(
         features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
     fit: Callable[..., Head] = fit_hidden_head
     if strategy == LINEAR_PROBE or not recipe.head_hidden:
-        fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), mix=head)
+        mix = {head: 1.0} if isinstance(head, HeadConfig) else head
+        fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), mix=mix)
     targets = table.class_numbers()
     heads = {way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed) for way in lm.weights}
     weights = {way: encoder_weights(tensors) for way, tensors in lm.weights.items()}
