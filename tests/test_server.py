@@ -2,6 +2,7 @@ import csv
 import html
 import io
 import json
+import re
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from functools import partial
+from urllib.parse import urljoin
 
 import pytest
 
@@ -326,3 +328,77 @@ def test_wider_than_this_machine_needs_a_token(ulmfit, model):
     assert code == 2 and "--token or ULMFIT_TOKEN" in err
     code, _, err = ulmfit("serve")
     assert code == 2 and "--train" in err
+
+
+def test_what_is_wrong_with_a_request_is_said_and_no_field_is_left_out_in_silence(serve):
+    client = serve()
+    for body, said in (
+        ('{"texts": ["a"], "min_precision": NaN}', "min_precision"),
+        ('{"texts": ["a"], "top_k": 2}', "top_k"),
+        ('{"texts": [5]}', "texts"),
+    ):
+        answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422 and said in str(answer.json()["detail"])
+    odd = r'{"text": "the film was great \ud800"}'
+    assert client.post("/explain", content=odd, headers={"Content-Type": "application/json"}).status_code == 200
+    answer = client.post("/jobs", files={"file": ("a.csv", b"text\na\n")}, data={"text": "text", "delimeter": ";"})
+    assert (
+        answer.status_code == 422 and "no field is called 'delimeter'; there are file, text" in answer.json()["detail"]
+    )
+    for path in ("/health", "/ready", "/"):
+        assert client.head(path).status_code == 200
+
+
+def test_a_file_of_a_header_alone_is_refused_and_blank_texts_get_no_label(serve, eventually):
+    client = serve()
+    answer = client.post("/jobs", files={"file": ("a.csv", b"text,id\n")}, data={"text": "text"})
+    assert answer.status_code == 422 and "input.csv: the file has column names but no rows" in answer.json()["detail"]
+    content = f"text,id\n{GOOD},1\n ,2\n\n".encode()
+    name = client.post("/jobs", files={"file": ("a.csv", content)}, data={"text": "text"}).json()["id"]
+    eventually(lambda: client.get(f"/jobs/{name}").json()["state"] == "done")
+    rows = list(csv.reader(io.StringIO(client.get(f"/jobs/{name}/result").text)))
+    assert [row[:3] for row in rows[1:]] == [[GOOD, "1", "positive"], [" ", "2", ""]]
+    assert client.post("/predict", json={"texts": [" "]}).json()["predictions"][0]["label"] == ""
+
+
+def test_the_columns_of_any_file_are_told(serve, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("id", "review"), (1, GOOD)):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    client = serve()
+    for name, content in (
+        ("a.xlsx", (tmp_path / "a.xlsx").read_bytes()),
+        ("a.csv", "id;review\n1;a, b\n".encode("utf-16")),
+        ("a.json", b'[{"id": 1, "review": "a"}]'),
+    ):
+        assert client.post("/columns", files={"file": (name, content)}).json() == {"columns": ["id", "review"]}
+    answer = client.post("/columns", files={"file": ("a.csv", b"")})
+    assert answer.status_code == 422 and answer.json()["detail"] == "input.csv: the file is empty"
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_the_page_and_the_calls_work_under_the_prefix_of_a_proxy(serve, cut_off):
+    client = serve(prefix="/tools/ulmfit", token="secret")
+    seen = "" if cut_off else "/tools/ulmfit"
+    for page in ("/", "/docs"):
+        content = client.get(seen + page).text
+        links = set(re.findall(r'(?:href|src)="([^"#]+)"', content)) - {"data:,"}
+        assert links and not any(link.startswith("/") for link in links)
+        for link in links:
+            assert client.get(seen + urljoin(page, link)).status_code == (401 if link == "models" else 200), link
+    asked = {"json": {"texts": [GOOD]}, "headers": {"Authorization": "Bearer secret"}}
+    assert client.post(f"{seen}/predict", **asked).status_code == 200
+    assert client.post(f"{seen}/predict", json={"texts": [GOOD]}).status_code == 401
+    assert "http://testserver/tools/ulmfit/predict" in client.get(f"{seen}/docs").text
+
+
+def test_another_site_may_ask_only_where_it_is_named(serve):
+    site = {"Origin": "https://intranet.example", "Access-Control-Request-Method": "POST"}
+    named = serve(origins=["https://intranet.example"], token="secret")
+    answer = named.options("/predict", headers=site)
+    assert answer.headers["access-control-allow-origin"] == "https://intranet.example"
+    assert (
+        "access-control-allow-origin" not in named.options("/predict", headers={**site, "Origin": "https://x"}).headers
+    )

@@ -1,7 +1,7 @@
 """Commands that put a classifier to work: export, serve."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -59,6 +59,14 @@ class Listening:
         None
     )
 
+    root_path: Annotated[
+        str, typer.Option(help="Path under which a proxy serves this, such as /ulmfit; the page needs no such option.")
+    ] = ""
+    allow_origin: Annotated[
+        list[str],
+        typer.Option(help="Another site whose pages may ask, such as https://intranet.example; may be repeated."),
+    ] = field(default_factory=list)
+
 
 @dataclass(frozen=True)
 class Load:
@@ -103,9 +111,22 @@ def serve_command(
         raise OptionError(f"--host {host} lets other machines in: choose a token for them (--token or ULMFIT_TOKEN)")
     threads = load.threads or os.cpu_count() or 1
     served = Models([find_folder(model) for model in models or []], threads=threads, waiting=load.waiting)
-    app = create_app(served, folder=folder, train=_fit_file() if train else None, token=token)
+    app = create_app(
+        served,
+        folder=folder,
+        train=_fit_file() if train else None,
+        token=token,
+        prefix=_prefix(listening.root_path),
+        origins=listening.allow_origin,
+    )
     note(f"serving on http://{host}:{port} (Ctrl-C stops it)")
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=60)
+
+
+def _prefix(given: str) -> str:
+    """A path with a slash before it and none behind it; "" for none."""
+    path = given.strip("/")
+    return f"/{path}" if path else ""
 
 
 def _fit_file() -> "Train":

@@ -187,7 +187,8 @@ def find_layout(
     marked = re.fullmatch(r'"?sep=(.)"?\r?', first)
     likely = list(dict.fromkeys(one for one in (given, marked and marked[1], default, *DELIMITERS) if one))
     headers = {one: _header(path, encoding, Layout(one, quoting or "double", bool(marked))) for one in likely}
-    found = next((one for one in likely if set(needed) <= set(headers[one])), None)
+    sure = given or (marked and marked[1])
+    found = next((one for one in likely if set(needed) <= set(headers[one])), None) if needed else sure
     if found is None:
         found = max(likely, key=lambda one: len(headers[one]))
     check_columns(headers[found], needed, path)

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from ulmfit_lib.errors import UlmfitError
-from ulmfit_lib.server.guarding import Limits, Metrics, refusal
+from ulmfit_lib.server.guarding import Limits, Metrics, Prefix, path_of, refusal
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
@@ -26,7 +28,14 @@ SECURITY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 def create_app(
-    models: Models, *, folder: Path, train: Train | None = None, token: str | None = None, limits: Limits | None = None
+    models: Models,
+    *,
+    folder: Path,
+    train: Train | None = None,
+    token: str | None = None,
+    limits: Limits | None = None,
+    prefix: str = "",
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The application.
 
@@ -36,6 +45,8 @@ def create_app(
         train: what trains a model on a file (``pipeline.fit_file.fit_file``); None: none may be trained.
         token: that every request must bring as ``Authorization: Bearer``; None: none is needed.
         limits: of a request.
+        prefix: under which a proxy serves this, such as ``/ulmfit``.
+        origins: of other sites whose pages may ask, such as ``https://intranet.example``.
     """
     limits, metrics = limits or Limits(), Metrics(models)
     jobs = Jobs(folder / "jobs", partial(label_file, models=models))
@@ -49,8 +60,19 @@ def create_app(
             await asyncio.to_thread(trainings.jobs.stop)
         models.pool.shutdown()
 
-    app = FastAPI(title="ulmfit_lib", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="ulmfit_lib",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        root_path=prefix,
+    )
     _guard(app, token, limits, metrics)
+    if prefix:
+        app.add_middleware(Prefix, prefix=prefix)
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
     app.include_router(Predicting(models, limits, metrics).router())
     app.include_router(job_routes(jobs, models))
     if trainings:
@@ -65,7 +87,7 @@ def _guard(app: FastAPI, token: str | None, limits: Limits, metrics: Metrics) ->
 
     @app.middleware("http")
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        started, path = time.monotonic(), request.url.path
+        started, path = time.monotonic(), path_of(request)
         refused = refusal(request, token, limits)
         response = refused or await go_on(request)
         response.headers["Content-Security-Policy"] = SECURITY
@@ -78,11 +100,19 @@ def _guard(app: FastAPI, token: str | None, limits: Limits, metrics: Metrics) ->
     async def mistake(_: Request, error: UlmfitError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422)
 
+    @app.exception_handler(RequestValidationError)
+    async def misfit(_: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = [
+            {name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()
+        ]  # what was sent may be NaN
+        return JSONResponse({"detail": wrong}, 422)
+
 
 def _add_pages(app: FastAPI) -> None:
     """What people look at in a browser."""
 
     @app.get("/", include_in_schema=False)
+    @app.head("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ulmfit_lib.server.models import Models
 
 OPEN = ("/", "/docs", "/openapi.json", "/health", "/ready")  # that need no token, nor do the page's own files
-UPLOADS = ("/jobs", "/trainings")
+UPLOADS = ("/jobs", "/columns", "/trainings")
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,32 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+def path_of(request: Request) -> str:
+    """The path behind the prefix that a proxy serves this under."""
+    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+
+
+class Prefix:
+    """Let addresses with and without the prefix of a proxy mean the same, for some proxies cut it off.
+
+    Args:
+        app: the application.
+        prefix: such as ``/ulmfit``.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app, self.prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] == "http" and not scope["path"].startswith(f"{self.prefix}/"):
+            scope = {**scope, "path": self.prefix + scope["path"]}
+        await self.app(scope, receive, send)
+
+
 def refusal(request: Request, token: str | None, limits: Limits) -> JSONResponse | None:
     """What a request gets that brings no token or too many bytes."""
-    path = request.url.path
+    path = path_of(request)
     if token and path not in OPEN and not path.startswith("/page"):
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), token.encode()):

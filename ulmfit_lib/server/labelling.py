@@ -1,18 +1,36 @@
 """What a job does with a file of texts: it labels every row."""
 
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
+from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.reader import FileFormat, read_rows
 from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.rows.writer import row_writer
 from ulmfit_lib.server.jobs import Job
 from ulmfit_lib.server.models import Models
 
 ROWS = 64  # labelled between two looks at whether to stop
+
+
+def column_names(content: Callable[[Path], None], name: str, file: FileFormat) -> list[str]:
+    """The names of the columns of a file that ``content`` writes.
+
+    Raises:
+        DataError: it cannot be read, or has no rows.
+    """
+    with TemporaryDirectory() as folder, quietly():
+        path = Path(folder) / name
+        content(path)
+        try:
+            return list(next(read_rows(path, [], file, rows=1)).names)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), name)) from error
 
 
 def count_rows(path: Path, column: str, file: FileFormat) -> dict[str, Any]:

@@ -13,12 +13,12 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>HTTP interface</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/page/style.css">
+<link rel="stylesheet" href="page/style.css">
 </head>
 <body>
-<header><h1>HTTP interface</h1><a href="/">Back to the page</a></header>
+<header><h1>HTTP interface</h1><a href="./">Back to the page</a></header>
 <main>
-<p class="hint">As a machine reads it: <a href="/openapi.json">openapi.json</a>. Where the server asks for a token, add
+<p class="hint">As a machine reads it: <a href="openapi.json">openapi.json</a>. Where the server asks for a token, add
 <code>-H "Authorization: Bearer TOKEN"</code>.</p>
 {calls}
 </main>

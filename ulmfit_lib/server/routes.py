@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -17,24 +17,33 @@ from ulmfit_lib.rows.kinds import upload_name
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.guarding import Limits, Metrics
 from ulmfit_lib.server.jobs import Job, Jobs
-from ulmfit_lib.server.labelling import count_rows
+from ulmfit_lib.server.labelling import column_names, count_rows
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
 from ulmfit_lib.server.training import Trainings
+from ulmfit_lib.tokens.rules import well_formed
 
 RETRY_SECONDS = 1
-Uploaded = Annotated[UploadFile, File(description="A CSV, TSV, JSON Lines or Parquet file.")]
+Uploaded = Annotated[
+    UploadFile, File(description="A CSV, TSV, JSON, Excel, Parquet or fastText file, or a .zip of one.")
+]
+Encoding = Annotated[str | None, Form(description="Its encoding; by default it is found.")]
+Delimiter = Annotated[str | None, Form(description="What stands between its columns, likewise.")]
+Quoting = Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")]
+Sheet = Annotated[str | None, Form(description="The sheet of a workbook; by default the first that has the column.")]
 TextColumn = Annotated[str, Form(description="Its column of texts.", examples=["review"])]
 
 
-class Asked(BaseModel):
+class Asked(BaseModel, extra="forbid"):
     """What ``POST /predict`` takes."""
 
     texts: list[str] = Field(description="The texts.", examples=[["Loved every minute.", "Never again."]], min_length=1)
     model: str | None = Field(None, description="Name of a served model; by default the first.")
-    min_precision: float | None = Field(None, gt=0, lt=1, description="Answer `unsure` below this precision.")
+    min_precision: float | None = Field(
+        None, gt=0, lt=1, allow_inf_nan=False, description="Answer `unsure` below this precision."
+    )
 
 
-class Explained(BaseModel):
+class Explained(BaseModel, extra="forbid"):
     """What ``POST /explain`` takes."""
 
     text: str = Field(description="The text.", examples=["A wonderful film with a weak ending."])
@@ -77,7 +86,7 @@ class Predicting:
         model = find_model(self.models, asked.model)
         words = max(1, len(asked.text.split()))  # each is left out once
         found = await self._in_turn(
-            min(words, self.models.waiting), lambda: model.current().explain(asked.text, label=asked.label)
+            min(words, self.models.waiting), lambda: model.current().explain(well_formed(asked.text), label=asked.label)
         )
         return dict(found.as_dict())
 
@@ -118,22 +127,46 @@ def find_model(models: Models, name: str | None) -> ServedModel:
     return found
 
 
+async def refuse_unknown_fields(request: Request) -> None:
+    """Say which field of a form there is none of: one that is misspelt would be left out in silence.
+
+    Raises:
+        HTTPException: there is such a field.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.body_params]
+    if unknown := next((name for name in await request.form() if name not in known), None):
+        raise HTTPException(422, f"no field is called {unknown!r}; there are {', '.join(known)}")
+
+
 def job_routes(jobs: Jobs, models: Models) -> APIRouter:
-    """Files that are labelled in the background."""
+    """Files that are looked at, and that are labelled in the background."""
     router = APIRouter()
 
-    @router.post("/jobs", status_code=202)
+    @router.post("/columns", dependencies=[Depends(refuse_unknown_fields)])
+    async def columns(
+        file: Uploaded,
+        encoding: Encoding = None,
+        delimiter: Delimiter = None,
+        quoting: Quoting = None,
+        sheet: Sheet = None,
+    ) -> dict[str, list[str]]:
+        """The names of a file's columns."""
+        name, written = upload_name(file.filename), FileFormat(encoding, delimiter, quoting, sheet)
+        return {"columns": await asyncio.to_thread(column_names, partial(_copy, file), name, written)}
+
+    @router.post("/jobs", status_code=202, dependencies=[Depends(refuse_unknown_fields)])
     async def begin(
         file: Uploaded,
         text: TextColumn,
         model: Annotated[str | None, Form(description="Name of a served model; by default the first.")] = None,
-        encoding: Annotated[str | None, Form(description="Its encoding; by default it is found.")] = None,
-        delimiter: Annotated[str | None, Form(description="What stands between its columns, likewise.")] = None,
-        quoting: Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")] = None,
+        encoding: Encoding = None,
+        delimiter: Delimiter = None,
+        quoting: Quoting = None,
+        sheet: Sheet = None,
     ) -> dict[str, str]:
         """Label a file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
         find_model(models, model)
-        written = FileFormat(encoding, delimiter, quoting)
+        written = FileFormat(encoding, delimiter, quoting, sheet)
 
         def begin_job() -> Job:
             return jobs.begin(
@@ -173,7 +206,7 @@ def training_routes(trainings: Trainings) -> APIRouter:
     """Models that are trained in the background."""
     router = APIRouter()
 
-    @router.post("/trainings", status_code=202)
+    @router.post("/trainings", status_code=202, dependencies=[Depends(refuse_unknown_fields)])
     async def begin_training(
         file: Uploaded,
         text: TextColumn,
@@ -216,11 +249,13 @@ def state_routes(models: Models, metrics: Metrics) -> APIRouter:
         ]
 
     @router.get("/health")
+    @router.head("/health", include_in_schema=False)
     async def health() -> dict[str, str]:
         """The server runs."""
         return {"status": "ok"}
 
     @router.get("/ready")
+    @router.head("/ready", include_in_schema=False)
     async def ready() -> dict[str, Any]:
         """It has a model, and not more is waiting than may wait."""
         if not models.by_name or models.under_way >= models.waiting:

@@ -71,14 +71,14 @@ for (const tab of tabs) {
 const model = () => $("model").value || null;
 $("ask").addEventListener("submit", guarded(async () => {
   const text = $("given").value;
-  const { predictions: [said] } = await send("/predict", { texts: [text], model: model() });
+  const { predictions: [said] } = await send("predict", { texts: [text], model: model() });
   $("label").textContent = said.label;
   $("sure").textContent = percent(said.confidence);
   bars($("bars"), Object.entries(said.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 8), 1);
   $("right").value = "";
   $("answer").hidden = false;
   $("words").textContent = "…";
-  const found = await send("/explain", { text, model: model() });
+  const found = await send("explain", { text, model: model() });
   const strongest = Math.max(...found.words.map((word) => Math.abs(word.contribution)), 1e-9);
   const parts = [], characters = Array.from(text); // the server counts whole characters
   const between = (start, end) => characters.slice(start, end).join("");
@@ -134,21 +134,21 @@ function parse(csv, delimiter = ",") { // rows of cells; quotes as RFC 4180 has 
   return rows.filter((row) => row.length > 1 || row[0] !== "");
 }
 async function columns(file, ...selects) {
-  const start = (await file.slice(0, 65536).text()).replace(/^\ufeff/, "");
-  const first = start.trimStart().split("\n")[0], parts = (mark) => first.split(mark).length;
-  const delimiter = [",", ";", "\t", "|"].reduce((best, mark) => (parts(mark) > parts(best) ? mark : best));
-  const header = first.startsWith("{") ? Object.keys(JSON.parse(first)) : parse(start, delimiter)[0] ?? [];
+  const form = new FormData();
+  form.append("file", file);
+  const found = await (await ask("columns", { method: "POST", body: form })).json();
   for (const [place, select] of selects.entries()) {
-    select.replaceChildren(...header.map((name) => new Option(name)));
-    select.selectedIndex = Math.min(place, header.length - 1);
+    select.replaceChildren(...found.columns.map((name) => new Option(name)));
+    select.selectedIndex = Math.min(place, found.columns.length - 1);
   }
 }
-$("csv").addEventListener("change", () => columns($("csv").files[0], $("column")));
+const look = guarded(() => columns($("csv").files[0], $("column")));
+$("csv").addEventListener("change", look);
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length) { $("csv").files = event.dataTransfer.files; columns($("csv").files[0], $("column")); }
+    if (kind === "drop" && event.dataTransfer.files.length) { $("csv").files = event.dataTransfer.files; look(); }
   });
 }
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -158,16 +158,16 @@ $("upload").addEventListener("submit", guarded(async () => {
   form.append("text", $("column").value);
   if (model()) form.append("model", model());
   $("job").hidden = false; $("done").hidden = true;
-  const { id } = await (await ask("/jobs", { method: "POST", body: form })).json();
+  const { id } = await (await ask("jobs", { method: "POST", body: form })).json();
   let state;
   do {
     await wait(300);
-    state = await (await ask(`/jobs/${id}`)).json();
+    state = await (await ask(`jobs/${id}`)).json();
     $("told").textContent = `${state.done.toLocaleString("en")} of ${state.rows.toLocaleString("en")} rows`;
     $("progress").max = Math.max(state.rows, 1); $("progress").value = state.done;
   } while (["waiting", "running"].includes(state.state));
   if (state.state === "failed") throw new Error(state.error);
-  const blob = await (await ask(`/jobs/${id}/result`)).blob();
+  const blob = await (await ask(`jobs/${id}/result`)).blob();
   $("download").href = URL.createObjectURL(blob);
   const [header, ...rows] = parse((await blob.slice(0, 2_000_000).text()).replace(/^\ufeff/, "")).slice(0, 1001);
   const text = header.indexOf(state.column), label = header.indexOf(state.columns.prediction), sure = header.indexOf(state.columns.confidence);
@@ -191,18 +191,18 @@ $("upload").addEventListener("submit", guarded(async () => {
 }));
 
 // Training
-$("labelled").addEventListener("change", () => columns($("labelled").files[0], $("text-column"), $("label-column")));
+$("labelled").addEventListener("change", guarded(() => columns($("labelled").files[0], $("text-column"), $("label-column"))));
 $("begin").addEventListener("submit", guarded(async () => {
   const form = new FormData();
   for (const [name, value] of [["file", $("labelled").files[0]], ["text", $("text-column").value], ["label", $("label-column").value], ["name", $("name").value]]) form.append(name, value);
-  await ask("/trainings", { method: "POST", body: form });
+  await ask("trainings", { method: "POST", body: form });
   await follow();
 }));
-$("cancel").addEventListener("click", guarded(async () => { await ask("/trainings", { method: "DELETE" }); }));
+$("cancel").addEventListener("click", guarded(async () => { await ask("trainings", { method: "DELETE" }); }));
 async function follow() {
   let state;
   do {
-    state = await (await ask("/trainings")).json();
+    state = await (await ask("trainings")).json();
     $("training").hidden = state.state === "none";
     $("training-state").textContent = { running: `Training ${state.name} …`, done: `${state.name} is ready.`, failed: `Training ${state.name} failed.`, stopped: `Training ${state.name} was stopped.` }[state.state] ?? "";
     $("log").textContent = state.log ?? "";
@@ -229,10 +229,10 @@ function card() {
   const bins = (report.delivered?.reliability ?? []).filter((bin) => bin.rows);
   $("sure-title").hidden = !bins.length;
   bars($("reliability"), bins.map((bin) => [`says ${percent(bin.confidence)} (${bin.rows} rows)`, bin.right]), 1);
-  $("curl").textContent = `curl ${location.origin}/predict -H 'Content-Type: application/json' \\\n  -d '{"texts": ["Loved every minute."], "model": "${one.name}"}'`;
+  $("curl").textContent = `curl ${new URL("predict", document.baseURI)} -H 'Content-Type: application/json' \\\n  -d '{"texts": ["Loved every minute."], "model": "${one.name}"}'`;
 }
 async function load(chosen) {
-  models = await (await ask("/models")).json();
+  models = await (await ask("models")).json();
   $("model").replaceChildren(...models.map((one) => new Option(one.name)));
   if (chosen) $("model").value = chosen;
   $("choose").hidden = models.length < 2;
@@ -241,7 +241,7 @@ async function load(chosen) {
 $("model").addEventListener("change", () => { $("answer").hidden = true; card(); });
 guarded(async () => {
   await load();
-  const training = await fetch("/trainings", { headers: sessionStorage.getItem("token") ? { Authorization: `Bearer ${sessionStorage.getItem("token")}` } : {} });
+  const training = await fetch("trainings", { headers: sessionStorage.getItem("token") ? { Authorization: `Bearer ${sessionStorage.getItem("token")}` } : {} });
   $("tab-train").hidden = !training.ok;
   if (training.ok) { if (!models.length) show($("tab-train")); follow(); }
 })();
