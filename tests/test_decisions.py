@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import TextClassifier
+from ulmfit_lib import TextClassifier, TextTable
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
@@ -15,6 +15,9 @@ from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.pipeline.deciding import Goal, find_goal, learn_rule
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
+from ulmfit_lib.pipeline.report import report_on
+from ulmfit_lib.reporting.scored import Scored
+from ulmfit_lib.reporting.verdict import find_verdict
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.server.models import answer
@@ -137,3 +140,23 @@ def test_a_goal_that_is_unknown_or_costs_that_do_not_fit_are_said(tmp_path):
         costs.write_text(f"label,predicted,cost\n{row}\n")
         with pytest.raises(DataError, match=said):
             find_goal(f"cost:{costs}", classes, kind)
+
+
+def test_a_report_does_not_hide_that_one_class_is_always_said():
+    rng = np.random.default_rng(0)
+    labels = ["spam" if number < 12 else "ham" for number in range(100)]
+    table = TextTable.from_lists([f"text number {number}" for number in range(100)], labels)
+    targets, classes = table.class_numbers(), table.classes
+    shy = softmax(np.stack([np.full(100, 2.0), targets + rng.normal(0, 0.3, 100)], axis=1))
+    members = {ENSEMBLE: shy, "ulmfit": shy, "baseline": np.tile([0.88, 0.12], (100, 1))}
+    blind = report_on(members, table, classes, learnt=table, folds=5)
+    assert "It always answers with 'ham'." in blind.sentence and blind.ensemble.always == "ham"
+    assert "of the rarest class, 'spam', it finds 0 % of 12 rows" in blind.sentence
+    verdict = find_verdict(Scored(blind, ""), Classes())
+    assert verdict.grade == "poor" and "always answers with “ham”" in verdict.sentence
+    seeing = Classes().decide(shy, DecisionRule("macro-f1", (-0.75, 0.75)))
+    told = report_on(members, table, classes, learnt=table, decided=seeing, goal=Goal("macro-f1"))
+    assert told.ensemble.always is None and told.goal.low > 0 and told.goal.likeliest == told.goal.baseline
+    assert "The likeliest label of each row would have an accuracy of 88.0 % and a macro F1 of 0.47" in told.sentence
+    verdict = find_verdict(Scored(told, ""), Classes())
+    assert "By macro F1, which its labels are chosen for, it is clearly" in verdict.sentence

@@ -34,6 +34,29 @@ class StoredPredictions:
 
 
 @dataclass(frozen=True)
+class GoalReport:
+    """What a classifier's decisions are worth by the goal that they were chosen for.
+
+    Attributes:
+        measure: in words, such as ``macro F1``.
+        value: of the ensemble's decisions.
+        likeliest: of saying the likeliest label always.
+        accuracy_of_likeliest: the accuracy of that.
+        baseline: of TF-IDF + logistic regression; None without it.
+        low: lower end of the 95 % interval of how far the ensemble is ahead of the baseline; below 0 it may be behind.
+        high: its upper end.
+    """
+
+    measure: str
+    value: float
+    likeliest: float
+    accuracy_of_likeliest: float
+    baseline: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Report(Stored):
     """What a classifier is worth, and what was done to find out.
 
@@ -43,6 +66,7 @@ class Report(Stored):
         majority: accuracy of always answering with the commonest label.
         scores: of the ``ensemble``, and of each member by its name: ``ulmfit``, ``baseline``, ``topics``.
         verdict: the ensemble beside the baseline; None without one.
+        goal: the ensemble beside the baseline by what its decisions were chosen for; None where that is accuracy.
         certainty: accuracy by confidence.
         ratings: scores of ratings, likewise by name; None where labels are classes or tags.
         median_off_by: mean absolute error of always answering with the median rating.
@@ -64,6 +88,7 @@ class Report(Stored):
     majority: float
     scores: dict[str, Scores]
     verdict: McNemar | None = None
+    goal: GoalReport | None = None
     certainty: Certainty | None = None
     ratings: dict[str, RatingScores] | None = None
     median_off_by: float | None = None

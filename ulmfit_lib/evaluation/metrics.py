@@ -45,6 +45,25 @@ class Scores:
         if not all({"rows", "confidence", "right"} <= one.keys() for one in self.reliability):
             raise ValueError("each bin of reliability needs rows, confidence and right")
 
+    @property
+    def recalls(self) -> Floats:
+        """(n_classes,) share of each class's rows that are found; 0 for a class without rows."""
+        counts = np.array(self.confusion)
+        return np.asarray(counts.diagonal() / np.maximum(counts.sum(1), 1), np.float64)
+
+    @property
+    def rarest(self) -> int:
+        """The number of the class with the fewest rows, among those that have any."""
+        rows = np.array(self.confusion).sum(1)
+        return int(np.where(rows > 0, rows, self.n + 1).argmin())
+
+    @property
+    def always(self) -> str | None:
+        """The class that is said of every row, of more classes; None where there is no such class."""
+        said, there = (np.array(self.confusion).sum(axis) for axis in (0, 1))
+        constant = said.max() == self.n and there.max() < self.n
+        return self.classes[int(said.argmax())] if constant else None
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {

@@ -149,7 +149,13 @@ class Experiment:
         if not tested:
             scored, ensemble = self.train.select(predictions.places.tolist()), best.ensemble[ENSEMBLE]
             report = report_on(
-                best.ensemble, scored, classes, learnt=self.train, decided=best.answers.decided, folds=len(self.splits)
+                best.ensemble,
+                scored,
+                classes,
+                learnt=self.train,
+                decided=best.answers.decided,
+                folds=len(self.splits),
+                goal=best.candidate.goal,
             )
             kept = _kept(scored, predictions.targets, ensemble, np.argsort(predictions.places))
             return replace(report, folds=len(self.splits), out_of_fold=kept)
@@ -162,6 +168,7 @@ class Experiment:
             learnt=self.train,
             decided=tested.decided,
             calibration=decisions,
+            goal=best.candidate.goal,
         )
         few = np.arange(0, len(self.test), -(-len(self.test) // MAX_KEPT))
         kept = _kept(self.test, self.test.class_numbers(classes), tested.probabilities[ENSEMBLE], few)

@@ -11,6 +11,7 @@ from ulmfit_lib.artifact.report import ENSEMBLE, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.report import report_on
 from ulmfit_lib.progress import counted
 
@@ -124,6 +125,7 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         classes,
         learnt=_with_every_class(table, classifier),
         decided=classifier.decide(probabilities[ENSEMBLE]),
+        goal=Goal(classifier.rule.goal),
     )
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, on which the classifier was not trained."
     return Scored(report, how, 0, table, table.class_numbers(classes), probabilities, notes)

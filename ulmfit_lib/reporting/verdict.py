@@ -139,9 +139,20 @@ def _of_classes(report: Report) -> Verdict:
     if low <= majority:
         grade = POOR
         sentence += ", and the difference may be chance"
+    goal = report.goal
+    if goal and goal.baseline is not None and goal.low is not None:
+        clear = goal.low > 0
+        sentence += f". By {goal.measure}, which its labels are chosen for, it is {'' if clear else 'not '}clearly"
+        sentence += f" better than {BASELINE} ({goal.value:.2f} and {goal.baseline:.2f})"
+        grade = GOOD if clear else DOUBTFUL if grade == GOOD else grade
+    if best.always is not None:
+        grade = POOR
+        sentence += f". It always answers with “{best.always}”"
+    rarest = best.rarest
     tiles = [
         ("Accuracy", f"{accuracy[ENSEMBLE]:.1f}\xa0%", f"95\xa0% interval {low:.1f} to {high:.1f}"),
         ("Macro F1", f"{best.macro_f1:.3f}", "mean over classes"),
+        ("Rarest class found", f"{100 * best.recalls[rarest]:.0f}\xa0%", f"of texts of “{best.classes[rarest]}”"),
         ("Calibration error", f"{100 * best.calibration_error:.1f} points", "confidence against accuracy"),
         _scored_on(best.n),
     ]
