@@ -35,6 +35,10 @@ bench: $(READY)
 results: $(READY)
 	$(BIN)/python benchmarks/results_page.py
 
+# Write the guide's table of formats, by trying each.
+formats: $(READY)
+	$(BIN)/python benchmarks/formats_table.py
+
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'

@@ -25,6 +25,12 @@ class Odds:
             raise MemoryError
         return np.tile([0.25, 0.75], (len(texts), 1))
 
+    def decode(self, probabilities, threshold=0.0):
+        return self.kind.decode(probabilities, self.classes, threshold)
+
+    def confidence(self, probabilities):
+        return self.kind.confidence(probabilities)
+
 
 @pytest.fixture
 def find(tmp_path):

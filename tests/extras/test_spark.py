@@ -12,6 +12,7 @@ if not shutil.which("java"):
 from nasty_files import NASTY, WITH_UNIQUE_NAMES
 
 from ulmfit_lib import DataError, predict_on_spark
+from ulmfit_lib.engines.spark import read_on_spark
 from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.serving.predictor import Predictor
 
@@ -52,6 +53,15 @@ def test_spark_makes_of_nasty_rows_what_predict_does(spark, ulmfit, exported, tm
         header, *expected = csv.reader(file)
     assert scored[0].__fields__ == header
     assert [["" if cell is None else str(cell) for cell in row] for row in scored] == expected
+
+
+def test_a_file_that_spark_has_no_reader_for_is_a_frame(spark, exported, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("__label__good the film was great\n__label__bad the film was terrible\n")
+    rows = read_on_spark(spark, path, text="text")
+    assert [row["label"] for row in rows.collect()] == [["good"], ["bad"]]
+    scored = predict_on_spark(rows, exported, text="text").collect()
+    assert {row["prediction"] for row in scored} <= {"positive", "negative"}
 
 
 def test_columns_keep_their_values_beside_what_is_predicted(spark, exported):

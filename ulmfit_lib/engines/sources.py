@@ -12,13 +12,30 @@ import pyarrow.parquet as pq
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import quietly, track
+from ulmfit_lib.rows.arrow_files import STATE, dataset_files
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.delimited import NoRows
 from ulmfit_lib.rows.kinds import COMPRESSED, DELIMITED, suffix_of
 from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
+from ulmfit_lib.rows.texts import read_texts
 
 FILE, ROW = "source_file", "source_row"
 LOOKED_AT = 1000  # rows of a file whose columns are known from its start
+
+
+def arrow_table(data: str | Path, *, text: str | Sequence[str], file: FileFormat | None = None) -> pa.Table:
+    """All rows of anything that the one reader reads (``rows.texts.read_texts``), for an engine to divide.
+
+    Args:
+        data: a file, or a folder of text files or of ``datasets``.
+        text: the column of the texts, or several.
+        file: how text files are written; default what is found.
+
+    Raises:
+        DataError: it cannot be read, or a column holds values of several kinds.
+    """
+    parts = [rows.to_arrow(data) for rows, *_ in read_texts(Path(data), text=text, file=file)]
+    return pa.concat_tables(parts, promote_options="permissive")
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,8 @@ class Source:
         Raises:
             DataError: an empty folder, or one that holds folders.
         """
+        if (data / STATE).is_file():  # of `datasets`
+            return cls({path.name: path.resolve() for path in dataset_files(data)}, list(text), file)
         found = sorted(data.iterdir()) if data.is_dir() else [data]
         files = {path.name: path.resolve() for path in found if path == data or not path.name.startswith((".", "_"))}
         if not files:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ulmfit_lib.engines.scoring import Scorer, added_columns
+from ulmfit_lib.engines.sources import arrow_table
 from ulmfit_lib.rows.predictions import AddedColumns
+from ulmfit_lib.rows.reader import FileFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str | Sequence[str]) -> "DataFrame":
@@ -46,6 +48,25 @@ def predict_on_spark(rows: "DataFrame", model: str | Path, *, text: str | Sequen
             yield from scorer(pa.Table.from_batches([batch])).to_batches()
 
     return rows.mapInArrow(score, schema)
+
+
+def read_on_spark(
+    spark: "SparkSession", data: str | Path, *, text: str | Sequence[str], file: FileFormat | None = None
+) -> "DataFrame":
+    """A file that Spark has no reader for, such as a workbook or an export of a labelling tool, as a frame.
+
+    It is read by this process, whole; Spark's own readers divide what they read.
+
+    Args:
+        spark: the session.
+        data: a file, or a folder of text files or of ``datasets``.
+        text: the column of the texts, or several.
+        file: how text files are written; default what is found.
+
+    Raises:
+        DataError: it cannot be read, or a column holds values of several kinds.
+    """
+    return spark.createDataFrame(arrow_table(data, text=text, file=file))
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from ulmfit_lib.server.models import Models
 ROWS = 64  # labelled between two looks at whether to stop
 
 
-def column_names(content: Callable[[Path], None], name: str, file: FileFormat) -> list[str]:
+def column_names(content: Callable[[Path], object], name: str, file: FileFormat) -> list[str]:
     """The names of the columns of a file that ``content`` writes.
 
     Raises:
