@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ulmfit_lib import ArtifactError, OptionError
+from ulmfit_lib.tokens import words
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import encode_texts
 from ulmfit_lib.tokens.rules import RULES, SPECIAL_TOKENS
@@ -270,3 +271,25 @@ def test_a_corpus_closes_its_file_when_nobody_needs_it(tmp_path, recwarn):
     del corpus
     gc.collect()
     assert not [one for one in recwarn if issubclass(one.category, ResourceWarning)]
+
+
+def test_a_stream_of_new_words_leaves_neither_pieces_nor_strings_behind(monkeypatch):
+    monkeypatch.setattr(words, "MOST_BYTES", 300_000)
+    tokenizer, short = WordTokenizer(), ["A wonderful film."]
+    first = [*tokenizer(short)]
+    before, most_pieces, most_strings = len(tokenizer._split.vocab.strings), 0, 0
+    for number in range(40):
+        tokenizer.index([" ".join(f"order-{number}x{i}.example.com/{i}?q={i}" for i in range(100))])
+        most_pieces = max(most_pieces, len(tokenizer._table.numbers))
+        most_strings = max(most_strings, len(tokenizer._split.vocab.strings) - before)
+    assert 100 < most_pieces < 500 and most_strings < 2000
+    assert [*tokenizer(short)] == first
+
+
+def test_a_short_text_is_numbered_as_it_is_among_many():
+    tokenizer = WordTokenizer()
+    texts = [f"a film of number {i} and of film {i}" for i in range(50)]
+    alone = tokenizer.index(texts[:1])
+    tokenizer.index(texts)
+    again = tokenizer.index(texts[:1])
+    assert alone.types == again.types and alone.ids.tolist() == again.ids.tolist()

@@ -46,7 +46,8 @@ from ulmfit_lib.tokens.word_frames import WordFrames
 
 MARK = "\ue000"  # a private character: starts each text and parts the pieces that are learnt together
 BATCH = 1024  # texts taken together
-MOST_PIECES = 1_000_000  # remembered, some 200 bytes each
+MOST_BYTES = 250_000_000  # that the pieces take which are remembered
+BYTES_A_PIECE, BYTES_IN_SPACY = 400, 600  # about, with all of its tokens; and of those that spaCy cuts and then keeps
 BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and all that follows
 
 
@@ -103,15 +104,9 @@ class WordTokenizer:
             parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
             if not parts:
                 return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
-            ids = np.concatenate([part for part, _ in parts])
-            first = np.full(len(self.types), len(ids))
-            first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
-            used = np.flatnonzero(first < len(ids))
-            used = used[np.argsort(first[used])]
-            local = np.zeros(len(self.types), np.int32)
-            local[used] = np.arange(len(used))
+            used, local = _by_first_place(np.concatenate([part for part, _ in parts]), len(self.types))
             all_lengths = np.concatenate([lengths for _, lengths in parts])
-            return TokenIds([self.types[i] for i in used], local[ids], all_lengths)
+            return TokenIds([self.types[i] for i in used], local, all_lengths)
 
     def config(self) -> dict[str, Any]:
         """Kind, language and rule names, as ``config.json`` holds them."""
@@ -130,10 +125,12 @@ class WordTokenizer:
         return type(self), (self.language,)  # a copy has a lock of its own, and learns its pieces anew
 
     def _forget_when_full(self) -> None:
-        if len(self._table.numbers) > MOST_PIECES:
+        if self._bytes > MOST_BYTES:
+            self.__dict__.pop("_split", None)  # spaCy's store of strings lets none go
             self._forget()
 
     def _forget(self) -> None:
+        self._bytes = 0
         self.types: list[str] = []
         self._type_numbers: dict[str, int] = {}
         self._lefts, self._rights = array("h"), array("h")  # of each type, for the special cases
@@ -260,6 +257,7 @@ class WordTokenizer:
                 self._table.add(piece, tokens, [piece])
             else:
                 hard.append(piece)
+        self._bytes += BYTES_A_PIECE * len(pieces) + BYTES_IN_SPACY * len(hard) + 4 * sum(map(len, hard))
         if hard:
             self._learn_together(hard)
 
@@ -286,6 +284,23 @@ class WordTokenizer:
                 flags |= (BLANK_FIRST if blank[start] else 0) | (BLANK_LAST if blank[end - 1] else 0)
             self._table.add(piece, numbers[start:end].tolist(), outer, flags)
             start = end + 1
+
+
+def _by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The distinct numbers among ``ids``, in the order in which they come first, and each id's place among them."""
+    if len(ids) < n_types:  # a short text must not look at all types that are known
+        distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        places = np.zeros(len(distinct), np.int32)
+        places[order] = np.arange(len(distinct))
+        return distinct[order].astype(np.int64), places[inverse]
+    first = np.full(n_types, len(ids))
+    first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
+    used = np.flatnonzero(first < len(ids))
+    used = used[np.argsort(first[used])]
+    local = np.zeros(n_types, np.int32)
+    local[used] = np.arange(len(used))
+    return used, local[ids]
 
 
 def _rules_reach_over_spaces(text: str) -> bool:
