@@ -1,13 +1,15 @@
 """Which label is said, given the probabilities."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ulmfit_lib import TextClassifier, TextTable
-from ulmfit_lib.artifact.report import ENSEMBLE
+from ulmfit_lib.artifact.report import ENSEMBLE, StoredPredictions
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.evaluation.conformal import PredictionSets
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax
@@ -160,3 +162,40 @@ def test_a_report_does_not_hide_that_one_class_is_always_said():
     assert "The likeliest label of each row would have an accuracy of 88.0 % and a macro F1 of 0.47" in told.sentence
     verdict = find_verdict(Scored(told, ""), Classes())
     assert "By macro F1, which its labels are chosen for, it is clearly" in verdict.sentence
+
+
+def test_sets_hold_the_right_class_as_often_as_was_asked_for():
+    probabilities, targets = unbalanced(400)
+    new, truth = unbalanced(4000, seed=1)
+    sharpened = np.asarray(new**2 / (new**2).sum(1, keepdims=True))  # coverage needs no calibration
+    sets = PredictionSets.measure(probabilities**2 / (probabilities**2).sum(1, keepdims=True), targets, 0.9)
+    inside = sets.contain(sharpened)
+    assert 0.87 < inside[np.arange(4000), truth].mean() < 0.93
+    rare = truth == 1
+    assert inside[rare, 1].mean() < 0.7
+    alike = PredictionSets.measure(probabilities, targets, 0.9, by_class=True).contain(new)
+    assert 0.8 < alike[rare, 1].mean() < 0.97
+    few = PredictionSets.measure(probabilities[:5], targets[:5], 0.9).contain(new)
+    assert few.all()  # five rows cannot tell
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        PredictionSets.measure(probabilities, targets, 90)
+
+
+def test_predict_writes_sets(tiny_classifier, fruit, tmp_path, write_csv, ulmfit):
+    with pytest.raises(OptionError, match="make it with `fit`"):
+        tiny_classifier.predict_set(fruit.texts)
+    probabilities = tiny_classifier.predict_proba(fruit.texts)
+    kept = StoredPredictions(list(range(1, len(fruit) + 1)), fruit.class_numbers().tolist(), probabilities.tolist())
+    report = report_on(tiny_classifier.probabilities(fruit.texts), fruit, fruit.classes, learnt=fruit)
+    training = replace(tiny_classifier.training, report=replace(report, out_of_fold=kept))
+    made = replace(tiny_classifier, training=training)
+    made.save(tmp_path / "model")
+    sets = made.predict_set(fruit.texts, coverage=0.99)
+    assert np.mean([label in one for label, one in zip(fruit.labels, sets, strict=True)]) > 0.95
+    file = write_csv([[text, "x"] for text in fruit.texts[:3]], header=("text", "label"))
+    out, model = tmp_path / "out.csv", tmp_path / "model"
+    assert ulmfit("predict", model, file, "--text", "text", "--sets", "0.99", "--out", out)[0] == 0
+    with out.open() as written:
+        assert [row["set"] for row in csv.DictReader(written)] == ["; ".join(one) for one in sets[:3]]
+    code, _, said = ulmfit("predict", model, file, "--text", "text", "--by-class")
+    assert code == 2 and "--by-class is for --sets" in said

@@ -17,6 +17,7 @@ from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 
 if TYPE_CHECKING:
+    from ulmfit_lib.evaluation.conformal import PredictionSets
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.serving.predictor import Predictor
@@ -34,6 +35,26 @@ class Novelty:
     ] = False
     known: Known = None
     base: Base = "auto"
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """What is said where one label is not sure."""
+
+    min_precision: Annotated[
+        float | None,
+        typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
+    ] = None
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            help="Add a column with all labels that a text may have; for this share of the texts, such as 0.9, the "
+            "right one is among them. An empty set says that no label fits."
+        ),
+    ] = None
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Reach the share of --sets for the texts of each label.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +83,8 @@ def predict(
             help="File to write (.csv, .tsv, .jsonl, .parquet), or with --engine a folder; by default CSV on stdout."
         ),
     ] = None,
-    min_precision: Annotated[
-        float | None,
-        typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
-    ] = None,
     *,
+    sureness: Sureness,
     novelty: Novelty,
     engine: Engine,
     compute: Compute,
@@ -75,10 +93,14 @@ def predict(
     data, text, file = source.data, source.text, source.file
     if engine != Engine() and not engine.engine:
         raise OptionError("--workers and --cores are for --engine: name one, or leave them out")
+    if sureness.by_class and sureness.sets is None:
+        raise OptionError("--by-class is for --sets: name its share, such as --sets 0.9, or leave it out")
     if engine.engine:
+        if sureness.sets is not None:
+            raise OptionError("--sets does not work with --engine: choose one of them")
         if novelty.novelty:
             raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")
-        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=min_precision)
+        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=sureness.min_precision)
     elif text or (data is not None and _is_folder(data)):
         if data is None:
             raise OptionError("--text names a column, so name the file that has it, too")
@@ -88,14 +110,14 @@ def predict(
             out,
             text=text,
             file=file,
-            min_precision=min_precision,
+            sureness=sureness,
             novelty=novelty,
             device=compute.device,
         )
     elif out is not None:
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")
     else:
-        _predict_lines(model, data, file, min_precision)
+        _predict_lines(model, data, file, sureness)
 
 
 def _predict_file(
@@ -105,13 +127,13 @@ def _predict_file(
     *,
     text: list[str],
     file: FileFormat,
-    min_precision: float | None,
+    sureness: Sureness,
     novelty: Novelty,
     device: str,
 ) -> None:
     """Write the rows of a file, in their order, with their predictions, and say what is to be known of them."""
     from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
+    from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller, free_names
     from ulmfit_lib.rows.texts import read_texts
     from ulmfit_lib.rows.writer import row_writer
 
@@ -122,15 +144,21 @@ def _predict_file(
         model = find_folder(model)
         classifier = load_classifier(model, device)
         names = AddedColumns.beside(first[0].names, classifier.classes)
-        labeller = RowLabeller(classifier, names, _threshold(classifier, min_precision))
+        labeller = RowLabeller(classifier, names, _threshold(classifier, sureness.min_precision))
         if names.prediction != "prediction":
             note(f"{data}: has such columns already, so the labels are in {names.prediction!r}, and so on")
+        sets = _sets(classifier, sureness)
         add_novelty = _novelty_adder(model, novelty, text, file, device) if novelty.novelty else None
         for rows, texts, _ in chain([first], parts):
             blank += [row for row, one in zip(rows.numbers, texts, strict=True) if not one]
-            labelled = labeller.label(rows, texts, classifier.predict_proba(texts))
+            probabilities = classifier.predict_proba(texts)
+            labelled = labeller.label(rows, texts, probabilities)
+            if sets:
+                named = ["; ".join(one) for one in classifier.named_sets(sets, probabilities)]
+                given = [one if text else "" for one, text in zip(named, texts, strict=True)]
+                labelled = labelled.adding(dict.fromkeys(free_names(labelled.names, ["set"]), given))
             write(add_novelty(labelled, texts) if add_novelty else labelled)
-    if min_precision is not None:
+    if sureness.min_precision is not None:
         share = 100 * labeller.unsure / max(labeller.rows - labeller.blank, 1)
         note(f"{labeller.unsure:,} of {counted(labeller.rows - labeller.blank, 'row')} ({share:.1f} %) labelled unsure")
     if blank:
@@ -150,7 +178,14 @@ def _threshold(classifier: "TextClassifier | Predictor", min_precision: float | 
     return threshold
 
 
-def _predict_lines(model: Path, given: str | None, file: FileFormat, min_precision: float | None) -> None:
+def _sets(classifier: "TextClassifier | Predictor", sureness: Sureness) -> "PredictionSets | None":
+    """What makes sets, where these are wanted."""
+    if sureness.sets is None:
+        return None
+    return classifier.prediction_sets(sureness.sets, by_class=sureness.by_class)
+
+
+def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: Sureness) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up; nothing if blank."""
     from ulmfit_lib.hub.fetching import find_folder
 
@@ -158,7 +193,9 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, min_precisi
         _check_is_text(given)
     light = all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
     classifier = load_classifier(find_folder(model), "auto", light=light)
-    threshold = 0.0 if min_precision is None else classifier.certainty.threshold(min_precision)[0]
+    precision = sureness.min_precision
+    threshold = 0.0 if precision is None else classifier.certainty.threshold(precision)[0]
+    sets = _sets(classifier, sureness)
     for line in [given] if given is not None else _lines_of_stdin(file.encoding):
         if not line.strip():
             print(flush=True)
@@ -167,7 +204,8 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, min_precisi
         label = classifier.decode(probabilities, threshold)[0]
         order = probabilities[0].argsort()[::-1]
         names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
-        print(f"{label}  ({', '.join(names)})" + (f"  {line}" if given is None else ""), flush=True)
+        among = f"  {{{', '.join(classifier.named_sets(sets, probabilities)[0])}}}" if sets else ""
+        print(f"{label}  ({', '.join(names)}){among}" + (f"  {line}" if given is None else ""), flush=True)
 
 
 def _check_is_text(given: str) -> None:

@@ -20,7 +20,7 @@ from ulmfit_lib.training.regression import row_losses
 
 FOLDS = 5
 MIN_ROWS_TO_WEIGH = 20  # what fewer say of the members' weights is chance
-VOTE = 0.25  # power of a head's likelihood in its weight
+VOTE = 0.5  # power of a head's likelihood in its weight
 LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
 Split = tuple[Ints, Ints]  # places to learn from, and to score

@@ -14,6 +14,7 @@ from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.conformal import PredictionSets
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.serving.explanations import Explanation, explain
@@ -73,6 +74,45 @@ class Classifier(PicklesSafely, StoredClassifier):
         """
         threshold = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
         return self.decode(self.predict_proba(texts), threshold)
+
+    def predict_set(self, texts: Sequence[str], *, coverage: float = 0.9, by_class: bool = False) -> list[list[str]]:
+        """The labels that each text may have, the likeliest first: a set holds the right one as often as was asked for.
+
+        That holds for texts of the kind that the classifier was made from. An empty set says that no label fits.
+
+        Args:
+            texts: as for ``predict``.
+            coverage: share of the texts, in (0, 1), whose right label is to be in the set.
+            by_class: reach that share for the texts of each label, also of rare ones; sets become larger.
+
+        Raises:
+            DataError: what ``predict_proba`` raises.
+            OptionError: a share out of range; or nothing was measured on rows held out from training.
+        """
+        sets = self.prediction_sets(coverage, by_class=by_class)
+        return self.named_sets(sets, self.predict_proba(texts))
+
+    def named_sets(self, sets: PredictionSets, probabilities: Floats) -> list[list[str]]:
+        """The labels of each row's set, the likeliest first, by (n, n_classes) probabilities."""
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        inside = sets.contain(probabilities)
+        return [
+            [self.classes[one] for one in likeliest if chosen[one]]
+            for likeliest, chosen in zip(order.tolist(), inside, strict=True)
+        ]
+
+    def prediction_sets(self, coverage: float, *, by_class: bool = False) -> PredictionSets:
+        """What makes sets, from what ``fit`` kept of rows that were held out from training; raises OptionError."""
+        if not self.kind.one_class_per_text:
+            raise OptionError("sets need one class a text: leave them out for ratings and several labels")
+        kept = self.training.report.out_of_fold if self.training.report else None
+        if not kept:
+            raise OptionError(
+                "this classifier has no record of what was predicted of rows that it had not learnt from; make it with "
+                "`fit`, which keeps that"
+            )
+        probabilities, targets = np.array(kept.probabilities, np.float64), np.array(kept.targets, np.int64)
+        return PredictionSets.measure(probabilities, targets, coverage, by_class=by_class)
 
     def predict_ratings(self, texts: Sequence[str]) -> Floats:
         """(n_texts,) ratings, where labels are ratings.
