@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _silence_ends_with_the_test():
+    """``--quiet``, and readers on Ray, hold for the whole process."""
+    from ulmfit_lib.progress import set_quiet
+
+    yield
+    set_quiet(False)
+
+
 @pytest.fixture
 def write_csv(tmp_path):
     def write(rows, name="data.csv", header=("review", "sentiment")):
@@ -22,7 +31,6 @@ def ulmfit(monkeypatch, capsys):
     """Run a command line; returns exit code, stdout, stderr."""
 
     from ulmfit_lib.cli import main
-    from ulmfit_lib.progress import set_quiet
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["ulmfit", *map(str, arguments)])
@@ -33,8 +41,7 @@ def ulmfit(monkeypatch, capsys):
             code = stop.code or 0
         return code, *capsys.readouterr()
 
-    yield run
-    set_quiet(False)  # which --quiet holds for the whole process
+    return run
 
 
 @pytest.fixture

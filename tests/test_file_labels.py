@@ -17,18 +17,11 @@ from ulmfit_lib.insight.label_errors import suspect
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
-from ulmfit_lib.progress import set_quiet
 from ulmfit_lib.rows.labels import label_of
 
 TAGS = [["bad", "food"], ["good"], [], None]
 TEXTS = ["Cold soup", "Warm rooms", "We came on Friday", "Not read yet"]
 SETTLED = ["bad;food", "good", "", None]
-
-
-@pytest.fixture(autouse=True)
-def aloud():
-    """Notes are said, whatever a test before has switched off."""
-    set_quiet(False)
 
 
 def table_of(path, cells):

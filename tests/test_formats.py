@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from ulmfit_lib import DataError, read_table
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
-from ulmfit_lib.progress import set_quiet
 from ulmfit_lib.rows.reader import FileFormat, read_rows
 
 TEXTS, LABELS = ["Fine, really", 'He said "no"', "We came on Friday"], ["good", "bad", None]
@@ -26,12 +25,6 @@ FRAME = pd.DataFrame({"text": TEXTS, "label": LABELS})
 RECORDS = [{"text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)]
 CELLS = st.text(st.sampled_from(list("ab é\"\n,;\t\\|😀'=-")), max_size=8)
 HABITS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(autouse=True)
-def aloud():
-    """Notes are said, whatever a test before has switched off."""
-    set_quiet(False)
 
 
 def check(data, **written):

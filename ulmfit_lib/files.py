@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,16 @@ def cache_folder() -> Path:
     On Linux that is ``~/.cache/ulmfit_lib`` (or below ``$XDG_CACHE_HOME``), on macOS ``~/Library/Caches/ulmfit_lib``.
     """
     return Path(os.environ.get("ULMFIT_CACHE") or user_cache_path("ulmfit_lib", appauthor=False))
+
+
+def content_hash(texts: Iterable[str], made_by: str) -> str:
+    """The name in the cache of what is made of some texts, in their order, by something with this fingerprint."""
+    digest = hashlib.sha256(made_by.encode())
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
 
 
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:

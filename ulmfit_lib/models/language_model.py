@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.arrays import Features, Floats, side_by_side
 from ulmfit_lib.artifact.architecture import OLD_POOLINGS, POOLINGS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
@@ -193,9 +193,7 @@ class LanguageModel(PicklesSafely):
             raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
         if is_distilled(pooling) and not self.architecture.distilled:
             raise OptionError(f"pooling {pooling!r}: nothing was distilled into this language model; take layers")
-        found = self.features(texts, pooling=pooling)
-        vectors = np.concatenate(list(found.values()), axis=1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+        return side_by_side(self.features(texts, pooling=pooling))
 
     def generate(
         self,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Features, Floats, Ints
+from ulmfit_lib.arrays import Features, Floats, Ints, side_by_side
 from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
@@ -189,9 +189,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         Where the encoder was distilled from a teacher (``stages.distill``), it is the vector projected onto the
         teacher's, else all that the heads see.
         """
-        found = self.features(texts, pooling="distilled" if is_distilled(self.pooling) else self.pooling)
-        vectors = np.concatenate(list(found.values()), axis=1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+        return side_by_side(self.features(texts, pooling="distilled" if is_distilled(self.pooling) else self.pooling))
 
     def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
         """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""

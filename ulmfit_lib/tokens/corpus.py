@@ -1,6 +1,5 @@
 """A whole corpus as ids on disk, cached by the hash of what it was made from."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.files import cache_folder, new_folder, only_process
+from ulmfit_lib.files import cache_folder, content_hash, new_folder, only_process
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.stored_ids import StoredIds
@@ -55,7 +54,7 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
         tokenizer: what splits them.
         cache: where results are kept by content hash; default ``files.cache_folder()``.
     """
-    folder = (cache or cache_folder()) / "corpora" / _content_hash(texts, tokenizer)
+    folder = (cache or cache_folder()) / "corpora" / content_hash(texts, tokenizer.fingerprint())
     done = folder / "offsets.npy"
     if not done.is_file():
         with only_process(folder, wait=True):  # of processes that train together, one tokenises
@@ -68,15 +67,6 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
         ids=StoredIds(folder / "ids.bin"),
         offsets=np.load(folder / "offsets.npy"),
     )
-
-
-def _content_hash(texts: Sequence[str], tokenizer: Tokenizer) -> str:
-    digest = hashlib.sha256(tokenizer.fingerprint().encode())
-    for text in texts:
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()
 
 
 def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.files import cache_folder, write_file
+from ulmfit_lib.files import cache_folder, content_hash, write_file
 from ulmfit_lib.models.devices import fast_bfloat16, find_device
 from ulmfit_lib.progress import bar
 
@@ -101,7 +101,7 @@ def teacher_vectors(texts: Sequence[str], teacher: Teacher, *, cache: Path | Non
     with bar(total=len(texts), description=f"asking {teacher.name}", unit="text") as progress:
         for start in range(0, len(texts), CHUNK):
             chunk = [texts[i] for i in range(start, min(start + CHUNK, len(texts)))]
-            file = folder / f"{_content_hash(chunk, known)}.npy"
+            file = folder / f"{content_hash(chunk, known)}.npy"
             if not file.is_file():
                 buffer = io.BytesIO()
                 np.save(buffer, teacher.encode(chunk).astype(np.float16))
@@ -117,12 +117,3 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     except ImportError as error:
         raise OptionError("a teacher needs sentence-transformers: pip install 'ulmfit-lib[distill]'") from error
     return SentenceTransformer(str(folder), device=str(device), model_kwargs={"dtype": dtype}, local_files_only=True)
-
-
-def _content_hash(texts: Sequence[str], teacher: str) -> str:
-    digest = hashlib.sha256(teacher.encode())
-    for text in texts:
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()
