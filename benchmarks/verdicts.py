@@ -78,7 +78,7 @@ def one_cell(candidate: Candidate, run: Run, part: TextTable, test: TextTable) -
     """What is reported and what is true."""
     experiment = Experiment.of(part, seed=42)
     found = evaluate(candidate, experiment.train, experiment.splits, run)
-    report = experiment.report(found, {})
+    report = experiment.report(found, None)
     classifier = found.fit(experiment.train, run)
     said = candidate.predict(classifier, test.texts, run)
     truth = np.array(test.targets())

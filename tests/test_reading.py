@@ -202,6 +202,7 @@ def test_json_names_that_come_late_are_in_every_part(tmp_path):
     assert [part.names for part in read_rows(path, ["text"], rows=2)] == [["text", "late"]] * 3
 
 
+@pytest.mark.slow
 def test_errors_far_into_a_file_name_their_line(tmp_path):
     good = "a fine film,pos\n" * 150_000  # several blocks
     encoding, fields, json_lines = tmp_path / "encoding.csv", tmp_path / "fields.csv", tmp_path / "broken.jsonl"

@@ -247,6 +247,7 @@ def test_one_model_is_trained_at_a_time(tmp_path):
     trainings.jobs.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_model_that_is_trained_from_a_file_is_served(lm_folder, fruit, tmp_path, eventually):
     models = Models([], threads=1, waiting=10)
@@ -278,6 +279,7 @@ def test_the_page_asks_nobody_else(serve):
         assert answer.headers["content-security-policy"].startswith("default-src 'self'")
 
 
+@pytest.mark.slow
 def test_a_stopped_server_finishes_what_it_accepted(model, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -119,6 +119,7 @@ def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
     assert report.tags["topics"].micro_f1 > 0.95 and "topics of the unlabelled" in report.sentence
 
 
+@pytest.mark.slow
 def test_a_label_budget_learns_topics_from_texts_without_a_label(tiny_lm, read):
     labelled, free = made_up(60, seed=12), made_up(1200, seed=13)[0]
     table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])

@@ -75,7 +75,8 @@ def trial_tables(monkeypatch):
     return found
 
 
-def test_a_search_that_finds_nothing_delivers_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
+@pytest.mark.slow
+def test_a_search_that_finds_nothing_keeps_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
     tuned = tune(table, folder=tmp_path, bases=[base], max_trials=2, device="cpu")
     assert not tuned.gained and "The search gained nothing" in tuned.sentence
     assert "kept" in tuned.sentence and "rows that the search never saw" in tuned.sentence
@@ -141,6 +142,7 @@ def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, tab
     assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, table, tmp_path, monkeypatch, capsys):
     def stop(candidate, table, *others, **options):
         for number, one in enumerate(predict_folds(candidate, table, *others, **options)):

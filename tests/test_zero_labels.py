@@ -21,6 +21,7 @@ def test_names_of_opinions_tell_praise_from_blame(base):
     assert classifier.training.stages[-1].by == "opinion"
 
 
+@pytest.mark.slow
 def test_other_names_stand_for_what_they_mean(base, tmp_path):
     classifier = fit_by_names(FILMS + SPORT, ["sport", "film"], base=base, direction="forward")
     assert classifier.predict(FILMS + SPORT) == ["film"] * 2 + ["sport"] * 2
@@ -28,7 +29,8 @@ def test_other_names_stand_for_what_they_mean(base, tmp_path):
     assert TextClassifier.load(tmp_path / "model").predict(SPORT) == ["sport"] * 2
 
 
-def test_a_file_without_labels_needs_two_names_and_a_taught_base(ulmfit, tiny_lm, write_csv, tmp_path):
+@pytest.mark.slow
+def test_a_file_without_labels_needs_two_names_and_a_distilled_base(ulmfit, tiny_lm, write_csv, tmp_path):
     with pytest.raises(OptionError, match="two different names"):
         fit_by_names(PRAISE, ["good", " good "], base=tiny_lm)
     with pytest.raises(OptionError, match="distilled"):
