@@ -148,3 +148,13 @@ def test_workers_do_not_outlive_their_parent(with_workers, eventually, runs, tmp
     parent.join()
     for name in range(2):
         eventually(lambda name=name: not runs((tmp_path / str(name)).read_text()))
+
+
+def test_a_daemonic_process_does_the_work_itself(monkeypatch):
+    monkeypatch.setattr(workers, "worker_count", lambda: 2)
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: there.send([*workers.in_order(str.upper, "ab")]), daemon=True)
+    process.start()
+    assert here.poll(60) and here.recv() == ["A", "B"]
+    process.join()

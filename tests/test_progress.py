@@ -14,6 +14,7 @@ def test_a_notebook_sees_the_loss_of_each_epoch_and_keeps_it(monkeypatch, fruit,
     monkeypatch.setattr(display, "display", lambda html, display_id: (shown.append(html.data), Handle())[1])
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
     monkeypatch.setattr(progress, "SECONDS_A_FRAME", 0)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_A_BAR", 0)
     from ulmfit_lib import fit_classifier
 
     fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", direction="forward", epochs=1, valid=fruit, device="cpu")
@@ -33,3 +34,24 @@ def test_a_notebook_shows_notes_as_output_and_a_terminal_keeps_them_apart(monkey
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
     progress.note("second")
     assert capsys.readouterr() == ("second\n", "first\n")
+
+
+def test_a_notebook_keeps_no_output_of_what_is_over_at_once_and_one_of_all_bars_in_a_cell(monkeypatch):
+    display = pytest.importorskip("IPython.display")
+    displays = []
+
+    class Handle:
+        def update(self, html):
+            displays[-1] = html.data
+
+    monkeypatch.setattr(display, "display", lambda html, display_id: (displays.append(html.data), Handle())[1])
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    for _ in progress.track(range(3), total=3, description="x", unit="row"):
+        pass
+    assert displays == []
+    monkeypatch.setattr(progress, "SECONDS_A_FRAME", 0)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_A_BAR", 0)
+    for _ in range(2):
+        for _ in progress.track(range(3), total=3, description="x", unit="row"):
+            assert len(displays) <= 1
+    assert displays == [""]

@@ -3,9 +3,11 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from ulmfit_lib import fit_lm
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.seeding import seeded
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,21 @@ def test_former_keywords_still_work_and_warn():
         assert stage("a", epochs=5, device="cpu") == ("a", 5, 42, cpu)
     with pytest.raises(TypeError):
         stage("a", magic=1)
+
+
+def test_a_seed_holds_while_it_is_needed_and_the_callers_numbers_go_on():
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    with seeded(1):
+        first = torch.rand(2)
+    assert torch.equal(torch.rand(2), expected)
+    with seeded(1):
+        assert torch.equal(torch.rand(2), first)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tiny_lm, fruit):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit_lm(fruit.texts, base=tiny_lm.only("forward"), epochs=1, run=Run(device="cpu"))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 SECONDS_A_FRAME = 0.25
+SECONDS_BEFORE_A_BAR = 1.0  # in a notebook, where each bar leaves an output: work that is over sooner has none
 _quiet = False
+_free_display: tuple[int | None, Any] | None = None  # of a cell, in which a bar has left nothing
 _listener: Callable[[str], object] | None = None
 _quiet_here = ContextVar("_quiet_here", default=False)  # in this thread; others may speak
 
@@ -88,8 +90,17 @@ def in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
+def _this_cell() -> int | None:
+    """The number of the cell that runs."""
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython.get_ipython(), "execution_count", None) if ipython else None
+
+
 class NotebookBar:
     """A bar in a notebook's cell with the methods of tqdm's that are used here; of a training, the table stays.
+
+    A cell keeps an output for each display for ever, so that what is over at once displays nothing, and bars that leave
+    no table share one.
 
     Args:
         total: where it ends.
@@ -99,12 +110,10 @@ class NotebookBar:
     """
 
     def __init__(self, total: float, description: str, unit: str, initial: float = 0) -> None:
-        from IPython.display import HTML, display
-
         self.total, self.description, self.unit, self.n = total, description, unit, initial
         self.initial, self.postfix, self.rows = initial, "", list[Mapping[str, str]]()
         self.started = self.drawn = time.monotonic()
-        self.html, self.handle = HTML, display(HTML(self.as_html()), display_id=True)
+        self.handle: Any = None
 
     def __enter__(self) -> "NotebookBar":
         return self
@@ -115,7 +124,8 @@ class NotebookBar:
     def update(self, n: float = 1) -> None:
         """Move on, and show it a few times a second."""
         self.n += n
-        if time.monotonic() - self.drawn >= SECONDS_A_FRAME:
+        now = time.monotonic()
+        if now - self.drawn >= SECONDS_A_FRAME and (self.handle or now - self.started >= SECONDS_BEFORE_A_BAR):
             self.draw()
 
     def set_postfix(self, refresh: bool = True, **values: str) -> None:
@@ -130,11 +140,26 @@ class NotebookBar:
     def draw(self) -> None:
         """Show it as it is now."""
         self.drawn = time.monotonic()
-        self.handle.update(self.html(self.as_html()))
+        self._show(self.as_html())
 
     def close(self) -> None:
         """Take the bar away, and leave the table."""
-        self.handle.update(self.html(self.as_table()))
+        global _free_display
+        if self.handle or self.rows:
+            self._show(self.as_table())
+        if self.handle and not self.rows:
+            _free_display = _this_cell(), self.handle
+
+    def _show(self, content: str) -> None:
+        global _free_display
+        from IPython.display import HTML, display
+
+        if self.handle is None and _free_display and _free_display[0] == _this_cell():
+            self.handle, _free_display = _free_display[1], None
+        if self.handle is None:
+            self.handle = display(HTML(content), display_id=True)
+        else:
+            self.handle.update(HTML(content))
 
     def as_html(self) -> str:
         """The bar, what is left to do, and the table."""

@@ -11,12 +11,14 @@ from ulmfit_lib.tokens.corpus import Corpus
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import CPU, on_all_processes, override
 from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.seeding import leaves_random_numbers
 
 FINE_TUNE = CPU.fit_lm
 STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is still this many steps
 FEWEST_ROWS = 4
 
 
+@leaves_random_numbers
 @with_former_keywords(min_count="recipe", direction="base")
 def fit_lm(
     texts: Sequence[str],

@@ -24,6 +24,7 @@ from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import on_all_processes
 from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.seeding import leaves_random_numbers, seeded
 
 PRETRAIN = LanguageModelRecipe()
 VOCABULARY_SIZE = 30_000
@@ -53,6 +54,7 @@ class LanguageModelConfig:
     direction: str | None = None
 
 
+@leaves_random_numbers
 @with_former_keywords(
     epochs="recipe",
     lr="recipe",
@@ -120,9 +122,9 @@ def _initialise(
     if not set(directions) <= set(DIRECTIONS):
         raise OptionError(f"direction {config.direction!r}; known are forward, backward, both")
     tokenizer, corpus, vocabulary = _learn_vocabulary(texts, config, min_count)
-    torch.manual_seed(seed)
-    weights = {way: _initial_weights(config.architecture, vocabulary, corpus) for way in directions}
-    return LanguageModel(config.architecture, vocabulary, tokenizer, weights, TrainingRecord(name)), corpus
+    with seeded(seed):
+        weights = {way: _initial_weights(config.architecture, vocabulary, corpus) for way in directions}
+        return LanguageModel(config.architecture, vocabulary, tokenizer, weights, TrainingRecord(name)), corpus
 
 
 def _learn_vocabulary(

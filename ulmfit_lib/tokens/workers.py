@@ -32,13 +32,14 @@ def end_with_parent(number: int) -> None:
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """What ``function`` makes of each item, in their order, made by as many workers as there are cores.
 
-    Items are read, and results kept, only a few ahead of what is asked for.
+    Items are read, and results kept, only a few ahead of what is asked for. A daemonic process, such as one of
+    multiprocessing's Pool or of Celery, may start no workers, and makes them itself.
 
     Raises:
         TrainingError: a worker was killed.
     """
     count = worker_count()
-    if count == 1:
+    if count == 1 or multiprocessing.current_process().daemon:
         yield from map(function, items)
         return
     workers = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (function,))

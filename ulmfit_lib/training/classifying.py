@@ -20,6 +20,7 @@ from ulmfit_lib.training.phases import train_phases
 from ulmfit_lib.training.processes import my_share, share_model
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule, gradual_unfreezing
+from ulmfit_lib.training.seeding import seeded
 from ulmfit_lib.training.streams import ClassifierBatches
 
 LINEAR_PROBE = "linear-probe"  # the head alone learns the labels
@@ -216,19 +217,19 @@ def fine_tune(
     )
 
     def attempt(tokens: int, run: Run) -> list[Row]:
-        torch.manual_seed(my_share().seed(run.seed))
-        return train_phases(
-            net,
-            phases,
-            lambda number: (
-                train.batches(recipe, batch_tokens=tokens, seed=run.seed + number),
-                held_out.batches(recipe, batch_tokens=tokens, seed=0),
-            ),
-            objective=objective,
-            settings=recipe,
-            run=run.of(net, {**asdict(recipe), "batch_tokens": tokens}, train.sha256),
-            description=description,
-        )
+        with seeded(my_share().seed(run.seed)):
+            return train_phases(
+                net,
+                phases,
+                lambda number: (
+                    train.batches(recipe, batch_tokens=tokens, seed=run.seed + number),
+                    held_out.batches(recipe, batch_tokens=tokens, seed=0),
+                ),
+                objective=objective,
+                settings=recipe,
+                run=run.of(net, {**asdict(recipe), "batch_tokens": tokens}, train.sha256),
+                description=description,
+            )
 
     return train_within_memory(net, attempt, run, max_size=recipe.batch_tokens, min_size=MIN_TOKENS, unit="tokens")
 

@@ -14,6 +14,7 @@ from ulmfit_lib.models.head import Head
 from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
 from ulmfit_lib.training.regression import cross_validated_loss, solve_path
 from ulmfit_lib.training.schedules import slanted_triangular
+from ulmfit_lib.training.seeding import seeded
 
 C_VALUES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # chosen from by out-of-fold log loss
 DEFAULT_C = 1e-2  # where two folds cannot be made
@@ -172,23 +173,23 @@ def fit_hidden_head(
     features: npt.NDArray[np.float32], targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int
 ) -> Head:
     """A head with a hidden layer, for fine-tuning to start from; it sees all numbers alike."""
-    torch.manual_seed(seed)
-    n_classes = len(kind.count_rows(targets))
-    head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
-    inputs, truth = torch.from_numpy(features), torch.from_numpy(targets)
-    head.standardize(inputs)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
-    size = max(2, min(recipe.batch_size, len(inputs)))
-    n_steps = max(1, len(inputs) // size) * recipe.head_epochs
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: recipe.lr * slanted_triangular(step / n_steps)
-    )
-    head.train()
-    for _ in range(n_steps):
-        rows = torch.randperm(len(inputs))[:size]
-        optimizer.zero_grad()
-        cross_entropy(head(inputs[rows]), truth[rows], kind, None, recipe.label_smoothing).backward()
-        optimizer.step()
-        scheduler.step()
-    optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
-    return head.eval()
+    with seeded(seed):
+        n_classes = len(kind.count_rows(targets))
+        head = Head(features.shape[1], n_classes, hidden=recipe.head_hidden, dropout=recipe.head_dropout)
+        inputs, truth = torch.from_numpy(features), torch.from_numpy(targets)
+        head.standardize(inputs)
+        optimizer = torch.optim.AdamW(head.parameters(), lr=1.0, betas=recipe.betas, weight_decay=recipe.weight_decay)
+        size = max(2, min(recipe.batch_size, len(inputs)))
+        n_steps = max(1, len(inputs) // size) * recipe.head_epochs
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: recipe.lr * slanted_triangular(step / n_steps)
+        )
+        head.train()
+        for _ in range(n_steps):
+            rows = torch.randperm(len(inputs))[:size]
+            optimizer.zero_grad()
+            cross_entropy(head(inputs[rows]), truth[rows], kind, None, recipe.label_smoothing).backward()
+            optimizer.step()
+            scheduler.step()
+        optimizer.zero_grad()  # else the last gradient would join the first of fine-tuning
+        return head.eval()

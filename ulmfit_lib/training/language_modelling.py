@@ -3,8 +3,6 @@
 import math
 from dataclasses import asdict, dataclass, field
 
-import torch
-
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.dropouts import Dropouts
@@ -17,6 +15,7 @@ from ulmfit_lib.training.phases import train_phases
 from ulmfit_lib.training.processes import check_equal, my_share, share_model
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule
+from ulmfit_lib.training.seeding import seeded
 from ulmfit_lib.training.streams import LanguageModelStream
 
 
@@ -110,17 +109,17 @@ def train_language_model(
                 f"the texts are too short for {share.of} processes: they make {counted(possible, 'row')} of "
                 f"{recipe.window} tokens, and each process needs one; start fewer"
             )
-        torch.manual_seed(share.seed(run.seed))
-        return train_phases(
-            net,
-            phases,
-            batches,
-            objective=Objective(loss),
-            settings=recipe,
-            run=run.of(net, {**asdict(recipe), "batch_size": rows}, train.fingerprint),
-            description=description,
-            patience=recipe.patience,
-        )
+        with seeded(share.seed(run.seed)):
+            return train_phases(
+                net,
+                phases,
+                batches,
+                objective=Objective(loss),
+                settings=recipe,
+                run=run.of(net, {**asdict(recipe), "batch_size": rows}, train.fingerprint),
+                description=description,
+                patience=recipe.patience,
+            )
 
     unit = f"rows of {recipe.window} tokens"
     found = train_within_memory(net, attempt, run, max_size=recipe.batch_size, min_size=1, unit=unit)
