@@ -41,6 +41,13 @@ def test_the_page_holds_no_script_no_address_and_is_small(page):
     assert len(page.encode()) < 1_000_000
 
 
+def test_the_page_tells_no_folder_of_its_writer(fitted, fruit):
+    at_home = replace(fruit, source="/home/ada/fruit.csv")
+    stages = (*fitted.training.stages[:-1], replace(fitted.training.last, source=at_home.source))
+    drawn = render_report(replace(fitted, training=replace(fitted.training, stages=stages)), data=at_home)
+    assert "fruit.csv" in drawn and "/home/ada" not in drawn
+
+
 def test_no_text_can_add_anything_to_the_page(fitted, fruit):
     label = "<b onclick=alert(2)>negative"
     table = TextTable.from_lists([HOSTILE + f" {i}" for i in range(12)], [*fruit.labels[:11], label])

@@ -142,7 +142,7 @@ def render_report(
             budget_figure=as_svg(plot_learning_curve(budget.curve, budget.labels)) if budget else None,
             record=classifier.training,
             stage_names=STAGES,
-            blend=classifier.blend.weights,
+            blend={name: classifier.blend.weights[name] for name in ("ulmfit", *classifier.tfidf)},
             part_names=NAMES,
             most_mapped=MOST_MAPPED,
             most_in_confusion=MOST_IN_CONFUSION,
@@ -162,6 +162,7 @@ def _environment() -> Environment:
     )
     found.filters["percent"] = lambda share: f"{100 * share:.1f}\xa0%"
     found.filters["duration"] = duration
+    found.filters["file_names"] = file_names
     return found
 
 
@@ -173,12 +174,20 @@ def duration(seconds: float) -> str:
     """
     if seconds < 120:
         return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
-    return f"{seconds / 60:.3g} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    return f"{round(seconds / 60, 1):g} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _name(classifier: TextClassifier) -> str:
     """The file that it was made from, without its folder."""
-    source = classifier.training.last.source or "a text classifier"
+    return file_names(classifier.training.last.source or "a text classifier")
+
+
+def file_names(source: str) -> str:
+    """Where texts are from, without folders, which are nobody's concern who gets the report.
+
+    >>> file_names("/home/ada/reviews.csv and corrected.csv")
+    'reviews.csv and corrected.csv'
+    """
     return " and ".join(Path(one).name for one in source.split(" and "))
 
 
@@ -232,5 +241,4 @@ def _describe(classifier: TextClassifier, data: TextTable, *, in_folds: bool) ->
         "known": known,
         "lengths": as_svg(plot_lengths(words)),
         "labels": counts,
-        "most": counts[0][1] if counts else 1,
     }

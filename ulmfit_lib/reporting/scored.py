@@ -94,8 +94,8 @@ def _recorded(report: Report, labelled: TextTable | None, classifier: TextClassi
     known = [place for place in places if place is not None]
     if len(known) < len(kept.rows):
         note = (
-            f"{labelled.source} numbers its rows otherwise than the file that the model was trained on, so texts and "
-            "predictions cannot be matched. Give that file itself to see them."
+            f"{Path(labelled.source).name} numbers its rows otherwise than the file that the model was trained on, so "
+            "texts and predictions cannot be matched. Give that file itself to see them."
         )
         return replace(found, notes=[note])
     probabilities = {ENSEMBLE: np.array(kept.probabilities, np.float64)}
@@ -114,8 +114,8 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         raise DataError(f"{labelled.source}: no row has a label that the classifier knows ({', '.join(classes[:10])})")
     if len(known) < len(labelled):
         notes.append(
-            f"{counted(len(labelled) - len(known), 'row')} of {labelled.source} with a label that the classifier has "
-            "not learnt are left out of this report."
+            f"{counted(len(labelled) - len(known), 'row')} of {Path(labelled.source).name} with a label that the "
+            "classifier has not learnt are left out of this report."
         )
     table = labelled.select(known)
     probabilities = classifier.to(device).probabilities(table.texts)

@@ -69,6 +69,7 @@ class Verdict:
 
     Attributes:
         sentence: the verdict.
+        remarks: what else must be known of it, sentences.
         grade: ``good``, ``doubtful`` or ``poor``.
         tiles: name, number and remark of what counts most.
         unit: of the measures.
@@ -86,6 +87,7 @@ class Verdict:
     whole: float = 1.0
     digits: int = 3
     few: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def chip(self) -> str:
@@ -107,7 +109,7 @@ def find_verdict(scored: Scored, kind: LabelKind) -> Verdict:
     if n >= FEWEST:
         return found
     sentence = f"It was scored on {counted(n, 'text')}, which is too few to say what it is worth."
-    return replace(found, sentence=sentence, grade=DOUBTFUL, few=True)
+    return replace(found, sentence=sentence, grade=DOUBTFUL, few=True, remarks=())
 
 
 def _measures(scores: dict[str, float], intervals: Mapping[str, Interval | None]) -> list[Measure]:
@@ -139,15 +141,17 @@ def _of_classes(report: Report) -> Verdict:
     if low <= majority:
         grade = POOR
         sentence += ", and the difference may be chance"
-    goal = report.goal
+    goal, remarks = report.goal, list[str]()
     if goal and goal.baseline is not None and goal.low is not None:
         clear = goal.low > 0
-        sentence += f". By {goal.measure}, which its labels are chosen for, it is {'' if clear else 'not '}clearly"
-        sentence += f" better than {BASELINE} ({goal.value:.2f} and {goal.baseline:.2f})"
+        remarks.append(
+            f"By {goal.measure}, which its labels are chosen for, it is {'' if clear else 'not '}clearly better than "
+            f"{BASELINE} ({goal.value:.2f} and {goal.baseline:.2f})."
+        )
         grade = GOOD if clear else DOUBTFUL if grade == GOOD else grade
     if best.always is not None:
         grade = POOR
-        sentence += f". It always answers with “{best.always}”"
+        remarks.append(f"It always answers with “{best.always}”.")
     rarest = best.rarest
     tiles = [
         ("Accuracy", f"{accuracy[ENSEMBLE]:.1f}\xa0%", f"95\xa0% interval {low:.1f} to {high:.1f}"),
@@ -157,7 +161,7 @@ def _of_classes(report: Report) -> Verdict:
         _scored_on(best.n),
     ]
     measures = [*_measures(accuracy, intervals), Measure("Always the commonest label", majority)]
-    return Verdict(f"{sentence}.", grade, tiles, "Accuracy in %", measures, whole=100, digits=1)
+    return Verdict(f"{sentence}.", grade, tiles, "Accuracy in %", measures, whole=100, digits=1, remarks=tuple(remarks))
 
 
 def _of_tags(scored: Scored, tags: Mapping[str, TagScores]) -> Verdict:
