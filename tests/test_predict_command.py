@@ -2,23 +2,8 @@
 
 import io
 
-import numpy as np
 import pytest
-
-from ulmfit_lib.labels.classes import Classes
-
-
-class Coin:
-    classes, kind = ["bad", "good"], Classes()
-
-    def predict_proba(self, texts):
-        return np.tile([0.25, 0.75], (len(texts), 1))
-
-    def decode(self, probabilities, threshold=0.0):
-        return self.kind.decode(probabilities, self.classes, threshold)
-
-    def confidence(self, probabilities):
-        return self.kind.confidence(probabilities)
+from coin import Coin
 
 
 @pytest.fixture

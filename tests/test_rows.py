@@ -5,8 +5,8 @@ import io
 import time
 from dataclasses import asdict
 
-import numpy as np
 import pytest
+from coin import Coin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nasty_files import NASTY
@@ -15,7 +15,6 @@ from ulmfit_lib.cli import options
 from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.data.reading import read_parts, read_table
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.rows.reader import FileFormat, layout_of, read_rows
@@ -201,21 +200,6 @@ def test_columns_of_the_user_are_kept_beside_predictions(tmp_path):
 def test_a_column_that_two_have_the_name_of_is_not_guessed(tmp_path):
     with pytest.raises(DataError, match="columns 1 and 3 are both called 'text'"):
         read_table(write(tmp_path / "a.csv", "text,label,text\na,b,c\n"), text="text")
-
-
-class Coin:
-    """Finds every text good."""
-
-    classes, kind = ["bad", "good"], Classes()
-
-    def predict_proba(self, texts):
-        return np.tile([0.25, 0.75], (len(texts), 1))
-
-    def decode(self, probabilities, threshold=0.0):
-        return self.kind.decode(probabilities, self.classes, threshold)
-
-    def confidence(self, probabilities):
-        return self.kind.confidence(probabilities)
 
 
 @pytest.fixture

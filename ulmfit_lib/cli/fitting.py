@@ -259,6 +259,7 @@ def fit_command(
 def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:
     """``fit`` without labels."""
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
+    from ulmfit_lib.training.run import Run
 
     table = read(source)
     classifier = fit_by_names(
@@ -266,8 +267,8 @@ def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run
         classes,
         base=options.base,
         direction=options.direction,
-        device=run.device,
         source=table.source,
+        run=Run(seed=run.seed, device=run.device),
     )
     classifier.save(out, overwrite=run.overwrite)
     print(f"saved in {out}. It was made from the names of its classes alone, so its accuracy is not known.")

@@ -14,12 +14,12 @@ from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_classifier import encoder_weights
+from ulmfit_lib.training.run import Run, with_former_keywords
 
 PHRASES = ("{0}", "{0}.", "this is {0}", "It is about {0}.", "a text about {0}", "{0} , {0} , {0}")
 SHARPNESS = 8.0  # log odds that a text is of one class and not another, by the difference of their cosines
@@ -51,14 +51,15 @@ OPINION_SHARPNESS = 8.0  # log odds that a text praises, by how much nearer it i
 NEUTRAL = 0.1  # log odds that a text which says nothing is neutral
 
 
+@with_former_keywords()
 def fit_by_names(
     texts: Sequence[str],
     classes: Sequence[str],
     *,
     base: str | Path | LanguageModel = AUTO,
     direction: str | None = None,
-    device: str = "auto",
     source: str = "the data",
+    run: Run | None = None,
 ) -> TextClassifier:
     """A classifier that has seen no label: a text is of the class whose name its vector is nearest to.
 
@@ -70,8 +71,8 @@ def fit_by_names(
         classes: their names, words of the texts' language.
         base: a language model with distilled vectors (``stages.distill``), a name, a folder; or ``auto``.
         direction: ``forward``, ``backward``, ``both``; default all that the base has.
-        device: ``auto``, ``cpu`` or ``cuda``.
         source: where the texts are from, for the record.
+        run: seed of the texts that the base is chosen by, and device.
 
     Raises:
         OptionError: fewer than two classes, or a base without distilled vectors.
@@ -79,19 +80,18 @@ def fit_by_names(
     names = sorted({name.strip() for name in classes} - {""})
     if len(names) < 2:
         raise OptionError(f"classes {', '.join(names)!r}: at least two different names are needed, with commas between")
-    lm, why = load_base(base, texts, direction=direction)
+    run = run or Run()
+    lm, why = load_base(base, texts, direction=direction, seed=run.seed)
+    lm = lm.only(direction)
     note(why)
     if not lm.architecture.distilled:
         raise OptionError(f"without labels a base with distilled vectors is needed, and {why}")
-    ways, chosen = lm.directions(direction), find_device(device)
     by_opinion = all(name.lower() in OPINIONS for name in names)
+    groups = [PRAISE, BLAME] if by_opinion else [[phrase.format(name) for phrase in PHRASES] for name in names]
+    features = lm.to(run.device).features([phrase for group in groups for phrase in group], pooling="distilled")
     heads = {}
-    for way in ways:
-        phrases = [phrase.format(name) for name in names for phrase in PHRASES]
-        vectors = lm.only(way).to(chosen).features([*PRAISE, *BLAME] if by_opinion else phrases, pooling="distilled")
-        by_group = (
-            vectors[way].astype(np.float64).reshape(2 if by_opinion else len(names), -1, lm.architecture.distilled)
-        )
+    for way, vectors in features.items():
+        by_group = vectors.astype(np.float64).reshape(len(groups), -1, lm.architecture.distilled)
         weights, biases = _opinion_weights(names, by_group) if by_opinion else _name_weights(by_group)
         head = Head(weights.shape[1], len(names))
         with torch.no_grad():
@@ -110,7 +110,7 @@ def fit_by_names(
         lm.architecture,
         lm.vocabulary,
         lm.tokenizer,
-        {way: to_arrays(encoder_weights(lm.weights[way])) for way in ways},
+        {way: to_arrays(encoder_weights(lm.weights[way])) for way in lm.weights},
         heads,
         "distilled",
         kind=Classes(),
