@@ -18,3 +18,20 @@ class TokenIds(NamedTuple):
     types: list[str]
     ids: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int64]
+
+
+def by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The distinct numbers among ``ids``, in the order in which they come first, and each id's place among them."""
+    if len(ids) < n_types:  # a short text must not look at all types that are known
+        distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        places = np.zeros(len(distinct), np.int32)
+        places[order] = np.arange(len(distinct))
+        return distinct[order].astype(np.int64), places[inverse]
+    first = np.full(n_types, len(ids))
+    first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
+    used = np.flatnonzero(first < len(ids))
+    used = used[np.argsort(first[used])]
+    local = np.zeros(n_types, np.int32)
+    local[used] = np.arange(len(used))
+    return used, local[ids]

@@ -41,7 +41,7 @@ from ulmfit_lib.tokens.rules import (
 )
 from ulmfit_lib.tokens.spacy_import import import_spacy
 from ulmfit_lib.tokens.special_cases import SpecialCases
-from ulmfit_lib.tokens.token_ids import TokenIds
+from ulmfit_lib.tokens.token_ids import TokenIds, by_first_place
 from ulmfit_lib.tokens.word_frames import WordFrames
 
 MARK = "\ue000"  # a private character: starts each text and parts the pieces that are learnt together
@@ -104,7 +104,7 @@ class WordTokenizer:
             parts = [self._number(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
             if not parts:
                 return TokenIds([], np.zeros(0, np.int32), np.zeros(0, np.int64))
-            used, local = _by_first_place(np.concatenate([part for part, _ in parts]), len(self.types))
+            used, local = by_first_place(np.concatenate([part for part, _ in parts]), len(self.types))
             all_lengths = np.concatenate([lengths for _, lengths in parts])
             return TokenIds([self.types[i] for i in used], local, all_lengths)
 
@@ -284,23 +284,6 @@ class WordTokenizer:
                 flags |= (BLANK_FIRST if blank[start] else 0) | (BLANK_LAST if blank[end - 1] else 0)
             self._table.add(piece, numbers[start:end].tolist(), outer, flags)
             start = end + 1
-
-
-def _by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The distinct numbers among ``ids``, in the order in which they come first, and each id's place among them."""
-    if len(ids) < n_types:  # a short text must not look at all types that are known
-        distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        places = np.zeros(len(distinct), np.int32)
-        places[order] = np.arange(len(distinct))
-        return distinct[order].astype(np.int64), places[inverse]
-    first = np.full(n_types, len(ids))
-    first[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)  # of several values for one place, the last stays
-    used = np.flatnonzero(first < len(ids))
-    used = used[np.argsort(first[used])]
-    local = np.zeros(n_types, np.int32)
-    local[used] = np.arange(len(used))
-    return used, local[ids]
 
 
 def _rules_reach_over_spaces(text: str) -> bool:
