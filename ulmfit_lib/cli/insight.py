@@ -18,6 +18,7 @@ from ulmfit_lib.cli.options import (
     LabelledFile,
     Quiet,
     SeededCompute,
+    Text,
 )
 from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, show
 from ulmfit_lib.errors import DataError, OptionError
@@ -37,9 +38,7 @@ class LookedAt:
         Path | None,
         typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
     ] = None
-    text: Annotated[
-        list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
-    ] = field(default_factory=list)
+    text: Text = field(default_factory=list)
     label: Label = field(default_factory=list)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ulmfit_lib.cli.engines import Engine, predict_on_engine
-from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known
+from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
 from ulmfit_lib.cli.running import command, load_classifier, read_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
@@ -65,9 +65,7 @@ class Input:
     data: Annotated[
         str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
     ] = None
-    text: Annotated[
-        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
-    ] = field(default_factory=list)
+    text: Text = field(default_factory=list)
 
 
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")

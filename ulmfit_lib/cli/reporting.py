@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ulmfit_lib.cli.options import Base, Classifier, FileFormat, Label, SeededCompute
+from ulmfit_lib.cli.options import Base, Classifier, FileFormat, Label, SeededCompute, Text
 from ulmfit_lib.cli.running import command, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
 
@@ -23,9 +23,7 @@ class ReportedFile:
             "the model's folder keeps, and no text is shown."
         ),
     ] = None
-    text: Annotated[
-        list[str], typer.Option("--text", help="Column of the file that holds the texts; repeat it to join several.")
-    ] = field(default_factory=list)
+    text: Text = field(default_factory=list)
     label: Label = field(default_factory=list)
 
 

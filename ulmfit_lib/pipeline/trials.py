@@ -23,7 +23,7 @@ from ulmfit_lib.training.recipes import PAPER_DROPOUTS
 
 POOLINGS = ("layers", "concat", "all")
 RATES = 4.0  # times lower and higher than the recipe's
-JUDGED_AFTER, JUDGED_BESIDE = 2, 3  # folds of a trial, and trials before it, from which on it may be stopped
+MIN_FOLDS, MIN_TRIALS = 2, 3  # of a trial, and before it, from which on the trial may be pruned
 AGAIN = "begun before"  # marks a trial that an earlier run was stopped at
 SQLITE_BUSY = 5  # the first byte of sqlite's error code where another program has the file; Python 3.10 hides it
 LOCKED_SECONDS = 20  # to wait while another program has the file
@@ -131,7 +131,7 @@ class Trials:
                 study_name="tune",
                 load_if_exists=True,
                 direction="minimize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=JUDGED_BESIDE, n_warmup_steps=JUDGED_AFTER - 1),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_TRIALS, n_warmup_steps=MIN_FOLDS - 1),
             )
             before = self.study.user_attrs.get("run", run)
             self.seconds = float(self.study.user_attrs.get("seconds", 0.0))
