@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.data.stored_texts import Selection
+from ulmfit_lib.data.stored_texts import Selection, as_texts
 from ulmfit_lib.errors import DataError
 
 
@@ -42,12 +42,13 @@ def hold_out(
     """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most.
 
     Raises:
-        DataError: fewer than 2 texts.
+        DataError: fewer than 2 texts, or something else than texts.
     """
+    texts = as_texts(texts)
     if len(texts) < 2:
         raise DataError(f"a language model needs at least 2 texts to read, and got {len(texts)}")
     if valid_texts is not None:
-        return texts, valid_texts
+        return texts, as_texts(valid_texts, called="valid_texts")
     count = min(most, max(1, round(len(texts) * fraction)))
     chosen = np.sort(np.random.default_rng(seed).choice(len(texts), count, replace=False))
     return Selection(texts, np.setdiff1d(np.arange(len(texts)), chosen)), Selection(texts, chosen)

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, overload
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import cache_folder, new_folder
+from ulmfit_lib.serving.texts import read_texts
 
 MOST_IN_MEMORY = 200_000_000  # characters
 
@@ -80,6 +81,15 @@ class StoredTexts(_LazyTexts):
         start, end = int(self._offsets[place]), int(self._offsets[place + 1])
         self._file.seek(start)
         return self._file.read(end - start).decode("utf-8", "surrogatepass")
+
+
+def as_texts(given: Any, *, called: str = "texts") -> Sequence[str]:
+    """What somebody gives as texts, in memory (``serving.texts.read_texts``) unless it lies in a file.
+
+    Raises:
+        DataError: a single string, several columns, or something that is no string.
+    """
+    return given if isinstance(given, _LazyTexts) else read_texts(given, called=called)
 
 
 def collect_texts(texts: Iterable[str]) -> Sequence[str]:

@@ -203,6 +203,19 @@ class TextTable:
         return train, test
 
 
+def check_table(data: Any) -> None:
+    """Say how a table is made of what is none, such as a frame.
+
+    Raises:
+        DataError: it is no ``TextTable``.
+    """
+    if not isinstance(data, TextTable):
+        raise DataError(
+            f"data: of the type {type(data).__name__}, where a table of texts and labels is needed: "
+            "read_table(data, text=..., label=...) makes one of a file's name, a frame or the like"
+        )
+
+
 def check_labels(table: TextTable) -> None:
     """Say what makes the labels impossible to learn from, before hours of training do.
 

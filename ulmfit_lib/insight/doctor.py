@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.table import TextTable, check_labels, suggest_ratings
+from ulmfit_lib.data.table import TextTable, check_labels, check_table, suggest_ratings
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.findings import DATA, RARE, WRONG_COLUMN, Diagnosis, Finding
 from ulmfit_lib.insight.label_checks import (
@@ -77,6 +77,7 @@ def diagnose_data(
         >>> diagnose_data(reviews.select(range(20)), base=lm).cause
         'few labels'
     """
+    check_table(data)
     sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MAX_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)
     score = lm.to(device).score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.data.stored_texts import as_texts
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
 from ulmfit_lib.models.known_texts import KnownTexts, draw, log_loss_per_word
@@ -160,6 +161,10 @@ def find_drift(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    known, new = (
+        known if isinstance(known, KnownTexts) else as_texts(known, called="known"),
+        as_texts(new, called="new"),
+    )
     if min(len(known), len(new)) < MIN_TEXTS:
         raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {MIN_TEXTS} at least")
     measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)

@@ -8,7 +8,7 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.table import TextTable, check_labels, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.language_model import LanguageModel
@@ -60,6 +60,7 @@ def check_label_errors(
         >>> doubtful[0].label, doubtful[0].expected
         ('positive', 'negative')
     """
+    check_table(data)
     table = data.labelled()
     check_labels(table)
     return suspect(table, out_of_fold(table, base=base, run=run or Run()))

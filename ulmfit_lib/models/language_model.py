@@ -17,6 +17,7 @@ from ulmfit_lib.artifact.architecture import OLD_POOLINGS, POOLINGS, Architectur
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.data.stored_texts import as_texts
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.metrics import LanguageModelScore
 from ulmfit_lib.hub.repository import Repository
@@ -119,7 +120,7 @@ class LanguageModel(PicklesSafely):
             texts: the texts.
             pooling: how outputs become one vector (``pooling.pool``).
         """
-        documents = tokenize_corpus(texts, self.tokenizer).numericalize(self.vocabulary)
+        documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
         encoders = {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
         pad_id = self.vocabulary.pad_id
         return {way: pool_documents(one, pooling, documents, way, pad_id) for way, one in encoders.items()}
@@ -153,6 +154,7 @@ class LanguageModel(PicklesSafely):
         Raises:
             DataError: no text has a word.
         """
+        texts = as_texts(texts)
         documents = encode_texts(texts, self.tokenizer, self.vocabulary)
         n_targets = int((documents.lengths - 1).clip(min=0).sum())
         words = np.array([len(text.split()) for text in texts])

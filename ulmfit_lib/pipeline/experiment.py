@@ -7,7 +7,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
-from ulmfit_lib.data.table import TextTable, check_labels, mention_odd_labels
+from ulmfit_lib.data.table import TextTable, check_labels, check_table, mention_odd_labels
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.decision import BALANCE
 from ulmfit_lib.models.classifier import TextClassifier
@@ -81,6 +81,7 @@ class Experiment:
         Raises:
             DataError: labels that cannot be learnt from, or no row can be held out.
         """
+        check_table(data)
         check_labels(data)
         mention_odd_labels(data)
         labelled = data.labelled()

@@ -10,6 +10,7 @@ from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
+from ulmfit_lib.data.stored_texts import as_texts
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
@@ -77,6 +78,7 @@ def fit_by_names(
     Raises:
         OptionError: fewer than two classes, or a base without distilled vectors.
     """
+    texts = as_texts(texts)
     names = sorted({name.strip() for name in classes} - {""})
     if len(names) < 2:
         raise OptionError(f"classes {', '.join(names)!r}: at least two different names are needed, with commas between")

@@ -13,7 +13,7 @@ from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.plots import (
     plot_coverage,
@@ -59,7 +59,7 @@ def check_report_name(path: Path) -> None:
 
 def write_report(
     classifier: TextClassifier,
-    out: Path,
+    out: str | Path,
     *,
     data: TextTable | None = None,
     texts: bool = True,
@@ -88,6 +88,7 @@ def write_report(
         >>> Path("report.html").stat().st_size > 10_000
         True
     """
+    out = Path(out)
     check_report_name(out)
     html = render_report(classifier, data=data, texts=texts, budget=budget, seed=seed, device=device)
     with new_file(out) as temporary:
@@ -104,7 +105,9 @@ def render_report(
     device: str = "cpu",
 ) -> str:
     """The page that ``write_report`` writes."""
-    data = data.with_kind(classifier.kind) if data is not None else None
+    if data is not None:
+        check_table(data)
+        data = data.with_kind(classifier.kind)
     scored = find_scores(classifier, data, device=device)
     report = scored.report
     page: dict[str, Any] = {"shown": None, "map": None, "copies": None, "data": None, "diagnosis": None}

@@ -153,6 +153,8 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
         >>> explanation.words[explanation.contributions.argmax()]
         'great'
     """
+    if not isinstance(text, str):
+        raise DataError(f"text: of the type {type(text).__name__}, where one text is needed")
     spans = find_spans(text)
     if not spans:
         raise DataError("this text has no word to explain")

@@ -11,7 +11,7 @@ from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.architecture import BY_WORD
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.table import TextTable, check_labels, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
@@ -83,6 +83,7 @@ def fit_classifier(
     run = run or Run()
     strategy = find_strategy(strategy)
     started = time.monotonic()
+    check_table(data)
     table = data.labelled()
     check_labels(table)
     if len(table) < my_share().of:
