@@ -35,7 +35,7 @@ BASE = "general-en-small"
 SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
 LEARNT, CHECKED = 64, 200
 NEEDS = {  # what is installed for each side, with all that these require
-    "light": ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
+    "light": ["numpy", "onnxruntime", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "torch": ["ulmfit-lib"],
     "fastai": ["fastai"],
 }

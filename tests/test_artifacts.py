@@ -40,6 +40,7 @@ def test_an_artifact_is_json_and_safetensors_only(saved):
         "model.safetensors",
         "training.json",
         "README.md",
+        "splitting.json",
         "baseline_terms.json",
         "topics_terms.json",
     }

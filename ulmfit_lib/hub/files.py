@@ -8,10 +8,21 @@ from ulmfit_lib.artifact.seal import CARD, CONFIG
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.serving.stored_classifier import LINEAR_MEMBERS, graph_file, terms_file
+from ulmfit_lib.tokens.splitting import RULES_FILE
 from ulmfit_lib.tokens.subwords import SUBWORD_FILE
 
 TERMS = tuple(map(terms_file, LINEAR_MEMBERS))
-SAVED = (CONFIG, CARD, WEIGHTS, "training.json", "vocab.json", SUBWORD_FILE, *TERMS, *map(graph_file, DIRECTIONS))
+SAVED = (
+    CONFIG,
+    CARD,
+    WEIGHTS,
+    "training.json",
+    "vocab.json",
+    RULES_FILE,
+    SUBWORD_FILE,
+    *TERMS,
+    *map(graph_file, DIRECTIONS),
+)
 IGNORED = (".gitattributes",)  # the hub's own
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".msgpack", ".py")
 

@@ -16,6 +16,7 @@ from ulmfit_lib.files import refuse_existing
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.frozen import FloatEncoder, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
+from ulmfit_lib.serving.packing import rounded
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.tokens.documents import encode_texts
 
@@ -64,6 +65,8 @@ def export_checked(
     refuse_existing(out, overwrite=overwrite)
     classifier = TextClassifier.load(model)
     predictor = Predictor.of(classifier, precision=precision)
+    if precision != "float32":
+        predictor = rounded(predictor, precision)
     theirs = classifier.probabilities(texts, features=_in_float32(classifier, texts))[ENSEMBLE]
     ours = predictor.predict_proba(texts)
     largest = float(np.abs(ours - theirs).max())
@@ -72,7 +75,7 @@ def export_checked(
             f"{model}: the exported graphs differ from the classifier by {largest:.2g}, more than {MOST_DIFFERENT}; "
             f"please report this with the versions of onnx and onnxruntime"
         )
-    predictor.save(out, overwrite=overwrite)
+    predictor.save(out, precision=precision, overwrite=overwrite)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     return ExportCheck(len(texts), largest, int((ours.argmax(1) != theirs.argmax(1)).sum()), megabytes)
 

@@ -3,9 +3,11 @@
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ulmfit_lib.errors import ArtifactError
+
+Model = TypeVar("Model", bound="PicklesSafely")
 
 
 class PicklesSafely:
@@ -30,12 +32,17 @@ class PicklesSafely:
         return self
 
 
-def pack(model: Any) -> dict[str, bytes]:
+def pack(model: Any, *, precision: str = "float32") -> dict[str, bytes]:
     """The folder that ``save`` writes: content by name."""
     with tempfile.TemporaryDirectory(prefix="ulmfit-") as temporary:
         folder = Path(temporary) / "model"
-        model.save(folder)
+        model.save(folder, precision=precision)
         return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def rounded(model: Model, precision: str) -> Model:
+    """The model as it is read again when its folder was written in a precision."""
+    return unpack(type(model), pack(model, precision=precision), model.load_options())
 
 
 def unpack(kind: type[Any], files: dict[str, bytes], options: dict[str, Any] | None = None) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 HAS_ARROW = find_spec("pyarrow") is not None  # it is large, and predicting alone can do without
+ARROW_FROM = 100_000  # characters; below, importing it takes longer than all the rest
 
 
 class Cut(NamedTuple):
@@ -34,7 +35,7 @@ def cut_at_spaces(texts: Sequence[str]) -> Cut:
         UnicodeEncodeError: half a surrogate pair alone.
     """
     encoded = [text.encode() for text in texts]
-    return _by_arrow(encoded) if HAS_ARROW else _by_python(texts)
+    return _by_arrow(encoded) if HAS_ARROW and sum(map(len, encoded)) >= ARROW_FROM else _by_python(texts)
 
 
 def _by_python(texts: Sequence[str]) -> Cut:

@@ -1,9 +1,10 @@
 """spaCy's special cases, where they may reach over a space."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+
+from ulmfit_lib.tokens.splitting import Splitter
 
 
 class SpecialCases:
@@ -15,22 +16,11 @@ class SpecialCases:
             the last character of the first and the first character of the second.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        from spacy.tokenizer import Tokenizer
-
-        without = Tokenizer(
-            tokenizer.vocab,
-            rules={},
-            prefix_search=tokenizer.prefix_search,
-            suffix_search=tokenizer.suffix_search,
-            infix_finditer=tokenizer.infix_finditer,
-            token_match=tokenizer.token_match,
-            url_match=tokenizer.url_match,
-        )
-        cuts = {(case[: token.idx], case[token.idx :]) for case in tokenizer.rules for token in without(case)[1:]}
+    def __init__(self, splitter: Splitter) -> None:
+        cuts = {cut for case, parts in splitter.plain_cases.items() for cut in _cuts(case, *parts)}
         self._cases = {left + right for left, right in cuts}
         self._cuts: dict[str, list[tuple[str, str]]] = {}
-        self.reach = max(map(len, tokenizer.rules), default=1)
+        self.reach = max(map(len, splitter.rules.special_cases), default=1)
         self._lefts = {left: i for i, left in enumerate({left[-1] for left, _ in cuts}, start=1)}
         self._rights = {right: i for i, right in enumerate({right[0] for _, right in cuts}, start=1)}
         self.meet = np.zeros((len(self._lefts) + 1, len(self._rights) + 1), bool)
@@ -60,3 +50,11 @@ class SpecialCases:
             end += len(token)
             found.add(end)
         return found
+
+
+def _cuts(case: str, tokens: Sequence[str], spaced: Sequence[bool]) -> Iterator[tuple[str, str]]:
+    """A special case cut between any two of the tokens that it would be if it were none."""
+    place = 0
+    for token, space in zip(tokens[:-1], spaced, strict=False):
+        place += len(token) + space
+        yield case[:place], case[place:]

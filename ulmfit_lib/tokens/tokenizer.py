@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.tokens.rules import RULE_NAMES, SPECIAL_TOKENS
+from ulmfit_lib.tokens.splitting import RULES_FILE, SplittingRules
 from ulmfit_lib.tokens.subwords import SUBWORD_FILE, SubwordTokenizer
 from ulmfit_lib.tokens.token_ids import TokenIds
 from ulmfit_lib.tokens.words import WordTokenizer
@@ -46,7 +47,8 @@ def load_tokenizer(config: dict[str, Any], folder: Path) -> Tokenizer:
     if not isinstance(language, str):
         raise ArtifactError(f"{source}: the tokenizer's language is {language!r}, not a code such as 'en'")
     if config.get("kind") == WordTokenizer.kind:
-        return WordTokenizer(language)
+        stored = folder / RULES_FILE
+        return WordTokenizer(language, SplittingRules.load(stored) if stored.is_file() else None)
     if config.get("kind") == SubwordTokenizer.kind:
         try:
             return SubwordTokenizer((folder / SUBWORD_FILE).read_bytes(), language=language)

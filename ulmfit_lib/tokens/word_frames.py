@@ -6,9 +6,9 @@ stand-in for the words.
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from ulmfit_lib.tokens.rules import SAME_CHARACTER, fix_html
+from ulmfit_lib.tokens.splitting import Splitter
 
 # No dot before a letter: there spaCy looks for addresses, and at which letters they are.
 MARKS = r"""[A-Za-z"'(),:;!?-]*"""
@@ -22,13 +22,13 @@ class WordFrames:
     """Tokens of the pieces that need no spaCy of their own.
 
     Args:
-        split: spaCy's tokenizer for English.
+        split: English.
         number: the number of a token.
     """
 
-    def __init__(self, split: Any, number: Callable[[str], int]) -> None:
+    def __init__(self, split: Splitter, number: Callable[[str], int]) -> None:
         self._split, self._number = split, number
-        self._special = {word for case in split.rules for word in re.findall("[a-z]+", case.lower())}
+        self._special = {word for case in split.rules.special_cases for word in re.findall("[a-z]+", case.lower())}
         self._frames: dict[str, list[int]] = {}
 
     def tokens(self, piece: str) -> list[int] | None:
@@ -48,7 +48,7 @@ class WordFrames:
 
     def _learn(self, frame: str, n_words: int) -> list[int]:
         """A frame's tokens with a slot for each word; none at all where a word would not be a token by itself."""
-        tokens = [token.text for token in self._split(frame)]
+        tokens = self._split(frame)
         if tokens.count(STAND_IN) != n_words:
             return []
         return [SLOT if token == STAND_IN else self._number(token) for token in tokens]

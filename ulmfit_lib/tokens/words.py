@@ -6,10 +6,10 @@ looked up. What crosses pieces is looked for: a word repeated three times (``xxw
 whitespace, a special case of spaCy's that two pieces make up. A stretch where that might matter goes the long way.
 """
 
+import hashlib
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.errors import OptionError, first_line
 from ulmfit_lib.tokens.cutting import cut_at_spaces
 from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.tokens.rules import (
@@ -39,8 +38,8 @@ from ulmfit_lib.tokens.rules import (
     spec_add_spaces,
     well_formed,
 )
-from ulmfit_lib.tokens.spacy_import import import_spacy
 from ulmfit_lib.tokens.special_cases import SpecialCases
+from ulmfit_lib.tokens.splitting import RULES_FILE, Splitter, SplittingRules
 from ulmfit_lib.tokens.token_ids import TokenIds, by_first_place
 from ulmfit_lib.tokens.word_frames import WordFrames
 
@@ -54,37 +53,26 @@ BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and al
 class WordTokenizer:
     """spaCy's words for a language, after fastai's text rules.
 
+    Attributes:
+        language: spaCy's code.
+        rules: how it splits; by default those of the installed spaCy.
+
     >>> next(WordTokenizer()(["It was SO good!!!!"]))
     ['xxbos', 'xxmaj', 'it', 'was', 'xxup', 'so', 'good', 'xxrep', '4', '!']
 
     Raises:
-        OptionError: spaCy does not know the language.
+        OptionError: spaCy is needed for the rules, and does not know the language or is missing.
     """
 
     kind = "words"
 
-    def __init__(self, language: str = "en") -> None:
+    def __init__(self, language: str = "en", rules: SplittingRules | None = None) -> None:
         self.language = language
+        self.rules = rules or SplittingRules.of_spacy(language)
         self._lock = Lock()  # what is remembered of pieces is one thread's at a time
-        self._special_cases = SpecialCases(self._split)  # an unknown language is said now, not in the middle of a run
+        self._split = Splitter(self.rules.with_special_cases(SPECIAL_TOKENS))
+        self._special_cases = SpecialCases(self._split)
         self._forget()
-
-    @cached_property
-    def _split(self) -> Any:
-        spacy = import_spacy()
-        from spacy.symbols import ORTH
-
-        try:
-            tokenizer = spacy.blank(self.language).tokenizer
-        except ImportError as error:
-            raise OptionError(
-                f"language {self.language!r}: spaCy has no tokenizer for it ({first_line(error)}); "
-                f"use a code such as 'en' or 'de', or subword tokens"
-            ) from error
-        for token in SPECIAL_TOKENS:
-            tokenizer.add_special_case(token, [{ORTH: token}])
-        tokenizer.vocab.lex_attr_getters = {}  # shapes and the like of new words: nobody asks for them
-        return tokenizer
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each text, in order; a space inside a token becomes ``▁``, as in fastai."""
@@ -113,20 +101,18 @@ class WordTokenizer:
         return {"kind": self.kind, "language": self.language, "rules": list(RULE_NAMES)}
 
     def fingerprint(self) -> str:
-        """Changes with the language and with spaCy's version."""
-        from importlib.metadata import version
-
-        return f"words:{self.language}:spacy-{version('spacy')}"
+        """Changes with the language and with the rules."""
+        return f"words:{self.language}:{hashlib.sha256(self.rules.as_json().encode()).hexdigest()}"
 
     def save(self, folder: Path) -> None:
-        """Nothing beyond ``config``."""
+        """Write the rules, so that whoever loads the model needs no spaCy."""
+        (folder / RULES_FILE).write_text(self.rules.as_json(), encoding="utf-8")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.language,)  # a copy has a lock of its own, and learns its pieces anew
+        return type(self), (self.language, self.rules)  # a copy has a lock of its own, and learns its pieces anew
 
     def _forget_when_full(self) -> None:
         if self._bytes > MOST_BYTES:
-            self.__dict__.pop("_split", None)  # spaCy's store of strings lets none go
             self._forget()
 
     def _forget(self) -> None:
@@ -223,8 +209,8 @@ class WordTokenizer:
 
     def _exactly(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The long way: each text as a whole through the rules and spaCy."""
-        for doc in self._split.pipe(apply_rules(texts)):
-            yield [token.text.replace(" ", "▁") for token in doc]
+        for text in apply_rules(texts):
+            yield [token.replace(" ", "▁") for token in self._split(text)]
 
     def _with_marks(self, texts: Sequence[str]) -> tuple[list[str], list[int]]:
         """All texts behind a mark, ready to be cut at spaces; and those that cannot be cut, as empty ones."""
@@ -268,12 +254,10 @@ class WordTokenizer:
         spaced = [part.startswith("  ") for part in text.split(MARK)[1:-1]]
         for rule in (rm_useless_spaces, replace_all_caps, replace_maj):
             text = rule(text)
-        hashes = self._split(text.lower()).to_array("ORTH")
-        distinct, inverse = np.unique(hashes, return_inverse=True)
-        strings = self._split.vocab.strings
-        names = [strings[int(one)].replace(" ", "▁") for one in distinct]
-        blank = np.array([name.replace("▁", "").isspace() for name in names])[inverse]
-        numbers = np.array([self._type_number(name) for name in names])[inverse]
+        tokens = [token.replace(" ", "▁") for token in self._split(text.lower())]
+        known = {token: (self._type_number(token), token.replace("▁", "").isspace()) for token in dict.fromkeys(tokens)}
+        numbers = np.array([known[token][0] for token in tokens])
+        blank = np.array([known[token][1] for token in tokens])
         _, *ends = np.flatnonzero(numbers == self._type_number(MARK)).tolist()
         start = 1
         for piece, end, outer, space in zip(pieces, ends, words, spaced, strict=True):
