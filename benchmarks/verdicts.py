@@ -82,7 +82,8 @@ def one_cell(candidate: Candidate, run: Run, part: TextTable, test: TextTable) -
     classifier = found.fit(experiment.train, run)
     said = candidate.predict(classifier, test.texts, run)
     truth = np.array(test.targets())
-    right = {name: float((np.array(classifier.classes)[p.argmax(1)] == truth).mean()) for name, p in said.items()}
+    answers = {name: p.argmax(1) for name, p in said.items()} | {"ensemble": classifier.decide(said["ensemble"])}
+    right = {name: float((np.array(classifier.classes)[one] == truth).mean()) for name, one in answers.items()}
     ensemble, verdict = report.ensemble, report.verdict
     assert verdict is not None  # there is a baseline
     sure = 0 if verdict.p_value >= SIGNIFICANT else 1 if verdict.ahead > verdict.behind else -1

@@ -232,3 +232,31 @@ def test_cells_are_plain_json(peers: ModuleType, sets: Path) -> None:
     files = sorted((sets.parent / "work").rglob("*.json"))
     assert len(files) == 2
     assert json.loads(files[0].read_text(encoding="utf-8"))["set"] == "tags"
+
+
+def test_decisions_are_measured_beside_logistic_regression(
+    peers: ModuleType, teacher: Teacher, sets: Path, tiny_lm: Any
+) -> None:
+    import decisions
+
+    tiny_lm.save(sets.parent / "lm")
+    asked = argparse.Namespace(
+        sets=sets,
+        names=None,
+        labels=[20],
+        each=[5],
+        draws=1,
+        test_rows=None,
+        base=str(sets.parent / "lm"),
+        teachers=[f"minilm={sets}"],
+        work=sets.parent / "work",
+    )
+    cells = decisions.measure(asked)
+    methods = {"likeliest", "auto", "macro-f1", "tfidf", "own", "own-balanced", "minilm", "minilm-balanced"}
+    drawn = {("classes", "20"), ("classes", "5 each"), ("tags", "20")}
+    assert {(cell["set"], cell["draw"], cell["method"]) for cell in cells} == {(*d, m) for d in drawn for m in methods}
+    accuracy = {(row["set"], row["draw"], row["method"]): row["accuracy"] for row in decisions.summary(cells)}
+    assert accuracy["classes", "5 each", "minilm"] > 60  # the first word tells the class, where it is known
+    covered = [cell["coverage"] for cell in cells if "coverage" in cell]
+    assert len(covered) == 2 and all(0 <= share <= 100 for share in covered)
+    assert decisions.measure(asked) == cells  # from what is kept
