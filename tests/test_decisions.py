@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ulmfit_lib import TextClassifier, TextTable
 from ulmfit_lib.artifact.report import ENSEMBLE, StoredPredictions
@@ -15,6 +16,7 @@ from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.deciding import Goal, find_goal, learn_rule
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
 from ulmfit_lib.pipeline.report import report_on
@@ -23,7 +25,8 @@ from ulmfit_lib.reporting.verdict import find_verdict
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.server.models import answer
-from ulmfit_lib.training.heads import HeadConfig
+from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.heads import HeadConfig, fit_head, predict_by_config
 
 
 def unbalanced(n=200, share=0.15, told=1.5, seed=0):
@@ -199,3 +202,45 @@ def test_predict_writes_sets(tiny_classifier, fruit, tmp_path, write_csv, ulmfit
         assert [row["set"] for row in csv.DictReader(written)] == ["; ".join(one) for one in sets[:3]]
     code, _, said = ulmfit("predict", model, file, "--text", "text", "--by-class")
     assert code == 2 and "--by-class is for --sets" in said
+
+
+def test_what_the_classes_are_called_helps_where_few_rows_have_a_label():
+    rng = np.random.default_rng(0)
+    apart = np.zeros((2, 16), np.float32)
+    apart[:, 0] = (-1, 1)  # what the names say, and the texts mean
+
+    def texts(n):
+        targets = np.arange(n) % 2
+        return {"forward": (apart[targets] + rng.normal(0, 1.5, (n, 16))).astype(np.float32)}, targets
+
+    (few, targets), (many, truth) = texts(8), texts(1000)
+    few, many = (
+        {way: np.hstack([x, x[:, :2]]) for way, x in some.items()} for some in (few, many)
+    )  # beside it, layers
+    found = predict_by_config(
+        few, targets, many, ClassifierRecipe(), kind=Classes(), distilled=16, names={"forward": apart}
+    )
+    right = {config: (p.argmax(1) == truth).mean() for config, p in found.items()}
+    named, unnamed = HeadConfig("named", 0.01), HeadConfig("distilled", 0.01)
+    assert right[named] > right[unnamed] + 0.05
+    head = fit_head(
+        few["forward"],
+        targets,
+        ClassifierRecipe(),
+        kind=Classes(),
+        seed=0,
+        distilled=16,
+        mix={named: 1.0},
+        names=apart,
+    )
+    scores = head(torch.from_numpy(many["forward"])).detach().numpy()
+    np.testing.assert_allclose(softmax(scores), found[named], atol=1e-4)
+
+
+def test_a_description_of_no_label_and_one_without_words_are_said(write_csv, ulmfit, tmp_path):
+    file = write_csv([["fine", "good"], ["lovely", "good"], ["awful", "bad"], ["dull", "bad"]])
+    fit = ("fit", file, "--text", "review", "--label", "sentiment", "--out", tmp_path / "model", "--describe")
+    code, _, said = ulmfit(*fit, "good")
+    assert code == 2 and "write LABEL: WORDS" in said
+    with pytest.raises(OptionError, match="--describe odd: no such label; there are bad, good"):
+        Candidate(None).described({"odd": "strange"}, ["bad", "good"])

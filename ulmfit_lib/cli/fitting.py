@@ -54,6 +54,10 @@ class FitLabels:
     classes: Annotated[
         str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
     ] = None
+    describe: Annotated[
+        list[str],
+        typer.Option(help='What a label is about, such as "refund: the customer wants money back"; may be repeated.'),
+    ] = field(default_factory=list)
     also: Annotated[
         list[Path],
         typer.Option(
@@ -229,6 +233,7 @@ def fit_command(
             lm_epochs=options.lm_epochs,
             class_weights=options.class_weights,
             with_baseline=scoring.with_baseline,
+            descriptions=_descriptions(labels.describe),
         )
         asked = kind_of(kind.ratings, kind.label_delimiter)
         columns: dict[str, Any] = {"text": source.text, "label": labels.label, **asdict(source.file)}
@@ -254,6 +259,19 @@ def fit_command(
         device = str(find_device(run.device))
         write_report(TextClassifier.load(output.out), output.report, data=table, seed=run.seed, device=device)
     print_fit(classifier, output.out, saved, output.as_json)
+
+
+def _descriptions(given: list[str]) -> dict[str, str]:
+    """What each label is about, by the label."""
+    found = {}
+    for one in given:
+        label, colon, words = (part.strip() for part in one.partition(":"))
+        if not (label and colon and words):
+            raise OptionError(
+                f'--describe {one!r}: write LABEL: WORDS, such as "refund: the customer wants money back"'
+            )
+        found[label] = words
+    return found
 
 
 def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:

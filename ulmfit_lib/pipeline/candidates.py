@@ -1,7 +1,8 @@
 """One way to make a classifier, and what cross-validation says of it: the experiment that everything here repeats."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
@@ -17,6 +19,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
+from ulmfit_lib.pipeline.zero_labels import PHRASES
 from ulmfit_lib.progress import bar
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
 from ulmfit_lib.training.classifying import LINEAR_PROBE, ClassifierRecipe
@@ -38,6 +41,7 @@ class Candidate:
         with_baseline: TF-IDF + logistic regression is a member, too.
         topics: of texts without a label; if there are any, logistic regression on them is a member, too.
         goal: what its decisions should be good at.
+        descriptions: by class, what it is called beside its name.
     """
 
     lm: LanguageModel
@@ -47,11 +51,22 @@ class Candidate:
     with_baseline: bool = True
     topics: Topics | None = None
     goal: Goal = Goal()  # noqa: RUF009
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
         return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
+
+    def described(self, descriptions: Mapping[str, str], classes: Sequence[str]) -> "Candidate":
+        """The same with what the classes are about.
+
+        Raises:
+            OptionError: there is no such class.
+        """
+        if unknown := sorted(descriptions.keys() - set(classes)):
+            raise OptionError(f"--describe {unknown[0]}: no such label; there are {', '.join(classes)}")
+        return replace(self, descriptions=descriptions)
 
     def features(self, texts: Sequence[str], run: Run) -> Features:
         """By direction, (n_texts, width) vectors from the frozen encoders, which read each text once."""
@@ -67,7 +82,7 @@ class Candidate:
         run: Run,
         *,
         blend: Blend | None = None,
-        heads: HeadMix | None = None,
+        heads: Mapping[HeadConfig, float] | None = None,
         rule: DecisionRule = DecisionRule(),  # noqa: B008
     ) -> TextClassifier:
         """The ensemble, fitted to a table of labelled rows.
@@ -76,7 +91,7 @@ class Candidate:
             table: the rows.
             run: seed, device and checkpoints.
             blend: the members' weights; by default ULMFiT's alone.
-            heads: of a linear probe; by default its own cross-validation chooses one.
+            heads: weights of the heads of a linear probe; by default its own cross-validation chooses one.
             rule: which label is said, given the probabilities; by default the likeliest.
         """
         blend = blend or Blend()
@@ -109,6 +124,7 @@ class Candidate:
                 self.recipe,
                 kind=train.kind,
                 distilled=self.lm.architecture.distilled_width(self.pooling),
+                names=self._names(train, run),
             )
             return {config: probabilities for config, probabilities in by_config.items()}
         classifier = self._fit_ulmfit(train, run, None).to(run.device)
@@ -118,11 +134,31 @@ class Candidate:
         """The same by each linear member."""
         return {name: member.predict_proba(test.texts) for name, member in self._fit_linear(train, run).items()}
 
-    def _fit_ulmfit(self, table: TextTable, run: Run, heads: HeadMix | None) -> TextClassifier:
+    def _fit_ulmfit(self, table: TextTable, run: Run, heads: Mapping[HeadConfig, float] | None) -> TextClassifier:
         features = self.features(table.texts, run)
+        mix = HeadMix(heads, self._names(table, run)) if heads else None
         return fit_classifier(
-            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=heads, run=run
+            table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=mix, run=run
         )
+
+    def _names(self, table: TextTable, run: Run) -> Features:
+        """By direction, (n_classes, distilled) vectors of what the classes are called; {} where that tells nothing."""
+        classes = table.classes
+        spelt = any(letter.isalpha() for name in classes for letter in name)
+        if not (table.kind.one_class_per_text and spelt and self.lm.architecture.distilled):
+            return {}
+        said = [[name.replace("_", " "), *filter(None, [self.descriptions.get(name)])] for name in classes]
+        phrases = [[phrase.format(one) for one in some for phrase in PHRASES] for some in said]
+        found = self._named.features([one for some in phrases for one in some], run.device)
+        ends = np.cumsum([0, *map(len, phrases)])
+        return {
+            way: np.stack([vectors[start:end].mean(0) for start, end in itertools.pairwise(ends)])
+            for way, vectors in found.items()
+        }
+
+    @cached_property
+    def _named(self) -> "_FrozenVectors":
+        return _FrozenVectors(self.lm, "distilled")
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
         kind, class_weights = table.kind, self.recipe.class_weights

@@ -125,7 +125,7 @@ def fit(
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
     probe = Candidate(
         chosen.lm, recipe=recipe.fit_classifier, with_baseline=recipe.with_baseline, topics=topics, goal=goal
-    )
+    ).described(recipe.descriptions, train.classes)
     search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:

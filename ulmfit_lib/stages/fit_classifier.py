@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def fit_classifier(
         recipe: hyperparameters; its batch is that of each process.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
-        head: the configuration of a linear probe's head, or weights of several; by default its own cross-validation
+        head: the configuration of a linear probe's head, or several; by default its own cross-validation
             chooses one.
         run: seed, device and checkpoints; a run that was stopped continues from these.
 
@@ -95,11 +96,16 @@ def fit_classifier(
         reader = lm.to(run.device)
         features = _read_together(lambda texts: reader.features(texts, pooling=pooling), table.texts)
     fit: Callable[..., Head] = fit_hidden_head
+    chosen: dict[str, Any] = {}
     if strategy == LINEAR_PROBE or not recipe.head_hidden:
-        mix = {head: 1.0} if isinstance(head, HeadConfig) else head
-        fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling), mix=mix)
+        fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling))
+        mix = HeadMix({head: 1.0}) if isinstance(head, HeadConfig) else head
+        chosen = {way: {"mix": mix.weights, "names": mix.names.get(way)} for way in lm.weights} if mix else {}
     targets = table.class_numbers()
-    heads = {way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed) for way in lm.weights}
+    heads = {
+        way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed, **chosen.get(way, {}))
+        for way in lm.weights
+    }
     weights = {way: encoder_weights(tensors) for way, tensors in lm.weights.items()}
     history: dict[str, list[Row]] = {}
     if strategy == FINE_TUNE:

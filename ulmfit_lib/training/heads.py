@@ -1,7 +1,7 @@
 """Heads that learn on a frozen encoder, which has read each text once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,11 @@ from ulmfit_lib.training.seeding import seeded
 
 C_VALUES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # chosen from by out-of-fold log loss
 DEFAULT_C = 1e-2  # where two folds cannot be made
+NAMED = "named"  # the pooling of heads that know what the classes are called
+NAMES_COUNT = 3  # texts that a class's name counts as
 MAX_SEARCHED_ROWS = 5000  # that a search among head configurations learns from
+
+Vectors = npt.NDArray[np.float32]
 
 
 class HeadConfig(NamedTuple):
@@ -26,7 +30,8 @@ class HeadConfig(NamedTuple):
 
     Attributes:
         pooling: the part of the pooled vector that it sees, one of ``head_inputs``: ``layers``, or where the encoder
-            has a distilled vector also ``distilled``, ``standardized`` and ``together``.
+            has a distilled vector also ``distilled``, ``standardized`` and ``together``; or ``named``: ``distilled``
+            with what the classes are called as further texts.
         C: inverse strength of the L2 penalty, as in scikit-learn.
     """
 
@@ -65,7 +70,17 @@ class HeadInputs:
             head.output.bias.add_(bias)
 
 
-HeadMix = Mapping[HeadConfig, float]  # weights of the scores of several heads, which add up to one head's
+@dataclass(frozen=True, eq=False)
+class HeadMix:
+    """Several heads, whose scores add up to those of one.
+
+    Attributes:
+        weights: of their scores.
+        names: by direction, (n_classes, distilled) vectors of what the classes are called; empty: none is ``named``.
+    """
+
+    weights: Mapping[HeadConfig, float]
+    names: Features = field(default_factory=dict)
 
 
 def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
@@ -100,7 +115,8 @@ def fit_head(
     kind: LabelKind,
     seed: int,
     distilled: int = 0,
-    mix: HeadMix | None = None,
+    mix: Mapping[HeadConfig, float] | None = None,
+    names: Vectors | None = None,
 ) -> Head:
     """A linear head for pooled vectors of a frozen encoder: the exact solution of logistic regression.
 
@@ -114,6 +130,7 @@ def fit_head(
         seed: of the folds.
         distilled: how many of the numbers, the first ones, are a distilled vector.
         mix: weights of configurations; by default the one with the least cross-validated log loss.
+        names: (n_classes, distilled) vectors of what the classes are called, for the configurations with ``named``.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
@@ -130,30 +147,64 @@ def fit_head(
     with torch.no_grad():
         head.output.weight.zero_()
         head.output.bias.zero_()
+    if names is not None:
+        inputs[NAMED] = inputs["distilled"]
     for pooling, visible in inputs.items():
         weights = {config.C: weight for config, weight in sorted(mix.items()) if config.pooling == pooling}
         if weights:
-            path = solve_path(visible(features), targets, list(weights), class_weights=recipe.class_weights)
+            learnt, truth = visible(features), targets
+            if pooling == NAMED and names is not None:
+                learnt, truth = _with_names(learnt, truth, names)
+            path = solve_path(learnt, truth, list(weights), class_weights=recipe.class_weights)
             for weight, (coefficients, intercepts) in zip(weights.values(), path, strict=True):
                 visible.add(head, weight * coefficients, weight * intercepts)
     return head.eval()
 
 
+def _with_names(learnt: Vectors, targets: Ints, names: Vectors) -> tuple[Vectors, Ints]:
+    """The rows and, after them, what the classes are called: a few texts of each class, as far apart as texts are."""
+    apart = names - names.mean(0)
+    longest = np.linalg.norm(learnt, axis=1).mean() / max(float(np.linalg.norm(apart, axis=1).mean()), 1e-9)
+    rows = np.repeat(apart * longest, NAMES_COUNT, axis=0).astype(np.float32)
+    return np.concatenate([learnt, rows]), np.concatenate([targets, np.repeat(np.arange(len(names)), NAMES_COUNT)])
+
+
 def predict_by_config(
-    train: Features, targets: Ints, test: Features, recipe: ClassifierRecipe, *, kind: LabelKind, distilled: int = 0
+    train: Features,
+    targets: Ints,
+    test: Features,
+    recipe: ClassifierRecipe,
+    *,
+    kind: LabelKind,
+    distilled: int = 0,
+    names: Features | None = None,
 ) -> dict[HeadConfig, Floats]:
     """(n_texts, n_classes) probabilities of the ``test`` texts by heads of each configuration, fitted to ``train``.
 
     There is a head for each direction; their probabilities are averaged. Of very many texts a part is learnt from.
+
+    Args:
+        train: by direction, (n, width) pooled vectors.
+        targets: their labels, as ``LabelKind.targets``.
+        test: by direction, (n_texts, width) pooled vectors.
+        recipe: ``class_weights`` counts here.
+        kind: of label.
+        distilled: how many of the numbers, the first ones, are a distilled vector.
+        names: by direction, (n_classes, distilled) vectors of what the classes are called; without, none is ``named``.
     """
     rows = _searched_rows(targets, kind)
     found: dict[HeadConfig, list[Floats]] = {}
     for way, pooled in train.items():
         head = Head(pooled.shape[1], 1)
         head.standardize(torch.from_numpy(pooled[rows]))
-        for pooling, visible in head_inputs(head, distilled).items():
-            learnt, asked = visible(pooled[rows]), visible(test[way])
-            path = solve_path(learnt, targets[rows], C_VALUES, class_weights=recipe.class_weights)
+        inputs = head_inputs(head, distilled)
+        if names:
+            inputs[NAMED] = inputs["distilled"]
+        for pooling, visible in inputs.items():
+            learnt, asked, truth = visible(pooled[rows]), visible(test[way]), targets[rows]
+            if pooling == NAMED and names:
+                learnt, truth = _with_names(learnt, truth, names[way])
+            path = solve_path(learnt, truth, C_VALUES, class_weights=recipe.class_weights)
             for c, (coefficients, intercepts) in zip(C_VALUES, path, strict=True):
                 probabilities = kind.link(asked @ coefficients.T + intercepts)
                 found.setdefault(HeadConfig(pooling, c), []).append(probabilities)

@@ -1,7 +1,7 @@
 """Ways to do stages 2 and 3, by name: hyperparameters as others published them, and our own for two cores."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ulmfit_lib.artifact.architecture import Architecture
@@ -28,6 +28,7 @@ class Recipe:
         strategy: ``linear-probe``, ``fine-tune``, or ``auto``: what pays within the time.
         epochs_by_length: ``fit`` chooses the language model's epochs by the length of the texts.
         with_baseline: TF-IDF + logistic regression joins what ``fit`` makes, and is compared with it.
+        descriptions: by class, words that say what it is about; they help where few texts have a label.
     """
 
     fit_lm: LanguageModelRecipe
@@ -35,9 +36,15 @@ class Recipe:
     strategy: str = "fine-tune"
     epochs_by_length: bool = False
     with_baseline: bool = True
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def changed(
-        self, *, lm_epochs: int | None = None, class_weights: str | None = None, with_baseline: bool | None = None
+        self,
+        *,
+        lm_epochs: int | None = None,
+        class_weights: str | None = None,
+        with_baseline: bool | None = None,
+        descriptions: Mapping[str, str] | None = None,
     ) -> "Recipe":
         """The same with those values that are not None.
 
@@ -45,10 +52,12 @@ class Recipe:
             lm_epochs: of the language model over the texts, however long they take.
             class_weights: ``balanced``.
             with_baseline: whether TF-IDF + logistic regression joins.
+            descriptions: by class, words that say what it is about.
         """
         recipe = replace(self, fit_classifier=override(self.fit_classifier, class_weights=class_weights))
         if lm_epochs:
             recipe = replace(recipe, fit_lm=replace(recipe.fit_lm, epochs=lm_epochs), epochs_by_length=False)
+        recipe = recipe if descriptions is None else replace(recipe, descriptions=descriptions)
         return recipe if with_baseline is None else replace(recipe, with_baseline=with_baseline)
 
 
