@@ -5,13 +5,14 @@
 DATA holds `texts/KIND/SOURCE.jsonl.xz`, `wikipedia/train-0*.jsonl.xz`, `imdb/imdb.parquet` and
 `tweets/tweets.jsonl.xz`. Kinds are drawn by the shares in SHARES and not by their size; no test review of IMDb is read,
 and no line comes twice. A long text gives one or a few of its sentences, sometimes its beginning. The lines are in
-random order: the shipped base was distilled on the first 126,976 (62 parts of 2,048) of such a file.
+random order: the shipped base was distilled on the first 385,024 of such a file.
 
 `start` is the base with the 40,000 commonest tokens of the first half million lines, some articles and some reviews.
 The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is:
 
-    head -n 126976 lines.jsonl > some.jsonl
-    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --epochs 0 --precision int8 --out distilled
+    head -n 385024 lines.jsonl > some.jsonl
+    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 --epochs 0 --precision int8 \\
+        --out distilled
 """
 
 import argparse

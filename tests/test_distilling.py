@@ -29,7 +29,7 @@ from ulmfit_lib.training.word_vectors import WordVectorRecipe
 from ulmfit_lib.training.writings import misspell, write_otherwise
 
 WIDTH = 8
-WORDS = WordVectorRecipe(width=6, epochs=3, batch_size=32)
+WORDS = WordVectorRecipe(width=6, epochs=3, lr=1e-2, batch_size=32)
 RECIPE = DistillationRecipe(
     width=WIDTH, word_vectors=WORDS, epochs=4, lr=1e-2, projection_share=0.3, batch_size=16, samples=64
 )
@@ -294,6 +294,30 @@ def test_a_teacher_is_asked_once(tmp_path, reviews):
 def test_a_teacher_that_is_not_there_is_named():
     with pytest.raises(OptionError, match="no_such_teacher"):
         find_teacher("no_such_teacher")
+
+
+def test_fit_distils_a_teacher_on_the_texts_of_the_file_first(ulmfit, tiny_lm, write_csv, fruit, tmp_path, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.training.teachers.find_teacher", lambda name, *, device: BagTeacher())
+    tiny_lm.save(tmp_path / "base")
+    data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "classifier"
+    columns = ["--text", "review", "--label", "sentiment"]
+    code, _, err = ulmfit(
+        "fit",
+        data,
+        *columns,
+        "--base",
+        tmp_path / "base",
+        "--teacher",
+        "bag",
+        "--strategy",
+        "linear-probe",
+        "--out",
+        out,
+    )
+    assert code == 0, err
+    classifier = TextClassifier.load(out)
+    assert classifier.pooling.startswith("distilled") and classifier.architecture.distilled == WIDTH
+    assert [stage.teacher for stage in classifier.training.stages if stage.name == "distill"] == [BagTeacher.name]
 
 
 def test_the_map_solves_what_is_linear():

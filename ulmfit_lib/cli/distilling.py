@@ -36,6 +36,7 @@ class Student:
     min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
     width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512
     word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288
+    word_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the word vectors.")] = 3
     direction: Directions = None
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
     lr: Rate = None
@@ -76,7 +77,7 @@ def distill_command(
         recipe = replace(
             DISTILL,
             width=student.width,
-            word_vectors=WordVectorRecipe(width=student.word_width),
+            word_vectors=WordVectorRecipe(width=student.word_width, epochs=student.word_epochs),
             vocab_size=student.vocab_size,
             min_count=student.min_count,
             epochs=student.epochs,

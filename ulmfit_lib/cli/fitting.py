@@ -29,6 +29,7 @@ from ulmfit_lib.progress import counted
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.models.classifier import TextClassifier
+    from ulmfit_lib.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,14 @@ class FitOptions:
     """How ``fit`` trains."""
 
     base: Base = "auto"
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            help="Sentence transformer to distil into the base on the file's texts first: its folder, or the Python "
+            "package that holds it; may be repeated. It reads no label, takes time beyond --minutes, and is not "
+            "needed again."
+        ),
+    ] = field(default_factory=list)
     direction: Directions = None
     recipe: Recipe = "cpu"
     settings: Annotated[
@@ -244,7 +253,7 @@ def fit_command(
         check_file_labels(table)
         classifier = fit(
             table,
-            base=options.base,
+            base=_distilled_base(table, options, run) if options.teacher else options.base,
             direction=options.direction,
             recipe=changed,
             strategy=options.strategy,
@@ -272,6 +281,16 @@ def _descriptions(given: list[str]) -> dict[str, str]:
             )
         found[label] = words
     return found
+
+
+def _distilled_base(table: "TextTable", options: FitOptions, run: TrainingRun) -> "LanguageModel":
+    """The base after its distillation on the texts of a table."""
+    from ulmfit_lib.pipeline.bases import distill_base
+    from ulmfit_lib.training.run import Run
+    from ulmfit_lib.training.teachers import find_teacher
+
+    teachers = [find_teacher(one, device=run.device) for one in options.teacher]
+    return distill_base(options.base, table.texts, teachers, Run(seed=run.seed, device=run.device))
 
 
 def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.bases import load_bases, warn_of_unknown_words
@@ -11,10 +12,16 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import clearly_worse
+from ulmfit_lib.progress import note
+from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.teachers import Teacher
+from ulmfit_lib.training.word_vectors import WordVectorRecipe
 
 MAX_ROWS = 500  # that bases are compared on
+MIN_STEPS = 300  # that word vectors learn for, however few the user's texts are
+WORD_VECTORS = WordVectorRecipe()
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,33 @@ class Base:
     def lm(self) -> LanguageModel:
         """The directions that are used."""
         return self.whole.only(self.direction)
+
+
+def distill_base(
+    base: str | Path | LanguageModel, texts: Sequence[str], teachers: Sequence[Teacher], run: Run
+) -> LanguageModel:
+    """A base into which sentence transformers have been distilled on the user's own texts, without their labels.
+
+    Its encoder and its vocabulary's size stay as they are; words that are common in the texts enter the vocabulary.
+
+    Args:
+        base: of ``fit``; of ``auto``, the first embedded model that fits the texts.
+        texts: all texts at hand; the more there are, the closer it comes to the teachers.
+        teachers: ``training.teachers.find_teacher``; they are not needed again.
+        run: seed, device and checkpoints.
+
+    Raises:
+        ArtifactError: no such base.
+        DataError: too few texts.
+    """
+    (lm, *_), _ = load_bases(base, texts, direction=None, seed=run.seed)
+    steps_per_epoch = max(1, 2 * len(texts) // WORD_VECTORS.batch_size)  # each text is read in two writings
+    epochs = max(WORD_VECTORS.epochs, MIN_STEPS // steps_per_epoch)
+    recipe = replace(
+        DISTILL, epochs=0, vocab_size=len(lm.vocabulary), word_vectors=replace(WORD_VECTORS, epochs=epochs)
+    )
+    note(f"distilling {', '.join(teacher.name for teacher in teachers)} into the base on {len(texts):,} texts")
+    return distill(texts, base=lm, teachers=teachers, recipe=recipe, card=Card("distilled on your texts"), run=run)
 
 
 def find_bases(

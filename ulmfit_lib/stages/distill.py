@@ -35,7 +35,7 @@ from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
 from ulmfit_lib.training.writings import write_otherwise
 
 DISTILL = DistillationRecipe()
-SOLVED_TEXTS = 32_768  # that the projection is solved for, at the beginning and at the end
+SOLVED_TEXTS = 98_304  # that the projection is solved for, at the beginning and at the end
 RIDGE = 0.1  # its regularisation, as a share of the features' variance
 FEWEST_TEXTS, MOST_HELD_OUT = 20, 1000
 
@@ -102,7 +102,9 @@ def distill(
         words = fit_word_vectors(documents, twice, of_words, recipe=recipe.word_vectors, seed=run.seed)
 
     architecture = replace(
-        base.architecture, distilled=targets.shape[1], words=recipe.word_vectors.width if recipe.word_vectors else 0
+        base.architecture,
+        distilled=targets.shape[1],
+        words=words["words.weight"].shape[1] if words else 0,  # no wider than the targets
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
     fitted = _Fitted(documents.select(some), targets[places[some]], vocabulary, run)

@@ -17,6 +17,8 @@ from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.teachers import Vectors
 
 SCALED_TEXTS = 8192  # that the vectors' length is fitted on
+WARM_UP = 200  # steps, or a tenth of all if these are fewer
+BETAS = (0.9, 0.98)  # AdamW's momenta
 USUAL_FREQUENCY = 1e-3  # a word this frequent counts half (Arora et al. 2017), before training
 
 
@@ -27,7 +29,9 @@ class WordVectorRecipe:
     Attributes:
         width: of the vectors; a matrix makes them as wide as the targets.
         epochs: how often each text is read.
-        lr: AdamW's maximal rate, which falls to zero linearly.
+        lr: AdamW's maximal rate of the vectors; all rates rise over the first steps and fall to zero linearly.
+        importance_lr: of the words' weights, which are logarithms and thus much larger than a vector's numbers.
+        projection_lr: of the matrix.
         batch_size: texts per step.
         dropout: share of the tokens that are left out of a text in training.
         similarities: weight of the mean squared error of the similarities of a batch's texts with each other, beside
@@ -36,8 +40,10 @@ class WordVectorRecipe:
 
     width: int = 288
     epochs: int = 3
-    lr: float = 5e-3
-    batch_size: int = 512
+    lr: float = 8e-4
+    importance_lr: float = 1.5e-2
+    projection_lr: float = 5e-3
+    batch_size: int = 256
     dropout: float = 0.1
     similarities: float = 10.0
 
@@ -79,10 +85,15 @@ def fit_word_vectors(
     torch.manual_seed(seed)
     counts = documents.counts(len(of_words))
     net = _start(of_words, counts, recipe.width)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.lr, weight_decay=0.0)
+    rates = {net.weight: recipe.lr, net.importance: recipe.importance_lr, net.projection: recipe.projection_lr}
+    groups = [{"params": [parameter], "lr": lr} for parameter, lr in rates.items()]
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
     rng, truth = np.random.default_rng(seed), torch.from_numpy(targets)
     steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+    warm_up = max(1, min(WARM_UP, steps // 10))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warm_up) * max(0.0, 1 - step / steps)
+    )
     with bar(total=steps, description="fitting word vectors", unit="step") as progress:
         for places in _batches(len(targets), recipe, rng):
             wanted = truth[places].float()
