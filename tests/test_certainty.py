@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from ulmfit_lib import OptionError, TextClassifier
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import calibration_error
+from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.linear.blend import Blend
 
 LABELS = ["--text", "review", "--label", "sentiment"]
@@ -115,3 +117,9 @@ def test_a_few_rows_that_are_all_right_do_not_make_it_sure_without_bounds():
     for parts in ({"ulmfit": right}, {"ulmfit": right, "baseline": right}):
         said = Blend.fit(parts, targets).apply(parts).max(1)
         assert said.min() > 0.8 and said.max() < 0.97
+
+
+def test_a_class_called_unsure_is_not_confused_with_the_answer():
+    classifier = SimpleNamespace(kind=Classes(), classes=["sure", "unsure"])
+    with pytest.raises(OptionError, match="one of the classes is called so: give it another name"):
+        TextClassifier.certainty.fget(classifier)

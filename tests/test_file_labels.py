@@ -118,6 +118,8 @@ def test_labels_that_look_alike_or_may_be_ratings_are_mentioned(capsys):
     assert "--ratings" in capsys.readouterr().err
     mention_odd_labels(TextTable.from_lists(list("abcdef"), ["0", "1"] * 3))
     assert not capsys.readouterr().err
+    mention_odd_labels(TextTable.from_lists(list("abcd"), ["sure", "unsure"] * 2))
+    assert "a class is called 'unsure'" in capsys.readouterr().err
 
 
 def test_a_label_that_may_be_a_slip_is_refused_at_the_file_and_not_in_a_part_of_it():

@@ -16,6 +16,7 @@ from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.ratings import read_rating
@@ -262,6 +263,11 @@ def mention_odd_labels(table: TextTable) -> None:
     """Tell the user of labels that are seen once, of those that differ in capitals alone, and of numbers in order."""
     if said := _single_labels(table):
         note(f"{said}; it is learnt, but no row is left to test it on: correct it if it is a slip")
+    if table.kind.one_class_per_text and UNSURE in table.classes:
+        note(
+            f"{table.source}: a class is called {UNSURE!r}, as is the answer to texts that are too uncertain for "
+            "--min-precision, which cannot be asked for then: give the class another name"
+        )
     if alike := spellings(table.classes):
         note(f"{table.source}: {spelt_apart(alike)}; write them in one way if they mean the same")
     if suggestion := suggest_ratings(table):

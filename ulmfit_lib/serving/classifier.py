@@ -13,7 +13,7 @@ from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
 from ulmfit_lib.evaluation.conformal import PredictionSets
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.linear.blend import Blend
@@ -150,10 +150,15 @@ class Classifier(PicklesSafely, StoredClassifier):
         """How often predictions of some confidence were right, on rows that were held out from training.
 
         Raises:
-            OptionError: ``fit`` did not make this classifier, or its labels are ratings or tags.
+            OptionError: ``fit`` did not make this classifier, its labels are ratings or tags, or one is "unsure".
         """
         if not self.kind.one_class_per_text:
             raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
+        if UNSURE in self.classes:
+            raise OptionError(
+                f"a precision lets uncertain texts be answered {UNSURE!r}, and one of the classes is called so: give "
+                "it another name, and train again"
+            )
         return self.training.certainty()
 
     def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
