@@ -70,7 +70,9 @@ def main() -> None:
     cells = measure(options := parser.parse_args())
     rows = summary(cells)
     if options.json:
-        print(json.dumps({"base": options.base, "summary": rows, "cells": cells, **conditions()}))
+        asked = {name: getattr(options, name) for name in ("base", "draws", "test_rows")}
+        names = list(dict.fromkeys(row["set"] for row in rows))
+        print(json.dumps({**asked, "names": names, "summary": rows, "cells": cells, **conditions()}))
         return
     for row in rows:
         shown = "  ".join(f"{name} {row[name]:.3g}" for name in (*SHOWN, "coverage", "size") if name in row)

@@ -14,6 +14,7 @@ from ulmfit_lib.evaluation.conformal import PredictionSets
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.pipeline.candidates import Candidate
@@ -57,6 +58,7 @@ def test_each_goal_has_its_own_rule():
     probabilities, targets = unbalanced()
     rules = {name: learn_rule(probabilities, targets, Classes(), Goal(name)) for name in ("accuracy", "balanced")}
     assert rules["accuracy"].offsets == ()
+    assert learn_rule(probabilities, targets, Ratings((1.0, 2.0)), Goal()).says_likeliest
     new, truth = unbalanced(2000, seed=1)
     found = {name: Classes().decide(new, rule)[truth == 1].mean() for name, rule in rules.items()}
     assert found["balanced"] > found["accuracy"] + 0.3

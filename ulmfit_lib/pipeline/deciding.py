@@ -91,8 +91,9 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
         seed: of the rows that are drawn again.
     """
     n, n_classes = probabilities.shape
-    if goal.name == ACCURACY or n < FEWEST_ROWS:
-        return DecisionRule(goal.name)
+    says_number = kind.exclusive and not kind.one_class_per_text  # a rating is a mean, not one of the classes
+    if goal.name == ACCURACY or n < FEWEST_ROWS or says_number:
+        return DecisionRule(ACCURACY if says_number else goal.name)
     odds, direction = kind.log_odds(probabilities), _direction(targets, kind, goal, n_classes)
     link = softmax if kind.exclusive else sigmoid
     soft = np.stack([link((odds + strength * direction) / SOFTNESS) for strength in STRENGTHS])
