@@ -26,6 +26,7 @@ SECTIONS = (
     "imdb",
     "peers",
     "verdicts",
+    "decisions",
     "zero_labels",
     "tuning",
     "few_labels",
