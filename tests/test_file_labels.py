@@ -10,8 +10,8 @@ import pytest
 
 from ulmfit_lib import DataError, TextTable
 from ulmfit_lib.data.joining import join_tables
+from ulmfit_lib.data.label_checks import check_file_labels, mention_odd_labels
 from ulmfit_lib.data.reading import read_table
-from ulmfit_lib.data.table import check_file_labels, mention_odd_labels
 from ulmfit_lib.insight.label_checks import check_spelling
 from ulmfit_lib.insight.label_errors import suspect
 from ulmfit_lib.labels.classes import Classes

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
-from ulmfit_lib.data.table import check_file_labels
+from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags

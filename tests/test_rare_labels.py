@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, TextTable, fit
-from ulmfit_lib.data.table import check_file_labels
+from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.training import regression

@@ -45,7 +45,7 @@ def fit_classifier_command(
     plots: Plots = None,
 ) -> None:
     """Stage 3: train a classifier on your labels, from a language model."""
-    from ulmfit_lib.data.table import check_file_labels, mention_odd_labels
+    from ulmfit_lib.data.label_checks import check_file_labels, mention_odd_labels
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.processes import is_main
@@ -93,8 +93,8 @@ def fit_command(
 ) -> None:
     """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
     from ulmfit_lib.data.joining import join_tables
+    from ulmfit_lib.data.label_checks import check_file_labels
     from ulmfit_lib.data.reading import read_csv
-    from ulmfit_lib.data.table import check_file_labels
     from ulmfit_lib.labels.stored import kind_of
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.experiment import Scoring

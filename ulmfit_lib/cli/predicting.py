@@ -15,6 +15,7 @@ from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
 from ulmfit_lib.cli.running import command, load_classifier, read_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
+from ulmfit_lib.rows.kinds import COMPRESSED, TABLES
 
 if TYPE_CHECKING:
     from ulmfit_lib.evaluation.conformal import PredictionSets
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.serving.predictor import Predictor
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".xz", ".zst", ".txt")
+ENDINGS = (*TABLES, *COMPRESSED)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.table import TextTable, check_labels, check_table, suggest_ratings
+from ulmfit_lib.data.label_checks import check_labels, suggest_ratings
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.findings import DATA, RARE, WRONG_COLUMN, Diagnosis, Finding
 from ulmfit_lib.insight.label_checks import (

@@ -5,7 +5,8 @@ from itertools import permutations
 import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.data.table import TextTable, spellings, spelt_apart
+from ulmfit_lib.data.label_checks import spellings, spelt_apart
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.insight.findings import ALIKE, DATA, FEW_LABELS, LABELS_SAY_NOTHING, NOISE, RARE, Finding
 from ulmfit_lib.insight.label_errors import own_probabilities
 

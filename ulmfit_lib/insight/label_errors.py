@@ -8,7 +8,8 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.table import TextTable, check_labels, check_table
+from ulmfit_lib.data.label_checks import check_labels
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.language_model import LanguageModel

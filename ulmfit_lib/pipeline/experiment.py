@@ -7,7 +7,8 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
-from ulmfit_lib.data.table import TextTable, check_labels, check_table, mention_odd_labels
+from ulmfit_lib.data.label_checks import check_labels, mention_odd_labels
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.decision import BALANCE
 from ulmfit_lib.models.classifier import TextClassifier

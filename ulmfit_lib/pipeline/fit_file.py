@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.data.reading import read_table
-from ulmfit_lib.data.table import check_file_labels
 from ulmfit_lib.files import only_process, refuse_existing
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit

@@ -12,7 +12,8 @@ from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.architecture import BY_WORD
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
-from ulmfit_lib.data.table import TextTable, check_labels, check_table
+from ulmfit_lib.data.label_checks import check_labels
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier

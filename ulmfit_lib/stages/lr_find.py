@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ulmfit_lib.data.table import TextTable, check_labels
+from ulmfit_lib.data.label_checks import check_labels
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, classifier_net
 from ulmfit_lib.stages.fit_lm import FINE_TUNE, for_corpus
