@@ -25,11 +25,12 @@ FORMAT, FORMAT_VERSION = "ulmfit", 6
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
 RULE_VERSION = 6  # offsets of the decision rule
+STATIC_VERSION = 6  # static classifiers
 DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
-LANGUAGE_MODEL, CLASSIFIER, PREDICTOR = "language-model", "classifier", "predictor"  # kinds
+LANGUAGE_MODEL, CLASSIFIER, PREDICTOR, STATIC = "language-model", "classifier", "predictor", "static"  # kinds
 PACKAGES = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
 
 

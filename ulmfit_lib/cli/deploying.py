@@ -7,46 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ulmfit_lib.cli.options import Classifier, Out, Overwrite, Quiet
-from ulmfit_lib.cli.running import command, start
+from ulmfit_lib.cli.options import Classifier, FileFormat, Out, Overwrite, Quiet
+from ulmfit_lib.cli.running import command, load_text_classifier, read_table, start
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
 if TYPE_CHECKING:
     from ulmfit_lib.server.training import Train
 
+HELD_OUT = 5  # every fifth row of --learn, unless --check names others
 LOCAL = "127.0.0.1"
 LOOPBACK = (LOCAL, "localhost", "::1")
-
-
-@command("export", example="export models/reviews --out models/reviews-onnx")
-def export_command(
-    model: Classifier,
-    out: Out,
-    precision: Annotated[
-        Literal["float32", "int8"],
-        typer.Option(help="`int8` is a quarter of the size and faster, and may change a label now and then."),
-    ] = "float32",
-    check: Annotated[
-        Path | None, typer.Option(help="File whose first 200 texts the result is checked on; by default invented ones.")
-    ] = None,
-    text: Annotated[list[str], typer.Option("--text", help="Column of that file that holds the texts.")] = [],  # noqa: B006 (typer needs a list here)
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-) -> None:
-    """Write a classifier as ONNX graphs, which predict without PyTorch, and check that they say the same."""
-    start(quiet, out, overwrite)
-    from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.models.exporting import check_texts, export_checked
-
-    found = export_checked(
-        find_folder(model), out, precision=precision, texts=check_texts(check, text), overwrite=overwrite
-    )
-    print(
-        f"compared on {counted(found.texts, 'text')}: no probability differs by more than {found.largest:.2g} from the "
-        f"classifier's own, and {counted(found.changed, 'label')} changed"
-    )
-    print(f"saved in {out} ({found.megabytes:.0f} MB)")
 
 
 @dataclass(frozen=True)
@@ -74,6 +45,111 @@ class Load:
 
     waiting: Annotated[int, typer.Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000
     threads: Annotated[int | None, typer.Option(min=1, help="Requests that are answered at a time.")] = None
+
+
+@dataclass(frozen=True)
+class StaticTier:
+    """How a static classifier is made."""
+
+    tier: Annotated[
+        Literal["network", "static"],
+        typer.Option(
+            help="`network`: the classifier itself; `static`: scores of words and pairs of words distilled from it, "
+            "which need NumPy alone and are much faster."
+        ),
+    ] = "network"
+    learn: Annotated[
+        Path | None,
+        typer.Option(help="For the static tier: file of texts that it learns from, with or without labels."),
+    ] = None
+    label: Annotated[str | None, typer.Option(help="Column of labels, by which the loss of accuracy is measured.")] = (
+        None
+    )
+    lose: Annotated[
+        float, typer.Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
+    ] = 0.03
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the static tier as one page, too, which classifies without a network (.html)."),
+    ] = None
+
+
+@command("export", example="export models/reviews --out models/reviews-onnx")
+def export_command(
+    model: Classifier,
+    out: Out,
+    static: StaticTier,
+    precision: Annotated[
+        Literal["float32", "int8"],
+        typer.Option(help="`int8` is a quarter of the size and faster, and may change a label now and then."),
+    ] = "float32",
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            help="File whose first 200 texts the result is checked on, by default invented ones; for the static tier, "
+            "all rows, by default a fifth of --learn."
+        ),
+    ] = None,
+    text: Annotated[list[str], typer.Option("--text", help="Column of these files that holds the texts.")] = [],  # noqa: B006 (typer needs a list here)
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a classifier so that it predicts without PyTorch, and check that it says the same."""
+    start(quiet, out, overwrite)
+    from ulmfit_lib.hub.fetching import find_folder
+
+    if static.tier == "static":
+        _export_static(find_folder(model), out, static, text=text, check=check, overwrite=overwrite)
+        return
+    if static.html or static.learn or static.label:
+        raise OptionError("--learn, --label and --html are for the static tier: add --tier static")
+    from ulmfit_lib.models.exporting import check_texts, export_checked
+
+    found = export_checked(
+        find_folder(model), out, precision=precision, texts=check_texts(check, text), overwrite=overwrite
+    )
+    print(
+        f"compared on {counted(found.texts, 'text')}: no probability differs by more than {found.largest:.2g} from the "
+        f"classifier's own, and {counted(found.changed, 'label')} changed"
+    )
+    print(f"saved in {out} ({found.megabytes:.0f} MB)")
+
+
+def _export_static(
+    model: Path, out: Path, static: StaticTier, *, text: list[str], check: Path | None, overwrite: bool
+) -> None:
+    """Distil, say what is lost, and write only if that is no more than is allowed."""
+    from ulmfit_lib.serving.static_page import check_page_name, write_page
+    from ulmfit_lib.training.static_student import distil_static, measure_loss
+
+    if static.learn is None or not text:
+        raise OptionError("--tier static learns from texts: name a file with --learn, and its column with --text")
+    if static.html:
+        check_page_name(static.html)
+    teacher = load_text_classifier(model)
+    table = read_table(static.learn, text=text, label=static.label, file=FileFormat()).with_kind(teacher.kind)
+    if check:
+        held_out = read_table(check, text=text, label=static.label, file=FileFormat()).with_kind(teacher.kind)
+        known = set(held_out.texts)
+        table = table.select([i for i, one in enumerate(table.texts) if one not in known])
+    else:
+        places = [*range(len(table))]
+        held_out = table.select(places[::HELD_OUT])
+        known = set(held_out.texts)
+        table = table.select([i for i in places if table.texts[i] not in known])
+    student = distil_static(teacher, table.texts)
+    loss = measure_loss(teacher, student, held_out)
+    print(loss.sentence())
+    if loss.lost > static.lose:
+        raise OptionError(
+            f"a loss of {loss.lost:.4f} is more than --lose {static.lose:g} allows, so nothing was written: give more "
+            "texts with --learn, rows that the classifier was not trained on with --check, or a larger --lose"
+        )
+    student.save(out, overwrite=overwrite)
+    print(f"saved in {out} ({sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB)")
+    if static.html:
+        write_page(student, static.html)
+        print(f"wrote the page {static.html} ({static.html.stat().st_size / 1e6:.1f} MB); open it in any browser")
 
 
 @command("serve", example="serve models/reviews --port 8000")

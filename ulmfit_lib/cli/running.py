@@ -17,7 +17,6 @@ from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.serving.predictor import Predictor
     from ulmfit_lib.training.checkpoints import Checkpoints
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -179,18 +178,24 @@ def read_table(
     return table
 
 
-def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) -> "TextClassifier | Predictor":
+def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) -> Any:
     """A classifier from its folder.
 
     Args:
-        model: the folder of a classifier, or of an exported one.
+        model: the folder of a classifier, or of an exported one of either tier.
         device: where PyTorch shall run its encoders.
         light: let ONNX Runtime run them, as it does those of exported classifiers always.
     """
-    from ulmfit_lib.artifact.format import PREDICTOR, read_config
-    from ulmfit_lib.serving.predictor import Predictor
+    from ulmfit_lib.artifact.format import PREDICTOR, STATIC, read_config
 
-    if light or find_spec("torch") is None or read_config(model)["kind"] == PREDICTOR:
+    kind = read_config(model)["kind"]
+    if kind == STATIC:
+        from ulmfit_lib.serving.static_classifier import StaticClassifier
+
+        return StaticClassifier.load(model)
+    if light or find_spec("torch") is None or kind == PREDICTOR:
+        from ulmfit_lib.serving.predictor import Predictor
+
         return Predictor.load(model)
     from ulmfit_lib.models.classifier import TextClassifier
 

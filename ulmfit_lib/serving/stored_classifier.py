@@ -170,7 +170,7 @@ class StoredClassifier:
             kind=kind,
             tfidf=tfidf,
             blend=blend,
-            rule=_checked_rule(artifact, len(classes)),
+            rule=rule_from_config(config, folder / "config.json", len(classes)),
             training=artifact.training,
             base=config.get("base"),
             graphs={way: _read_graph(folder / graph_file(way)) for way in directions} if exported else {},
@@ -201,8 +201,9 @@ def _checked_blend(artifact: Artifact, members: tuple[str, ...], n_classes: int)
     return Blend.weighing({member: float(blend[member]) for member in members}, tuple(map(float, offsets)))
 
 
-def _checked_rule(artifact: Artifact, n_classes: int) -> DecisionRule:
-    rule, file = artifact.config.get("rule", {}), artifact.path / "config.json"
+def rule_from_config(config: Mapping[str, Any], file: Path, n_classes: int) -> DecisionRule:
+    """The rule that a classifier was saved with; raises ArtifactError for one that does not fit."""
+    rule = config.get("rule", {})
     if not isinstance(rule, dict) or rule.get("goal", ACCURACY) not in GOALS:
         raise ArtifactError(f"{file}: rule {rule!r}: a goal is needed, one of {', '.join(GOALS)}")
     offsets, stable = rule.get("offsets", []), rule.get("stable")
