@@ -62,9 +62,9 @@ class StaticTier:
         Path | None,
         typer.Option(help="For the static tier: file of texts that it learns from, with or without labels."),
     ] = None
-    label: Annotated[str | None, typer.Option(help="Column of labels, by which the loss of accuracy is measured.")] = (
-        None
-    )
+    label: Annotated[
+        list[str], typer.Option("--label", help="Column of labels, by which the loss of accuracy is measured.")
+    ] = field(default_factory=list)
     lose: Annotated[
         float, typer.Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
     ] = 0.03
@@ -127,9 +127,9 @@ def _export_static(
     if static.html:
         check_page_name(static.html)
     teacher = load_text_classifier(model)
-    table = read_table(static.learn, text=text, label=static.label, file=FileFormat()).with_kind(teacher.kind)
+    table = read_table(static.learn, text=text, label=static.label or None, file=FileFormat()).with_kind(teacher.kind)
     if check:
-        held_out = read_table(check, text=text, label=static.label, file=FileFormat()).with_kind(teacher.kind)
+        held_out = read_table(check, text=text, label=static.label or None, file=FileFormat()).with_kind(teacher.kind)
         known = set(held_out.texts)
         table = table.select([i for i, one in enumerate(table.texts) if one not in known])
     else:
