@@ -404,3 +404,36 @@ def test_another_site_may_ask_only_where_it_is_named(serve):
     assert (
         "access-control-allow-origin" not in named.options("/predict", headers={**site, "Origin": "https://x"}).headers
     )
+
+
+def test_any_number_of_texts_is_answered_line_by_line(serve, model):
+    client = serve(waiting=70, limits=Limits(texts=10))
+    texts = [f"{GOOD if i % 2 else BAD} {i}" for i in range(150)]
+    lines = "\n".join(json.dumps({"text": text, "id": 1} if i % 3 else text) for i, text in enumerate(texts)) + "\n\n"
+    response = client.post("/predict/lines", content=lines)
+    found = [json.loads(line) for line in response.text.splitlines()]
+    assert response.status_code == 200 and response.headers["content-type"].startswith("application/x-ndjson")
+    assert [one["label"] for one in found] == TextClassifier.load(model).predict(texts)
+    assert found[:10] == client.post("/predict", json={"texts": texts[:10]}).json()["predictions"]
+    assert client.served.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('"fine"\n{"txt": 1}', "line 2 holds no text"),
+        ('"fine"\nfine', "line 2 is no JSON"),
+        (json.dumps("a" * 60), "60 characters"),
+    ],
+)
+def test_a_line_that_is_none_is_named_before_any_is_answered(serve, content, said):
+    response = serve(limits=Limits(characters=50)).post("/predict/lines", content=content)
+    assert response.status_code == 422 and said in response.json()["detail"]
+
+
+def test_lines_are_refused_where_too_much_waits(serve):
+    client = serve(waiting=100)
+    client.served.under_way = 100
+    assert client.post("/predict/lines", content='"a"').status_code == 429
+    client.served.under_way = 0
+    assert client.post("/predict/lines?model=nobody", content='"a"').status_code == 404

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ulmfit_lib.server.models import Models
 
 OPEN = ("/", "/docs", "/openapi.json", "/health", "/ready")  # that need no token, nor do the page's own files
-UPLOADS = ("/jobs", "/columns", "/trainings")
+UPLOADS = ("/jobs", "/columns", "/trainings", "/predict/lines")
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """What a server answers under each address, a router for each kind of request."""
 
 import asyncio
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Response, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from ulmfit_lib.artifact.report import Report
@@ -18,11 +19,13 @@ from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.guarding import Limits, Metrics
 from ulmfit_lib.server.jobs import Job, Jobs
 from ulmfit_lib.server.labelling import column_names, count_rows
+from ulmfit_lib.server.lines import in_pieces, read_texts, receive
 from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
 from ulmfit_lib.server.training import Trainings
 from ulmfit_lib.tokens.rules import well_formed
 
 RETRY_SECONDS = 1
+SECONDS_BUSY = 0.05  # after which a request of many lines looks again whether it may go on
 Uploaded = Annotated[
     UploadFile, File(description="A CSV, TSV, JSON, Excel, Parquet or fastText file, or a .zip of one.")
 ]
@@ -69,6 +72,9 @@ class Predicting:
         """``/predict`` and ``/explain``."""
         router = APIRouter()
         router.post("/predict", responses={413: {}, 429: {}})(self.predict)
+        router.post("/predict/lines", responses={404: {}, 413: {}, 422: {}, 429: {}}, response_class=StreamingResponse)(
+            self.predict_lines
+        )
         router.post("/explain", responses={413: {}, 429: {}})(self.explain)
         return router
 
@@ -79,6 +85,35 @@ class Predicting:
         said = await self._in_turn(len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision))
         self.metrics.texts.inc(len(asked.texts))
         return {"model": model.path.resolve().name, "predictions": said}
+
+    async def predict_lines(self, request: Request, model: str | None = None) -> StreamingResponse:
+        """Label any number of texts: JSON lines in, each a string or an object with a `text`, and JSON lines out."""
+        chosen = find_model(self.models, model)
+        if self.models.under_way >= self.models.waiting:
+            raise _busy(self.models)
+        body = await receive(request)
+        try:
+            await asyncio.to_thread(lambda: sum(1 for _ in read_texts(body, characters=self.limits.characters)))
+        except BaseException:
+            body.close()
+            raise
+        return StreamingResponse(self._answer_lines(chosen, body), media_type="application/x-ndjson")
+
+    async def _answer_lines(self, model: ServedModel, body: IO[bytes]) -> AsyncIterator[str]:
+        """One line a text; where as many texts wait as may, it waits, too."""
+        with body:
+            predictor = model.current()  # one for all lines, even if its folder is replaced meanwhile
+            for texts in in_pieces(read_texts(body, characters=self.limits.characters)):
+                while self.models.under_way + len(texts) > self.models.waiting and self.models.under_way:
+                    await asyncio.sleep(SECONDS_BUSY)
+                self.models.under_way += len(texts)
+                try:
+                    task = partial(answer, predictor, texts, None)
+                    said = await asyncio.get_running_loop().run_in_executor(self.models.pool, task)
+                finally:
+                    self.models.under_way -= len(texts)
+                self.metrics.texts.inc(len(texts))
+                yield "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in said)
 
     async def explain(self, asked: Explained) -> dict[str, Any]:
         """Which words of a text speak for its label, and which against it."""
@@ -104,15 +139,19 @@ class Predicting:
         try:
             models.reserve(texts)
         except Busy:
-            raise HTTPException(
-                429,
-                f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
-                {"Retry-After": str(RETRY_SECONDS)},
-            ) from None
+            raise _busy(models) from None
         try:
             return await asyncio.get_running_loop().run_in_executor(models.pool, task)
         finally:
             models.under_way -= texts
+
+
+def _busy(models: Models) -> HTTPException:
+    return HTTPException(
+        429,
+        f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
+        {"Retry-After": str(RETRY_SECONDS)},
+    )
 
 
 def find_model(models: Models, name: str | None) -> ServedModel:
