@@ -126,6 +126,7 @@ def test_a_label_that_may_be_a_slip_is_refused_at_the_file_and_not_in_a_part_of_
     table = TextTable.from_lists([f"text {i}" for i in range(9)], ["a"] * 4 + ["b"] * 4 + ["odd"])
     with pytest.raises(DataError, match="'odd' occurs once, in row 9; correct it"):
         check_file_labels(table)
+    check_file_labels(TextTable.from_lists(["text 1", "text 2"], [["a", "odd"], ["a"]]))
     train, _ = table.split()
     assert "odd" in train.labels
 

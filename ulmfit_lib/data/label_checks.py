@@ -49,13 +49,15 @@ def check_labels(table: "TextTable") -> None:
 
 
 def check_file_labels(table: "TextTable") -> None:
-    """``check_labels`` of a user's file: where labels are few, one that is seen once is refused, as it may be a slip.
+    """``check_labels`` of a user's file: where labels are few, a class that is seen once is refused: it may be a slip.
+
+    A tag that is seen once is not: the text has others, or a column of its own says so.
 
     Raises:
         DataError: names the first of them and its row.
     """
     check_labels(table)
-    if (said := _single_labels(table)) and len(table.targets()) < FEWEST_WITH_SINGLE:
+    if table.kind.exclusive and (said := _single_labels(table)) and len(table.targets()) < FEWEST_WITH_SINGLE:
         raise DataError(f"{said}; correct it, drop the row, or add at least one more example")
 
 
