@@ -81,6 +81,14 @@ def test_a_text_gets_the_same_answer_alone_and_among_others(exported, precision,
     assert all((predictor.predict_proba([text])[0] == row).all() for text, row in zip(TEXTS, among, strict=True))
 
 
+def test_both_directions_are_read_side_by_side_with_the_same_bits(exported):
+    two = Predictor.load(exported[1] / "onnx", threads=2)
+    alone = Predictor.load(exported[1] / "onnx", threads=1)
+    assert two.direction == "both"
+    for text in TEXTS:
+        np.testing.assert_array_equal(two.predict_proba([text]), alone.predict_proba([text]))
+
+
 def test_bytes_are_smaller_and_nearly_the_same(exported, tmp_path, whole):
     check = export_checked(exported[1] / "model", tmp_path / "onnx", precision="int8", texts=TEXTS)
     graphs = [(folder / "forward.onnx").stat().st_size for folder in (tmp_path / "onnx", exported[1] / "onnx")]

@@ -199,7 +199,11 @@ class Classifier(PicklesSafely, StoredClassifier):
     def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
         """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
         documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary)
-        return {way: self.encoder(way).pool(documents, pooling or self.pooling) for way in self.heads}
+        return self.read_documents(documents, pooling or self.pooling)
+
+    def read_documents(self, documents: Documents, pooling: str) -> Features:
+        """By direction, one pooled vector a text, (n_texts, width)."""
+        return {way: self.encoder(way).pool(documents, pooling) for way in self.heads}
 
     def encoder(self, direction: str) -> TextEncoder:
         """What reads texts in a direction: built when first asked for, and kept."""

@@ -1,16 +1,19 @@
 """A classifier that predicts without torch: numpy, ONNX Runtime and the tokenizer are all it needs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.architecture import DISTILLED
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder
+from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder, cores
 from ulmfit_lib.serving.onnx_graph import build_graph
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.tokens.documents import Documents
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,14 @@ class Predictor(Classifier):
         return OnnxEncoder(
             self.graphs[direction], self.architecture, direction, distilled=distilled, threads=self.threads
         )
+
+    def read_documents(self, documents: Documents, pooling: str) -> Features:
+        """By direction, one pooled vector a text; a single text is read in both directions side by side."""
+        if len(documents) != 1 or len(self.heads) == 1 or (self.threads or cores()) == 1:
+            return super().read_documents(documents, pooling)
+        with ThreadPoolExecutor(len(self.heads), thread_name_prefix="direction") as readers:
+            found = readers.map(lambda way: self.encoder(way).pool(documents, pooling), self.heads)
+            return dict(zip(self.heads, found, strict=True))
 
     def load_options(self) -> dict[str, Any]:
         """The number of threads."""
