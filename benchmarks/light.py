@@ -1,6 +1,7 @@
 """What does it take to predict without torch, beside the torch path and beside fastai's ``load_learner().predict``?
 
-    python benchmarks/light.py [reviews.csv --text review --label sentiment] [--model FOLDER] [--rounds 3] [--json]
+    python benchmarks/light.py [reviews.csv --text review --label sentiment] [--model FOLDER] [--old CHECKOUT]
+        [--rounds 3] [--json]
 
 The same network (a base's forward encoder under a hidden head) is saved, exported to ONNX in float32 and in int8, and
 exported by fastai. Each side answers in a process of its own, in turns; figures are medians. With ``--model``, a
@@ -29,18 +30,22 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.training.static_student import distil_static
 
 BASE = "general-en-small"
 SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
-LEARNT, CHECKED = 64, 200
+LEARNT, CHECKED, DISTILLED_ON = 64, 200, 1000
 NEEDS = {  # what is installed for each side, with all that these require
+    "static": ["numpy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "light": ["numpy", "onnxruntime", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "torch": ["ulmfit-lib"],
+    "old": ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "fastai": ["fastai"],
 }
 ASKED = {"cold_seconds": 1.0, "peak_mb": 300, "installed_mb": 400, "ms_per_text": 5.0}
-SIDES = ("light", "light-int8", "torch", "fastai")
+SIDES = ("static", "light", "light-int8", "torch", "old", "fastai")
 
 
 def main() -> None:
@@ -49,6 +54,7 @@ def main() -> None:
     parser.add_argument("--text", default="review")
     parser.add_argument("--label", default="sentiment")
     parser.add_argument("--model", type=Path, help="a folder that `fit` made, measured as well")
+    parser.add_argument("--old", type=Path, help="a checkout of an earlier release, whose light side is measured, too")
     parser.add_argument("--many", type=int, default=100, help="texts that are answered in bulk")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
@@ -80,13 +86,15 @@ def main() -> None:
         (work / "texts.json").write_text(json.dumps({"short": short, "many": many}), encoding="utf-8")
         models = {f"{BASE}, forward": same_network(table, work / "same")}
         if arguments.model:
-            models["what fit made"] = exported(arguments.model, work / "made")
+            models["what fit made"] = exported(arguments.model, work / "made", table)
         for name, paths in models.items():
-            result["networks"][name] = in_turns(paths, work / "texts.json", rounds=arguments.rounds)
+            sides = {**paths, "old": paths["light"]} if arguments.old else paths
+            result["networks"][name] = in_turns(sides, work / "texts.json", rounds=arguments.rounds, old=arguments.old)
             print(name, json.dumps(result["networks"][name]), file=sys.stderr)
     if arguments.json:
         print(json.dumps(result))
         return
+    print(f"{found['machine']}; {', '.join(found['cpu']['features']) or 'no features that matter'}")
     print("installed, MB:", ", ".join(f"{side} {size:,}" for side, size in result["installed_mb"].items()))
     for name, sides in result["networks"].items():
         print(name)
@@ -102,25 +110,28 @@ def same_network(table: TextTable, work: Path) -> dict[str, Path]:
     learn = fastai_peer.classifier(train, valid, torch.device("cpu"), lm=lm)
     learn.export(work / "learner.pkl")
     fastai_peer.same_classifier(learn).save(work / "torch")
-    return {**exported(work / "torch", work), "fastai": work / "learner.pkl"}
+    return {**exported(work / "torch", work, table), "fastai": work / "learner.pkl"}
 
 
-def exported(model: Path, work: Path) -> dict[str, Path]:
-    """A classifier's folder and its exports."""
+def exported(model: Path, work: Path, table: TextTable) -> dict[str, Path]:
+    """A classifier's folder, its exports, and its static tier, distilled on the rows that no side has to answer."""
     work.mkdir(exist_ok=True)
     texts = [text for text, _ in itertools.islice(reviews(), CHECKED)]
     folders = {"light": work / "light", "light-int8": work / "light-int8"}
     for folder, precision in zip(folders.values(), ("float32", "int8"), strict=True):
         export_checked(model, folder, precision=precision, texts=texts)
-    return {**folders, "torch": model}
+    distil_static(TextClassifier.load(model), table.texts[-DISTILLED_ON:]).save(work / "static")
+    return {**folders, "torch": model, "static": work / "static"}
 
 
-def in_turns(models: dict[str, Path], texts: Path, *, rounds: int) -> dict[str, dict[str, Any]]:
+def in_turns(
+    models: dict[str, Path], texts: Path, *, rounds: int, old: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """Medians by side, and how far its answers are from those of float32 without torch."""
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES if side in models}
     for _ in range(rounds):
         for side, some in runs.items():
-            some.append(one_process(side, models[side], texts))
+            some.append(one_process(side, models[side], texts, old if side == "old" else None))
     expected = np.array(runs["light"][0].pop("said"))
     rows = {}
     for side, some in runs.items():
@@ -136,10 +147,10 @@ def in_turns(models: dict[str, Path], texts: Path, *, rounds: int) -> dict[str, 
     return rows
 
 
-def one_process(side: str, model: Path, texts: Path) -> dict[str, Any]:
+def one_process(side: str, model: Path, texts: Path, old: Path | None = None) -> dict[str, Any]:
     """What a process of its own measures, and the seconds from its start to its first answer."""
     here = Path(__file__).resolve().parent
-    path = os.pathsep.join([str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(old or here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-W", "ignore", str(here / "light_side.py"), side, str(model), str(texts)]
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as run:

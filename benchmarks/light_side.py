@@ -18,7 +18,12 @@ Answers = Callable[[Sequence[str]], Any]
 
 def load(side: str, model: str) -> tuple[Answers, Answers]:
     """What answers one text and what answers many: (n, n_classes) probabilities."""
-    if side.startswith("light"):
+    if side == "static":
+        from ulmfit_lib.serving.static_classifier import StaticClassifier
+
+        static = StaticClassifier.load(model).predict_proba
+        return static, static
+    if side.startswith("light") or side == "old":
         from ulmfit_lib.serving.predictor import Predictor
 
         light = Predictor.load(model).predict_proba
