@@ -94,9 +94,15 @@ class Delivered:
 
     def fit(self, rows: Rows) -> "Delivered":
         """Learn ``rows``."""
-        table = TextTable.from_lists(rows.texts, rows.labels)
+        if (
+            self.one.has_tags
+        ):  # a delimiter alone says that there is none; an empty label, that nobody has labelled the row
+            labels = [label or DELIMITER for label in rows.labels]
+            table = TextTable.from_lists(rows.texts, labels).with_kind(Tags(DELIMITER))
+        else:
+            table = TextTable.from_lists(rows.texts, rows.labels)
         with quietly():
-            self.classifier = fit(table.with_kind(Tags(DELIMITER)) if self.one.has_tags else table)
+            self.classifier = fit(table)
         return self
 
     def predict(self, texts: Texts) -> Predictions:

@@ -25,6 +25,21 @@ SETS = {
     "questions": "what kind of word is missing, six kinds",
     "kinds": "sentences about things of 60 kinds",
 }
+PUBLIC_SETS = {  # by their folders' names among the development sets
+    "bbc_news": "BBC news: 5 topics",
+    "finance_sentences": "Financial PhraseBank: 3 opinions",
+    "hwu64_intents": "HWU64: 64 requests",
+    "lounge_stars": "Skytrax lounges: 1 to 5 stars",
+    "medical_passages": "MedQuAD: 14 kinds of question",
+    "newsgroups20": "20 Newsgroups",
+    "product_sentences": "Sentiment Labelled Sentences: good or bad",
+    "reuters_topics": "Reuters-21578: 20 tags",
+    "sms_spam": "SMS Spam Collection",
+    "so_emotions": "Stack Overflow: 7 emotions",
+    "tweet_irony": "TweetEval: irony",
+    "unhealthy_attributes": "Unhealthy Comments: 6 tags",
+    "unhealthy_comments": "Unhealthy Comments: healthy or not",
+}
 
 
 def number(value: float) -> str:
@@ -80,6 +95,7 @@ def functions(results: Results) -> dict[str, Any]:
     return {
         "results": results,
         "sets": SETS,
+        "public_sets": PUBLIC_SETS,
         "starting_with": starting_with,
         "few_label_means": few_label_means,
         "few_label_numbers": few_label_numbers,

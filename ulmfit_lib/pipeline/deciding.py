@@ -81,7 +81,8 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
     of those that are best on rows drawn again at random (bagging, Breiman 1996). Half of a row's weight is on its
     label and half on its probabilities, since single labels are noisy.
 
-    Of tags, ``auto`` stands for micro F1; where every row has one, every text will be given one.
+    Of tags, ``auto`` stands for micro F1, as long as that costs few rows of which all tags were right. Where every row
+    has a tag, every text will be given one.
 
     Args:
         probabilities: (n, n_classes), calibrated.
@@ -99,17 +100,20 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
     soft = np.stack([link((odds + strength * direction) / SOFTNESS) for strength in STRENGTHS])
     truth = np.eye(n_classes)[targets] if kind.exclusive else targets
     truth = (1 - TRUSTED) * truth + TRUSTED * probabilities
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    best = [float(STRENGTHS[_worth(soft, truth, draw, kind, goal).argmax()]) for draw in draws]
-    strength = float(np.mean(best))
-    if kind.exclusive and kind.count_rows(targets, n_classes).min() >= FEWEST_OF_CLASS:
-        strength = _enough_for_two(odds, direction, strength)
     at_least_one = not kind.exclusive and bool(targets.any(1).all())
 
     def rule(strength: float) -> DecisionRule:
         offsets = np.round(strength * direction, 4)
         return DecisionRule(goal.name, tuple(offsets.tolist()) if offsets.any() else (), at_least_one)
 
+    right = (soft * truth).sum(2)
+    if not kind.exclusive:
+        right = np.stack([(kind.decide(probabilities, rule(one)) == targets).all(1) for one in STRENGTHS])
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+    best = [float(STRENGTHS[_worth(soft, truth, right, draw, kind, goal).argmax()]) for draw in draws]
+    strength = float(np.mean(best))
+    if kind.exclusive and kind.count_rows(targets, n_classes).min() >= FEWEST_OF_CLASS:
+        strength = _enough_for_two(odds, direction, strength)
     decided = kind.decide(probabilities, rule(strength))
     stable = np.mean([kind.decide(probabilities, rule(other)) == decided for other in best])
     return replace(rule(strength), stable=round(float(stable), 3))
@@ -127,12 +131,13 @@ def _direction(targets: Ints, kind: LabelKind, goal: Goal, n_classes: int) -> Fl
     return np.asarray(shares.mean() - shares, np.float64)
 
 
-def _worth(soft: Floats, truth: Floats, rows: Ints, kind: LabelKind, goal: Goal) -> Floats:
+def _worth(soft: Floats, truth: Floats, right: Floats, rows: Ints, kind: LabelKind, goal: Goal) -> Floats:
     """(n_strengths,) how well each does.
 
     Args:
         soft: (n_strengths, n, n_classes) how far each class is said.
         truth: (n, n_classes) how far each class is right.
+        right: (n_strengths, n) how far all that is said of a row is right.
         rows: (n,) how often each row counts.
         kind: of label.
         goal: what is wanted.
@@ -144,11 +149,11 @@ def _worth(soft: Floats, truth: Floats, rows: Ints, kind: LabelKind, goal: Goal)
     hits, said, there = np.einsum("nk,snk->sk", weighed, soft), np.einsum("n,snk->sk", rows, soft), weighed.sum(0)
     if goal.name == RECALL:
         return np.asarray((hits / np.maximum(there, 1e-9)).mean(1))
-    if goal.name == BALANCE and not kind.exclusive:
-        return np.asarray(2 * hits.sum(1) / np.maximum(said.sum(1) + there.sum(), 1e-9))  # micro F1
     f1 = (2 * hits / np.maximum(said + there, 1e-9)).mean(1)
     if goal.name == BALANCE:
-        accuracy = hits.sum(1) / rows.sum()
+        if not kind.exclusive:
+            f1 = 2 * hits.sum(1) / np.maximum(said.sum(1) + there.sum(), 1e-9)  # micro F1
+        accuracy = right @ rows / rows.sum()
         f1[accuracy < accuracy.max() - GIVEN_UP] = 0
     return np.asarray(f1)
 
