@@ -14,12 +14,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from ulmfit_lib.errors import UlmfitError
+from ulmfit_lib.server.answering import Predicting
 from ulmfit_lib.server.guarding import Limits, Metrics, Prefix, path_of, refusal
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
 from ulmfit_lib.server.reference import render_reference
-from ulmfit_lib.server.routes import Predicting, job_routes, state_routes, training_routes
+from ulmfit_lib.server.routes import job_routes, state_routes, training_routes
 from ulmfit_lib.server.training import Train, Trainings
 from ulmfit_lib.version import __version__
 

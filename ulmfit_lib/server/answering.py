@@ -1,0 +1,150 @@
+"""The routes that answer about texts: predictions, also of many lines, and explanations."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from ulmfit_lib.server.guarding import Limits, Metrics
+from ulmfit_lib.server.lines import in_pieces, read_texts, receive
+from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
+from ulmfit_lib.tokens.rules import well_formed
+
+RETRY_SECONDS = 1
+SECONDS_BUSY = 0.05  # after which a request of many lines looks again whether it may go on
+
+
+class Asked(BaseModel, extra="forbid"):
+    """What ``POST /predict`` takes."""
+
+    texts: list[str] = Field(description="The texts.", examples=[["Loved every minute.", "Never again."]], min_length=1)
+    model: str | None = Field(None, description="Name of a served model; by default the first.")
+    min_precision: float | None = Field(
+        None, gt=0, lt=1, allow_inf_nan=False, description="Answer `unsure` below this precision."
+    )
+
+
+class Explained(BaseModel, extra="forbid"):
+    """What ``POST /explain`` takes."""
+
+    text: str = Field(description="The text.", examples=["A wonderful film with a weak ending."])
+    label: str | None = Field(None, description="Explain this label; by default the likeliest.")
+    model: str | None = Field(None, description="Name of a served model; by default the first.")
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """Answers about texts in a request, in the pool of the models' threads.
+
+    Attributes:
+        models: that are served.
+        limits: of a request.
+        metrics: what Prometheus is told.
+    """
+
+    models: Models
+    limits: Limits
+    metrics: Metrics
+
+    def router(self) -> APIRouter:
+        """``/predict`` and ``/explain``."""
+        router = APIRouter()
+        router.post("/predict", responses={413: {}, 429: {}})(self.predict)
+        router.post("/predict/lines", responses={404: {}, 413: {}, 422: {}, 429: {}}, response_class=StreamingResponse)(
+            self.predict_lines
+        )
+        router.post("/explain", responses={413: {}, 429: {}})(self.explain)
+        return router
+
+    async def predict(self, asked: Asked) -> dict[str, Any]:
+        """Label texts: the label, how sure it is, and the probability of every class."""
+        self._check(asked.texts)
+        model = find_model(self.models, asked.model)
+        said = await self._in_turn(len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision))
+        self.metrics.texts.inc(len(asked.texts))
+        return {"model": model.path.resolve().name, "predictions": said}
+
+    async def predict_lines(self, request: Request, model: str | None = None) -> StreamingResponse:
+        """Label any number of texts: JSON lines in, each a string or an object with a `text`, and JSON lines out."""
+        chosen = find_model(self.models, model)
+        if self.models.under_way >= self.models.waiting:
+            raise _busy(self.models)
+        body = await receive(request)
+        try:
+            await asyncio.to_thread(lambda: sum(1 for _ in read_texts(body, characters=self.limits.characters)))
+        except BaseException:
+            body.close()
+            raise
+        return StreamingResponse(self._answer_lines(chosen, body), media_type="application/x-ndjson")
+
+    async def _answer_lines(self, model: ServedModel, body: IO[bytes]) -> AsyncIterator[str]:
+        """One line a text; where as many texts wait as may, it waits, too."""
+        with body:
+            predictor = model.current()  # one for all lines, even if its folder is replaced meanwhile
+            for texts in in_pieces(read_texts(body, characters=self.limits.characters)):
+                while self.models.under_way + len(texts) > self.models.waiting and self.models.under_way:
+                    await asyncio.sleep(SECONDS_BUSY)
+                self.models.under_way += len(texts)
+                try:
+                    task = partial(answer, predictor, texts, None)
+                    said = await asyncio.get_running_loop().run_in_executor(self.models.pool, task)
+                finally:
+                    self.models.under_way -= len(texts)
+                self.metrics.texts.inc(len(texts))
+                yield "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in said)
+
+    async def explain(self, asked: Explained) -> dict[str, Any]:
+        """Which words of a text speak for its label, and which against it."""
+        self._check([asked.text])
+        model = find_model(self.models, asked.model)
+        words = max(1, len(asked.text.split()))  # each is left out once
+        found = await self._in_turn(
+            min(words, self.models.waiting), lambda: model.current().explain(well_formed(asked.text), label=asked.label)
+        )
+        return dict(found.as_dict())
+
+    def _check(self, texts: list[str]) -> None:
+        most = self.limits
+        if len(texts) > most.texts:
+            raise HTTPException(413, f"{len(texts):,} texts in one request: at most {most.texts:,}; use /jobs")
+        longest = max(map(len, texts), default=0)
+        if longest > most.characters:
+            raise HTTPException(413, f"a text of {longest:,} characters: at most {most.characters:,}")
+
+    async def _in_turn(self, texts: int, task: Callable[[], Any]) -> Any:
+        """Run a task in the pool, if so many texts may still wait."""
+        models = self.models
+        try:
+            models.reserve(texts)
+        except Busy:
+            raise _busy(models) from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(models.pool, task)
+        finally:
+            models.under_way -= texts
+
+
+def _busy(models: Models) -> HTTPException:
+    return HTTPException(
+        429,
+        f"{models.under_way:,} texts are waiting already; try again in {RETRY_SECONDS} second",
+        {"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def find_model(models: Models, name: str | None) -> ServedModel:
+    """The served model of a name, or the first one.
+
+    Raises:
+        HTTPException: there is none.
+    """
+    found = models.find(name)
+    if found is None:
+        raise HTTPException(404, f"no model is called {name!r}; served are {', '.join(models.by_name) or 'none'}")
+    return found
