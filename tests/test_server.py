@@ -92,7 +92,7 @@ def test_limits_are_sentences(serve):
 def test_more_than_may_wait_is_refused_and_nothing_accepted_is_lost(serve, monkeypatch, eventually):
     client = serve(waiting=3)
     go_on = threading.Event()
-    monkeypatch.setattr("ulmfit_lib.server.routes.answer", lambda *_: go_on.wait(20) and [])
+    monkeypatch.setattr("ulmfit_lib.server.answering.answer", lambda *_: go_on.wait(20) and [])
     answers = []
     first = threading.Thread(target=lambda: answers.append(client.post("/predict", json={"texts": [GOOD] * 3})))
     first.start()
