@@ -308,3 +308,10 @@ def test_folds_are_joined_in_order():
     parts = [whole.among(np.flatnonzero(whole.fold == k)) for k in range(5)]
     again = concatenate(parts)
     assert sorted(again.places) == list(range(40)) and again.ulmfit[None].shape == good.shape
+
+
+@pytest.mark.parametrize(("length", "expected"), [(10, 150), (2_000, 75), (100_000, 50)])
+def test_a_random_part_of_long_texts_has_fewer_rows(length, expected):
+    table = TextTable.from_lists([f"{row} ".ljust(length, "a") for row in range(200)], ["good", "bad"] * 100)
+    rows = table.random_rows(150, seed=0)
+    assert len(rows) == len(set(rows)) == expected and (rows == sorted(rows)).all()

@@ -20,6 +20,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.rows.labels import join_names, label_of, settle, whole_number
 
+SAMPLED_CHARACTERS, FEWEST_SAMPLED = 150_000, 50  # of a random part of the rows
 FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such rows are held out
 
 
@@ -107,6 +108,16 @@ class TextTable:
     def labelled(self) -> "TextTable":
         """Only the rows with a label."""
         return self.select([i for i, label in enumerate(self.labels) if label is not None])
+
+    def random_rows(self, max_rows: int, *, seed: int) -> Ints:
+        """Places of some rows, in order: at most so many, and so few that their texts have ``SAMPLED_CHARACTERS``.
+
+        Long texts take long to read, and a few of them tell as much as many short ones; ``FEWEST_SAMPLED`` are taken
+        however long they are.
+        """
+        order = np.random.default_rng(seed).permutation(len(self))[:max_rows]
+        characters = np.cumsum([len(self.texts[place]) for place in order])
+        return np.sort(order[: max(FEWEST_SAMPLED, int((characters <= SAMPLED_CHARACTERS).sum()))])
 
     def targets(self) -> list[str]:
         """The labels of a table in which every row has one."""

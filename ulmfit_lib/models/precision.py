@@ -33,8 +33,7 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
         ArtifactError: the place is taken or cannot be written.
     """
     table = data.labelled()
-    chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:MEASURED_ROWS])
-    table = table.select(chosen.tolist())
+    table = table.select(table.random_rows(MEASURED_ROWS, seed=0).tolist())
     with tempfile.TemporaryDirectory() as folder:
         classifier.save(Path(folder) / "model", precision="int8")
         rounded = TextClassifier.load(Path(folder) / "model")

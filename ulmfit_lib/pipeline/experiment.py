@@ -111,7 +111,7 @@ class Experiment:
 
     def sample(self, max_rows: int, *, seed: int) -> tuple[TextTable, list[Split]]:
         """A random part of ``train``, and the splits of its rows that score some and learn from all classes."""
-        rows = np.sort(np.random.default_rng(seed).permutation(len(self.train))[:max_rows])
+        rows = self.train.random_rows(max_rows, seed=seed)
         table = self.train.select(rows.tolist())
         place = np.full(len(self.train), -1)
         place[rows] = np.arange(len(rows))
