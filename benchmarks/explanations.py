@@ -30,6 +30,7 @@ from conditions import conditions
 from ulmfit_lib import TextClassifier, read_csv
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import LIKELIEST
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.frozen import FloatEncoder
 from ulmfit_lib.models.head import build_head
@@ -180,7 +181,7 @@ class _WithoutUlmfit:  # as much of a classifier as `explain` asks for
 
     def __init__(self, classifier: TextClassifier) -> None:
         self.classes, self.kind, self.blend = classifier.classes, Classes(), classifier.blend
-        self.tfidf, self._whole = classifier.tfidf, classifier
+        self.tfidf, self.rule, self._whole = classifier.tfidf, LIKELIEST, classifier
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
         ensemble = self._whole.probabilities(texts[:1])["ensemble"].repeat(len(texts), axis=0)

@@ -279,7 +279,8 @@ def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):
         row[: len(one)] = torch.tensor(one)
     with torch.no_grad():
         reading = DistillationNet(net.eval())(ids, lengths)
-    np.testing.assert_allclose(reading.distilled.numpy(), taught.embed(texts, direction="forward"), atol=4e-2)
+    cosines = (reading.distilled.numpy() * taught.embed(texts, direction="forward")).sum(1)
+    assert (cosines > 0.99).all()  # CPUs with bfloat16 read in it
     assert len(reading.following) == int((lengths - 1).sum())
 
 
