@@ -321,6 +321,17 @@ def test_fit_distils_a_teacher_on_the_texts_of_the_file_first(ulmfit, tiny_lm, w
     assert [stage.teacher for stage in classifier.training.stages if stage.name == "distill"] == [BagTeacher.name]
 
 
+def test_a_teacher_is_distilled_for_a_classifier_of_names_too(ulmfit, tiny_lm, write_csv, fruit, tmp_path, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.training.teachers.find_teacher", lambda name, *, device: BagTeacher())
+    tiny_lm.save(tmp_path / "base")
+    data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "classifier"
+    names = ["--text", "review", "--classes", "good,bad", "--direction", "forward"]
+    code, _, err = ulmfit("fit", data, *names, "--base", tmp_path / "base", "--teacher", "bag", "--out", out)
+    assert code == 0, err
+    classifier = TextClassifier.load(out)
+    assert list(classifier.heads) == ["forward"] and classifier.architecture.distilled == WIDTH
+
+
 def test_the_map_solves_what_is_linear():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 6)).astype(np.float32)

@@ -128,7 +128,7 @@ def fit_command(
         check_file_labels(table)
         classifier = fit(
             table,
-            base=_distilled_base(table, options, run) if options.teacher else options.base,
+            base=_base(table, options, run),
             direction=options.direction,
             recipe=changed,
             strategy=options.strategy,
@@ -158,14 +158,17 @@ def _descriptions(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _distilled_base(table: "TextTable", options: FitOptions, run: TrainingRun) -> "LanguageModel":
-    """The base after its distillation on the texts of a table."""
+def _base(table: "TextTable", options: FitOptions, run: TrainingRun) -> "str | LanguageModel":
+    """The base that was asked for, after its distillation on the texts of a table where there is a teacher."""
+    if not options.teacher:
+        return options.base
     from ulmfit_lib.pipeline.bases import distill_base
     from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
 
     teachers = [find_teacher(one, device=run.device) for one in options.teacher]
-    return distill_base(options.base, table.texts, teachers, Run(seed=run.seed, device=run.device))
+    settings = Run(seed=run.seed, device=run.device)
+    return distill_base(options.base, table.texts, teachers, direction=options.direction, run=settings)
 
 
 def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:
@@ -177,7 +180,7 @@ def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run
     classifier = fit_by_names(
         table.texts,
         classes,
-        base=options.base,
+        base=_base(table, options, run),
         direction=options.direction,
         source=table.source,
         run=Run(seed=run.seed, device=run.device),

@@ -7,7 +7,7 @@ from pathlib import Path
 from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.models.bases import load_bases, warn_of_unknown_words
+from ulmfit_lib.models.bases import load_base, load_bases, warn_of_unknown_words
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.experiment import Experiment
@@ -47,23 +47,30 @@ class Base:
 
 
 def distill_base(
-    base: str | Path | LanguageModel, texts: Sequence[str], teachers: Sequence[Teacher], run: Run
+    base: str | Path | LanguageModel,
+    texts: Sequence[str],
+    teachers: Sequence[Teacher],
+    *,
+    direction: str | None = None,
+    run: Run,
 ) -> LanguageModel:
     """A base into which sentence transformers have been distilled on the user's own texts, without their labels.
 
     Its encoder and its vocabulary's size stay as they are; words that are common in the texts enter the vocabulary.
 
     Args:
-        base: of ``fit``; of ``auto``, the first embedded model that fits the texts.
+        base: of ``fit``; ``auto`` is what ``load_base`` takes.
         texts: all texts at hand; the more there are, the closer it comes to the teachers.
         teachers: ``training.teachers.find_teacher``; they are not needed again.
+        direction: of ``fit``; the others of the base are left out.
         run: seed, device and checkpoints.
 
     Raises:
         ArtifactError: no such base.
         DataError: too few texts.
     """
-    (lm, *_), _ = load_bases(base, texts, direction=None, seed=run.seed)
+    lm, _ = load_base(base, texts, direction=direction, seed=run.seed)
+    lm = lm.only(direction)
     steps_per_epoch = max(1, 2 * len(texts) // WORD_VECTORS.batch_size)  # each text is read in two writings
     epochs = max(WORD_VECTORS.epochs, MIN_STEPS // steps_per_epoch)
     recipe = replace(
