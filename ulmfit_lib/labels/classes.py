@@ -75,8 +75,8 @@ class Classes(LabelKind):
         rule: DecisionRule = LIKELIEST,
     ) -> list[str]:
         """The class that is decided for each row."""
-        sure = self.confidence(probabilities, rule) >= threshold
         decided = self.decide(probabilities, rule)
+        sure = probabilities[np.arange(len(decided)), decided] >= threshold
         return [classes[number] if known else UNSURE for number, known in zip(decided, sure, strict=True)]
 
     def score(

@@ -125,6 +125,7 @@ def _regress(
     """Weights, (n_features,), of a regression whose scores are weighted sums of features, and its penalised nats.
 
     Newton's method: the loss is convex. A weight that would fall below its least one stays there.
+
     Args:
         features: (n, n_classes, n_features).
         targets: (n,) class numbers.

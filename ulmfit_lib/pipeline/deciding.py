@@ -12,6 +12,7 @@ from ulmfit_lib.labels.decision import ACCURACY, BALANCE, COST, GOALS, RECALL, D
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import sigmoid, softmax
 from ulmfit_lib.labels.ratings import read_rating
+from ulmfit_lib.linear.blend import log_shares
 from ulmfit_lib.rows.reader import read_rows
 
 STRENGTHS = np.linspace(0, 1.5, 61)  # how much of the classes' log shares is taken back; 1: all classes count the same
@@ -56,10 +57,8 @@ def find_goal(name: str, classes: Sequence[str], kind: LabelKind) -> Goal:
     if not kind.exclusive:
         raise OptionError(f"--decide-for {name}: costs need one label a text; use macro-f1 or accuracy")
     costs = 1 - np.eye(len(classes))
-    for rows in read_rows(Path(file), ("label", "predicted", "cost")):
-        for number, *cells in zip(
-            rows.numbers, *(rows.column(one) for one in ("label", "predicted", "cost")), strict=True
-        ):
+    for rows in read_rows(Path(file), COST_COLUMNS):
+        for number, *cells in zip(rows.numbers, *(rows.column(one) for one in COST_COLUMNS), strict=True):
             true, said, cost = (str(cell).strip() for cell in cells)
             for label in (true, said):
                 if label not in classes:
@@ -124,10 +123,10 @@ def _direction(targets: Ints, kind: LabelKind, goal: Goal, n_classes: int) -> Fl
     if goal.costs:
         logs = np.log(np.maximum(np.array(goal.costs).sum(1), 1e-6))
         return np.asarray(logs - logs.mean(), np.float64)
-    counts = kind.count_rows(targets, n_classes) + 1.0
     if not kind.exclusive:
+        counts = kind.count_rows(targets, n_classes) + 1.0
         return np.asarray(np.log(np.maximum(len(targets) + 2 - counts, 1) / counts), np.float64)
-    shares = np.log(counts / counts.sum())
+    shares = log_shares(targets, n_classes)
     return np.asarray(shares.mean() - shares, np.float64)
 
 
