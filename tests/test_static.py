@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ulmfit_lib import ArtifactError, DataError, OptionError
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.serving.static_classifier import StaticClassifier, find_terms
 from ulmfit_lib.serving.static_page import write_page
 from ulmfit_lib.training.static_student import Loss, distil_static, measure_loss
@@ -48,6 +50,14 @@ def test_a_saved_one_says_the_same(student, tmp_path):
     (tmp_path / "static" / "terms.json").write_text(json.dumps(student.terms[::-1]))
     with pytest.raises(ArtifactError, match=r"terms\.json"):
         StaticClassifier.load(tmp_path / "static")
+
+
+def test_the_label_that_is_said_is_explained(student):
+    likeliest = student.explain(TEXTS[0]).label
+    other = next(name for name in student.classes if name != likeliest)
+    offsets = tuple(50.0 * (name == other) for name in student.classes)
+    asked = replace(student, rule=DecisionRule(offsets=offsets))
+    assert asked.predict([TEXTS[0]]) == [asked.explain(TEXTS[0]).label] == [other]
 
 
 def test_an_explanation_adds_up(student):

@@ -130,13 +130,10 @@ def _export_static(
     table = read_table(static.learn, text=text, label=static.label or None, file=FileFormat()).with_kind(teacher.kind)
     if check:
         held_out = read_table(check, text=text, label=static.label or None, file=FileFormat()).with_kind(teacher.kind)
-        known = set(held_out.texts)
-        table = table.select([i for i, one in enumerate(table.texts) if one not in known])
     else:
-        places = [*range(len(table))]
-        held_out = table.select(places[::HELD_OUT])
-        known = set(held_out.texts)
-        table = table.select([i for i in places if table.texts[i] not in known])
+        held_out = table.select(range(0, len(table), HELD_OUT))
+    known = set(held_out.texts)
+    table = table.select([i for i, one in enumerate(table.texts) if one not in known])
     student = distil_static(teacher, table.texts)
     loss = measure_loss(teacher, student, held_out)
     print(loss.sentence())

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.tokens.rules import UNKNOWN
 
@@ -153,20 +154,12 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
         >>> explanation.words[explanation.contributions.argmax()]
         'great'
     """
-    if not isinstance(text, str):
-        raise DataError(f"text: of the type {type(text).__name__}, where one text is needed")
+    check_explained(text, label, classifier.classes)
     spans = find_spans(text)
-    if not spans:
-        raise DataError("this text has no word to explain")
-    if label is not None and label not in classifier.classes:
-        raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classifier.classes))}")
     found = classifier.probabilities([text, *(occlude(text, spans, [place]) for place in range(len(spans)))])
     ensemble = found[ENSEMBLE]
-    if label is None:
-        scores = classifier.kind.log_odds(ensemble[:1])[0] + np.array(classifier.rule.offsets or 0.0)
-        number = int(scores.argmax())
-    else:
-        number = classifier.classes.index(label)
+    number = said_class(ensemble[:1], classifier.kind, classifier.rule)
+    number = number if label is None else classifier.classes.index(label)
     odds = log_odds(found["ulmfit"], number, classifier.kind)
     added = classifier.blend.ulmfit * (odds[0] - odds[1:])
     for name, member in classifier.tfidf.items():
@@ -176,6 +169,26 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
         np.add.at(added, owners.clip(min=0), exact)
     total = float(log_odds(ensemble[:1], number, classifier.kind)[0])
     return Explanation(text, classifier.classes[number], float(ensemble[0, number]), spans, added, total)
+
+
+def check_explained(text: str, label: str | None, classes: Sequence[str]) -> None:
+    """Whether a text, and a label if one is given, can be explained.
+
+    Raises:
+        DataError: no text, or one without a word.
+        OptionError: a label that is not among the classes.
+    """
+    if not isinstance(text, str):
+        raise DataError(f"text: of the type {type(text).__name__}, where one text is needed")
+    if not WORD.search(text):
+        raise DataError("this text has no word to explain")
+    if label is not None and label not in classes:
+        raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, classes))}")
+
+
+def said_class(probabilities: Floats, kind: LabelKind, rule: DecisionRule) -> int:
+    """The class that is said of one text, or of tags the surest, by (1, n_classes) probabilities."""
+    return int((kind.log_odds(probabilities)[0] + np.array(rule.offsets or 0.0)).argmax())
 
 
 def find_spans(text: str, max_parts: int = MAX_PARTS) -> list[Span]:

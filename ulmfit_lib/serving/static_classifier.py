@@ -20,7 +20,7 @@ from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, 
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
 from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
-from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.labels.classes import Classes
@@ -28,7 +28,7 @@ from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import sigmoid, softmax
 from ulmfit_lib.labels.stored import kind_from_config
-from ulmfit_lib.serving.explanations import WORD, Explanation, Span, log_odds, score_odds
+from ulmfit_lib.serving.explanations import WORD, Explanation, Span, check_explained, log_odds, said_class, score_odds
 from ulmfit_lib.serving.stored_classifier import rule_from_config
 from ulmfit_lib.serving.texts import read_texts
 
@@ -127,17 +127,16 @@ class StaticClassifier:
         raise OptionError(UNMEASURED)
 
     def explain(self, text: str, *, label: str | None = None) -> Explanation:
-        """What each word adds to the log odds of the likeliest label, or of ``label``: exactly, a pair shared by both.
+        """What each word adds to the log odds of ``label``, by default of the label that is said: exactly.
+
+        A pair of words counts half for each of them.
 
         Raises:
             DataError: a text without a word.
             OptionError: a label that this classifier does not know.
         """
+        check_explained(text, label, self.classes)
         spans: list[Span] = [found.span() for found in WORD.finditer(text)]
-        if not spans:
-            raise DataError("this text has no word to explain")
-        if label is not None and label not in self.classes:
-            raise OptionError(f"label {label!r}: the classifier knows {', '.join(map(repr, self.classes))}")
         words = find_words(text)
         added = np.zeros((len(words), len(self.classes)))
         known = 0
@@ -150,7 +149,7 @@ class StaticClassifier:
                 added[place : place + 2] += self.scores[at] / 2
                 known += 1
         probabilities = self.predict_proba([text])
-        number = int(probabilities[0].argmax()) if label is None else self.classes.index(label)
+        number = said_class(probabilities, self.kind, self.rule) if label is None else self.classes.index(label)
         contributions = score_odds(added / np.sqrt(max(known, 1)), number, self.kind)
         total = float(log_odds(probabilities, number, self.kind)[0])
         return Explanation(text, self.classes[number], float(probabilities[0, number]), spans, contributions, total)
