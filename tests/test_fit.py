@@ -8,7 +8,8 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
-from ulmfit_lib.pipeline import plan
+from ulmfit_lib.pipeline import affordable, plan
+from ulmfit_lib.pipeline.affordable import Affordable
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
 from ulmfit_lib.pipeline.candidates import Candidate
@@ -278,7 +279,7 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
     experiment, run = Experiment.of(fruit, Scoring(folds=5), seed=0), Run(seed=0, device="cpu")
 
     def choose(*lms):
-        bases = find_bases(lms, experiment, direction=None, seed=0)
+        bases = find_bases(lms, experiment.train.texts, direction=None, seed=0)
         return choose_base(bases, CLASSIFY, experiment, run)
 
     chosen = choose(blank, tiny_lm)
@@ -315,3 +316,34 @@ def test_a_random_part_of_long_texts_has_fewer_rows(length, expected):
     table = TextTable.from_lists([f"{row} ".ljust(length, "a") for row in range(200)], ["good", "bad"] * 100)
     rows = table.random_rows(150, seed=0)
     assert len(rows) == len(set(rows)) == expected and (rows == sorted(rows)).all()
+
+
+def test_a_budget_that_is_too_short_for_the_texts_leaves_rows_out_and_says_what_would_be_enough(tiny_lm, monkeypatch):
+    monkeypatch.setattr(affordable, "_characters_per_second", lambda *_: 100_000)
+    texts = [f"{row} ".ljust(2_000, "a") for row in range(600)]
+    labels = ["rare" if row in (7, 8) else ["good", "bad", None][row % 3] for row in range(600)]
+    table = TextTable.from_lists(texts, labels)
+
+    def within(minutes):
+        return Affordable.of(table, Scoring(), lm=tiny_lm, budget=Budget(minutes), seed=0)
+
+    short, longer, enough = within(0.1), within(0.4), within(0.6)
+    assert short.data.label_counts["rare"] == 2 and sum(map(len, short.data.labelled().texts)) < 276_000
+    assert short.scoring.folds == longer.scoring.folds == 3
+    assert f"only {len(short.data.labelled())} of 401 labelled rows, drawn at random, were read" in short.left_out
+    assert longer.data is table and longer.left_out == (
+        "For want of time, there were 3 folds instead of 5; --minutes 0.6 is enough here."
+    )
+    assert enough.data is table and not enough.left_out and enough.scoring == Scoring()
+
+
+def test_what_was_left_out_stands_in_the_report_and_not_as_a_run_that_was_stopped(
+    tiny_lm, fruit, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(affordable, "ALWAYS_READ", 100)
+    monkeypatch.setattr(affordable, "_characters_per_second", lambda *_: 1)
+    run = Run(seed=0, device="cpu", checkpoints=Checkpoints(tmp_path))
+    report = fit(fruit, base=tiny_lm, minutes=1, run=run).training.report
+    assert report.sentence.endswith("is enough here.") and report.sentence.endswith(report.tried[0])
+    said = capsys.readouterr().err
+    assert report.tried[0] in said and "was stopped" not in said

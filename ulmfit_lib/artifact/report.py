@@ -110,6 +110,11 @@ class Report(Stored):
         """The scores of all members together."""
         return self.scores[ENSEMBLE]
 
+    @property
+    def share_of_time(self) -> float:
+        """How much there was time to look at besides: 1, or less where there was not a whole minute."""
+        return min(1.0, self.minutes or 1.0)
+
     def as_json(self) -> dict[str, Any]:
         """As the file holds it: the scores of each member under its name."""
         found = super().as_json()

@@ -211,4 +211,4 @@ def print_fit(classifier: "TextClassifier", out: Path, saved: str, as_json: bool
         return
     print(report.sentence)
     labelled = counted(classifier.training.last.labelled_texts or 0, "labelled row")
-    print(f"{saved}; the saved classifier was trained on all {labelled}")
+    print(f"{saved}; the saved classifier was trained on {labelled}")

@@ -109,15 +109,21 @@ class TextTable:
         """Only the rows with a label."""
         return self.select([i for i, label in enumerate(self.labels) if label is not None])
 
-    def random_rows(self, max_rows: int, *, seed: int) -> Ints:
+    def random_rows(self, max_rows: int, *, seed: int, share: float = 1.0) -> Ints:
         """Places of some rows, in order: at most so many, and so few that their texts have ``SAMPLED_CHARACTERS``.
 
         Long texts take long to read, and a few of them tell as much as many short ones; ``FEWEST_SAMPLED`` are taken
-        however long they are.
+        however long they are, or half as many where time is short.
+
+        Args:
+            max_rows: at most.
+            seed: of the draw.
+            share: of these characters that there is time for.
         """
         order = np.random.default_rng(seed).permutation(len(self))[:max_rows]
         characters = np.cumsum([len(self.texts[place]) for place in order])
-        return np.sort(order[: max(FEWEST_SAMPLED, int((characters <= SAMPLED_CHARACTERS).sum()))])
+        fewest = round(FEWEST_SAMPLED * max(0.5, share))
+        return np.sort(order[: max(fewest, int((characters <= share * SAMPLED_CHARACTERS).sum()))])
 
     def targets(self) -> list[str]:
         """The labels of a table in which every row has one."""

@@ -9,7 +9,7 @@ from ulmfit_lib.artifact.catalogue import AUTO, embedded_models
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.tokens.documents import encode_texts
 
-SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 1_000  # what `auto` compares the embedded models on
+SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 500  # what `auto` compares the embedded models on
 MOST_UNKNOWN = 0.2  # share of words outside the vocabulary from which on a base is doubtful
 
 
@@ -33,15 +33,15 @@ def load_base(
     if len(models) == 1:
         return models[0].only(direction), why
     sample = _sample(texts, seed)
-    scores = [model.score(sample).perplexity_per_word for model in models]
-    ranking = sorted(range(len(models)), key=lambda i: (not models[i].architecture.distilled, scores[i]))
-    shown = ", ".join(f"{_name(models[i])} {scores[i]:,.0f}" for i in ranking)
-    best = models[ranking[0]]
-    reason = "it has distilled vectors" if best.architecture.distilled else "the lowest perplexity"
-    return best.only(direction), (
-        f"base {_name(best)}: {reason} (perplexity per word on {len(sample)} of these texts: {shown})"
-        f"{warn_of_unknown_words(best, sample)}"
-    )
+    distilled = [model for model in models if model.architecture.distilled]
+    if len(distilled) == 1:  # a perplexity of each would change nothing, and takes long
+        (best,), reason = distilled, "it has distilled vectors"
+    else:
+        scores = {model: model.score(sample).perplexity_per_word for model in distilled or models}
+        best = min(scores, key=scores.__getitem__)
+        shown = ", ".join(f"{_name(model)} {scores[model]:,.0f}" for model in sorted(scores, key=scores.__getitem__))
+        reason = f"the lowest perplexity (per word on {len(sample)} of these texts: {shown})"
+    return best.only(direction), f"base {_name(best)}: {reason}{warn_of_unknown_words(best, sample)}"
 
 
 def load_bases(

@@ -16,6 +16,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.tokens.documents import encode_texts
 
 MOST_TEXTS = 300  # drawn at random
+FEWEST_TEXTS = 50  # likewise, where time is short
 CHARACTERS = 500  # of each, that a language model reads
 WIDTH = 64  # of the vectors, after a random projection
 DIGITS = 4  # that are kept, and so compared
@@ -52,7 +53,14 @@ class KnownTexts:
 
     @classmethod
     def measure(
-        cls, texts: Sequence[str], *, lm: LanguageModel, reader: Reader, seed: int = 42, device: str = "cpu"
+        cls,
+        texts: Sequence[str],
+        *,
+        lm: LanguageModel,
+        reader: Reader,
+        seed: int = 42,
+        device: str = "cpu",
+        most: int = MOST_TEXTS,
     ) -> "KnownTexts":
         """Of many texts, some are drawn at random.
 
@@ -62,8 +70,9 @@ class KnownTexts:
             reader: what makes their vectors; may be ``lm``.
             seed: of what is drawn.
             device: ``cpu`` or ``cuda``.
+            most: how many at most.
         """
-        drawn = draw(texts, seed)
+        drawn = draw(texts, seed, most)
         return cls(
             log_loss_per_word(lm, drawn, device=device).round(DIGITS),
             project(reader.to(device).embed(drawn)),
@@ -135,12 +144,13 @@ class KnownTexts:
 
 
 def with_known_texts(
-    model: Any, texts: Sequence[str], *, lm: LanguageModel, seed: int = 42, device: str = "cpu"
+    model: Any, texts: Sequence[str], *, lm: LanguageModel, seed: int = 42, device: str = "cpu", share: float = 1.0
 ) -> Any:
-    """A model whose record keeps numbers of texts, to compare new ones with."""
+    """A model whose record keeps numbers of texts, to compare new ones with; of a ``share`` where time is short."""
     if not len(texts):
         return model
-    known = KnownTexts.measure(texts, lm=lm, reader=model, seed=seed, device=device)
+    most = max(FEWEST_TEXTS, round(share * MOST_TEXTS))
+    known = KnownTexts.measure(texts, lm=lm, reader=model, seed=seed, device=device, most=most)
     return replace(model, training=replace(model.training, known_texts=known.as_dict()))
 
 

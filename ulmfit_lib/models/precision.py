@@ -33,7 +33,8 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
         ArtifactError: the place is taken or cannot be written.
     """
     table = data.labelled()
-    table = table.select(table.random_rows(MEASURED_ROWS, seed=0).tolist())
+    share = classifier.training.report.share_of_time if classifier.training.report else 1.0
+    table = table.select(table.random_rows(MEASURED_ROWS, seed=0, share=share).tolist())
     with tempfile.TemporaryDirectory() as folder:
         classifier.save(Path(folder) / "model", precision="int8")
         rounded = TextClassifier.load(Path(folder) / "model")

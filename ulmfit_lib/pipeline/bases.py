@@ -81,9 +81,9 @@ def distill_base(
 
 
 def find_bases(
-    bases: Sequence[str | Path | LanguageModel], experiment: Experiment, *, direction: str | None, seed: int
+    bases: Sequence[str | Path | LanguageModel], texts: Sequence[str], *, direction: str | None, seed: int
 ) -> list[Base]:
-    """The language models to choose from.
+    """The language models to choose from, given the texts that they will read.
 
     Raises:
         ArtifactError: no such base.
@@ -91,7 +91,7 @@ def find_bases(
     """
     found: dict[str, Base] = {}
     for base in bases:
-        models, why = load_bases(base, experiment.train.texts, direction=direction, seed=seed)
+        models, why = load_bases(base, texts, direction=direction, seed=seed)
         for lm in models:
             own_name = base == AUTO or isinstance(base, LanguageModel)
             name = lm.training.name or "language model" if own_name else str(base)
@@ -101,12 +101,15 @@ def find_bases(
     return list(found.values())
 
 
-def choose_base(bases: Sequence[Base], recipe: ClassifierRecipe, experiment: Experiment, run: Run) -> Base:
+def choose_base(
+    bases: Sequence[Base], recipe: ClassifierRecipe, experiment: Experiment, run: Run, *, share: float = 1.0
+) -> Base:
     """The base whose linear probe has the least cross-validated log loss; of many rows, a random part tells.
 
-    Of bases that are about as good, one with a distilled vector is taken.
+    Of bases that are about as good, one with a distilled vector is taken. Where time is short, a ``share`` of that part
+    tells.
     """
-    table, splits = experiment.sample(MAX_ROWS, seed=run.seed)
+    table, splits = experiment.sample(MAX_ROWS, seed=run.seed, share=share)
     if len(bases) == 1 or not splits:
         return bases[0]
     losses = {}

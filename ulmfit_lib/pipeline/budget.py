@@ -23,6 +23,7 @@ RESERVE = 0.1  # of the budget is kept for the last fit and for saving
 class Step(Enum):
     """What ``fit`` may spend minutes on; the value is what a sentence calls it."""
 
+    SCORING = "the first score"
     READING = "fine-tuning the language model on your texts"
     FINE_TUNING = "fine-tuning the encoder on the labels"
 
@@ -65,21 +66,21 @@ class Budget:
         self.started = time.monotonic()
         self._file = folder / "decisions.json" if folder else None
         self._decisions: dict[str, dict[str, float]] = {}  # by the name of the step
-        self._before = before
+        self._before, self._stopped_at = before, ""
         if folder and self._file and self._file.is_file():
             stored = read_json(self._file)
             self._decisions = stored["decisions"]
+            self._stopped_at = next(reversed(self._decisions), "")
             newest = max(file.stat().st_mtime for file in folder.rglob("*"))
             self._before += stored["seconds_spent"] + newest - self._file.stat().st_mtime  # until the last checkpoint
 
     def resumed(self) -> str:
         """Where an earlier run was stopped, and what is left of its time; empty where there was none."""
-        if not self._decisions:
+        if not self._stopped_at:
             return ""
-        *_, last = self._decisions
         left = shown(max(0.0, self.seconds - self.spent()))
         return (
-            f" This continues a run that was stopped. It had got as far as {Step[last].value}, after "
+            f" This continues a run that was stopped. It had got as far as {Step[self._stopped_at].value}, after "
             f"{shown(self._before)}; what is done is not done again, and at most {left} are left."
         )
 

@@ -109,9 +109,12 @@ class Experiment:
             )
         return cls(data, train, test, splits, texts, all_texts, copies)
 
-    def sample(self, max_rows: int, *, seed: int) -> tuple[TextTable, list[Split]]:
-        """A random part of ``train``, and the splits of its rows that score some and learn from all classes."""
-        rows = self.train.random_rows(max_rows, seed=seed)
+    def sample(self, max_rows: int, *, seed: int, share: float = 1.0) -> tuple[TextTable, list[Split]]:
+        """A random part of ``train`` (``random_rows``), and the splits of its rows that score some.
+
+        These learn from all classes.
+        """
+        rows = self.train.random_rows(max_rows, seed=seed, share=share)
         table = self.train.select(rows.tolist())
         place = np.full(len(self.train), -1)
         place[rows] = np.arange(len(rows))
@@ -200,7 +203,8 @@ class Experiment:
         *earlier, last = classifier.training.stages
         stages = (*earlier, replace(last, all_seconds=round(seconds)))
         classifier = replace(classifier, training=replace(classifier.training, report=report, stages=stages))
-        return with_known_texts(classifier, self.data.texts, lm=base, seed=run.seed, device=str(run.device))
+        share, device = report.share_of_time, str(run.device)
+        return with_known_texts(classifier, self.data.texts, lm=base, seed=run.seed, device=device, share=share)
 
 
 def _kept(scored: TextTable, targets: Ints, probabilities: Floats, places: Ints) -> StoredPredictions:

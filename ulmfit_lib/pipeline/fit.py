@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.data.label_checks import check_labels
 from ulmfit_lib.data.reading import read_table
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.pipeline.affordable import Affordable
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, Step, check_minutes, default_minutes, shown
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
@@ -106,10 +108,17 @@ def fit(
     strategy = find_strategy(strategy or recipe.strategy, also=BY_TIME)
     if minutes is not None:
         check_minutes(minutes)
-    experiment = Experiment.of(data, scoring, seed=run.seed)
+    check_table(data)
+    check_labels(data)
+    goal = find_goal(scoring.decide_for, data.classes, data.kind)
+    bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
+    folder, affordable = run.checkpoints.folder if run.checkpoints else None, Affordable(data, scoring)
+    budget = Budget(minutes, folder) if minutes else None
+    if budget and recipe.epochs_by_length and strategy != FINE_TUNE:
+        reader = bases[0].lm.to(run.device)
+        affordable = Affordable.of(data, scoring, lm=reader, budget=budget, seed=run.seed)
+    experiment = Experiment.of(affordable.data, affordable.scoring, seed=run.seed)
     train = experiment.train
-    goal = find_goal(scoring.decide_for, train.classes, train.kind)
-    bases = find_bases([base], experiment, direction=direction, seed=run.seed)
     # A published recipe has epochs of its own: the language model is fine-tuned for these, whatever they take, and also
     # on the texts, never the labels, of rows that are scored by cross-validation. Then the report says so.
     own_epochs = not recipe.epochs_by_length
@@ -117,10 +126,10 @@ def fit(
     tokenized_by = bases[0].lm  # every base would count about as many tokens
     lm_tuning = LmFineTuning(texts, recipe.fit_lm, count_tokens(texts, tokenized_by))
     minutes = minutes or default_minutes(lm_tuning.n_tokens + count_tokens(train.texts, tokenized_by), len(train))
-    budget = Budget(minutes, run.checkpoints.folder if run.checkpoints else None)
-    note(experiment.sentence(minutes) + budget.resumed())
+    budget = budget or Budget(minutes, folder)
+    note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
-    chosen = choose_base(bases, recipe.fit_classifier, experiment, run)
+    chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=min(1.0, minutes))
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
     probe = Candidate(
@@ -139,10 +148,12 @@ def fit(
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
     best = search.best
+    report = experiment.report(best, experiment.predict_test(best, run))
     report = replace(
-        experiment.report(best, experiment.predict_test(best, run)),
+        report,
+        sentence=" ".join(filter(None, [report.sentence, affordable.left_out])),
         base=chosen.why,
-        tried=tuple(search.tried),
+        tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,
         transductive=best.candidate.passes > 0 and (scoring.transductive or (own_epochs and not len(experiment.test))),
     )

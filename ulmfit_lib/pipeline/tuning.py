@@ -105,7 +105,7 @@ def tune(
     if (labels := len(data.labelled())) < MIN_ROWS:
         raise DataError(f"{data.source}: {labels} labelled rows; a search needs {MIN_ROWS} at least")
     experiment = Experiment.of(data, Scoring(test_fraction), seed=run.seed)
-    found = find_bases(bases, experiment, direction=direction, seed=run.seed)
+    found = find_bases(bases, experiment.train.texts, direction=direction, seed=run.seed)
     chosen = choose_base(found, CLASSIFY, experiment, run)
     by_name = {chosen.name: chosen, **{base.name: base for base in found if base.name != chosen.name}}
     space = Space(list(by_name), CLASSIFY.for_texts(len(experiment.train)))
