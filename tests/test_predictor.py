@@ -76,9 +76,23 @@ def test_every_pooling_and_a_hidden_head_say_the_same(tiny_lm, fruit, tmp_path, 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_text_gets_the_same_answer_alone_and_among_others(exported, precision, tmp_path):
     export_checked(exported[1] / "model", tmp_path / "onnx", precision=precision, texts=TEXTS)
-    predictor = Predictor.load(tmp_path / "onnx")
-    among = predictor.predict_proba(TEXTS)
-    assert all((predictor.predict_proba([text])[0] == row).all() for text, row in zip(TEXTS, among, strict=True))
+    predictor = Predictor.load(tmp_path / "onnx", threads=1)
+    texts = [*TEXTS, *("great terrible film " * words for words in range(40))]  # several windows, and several groups
+    among = predictor.predict_proba(texts)
+    for text, row in zip(texts, among, strict=True):
+        np.testing.assert_array_equal(predictor.predict_proba([text])[0], row)
+
+
+def test_no_product_of_bytes_overflows_16_bits():
+    from ulmfit_lib.serving.onnx_graph import STEPS, _bytes
+
+    weights = np.random.default_rng(0).standard_cauchy((200, 30)).astype(np.float32)  # far outliers, often neighbours
+    weights[0] = 1
+    numbers, scale = _bytes(weights)
+    fours = np.sort(np.abs(np.pad(numbers.astype(int), ((0, 0), (0, 2)))).reshape(200, -1, 4), axis=2)
+    assert 2 * STEPS * fours[:, :, 2:].sum(2).max() <= 32_767
+    assert (np.abs(numbers * scale[:, None] - weights).max(1) <= 0.501 * scale).all()
+    assert np.abs(numbers[1:]).max(1).mean() > 90  # finer than if every weight had to do with half of the steps
 
 
 def test_both_directions_are_read_side_by_side_with_the_same_bits(exported):

@@ -36,6 +36,17 @@ def test_a_stored_language_model_reads_as_it_did(expected):
     assert lm.score(texts).perplexity == pytest.approx(expected["perplexity"], rel=1e-5)
 
 
+def test_a_stored_export_of_bytes_predicts_as_it_did_alone_and_among_others(expected):
+    pytest.importorskip("onnxruntime")
+    from ulmfit_lib.serving.predictor import Predictor
+
+    exported = Predictor.load(STORED / "exported-int8", threads=1)
+    found = exported.probabilities(expected["texts"])["ulmfit"]
+    np.testing.assert_allclose(found, expected["exported_int8"], atol=0.005)
+    for text, row in zip(expected["texts"], found, strict=True):
+        np.testing.assert_array_equal(exported.probabilities([text])["ulmfit"][0], row)
+
+
 def test_a_stored_model_that_is_saved_again_predicts_the_same(expected, tmp_path):
     classifier = TextClassifier.load(STORED / "classifier")
     classifier.save(tmp_path / "again")

@@ -9,6 +9,15 @@ Bools = npt.NDArray[np.bool_]
 Features = dict[str, npt.NDArray[np.float32]]  # by direction: (n_texts, width), one pooled vector a text
 
 
+def products(matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n_out, n_in) by (..., n_in) -> (..., n_out), a product of two vectors for each number.
+
+    So a vector's numbers do not depend on the vectors beside it; and the call stays in its thread. NumPy's product of a
+    matrix and a vector takes all cores, and where these are busy it waits for them many times as long as it computes.
+    """
+    return np.asarray(np.matmul(matrix[:, None, :], vectors[..., None, :, None])[..., 0, 0])
+
+
 def side_by_side(features: Features) -> npt.NDArray[np.float32]:
     """The vectors of all directions, one beside the other, of length 1."""
     vectors = np.concatenate(list(features.values()), axis=1)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Features, Floats, Ints, side_by_side
+from ulmfit_lib.arrays import Features, Floats, Ints, products, side_by_side
 from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
@@ -219,19 +219,11 @@ def blend_parts(members: dict[str, Floats], blend: Blend, kind: LabelKind) -> Fl
 
 
 def head_scores(head: Tensors, pooled: npt.NDArray[np.float32]) -> Floats:
-    """Pooled texts, (n_texts, width) -> (n_texts, n_classes) scores: ``models.head.Head`` in evaluation.
-
-    Each text is multiplied by itself: in a product of several the last digits would depend on their number.
-    """
+    """Pooled texts, (n_texts, width) -> (n_texts, n_classes) scores: ``models.head.Head`` in evaluation."""
     numbers = (pooled - head["mean"]) / head["scale"]
     if "layers.1.weight" in head:
-        numbers = _times(head["layers.1.weight"], numbers) + head["layers.1.bias"]
+        numbers = products(head["layers.1.weight"], numbers) + head["layers.1.bias"]
         spread = np.sqrt(head["layers.2.running_var"] + BATCH_NORM_EPS)
         numbers = (numbers - head["layers.2.running_mean"]) / spread * head["layers.2.weight"] + head["layers.2.bias"]
         numbers = np.maximum(numbers, 0)
-    return np.asarray(_times(head["output.weight"], numbers) + head["output.bias"], np.float64)
-
-
-def _times(matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n_out, n_in) by (n, n_in) -> (n, n_out), one product a vector."""
-    return np.asarray(np.matmul(matrix, vectors[:, :, None])[:, :, 0])
+    return np.asarray(products(head["output.weight"], numbers) + head["output.bias"], np.float64)

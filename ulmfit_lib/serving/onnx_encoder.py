@@ -1,10 +1,12 @@
 """Texts of any length -> one vector each, by ONNX Runtime and numpy: what ``models.pooling`` does with torch.
 
-Texts are read one by one: ONNX Runtime's LSTM gains next to nothing by reading several, and so a text's vector cannot
-depend on the texts beside it.
+Texts of like length are read together, which is three times as fast as one by one. A text's vector is the same alone
+and among others: a graph of float32 sums each row by itself, one of bytes sums whole numbers, and all else here goes by
+each text's own windows.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -12,12 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints, products
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.tokens.batches import group_by_length
 from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
+TOGETHER = 32  # texts that are read together at most; more would gain next to nothing
+ROUNDS_BY_THE_BATCH = b"DynamicQuantizeLSTM"  # in graphs of bytes until 0.2, which must read texts one by one
 Matrix = npt.NDArray[np.float32]
 
 
@@ -34,11 +40,11 @@ class DistilledVectors:
     def __call__(self, pooled: Matrix, ids: npt.NDArray[np.int64]) -> Matrix:
         """All that is pooled of a text, (width,), and its (tokens,) ids -> (distilled,), of length 1."""
         weights = self._weights
-        vector = weights["map.weight"] @ pooled + weights["map.bias"]
+        vector = products(weights["map.weight"], pooled) + weights["map.bias"]
         if "words.weight" in weights:
             factors = np.exp(weights["words.importance"][ids])
-            mean = factors @ weights["words.weight"][ids] / factors.sum()
-            vector = vector + weights["words.projection"] @ mean
+            mean = np.einsum("t,tw->w", factors, weights["words.weight"][ids]) / factors.sum()
+            vector = vector + products(weights["words.projection"], mean)
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
 
 
@@ -82,6 +88,7 @@ class OnnxEncoder:
         self.direction = direction
         self.threads = threads or cores()
         self._distilled = distilled
+        self._together = 1 if ROUNDS_BY_THE_BATCH in graph else TOGETHER
         layers = range(1, architecture.layers + 1)
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
@@ -90,46 +97,61 @@ class OnnxEncoder:
         """One vector a text, (n_texts, width), in order. Several threads may call it at a time."""
         documents = documents.in_direction(self.direction)
         vectors = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
-        texts = map(documents.__getitem__, range(len(documents)))
-        read, workers = partial(self._pool_text, pooling), min(self.threads, len(documents))
+        together = min(self._together, -(-len(documents) // self.threads))
+        groups = group_by_length(documents.lengths, max_texts=max(1, together))
+        read, workers = partial(self._pool_texts, pooling, documents), min(self.threads, len(groups))
         readers = ThreadPoolExecutor(workers, thread_name_prefix="reader") if workers > 1 else None
         try:
-            for row, vector in zip(vectors, readers.map(read, texts) if readers else map(read, texts), strict=True):
-                row[:] = vector
+            for places, some in zip(groups, readers.map(read, groups) if readers else map(read, groups), strict=True):
+                vectors[places] = some
         finally:
             if readers:  # of this call alone: none could outlive a fork
                 readers.shutdown(cancel_futures=True)
         return vectors
 
-    def _pool_text(self, pooling: str, ids: npt.NDArray[np.integer]) -> Matrix:
-        """Ids of one text, (tokens,) -> its vector, (width,)."""
-        ids = np.asarray(ids if ids.size else [PAD_ID], np.int64)[None]
-        parts = self._pool_outputs("all" if is_distilled(pooling) else pooling, ids)
+    def _pool_texts(self, pooling: str, documents: Documents, places: Ints) -> Matrix:
+        """One vector for each of the texts at ``places``, the longest of which comes first; (n, width)."""
+        texts = [np.asarray(ids if ids.size else [PAD_ID], np.int64) for ids in map(documents.__getitem__, places)]
+        parts = self._pool_outputs("all" if is_distilled(pooling) else pooling, texts)
         if is_distilled(pooling):
             assert self._distilled is not None  # checked where the folder is read
-            vector = self._distilled(np.concatenate(parts), ids[0])
-            parts = [vector, *{"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}[pooling]]
-        return np.concatenate(parts)
+            pooled = np.concatenate(parts, 1)
+            vectors = np.stack([self._distilled(one, ids) for one, ids in zip(pooled, texts, strict=True)])
+            parts = [vectors, *{"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}[pooling]]
+        return np.concatenate(parts, 1)
 
-    def _pool_outputs(self, pooling: str, ids: npt.NDArray[np.int64]) -> list[Matrix]:
-        """Mean and, except of ``layers``, maximum and last output; (width,) each."""
-        widths, tokens = self.architecture.widths, ids.shape[1]
+    def _pool_outputs(self, pooling: str, texts: Sequence[Ints]) -> list[Matrix]:
+        """Mean and, except of ``layers``, maximum and last output; (n, width) each. The longest text comes first."""
+        widths, count = self.architecture.widths, len(texts)
+        lengths = np.array([len(ids) for ids in texts])
         state = {
-            f"{part}_{layer}": np.zeros((1, 1, width), np.float32)
+            f"{part}_{layer}": np.zeros((1, count, width), np.float32)
             for layer, width in enumerate(widths, start=1)
             for part in ("hidden", "cell")
         }
         names = [*self._outputs, *(f"{name}_after" for name in self._state)]
-        totals, maximum, top = [], np.full(widths[-1], -np.inf, np.float32), np.zeros((1, widths[-1]), np.float32)
-        for left in range(0, tokens, WINDOW):
-            found: list[Any] = self._session.run(names, {"ids": ids[:, left : left + WINDOW], **state})
-            outputs, after = [one[0] for one in found[: len(self._outputs)]], found[len(self._outputs) :]
-            state, top = dict(zip(self._state, after, strict=True)), outputs[-1]
-            averaged = outputs[-1:] if pooling == "concat" else outputs
-            totals.append(np.concatenate([one.sum(0) for one in averaged]))
-            maximum = np.maximum(maximum, top.max(0))
-        mean = np.asarray(np.sum(totals, axis=0) / tokens, np.float32)
-        return [mean] if pooling == "layers" else [mean, maximum, top[-1]]
+        averaged = slice(-1, None) if pooling == "concat" else slice(None)
+        total = np.zeros((count, sum((self.architecture.embedding, *widths)[averaged])), np.float32)
+        maximum, last = np.full((count, widths[-1]), -np.inf, np.float32), np.zeros((count, widths[-1]), np.float32)
+        for left in range(0, int(lengths[0]), WINDOW):
+            reading = int((lengths > left).sum())
+            tokens = np.minimum(lengths[:reading] - left, WINDOW)
+            ids = np.full((reading, tokens[0]), PAD_ID, np.int64)
+            for row, text in zip(ids, texts, strict=False):
+                part = text[left : left + WINDOW]
+                row[: len(part)] = part
+            state = {name: array[:, :reading] for name, array in state.items()}
+            found: list[Any] = self._session.run(names, {"ids": ids, **state})
+            outputs, state = (
+                found[: len(self._outputs)],
+                dict(zip(self._state, found[len(self._outputs) :], strict=True)),
+            )
+            for row, n_read in enumerate(tokens.tolist()):
+                total[row] += np.concatenate([one[row, :n_read].sum(0) for one in outputs[averaged]])
+                np.maximum(maximum[row], outputs[-1][row, :n_read].max(0), out=maximum[row])
+                last[row] = outputs[-1][row, n_read - 1]
+        mean = np.asarray(total / lengths[:, None], np.float32)
+        return [mean] if pooling == "layers" else [mean, maximum, last]
 
 
 def cores() -> int:
