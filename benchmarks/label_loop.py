@@ -26,6 +26,7 @@ from conditions import conditions
 
 from ulmfit_lib import TextTable, read_csv
 from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.insight.label_errors import out_of_fold_by, own_probabilities
 from ulmfit_lib.insight.suggestions import FEW_LABELS, find_typical, find_uncertain, margin
 from ulmfit_lib.models.bases import load_base
@@ -159,7 +160,8 @@ def plant(candidate: Candidate, pool: TextTable, checked: int, share: float, see
     for place in wrong.tolist():
         labels[place] = str(random.choice([name for name in classes if name != labels[place]]))
     planted = TextTable(table.texts, labels, table.rows)
-    said, targets = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")), planted.class_numbers()
+    answers, targets = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")), planted.class_numbers()
+    said = answers.probabilities[ENSEMBLE]
     first: Ints = find_label_issues(targets, said, return_indices_ranked_by="normalized_margin", n_jobs=1)
     by_loss = np.argsort(own_probabilities(planted, said).min(1), kind="stable")
     cleanlab = [*first.tolist(), *(i for i in by_loss.tolist() if i not in set(first.tolist()))]

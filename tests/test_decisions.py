@@ -1,6 +1,7 @@
 """Which label is said, given the probabilities."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -204,6 +205,51 @@ def test_predict_writes_sets(tiny_classifier, fruit, tmp_path, write_csv, ulmfit
         assert [row["set"] for row in csv.DictReader(written)] == ["; ".join(one) for one in sets[:3]]
     code, _, said = ulmfit("predict", model, file, "--text", "text", "--by-class")
     assert code == 2 and "--by-class is for --sets" in said
+
+
+def test_a_precision_is_reached_label_by_label(tiny_classifier, fruit, tmp_path, write_csv, ulmfit):
+    new, truth = unbalanced(3000, told=2.5, seed=1)
+    held_out, targets = unbalanced(1500, told=2.5)
+    kept = StoredPredictions(list(range(1500)), targets.tolist(), held_out.tolist())
+    report = report_on(tiny_classifier.probabilities(fruit.texts), fruit, fruit.classes, learnt=fruit)
+    training = replace(tiny_classifier.training, report=replace(report, out_of_fold=kept))
+    made = replace(tiny_classifier, training=training, rule=DecisionRule("macro-f1", (0.0, 1.0)))
+    common, rare = made.classes
+    limits = made.thresholds({rare: 0.9})
+    said = np.array(made.decode(new, limits))
+    assert limits[0] == 0 and (truth[said == rare] == 1).mean() > 0.88 and (said == rare).sum() > 100
+    assert (truth[np.array(made.decode(new)) == rare] == 1).mean() < 0.85
+    assert (said == common).sum() == (np.array(made.decode(new)) == common).sum()
+    np.testing.assert_allclose(made.thresholds(0.9, by_class=True)[1], limits[1])
+    assert made.thresholds({common: 0.9, rare: 0.9999})[1] == np.inf
+    for asked, wrong in (
+        ({"egg": 0.9}, "precision of 'egg'"),
+        ({rare: 0.9999}, "are there enough"),
+        ({rare: 2}, "0 and 1"),
+    ):
+        with pytest.raises(OptionError, match=wrong):
+            made.thresholds(asked)
+    made.save(tmp_path / "model")
+    file, model = write_csv([[text] for text in fruit.texts], header=("text",)), tmp_path / "model"
+    out, base = tmp_path / "out.csv", ("predict", model, file, "--text", "text")
+    code, _, told = ulmfit(*base, "--min-precision", f"{rare}=0.9", "--out", out)
+    with out.open() as written:
+        found = [row["prediction"] for row in csv.DictReader(written)]
+    assert code == 0 and f"{rare!r} is said from a confidence of" in told
+    assert found == made.predict(fruit.texts, min_precision={rare: 0.9})
+    assert [one["label"] for one in answer(made, fruit.texts, {rare: 0.9})] == found
+    for given in (["much"], ["0.9", "--min-precision", f"{rare}=0.9"]):
+        code, _, told = ulmfit(*base, "--min-precision", *given)
+        assert code == 2 and "LABEL=0.95" in told
+
+
+def test_the_gate_scores_what_is_said(tiny_classifier, fruit, tmp_path, write_csv, ulmfit):
+    ruled = replace(tiny_classifier, rule=DecisionRule("balanced", (50.0, 0.0)))  # always the first class
+    ruled.save(tmp_path / "model")
+    file = write_csv(zip(fruit.texts, fruit.labels, strict=True))
+    limit = ("--text", "review", "--label", "sentiment", "--min-accuracy", "0", "--json")
+    checks = json.loads(ulmfit("gate", tmp_path / "model", file, *limit)[1])["checks"]
+    assert checks[0]["found"] == fruit.labels.count(ruled.classes[0]) / len(fruit)
 
 
 def test_what_the_classes_are_called_helps_where_few_rows_have_a_label():

@@ -133,12 +133,13 @@ def test_a_label_that_may_be_a_slip_is_refused_at_the_file_and_not_in_a_part_of_
 
 def test_doubtful_tags_and_ratings_are_found_in_the_form_of_the_file():
     tags = TextTable.from_lists(["a", "b", "c"], ["x;y", "x", "y"]).with_kind(Tags(";"))
-    found = suspect(tags, np.array([[0.9, 0.8], [0.2, 0.9], [0.1, 0.4]]))
+    found = suspect(tags, said := np.array([[0.9, 0.8], [0.2, 0.9], [0.1, 0.4]]), tags.kind.decide(said))
     assert [(one.row, one.label, one.expected) for one in found] == [(2, "x", "y"), (3, "y", "")]
     assert found[0].probability == pytest.approx(0.1)
     stars = TextTable.from_lists(list("abcdef"), ["1", "3", "5"] * 2).with_kind(Ratings())
     near = np.array([[0.9, 0.1, 0], [0, 0.4, 0.6], [1, 0, 0], *np.eye(3)])
-    assert [(one.row, one.label, one.expected) for one in suspect(stars, near)] == [(3, "5", "1"), (2, "3", "4.2")]
+    doubted = suspect(stars, near, Ratings().learnt_from(stars).decide(near))
+    assert [(one.row, one.label, one.expected) for one in doubted] == [(3, "5", "1"), (2, "3", "5")]
 
 
 def test_tags_of_one_file_are_joined_with_those_of_another():

@@ -1,6 +1,7 @@
 """Labels that are not one class a text: ratings, and several labels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,11 @@ import pytest
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
 from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
+from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.pipeline.deciding import Goal, learn_rule
+from ulmfit_lib.serving.stored_classifier import rule_from_config
 from ulmfit_lib.training.regression import solve
 from ulmfit_lib.training.tfidf import fit_tfidf
 
@@ -58,7 +62,29 @@ def test_ratings_by_folds_and_by_fine_tuning(ulmfit, lm_folder, write_csv, tmp_p
     classifier = TextClassifier.load(tmp_path / "tuned")
     assert classifier.kind.values == (1, 2, 3, 4, 5)
     assert classifier.predict_ratings(["great , really great"]) > classifier.predict_ratings(["terrible , terrible"])
-    assert float(classifier.predict(["great"])[0]) == pytest.approx(classifier.predict_ratings(["great"])[0], rel=1e-3)
+    assert float(classifier.predict(["great"])[0]) == round(classifier.predict_ratings(["great"])[0])
+
+
+def test_one_of_few_numbers_is_said_and_of_ranges_the_mean():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(1, 6, 300)
+    stars = TextTable.from_lists([f"t{i}" for i in range(300)], [str(one) for one in truth]).with_kind(Ratings())
+    kind = Ratings().learnt_from(stars)
+    shy = softmax(-0.4 * np.abs(np.arange(1, 6) - (truth + rng.normal(0, 0.5, 300))[:, None]))  # too near the mean
+    targets = stars.class_numbers()
+    rule = learn_rule(shy, targets, kind, Goal())
+    said = {"mean": kind.expected(shy), "nearest": kind.said(shy), "cuts": kind.said(shy, rule)}
+    errors = {name: np.abs(one - truth).mean() for name, one in said.items()}
+    assert errors["cuts"] < errors["nearest"] < errors["mean"] and rule.stable > 0.8
+    assert kind.decode(shy[:1], stars.classes, rule=rule) == [stars.classes[kind.decide(shy[:1], rule)[0]]]
+    assert kind.score(shy, truth, stars.classes, decided=kind.decide(shy, rule)).mean_absolute_error == errors["cuts"]
+    accurate = learn_rule(shy, targets, kind, Goal("accuracy"))
+    assert (kind.decide(shy, accurate) == targets).mean() >= (kind.decide(shy) == targets).mean()
+    ranges = Ratings(kind.values)
+    assert ranges.decode(shy[:1], stars.classes, rule=rule) == [f"{kind.expected(shy[:1])[0]:.4g}"]
+    for cuts, wrong in (([1.0], "between each two"), ([4.0, 3.0, 2.0, 1.0], "must rise")):
+        with pytest.raises(ArtifactError, match=wrong):
+            rule_from_config({"rule": {"goal": "auto", "cuts": cuts}}, Path("config.json"), 5)
 
 
 def test_many_different_numbers_become_ranges():

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import DataError, TextTable, read_csv
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.insight.label_errors import out_of_fold_by, suspect
 from ulmfit_lib.insight.suggestions import AUDIT, TYPICAL, UNCERTAIN, suggest_labels
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.training.run import Run
@@ -51,8 +54,11 @@ def test_the_audit_share_is_drawn_from_all_texts_without_a_label(groups):
 
 def test_doubtful_labels_come_worst_first_with_the_label_to_expect():
     table = TextTable.from_lists(["a", "b", "c"], ["x", "y", "x"])
-    found = suspect(table, np.array([[0.4, 0.6], [0.3, 0.7], [0.1, 0.9]]))
+    probabilities = np.array([[0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
+    found = suspect(table, probabilities, probabilities.argmax(1))
     assert [(one.row, one.label, one.expected) for one in found] == [(3, "x", "y"), (1, "x", "y")]
+    ruled = Classes().decide(probabilities, DecisionRule("macro-f1", (0.7, 0.0)))
+    assert [one.row for one in suspect(table, probabilities, ruled)] == [3]
 
 
 def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
@@ -77,7 +83,8 @@ def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
     words = random.permutation(100).astype(str).tolist()
     table = TextTable.from_lists(words, labels.astype(str).tolist())
     found = out_of_fold_by(Known(lm=None), table, Run(seed=0, device="cpu"))
-    assert sorted(one.row for one in suspect(table, found)[:5]) == [1, 2, 3, 4, 5]
+    doubted = suspect(table, found.probabilities[ENSEMBLE], found.decided)
+    assert sorted(one.row for one in doubted[:5]) == [1, 2, 3, 4, 5]
 
 
 def test_filled_in_rows_replace_the_same_texts_without_a_label_or_with_another():

@@ -93,7 +93,7 @@ def test_the_command_measures_first_and_refuses_what_loses_too_much(
 
 def test_what_was_not_measured_is_not_claimed(student):
     with pytest.raises(OptionError, match="held-out"):
-        _ = student.certainty
+        student.thresholds(0.9)
 
 
 # The page

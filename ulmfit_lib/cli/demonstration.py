@@ -22,9 +22,10 @@ def demo(compute: SeededCompute, out: Out = Path("demo-model")) -> None:
     saved = save_classifier(classifier, out, table, precision="auto", overwrite=True)
     print_fit(classifier, out, saved, as_json=False)
     print("\nFive reviews that it was not trained on:")
-    for text, probabilities in zip(DEMO_REVIEWS, classifier.predict_proba(DEMO_REVIEWS), strict=True):
-        best = probabilities.argmax()
-        print(f"  {classifier.classes[best]:8} {100 * probabilities[best]:3.0f} %  {text}")
+    probabilities = classifier.predict_proba(DEMO_REVIEWS)
+    labels, sure = classifier.decode(probabilities), classifier.confidence(probabilities)
+    for text, label, confidence in zip(DEMO_REVIEWS, labels, sure, strict=True):
+        print(f"  {label:8} {100 * confidence:3.0f} %  {text}")
     print(f"\nTo label your own texts: ulmfit predict {out} YOUR.csv --text COLUMN")
 
 

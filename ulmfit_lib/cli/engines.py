@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ulmfit_lib.cli.options import FileFormat
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
+
+if TYPE_CHECKING:
+    from ulmfit_lib.evaluation.certainty import Precision
 
 ENGINE = "Scoring on an engine"
 
@@ -42,7 +45,7 @@ def predict_on_engine(
     *,
     text: list[str],
     file: FileFormat,
-    min_precision: float | None,
+    min_precision: "Precision | None",
 ) -> None:
     """Score files into a folder, and say how many rows there were."""
     if not text or data is None or out is None:

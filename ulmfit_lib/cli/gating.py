@@ -98,4 +98,5 @@ def _scores(classifier: Any, table: "TextTable") -> Any:
     if not len(labelled):
         raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
     truth, classes = classifier.kind.truth(labelled, classifier.classes)
-    return classifier.kind.score(classifier.predict_proba(labelled.texts), truth, classes)
+    probabilities = classifier.predict_proba(labelled.texts)
+    return classifier.kind.score(probabilities, truth, classes, decided=classifier.decide(probabilities))

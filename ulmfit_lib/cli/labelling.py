@@ -58,7 +58,7 @@ def suggest_labels_command(
     reader = load_reader(model, device=compute.device)
     said, known = None, None
     if isinstance(reader, TextClassifier):
-        said = reader.predict_proba(texts)
+        said = reader.ruled(reader.predict_proba(texts))
         known = reader.training.last.labelled_texts
     found = suggest_labels(
         reader.embed(texts),

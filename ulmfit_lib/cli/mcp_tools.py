@@ -148,7 +148,7 @@ def _suggest(model: Path, file: Path, text: str, n: int) -> list[dict[str, Any]]
     found = suggest_labels(
         classifier.embed(table.texts),
         n=n,
-        probabilities=classifier.predict_proba(table.texts),
+        probabilities=classifier.ruled(classifier.predict_proba(table.texts)),
         known=classifier.training.last.labelled_texts,
     )
     return [

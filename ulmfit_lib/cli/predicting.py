@@ -13,15 +13,13 @@ import typer
 from ulmfit_lib.cli.engines import Engine, predict_on_engine
 from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
 from ulmfit_lib.cli.running import command, load_classifier, read_table
+from ulmfit_lib.cli.sureness import Sureness
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.kinds import COMPRESSED, TABLES
 
 if TYPE_CHECKING:
-    from ulmfit_lib.evaluation.conformal import PredictionSets
-    from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.rows.batch import Rows
-    from ulmfit_lib.serving.predictor import Predictor
 
 ENDINGS = (*TABLES, *COMPRESSED)
 
@@ -36,26 +34,6 @@ class Novelty:
     ] = False
     known: Known = None
     base: Base = "auto"
-
-
-@dataclass(frozen=True)
-class Sureness:
-    """What is said where one label is not sure."""
-
-    min_precision: Annotated[
-        float | None,
-        typer.Option(help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`."),
-    ] = None
-    sets: Annotated[
-        float | None,
-        typer.Option(
-            help="Add a column with all labels that a text may have; for this share of the texts, such as 0.9, the "
-            "right one is among them. An empty set says that no label fits."
-        ),
-    ] = None
-    by_class: Annotated[
-        bool, typer.Option("--by-class", help="Reach the share of --sets for the texts of each label.")
-    ] = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +70,19 @@ def predict(
     data, text, file = source.data, source.text, source.file
     if engine != Engine() and not engine.engine:
         raise OptionError("--workers and --cores are for --engine: name one, or leave them out")
-    if sureness.by_class and sureness.sets is None:
-        raise OptionError("--by-class is for --sets: name its share, such as --sets 0.9, or leave it out")
+    precision = sureness.precision
+    if sureness.by_class and sureness.sets is None and not isinstance(precision, float):
+        raise OptionError(
+            "--by-class is for --sets and --min-precision: name a share, such as --sets 0.9, or leave it out"
+        )
     if engine.engine:
         if sureness.sets is not None:
             raise OptionError("--sets does not work with --engine: choose one of them")
         if novelty.novelty:
             raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")
-        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=sureness.min_precision)
+        if sureness.by_class:
+            raise OptionError("--by-class does not work with --engine: name the labels, --min-precision LABEL=0.95")
+        predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=precision)
     elif text or (data is not None and _is_folder(data)):
         if data is None:
             raise OptionError("--text names a column, so name the file that has it, too")
@@ -143,10 +126,10 @@ def _predict_file(
         model = find_folder(model)
         classifier = load_classifier(model, device)
         names = AddedColumns.beside(first[0].names, classifier.classes)
-        labeller = RowLabeller(classifier, names, _threshold(classifier, sureness.min_precision))
+        labeller = RowLabeller(classifier, names, sureness.thresholds(classifier))
         if names.prediction != "prediction":
             note(f"{data}: has such columns already, so the labels are in {names.prediction!r}, and so on")
-        sets = _sets(classifier, sureness)
+        sets = sureness.prediction_sets(classifier)
         add_novelty = _novelty_adder(model, novelty, text, file, device) if novelty.novelty else None
         for rows, texts, _ in chain([first], parts):
             blank += [row for row, one in zip(rows.numbers, texts, strict=True) if not one]
@@ -157,31 +140,12 @@ def _predict_file(
                 given = [one if text else "" for one, text in zip(named, texts, strict=True)]
                 labelled = labelled.adding(dict.fromkeys(free_names(labelled.names, ["set"]), given))
             write(add_novelty(labelled, texts) if add_novelty else labelled)
-    if sureness.min_precision is not None:
+    if sureness.min_precision:
         share = 100 * labeller.unsure / max(labeller.rows - labeller.blank, 1)
         note(f"{labeller.unsure:,} of {counted(labeller.rows - labeller.blank, 'row')} ({share:.1f} %) labelled unsure")
     if blank:
         have = "has" if len(blank) == 1 else "have"
         note(f"{data}: {counted(len(blank), 'row')} {have} no text, so no prediction was made (first: row {blank[0]})")
-
-
-def _threshold(classifier: "TextClassifier | Predictor", min_precision: float | None) -> float:
-    """The confidence that gives a precision; it is said."""
-    if min_precision is None:
-        return 0.0
-    threshold, share = classifier.certainty.threshold(min_precision)
-    note(
-        f"rows below a confidence of {threshold:.3f} are labelled unsure; "
-        f"{100 * share:.1f} % of the rows held out in training were below it"
-    )
-    return threshold
-
-
-def _sets(classifier: "TextClassifier | Predictor", sureness: Sureness) -> "PredictionSets | None":
-    """What makes sets, where these are wanted."""
-    if sureness.sets is None:
-        return None
-    return classifier.prediction_sets(sureness.sets, by_class=sureness.by_class)
 
 
 def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: Sureness) -> None:
@@ -192,9 +156,8 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: S
         _check_is_text(given)
     light = all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
     classifier = load_classifier(find_folder(model), "auto", light=light)
-    precision = sureness.min_precision
-    threshold = 0.0 if precision is None else classifier.certainty.threshold(precision)[0]
-    sets = _sets(classifier, sureness)
+    threshold = sureness.thresholds(classifier)
+    sets = sureness.prediction_sets(classifier)
     for line in [given] if given is not None else _lines_of_stdin(file.encoding):
         if not line.strip():
             print(flush=True)

@@ -27,6 +27,7 @@ from ulmfit_lib.engines.ray_cluster import cluster
 from ulmfit_lib.engines.scoring import Scorer
 from ulmfit_lib.engines.sources import FILE, ROW, Source
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
 from ulmfit_lib.progress import bar, set_quiet
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
@@ -68,7 +69,7 @@ def predict_files_on_ray(
     *,
     text: Sequence[str],
     file: FileFormat | None = None,
-    min_precision: float | None = None,
+    min_precision: Precision | None = None,
     workers: int | None = None,
     cores: int = 1,
 ) -> ScoredFiles:
@@ -83,7 +84,7 @@ def predict_files_on_ray(
         out: folder for the parts.
         text: columns that hold the texts; several are joined.
         file: how text files are written; default what is found in each.
-        min_precision: precision to reach; rows too uncertain for it are labelled "unsure".
+        min_precision: precision to reach, or by label; rows too uncertain for it are labelled "unsure".
         workers: actors; default as many as the cluster has cores for.
         cores: that each actor reserves, and threads that it scores with.
 
@@ -101,8 +102,8 @@ def predict_files_on_ray(
         raise ArtifactError(f"{out}: lies among the files to be scored; choose another place")
     schema, about = source.look()
     predictor = Predictor.load(model, threads=1)
-    threshold = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
-    job = {**source.record(), "model": read_config(model).get(SEAL), "precision to reach": threshold}
+    threshold = 0.0 if min_precision is None else predictor.thresholds(min_precision)
+    job = {**source.record(), "model": read_config(model).get(SEAL), "precision to reach": min_precision}
     with only_process(out), _start_or_go_on(out, job) as run:
         names = AddedColumns.beside(schema.names, predictor.classes)
         scorer = {"model": str(model.resolve()), "text": source.text, "names": names, "threads": cores}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ulmfit_lib.arrays import Floats
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
@@ -20,7 +21,7 @@ class Scorer:
         text: columns that hold the texts.
         names: of the columns that are added.
         threads: that score side by side.
-        threshold: confidence below which a row is labelled "unsure".
+        threshold: confidence below which a row is labelled "unsure", for all labels or (n_classes,) for each.
         source: where the rows come from, for messages.
     """
 
@@ -30,7 +31,7 @@ class Scorer:
         text: Sequence[str],
         names: AddedColumns,
         threads: int,
-        threshold: float = 0.0,
+        threshold: float | Floats = 0.0,
         source: str = "a batch",
     ) -> None:
         self.predictor = Predictor.load(model, threads=threads)

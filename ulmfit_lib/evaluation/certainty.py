@@ -1,5 +1,7 @@
 """When to trust a prediction: the accuracy of held-out predictions by their confidence."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ from ulmfit_lib.evaluation.metrics import wilson_interval
 POINTS = 200  # confidences remembered
 SURE = 1.28  # standard deviations: the precision asked for will hold nine times in ten
 UNSURE = "unsure"
+Precision = float | Mapping[str, float]  # to reach by all answers together, or by those with some labels
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,22 @@ class Certainty:
         floor = np.floor(ordered[ends] * 1e6) / 1e6
         return cls(floor.tolist(), (ends + 1).tolist(), right[ends].tolist())
 
+    @classmethod
+    def least_confidence(
+        cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], min_precision: float
+    ) -> float:
+        """From which on predictions are that precise (``measure``, ``threshold``); infinite where none are for sure.
+
+        Raises:
+            OptionError: not in (0, 1).
+        """
+        check_precision(min_precision)
+        if not len(confidence):
+            return np.inf
+        with suppress(OptionError):
+            return cls.measure(confidence, correct).threshold(min_precision)[0]
+        return np.inf
+
     def threshold(self, min_precision: float) -> tuple[float, float]:
         """The least confidence from which on at least ``min_precision`` were correct, and the share of rows below it.
 
@@ -50,8 +69,7 @@ class Certainty:
         Raises:
             OptionError: not in (0, 1), or no confidence gives that.
         """
-        if not 0 < min_precision < 1:
-            raise OptionError(f"precision {min_precision}: it must lie between 0 and 1")
+        check_precision(min_precision)
         lows = [wilson_interval(right, n, z=SURE)[0] for right, n in zip(self.right, self.rows, strict=True)]
         enough = [place for place, low in enumerate(lows) if low >= min_precision]
         if not enough:
@@ -61,3 +79,9 @@ class Certainty:
             )
         last = enough[-1]
         return self.confidence[last], 1 - self.rows[last] / self.rows[-1]
+
+
+def check_precision(min_precision: float) -> None:
+    """Raise OptionError for one that is not in (0, 1)."""
+    if not 0 < min_precision < 1:
+        raise OptionError(f"precision {min_precision}: it must lie between 0 and 1")

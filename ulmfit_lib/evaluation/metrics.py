@@ -176,7 +176,7 @@ class RatingScores:
     Attributes:
         n: rows scored.
         mean_absolute_error: mean distance between prediction and truth, in the ratings' unit.
-        spearman: their rank correlation; 0 where all predictions or all truths are equal.
+        spearman: rank correlation of expected and true ratings; 0 where all of one kind are equal.
     """
 
     n: int
@@ -191,12 +191,19 @@ class RatingScores:
         return f"off by {self.mean_absolute_error:.4g} on average, rank correlation {self.spearman:.4f}"
 
 
-def score_ratings(predicted: Floats, truth: Floats) -> RatingScores:
-    """Score (n,) predicted ratings; n must be at least 1."""
+def score_ratings(predicted: Floats, truth: Floats, expected: Floats | None = None) -> RatingScores:
+    """Score (n,) predicted ratings; n must be at least 1.
+
+    Args:
+        predicted: what is said.
+        truth: the true ratings.
+        expected: what they are ranked by; default ``predicted``.
+    """
     from scipy.stats import spearmanr
 
-    varied = np.ptp(predicted) > 0 and np.ptp(truth) > 0
-    correlation = float(spearmanr(predicted, truth).statistic) if varied else 0.0
+    ranked = predicted if expected is None else expected
+    varied = np.ptp(ranked) > 0 and np.ptp(truth) > 0
+    correlation = float(spearmanr(ranked, truth).statistic) if varied else 0.0
     return RatingScores(len(truth), float(np.abs(predicted - truth).mean()), correlation)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.label_checks import check_labels, suggest_ratings
 from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError
@@ -155,11 +156,12 @@ def _check_labels(table: TextTable, lm: LanguageModel, *, seed: int, device: str
     if len(table) > MAX_ROWS:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(table))[:MAX_ROWS])
         table = table.select(chosen.tolist())
-    probabilities = out_of_fold(table, base=lm, run=Run(seed=seed, device=device))
+    answers = out_of_fold(table, base=lm, run=Run(seed=seed, device=device))
+    probabilities, decided = answers.probabilities[ENSEMBLE], answers.decided
     quick = "Quick classifiers (on the language model as it is, and TF-IDF)"
     if table.kind.one_class_per_text:
         targets = table.class_numbers()
-        accuracy = float((probabilities.argmax(1) == targets).mean())
+        accuracy = float((decided == targets).mean())
         majority = float(np.bincount(targets).max() / len(targets))
         fact = (
             f"{quick} reach an accuracy of {100 * accuracy:.0f} % on held-out rows; always giving the commonest label "
@@ -167,10 +169,11 @@ def _check_labels(table: TextTable, lm: LanguageModel, *, seed: int, device: str
         )
     else:
         kind = table.kind.learnt_from(table)
-        fact = f"{quick} on held-out rows: {kind.score(probabilities, *kind.truth(table, table.classes))}."
+        scores = kind.score(probabilities, *kind.truth(table, table.classes), decided=decided)
+        fact = f"{quick} on held-out rows: {scores}."
     found = [
         check_relation(probabilities, table, seed=seed),
-        check_classes(probabilities, table),
+        check_classes(probabilities, decided, table),
         check_noise(probabilities, table),
     ]
     return found, fact

@@ -54,20 +54,20 @@ def check_relation(probabilities: Floats, table: TextTable, *, seed: int) -> Fin
     )
 
 
-def check_classes(probabilities: Floats, table: TextTable) -> Finding | None:
+def check_classes(probabilities: Floats, decided: Ints, table: TextTable) -> Finding | None:
     """Two classes whose texts a classifier cannot tell apart; of several pairs, the one with the least AUC."""
     from sklearn.metrics import roc_auc_score
 
     targets, classes = table.class_numbers(), table.classes
     if len(classes) < 3 or not table.kind.one_class_per_text:
         return None  # ratings beside each other are alike, and tags exclude none
-    logs, predicted = np.log(probabilities.clip(1e-6, 1)), probabilities.argmax(1)
+    logs = np.log(probabilities.clip(1e-6, 1))
     alike: dict[tuple[str, str], float] = {}
     compared = np.flatnonzero(np.bincount(targets, minlength=len(classes)) >= MIN_ROWS_TO_COMPARE).tolist()
     for a, b in permutations(compared, 2):
         both = (targets == a) | (targets == b)
         auc = float(roc_auc_score(targets[both] == a, (logs[:, a] - logs[:, b])[both]))
-        of_a = predicted[targets == a]
+        of_a = decided[targets == a]
         hidden = (of_a == a).mean() <= MAX_RECALL and (of_a == b).mean() >= MIN_CONFUSED
         if hidden or auc < MAX_AUC:
             alike[classes[a], classes[b]] = min(auc, MAX_AUC)

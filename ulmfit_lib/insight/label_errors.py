@@ -14,7 +14,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
-from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, stratified_folds
 from ulmfit_lib.progress import note
 from ulmfit_lib.training.run import Run, with_former_keywords
 
@@ -44,7 +44,7 @@ class SuspectedLabel:
 def check_label_errors(
     data: TextTable, *, base: str | Path | LanguageModel = AUTO, run: Run | None = None
 ) -> list[SuspectedLabel]:
-    """All labelled rows whose label is not the likeliest one, the most doubtful first; ratings by how far off they are.
+    """All labelled rows of which ``fit`` would say another label, the most doubtful first; ratings by how far off.
 
     Five times, a fifth of the rows is held out, and ULMFiT's heads on a frozen encoder and TF-IDF learn the others.
 
@@ -64,11 +64,12 @@ def check_label_errors(
     check_table(data)
     table = data.labelled()
     check_labels(table)
-    return suspect(table, out_of_fold(table, base=base, run=run or Run()))
+    answers = out_of_fold(table, base=base, run=run or Run())
+    return suspect(table, answers.probabilities[ENSEMBLE], answers.decided)
 
 
-def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run) -> Floats:
-    """(n_rows, n_classes) probabilities of rows that all have a label, each cross-validated.
+def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run) -> HeldOutAnswers:
+    """What is said of rows that all have a label, each cross-validated; of the ensemble alone.
 
     Raises:
         DataError: too few rows.
@@ -81,15 +82,17 @@ def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run)
     return out_of_fold_by(Candidate(lm), table, run)
 
 
-def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> Floats:
+def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> HeldOutAnswers:
     """The same by a candidate. A row that cannot be held out, as the only one of its class, keeps its label."""
     targets = table.class_numbers()
     trusted = np.eye(len(table.classes))[targets] if table.kind.exclusive else targets.astype(np.float64)
-    splits = stratified_folds(table, seed=run.seed)
+    decided, splits = targets.copy(), stratified_folds(table, seed=run.seed)
     if splits:
         predictions = cross_validate(candidate, table, splits, run)
-        trusted[predictions.places] = predictions.ensemble()[ENSEMBLE]
-    return trusted
+        held_out = predictions.held_out(candidate.goal)
+        trusted[predictions.places] = held_out.probabilities[ENSEMBLE]
+        decided[predictions.places] = held_out.decided
+    return HeldOutAnswers({ENSEMBLE: trusted}, decided)
 
 
 def own_probabilities(table: TextTable, probabilities: Floats, targets: Ints | None = None) -> Floats:
@@ -105,15 +108,23 @@ def own_probabilities(table: TextTable, probabilities: Floats, targets: Ints | N
     return np.asarray(kind.decisions(probabilities)[np.arange(len(decided)), decided].reshape(len(table), -1))
 
 
-def suspect(table: TextTable, probabilities: Floats) -> list[SuspectedLabel]:
-    """The rows of a table of labelled rows whose label is not the likeliest one, the most doubtful first."""
+def suspect(table: TextTable, probabilities: Floats, decided: Ints) -> list[SuspectedLabel]:
+    """The rows of a table of labelled rows whose label is not the one that is said, the most doubtful first.
+
+    Args:
+        table: rows that all have a label.
+        probabilities: (n_rows, n_classes).
+        decided: what is said, as ``LabelKind.targets``.
+    """
     kind, targets = table.kind.learnt_from(table), table.class_numbers()
-    likeliest = kind.decisions(probabilities).argmax(1)
-    doubted = (likeliest != kind.decided(targets)).reshape(len(table), -1).any(1)
+    doubted = (decided != targets).reshape(len(table), -1).any(1)
     own = own_probabilities(table, probabilities).min(1)
-    doubt, labels, expected = own, table.targets(), kind.decode(probabilities, table.classes)
+    certain = np.eye(len(table.classes))[decided] if kind.exclusive else decided.astype(np.float64)
+    doubt, labels, expected = own, table.targets(), kind.decode(certain, table.classes)
     if table.numbers:
-        doubt = -np.abs(kind.expected(probabilities) - np.array(table.numbers, np.float64))
+        said = kind.said(probabilities, decided=decided)
+        doubt = -np.abs(said - np.array(table.numbers, np.float64))
+        expected = [f"{number:.4g}" for number in said]
         labels = [f"{number:g}" for number in table.numbers]
     order = np.argsort(doubt, kind="stable")
     return [

@@ -71,12 +71,12 @@ class Classes(LabelKind):
         self,
         probabilities: Floats,
         classes: Sequence[str],
-        threshold: float = 0.0,
+        threshold: float | Floats = 0.0,
         rule: DecisionRule = LIKELIEST,
     ) -> list[str]:
         """The class that is decided for each row."""
         decided = self.decide(probabilities, rule)
-        sure = probabilities[np.arange(len(decided)), decided] >= threshold
+        sure = probabilities[np.arange(len(decided)), decided] >= np.broadcast_to(threshold, len(classes))[decided]
         return [classes[number] if known else UNSURE for number, known in zip(decided, sure, strict=True)]
 
     def score(

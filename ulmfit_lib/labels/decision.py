@@ -25,17 +25,20 @@ class DecisionRule:
         at_least_one: a text is given its likeliest tag, however unlikely that is: for tags of which every text has one.
         stable: share of labels, in [0, 1], that stayed the same where the rule was learnt again from rows drawn at
             random among the same ones, on average; None where nothing was learnt.
+        cuts: (n_classes - 1,) of ratings: the expected ratings from which on the next higher number is said; empty: the
+            nearest number is said.
     """
 
     goal: str = ACCURACY
     offsets: tuple[float, ...] = ()
     at_least_one: bool = False
     stable: float | None = None
+    cuts: tuple[float, ...] = ()
 
     @property
     def says_likeliest(self) -> bool:
         """Whether it changes nothing."""
-        return not (self.offsets or self.at_least_one)
+        return not (self.offsets or self.cuts or self.at_least_one)
 
 
 LIKELIEST = DecisionRule()

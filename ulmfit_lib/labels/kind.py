@@ -142,12 +142,12 @@ class LabelKind(ABC):
         self,
         probabilities: Floats,
         classes: Sequence[str],
-        threshold: float = 0.0,
+        threshold: float | Floats = 0.0,
         rule: DecisionRule = LIKELIEST,
     ) -> list[str]:
         """Labels of rows, as a file would hold them, by ``decide``.
 
-        "unsure" where the probability of that class is less than ``threshold``.
+        "unsure" where the probability of that class is less than ``threshold``, one for all or (n_classes,).
         """
 
     def confidence(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Floats:
@@ -163,6 +163,10 @@ class LabelKind(ABC):
             OptionError: the labels are not ratings.
         """
         raise OptionError("this classifier's labels are classes; one of ratings is made with `fit --ratings`")
+
+    def said(self, probabilities: Floats, rule: DecisionRule = LIKELIEST, *, decided: Ints | None = None) -> Floats:
+        """(n,) the ratings that are said by a rule, or by the classes that are ``decided``; raises as ``expected``."""
+        return self.expected(probabilities)
 
     def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
         """What ``score`` compares predictions of these rows with, and ``classes`` with those that only the rows have.

@@ -25,13 +25,18 @@ class Ratings(Classes):
 
     Attributes:
         values: the number that each class stands for; empty before training.
+        exact: each class is one number, and one of these is said of a text; else it is the classes' mean.
 
     Examples:
-        >>> Ratings((1.0, 5.0)).decode(np.array([[0.25, 0.75]]), ["1", "5"])
+        >>> probabilities = np.array([[0.25, 0.75]])
+        >>> Ratings((1.0, 5.0)).decode(probabilities, ["1", "5"])
         ['4']
+        >>> Ratings((1.0, 5.0), exact=True).decode(probabilities, ["1", "5"])
+        ['5']
     """
 
     values: tuple[float, ...] = ()
+    exact: bool = False
 
     one_class_per_text = False
 
@@ -55,21 +60,42 @@ class Ratings(Classes):
     def learnt_from(self, rows: LabelledRows) -> "Ratings":
         """Each class stands for the mean of its rows' numbers."""
         numbers, targets = np.array(rows.numbers, np.float64), rows.class_numbers()
-        return Ratings(tuple(float(numbers[targets == number].mean()) for number in range(len(rows.classes))))
+        by_class = [numbers[targets == number] for number in range(len(rows.classes))]
+        exact = all(np.ptp(some) == 0 for some in by_class)
+        return Ratings(tuple(float(some.mean()) for some in by_class), exact)
 
     def expected(self, probabilities: Floats) -> Floats:
         """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
         return np.asarray(probabilities @ np.array(self.values), np.float64)
 
+    def nearest_cuts(self) -> Floats:
+        """(n_classes - 1,) halfway between the numbers, in order."""
+        ordered = np.sort(self.values)
+        return np.asarray((ordered[1:] + ordered[:-1]) / 2)
+
+    def decide(self, probabilities: Floats, rule: DecisionRule = LIKELIEST) -> Ints:
+        """(n,) the class in whose range between cut points the expected rating lies; of ranges, the likeliest."""
+        if not self.exact:
+            return super().decide(probabilities, rule)
+        cuts = np.array(rule.cuts) if rule.cuts else self.nearest_cuts()
+        places = np.searchsorted(cuts, self.expected(probabilities), side="right")
+        return np.asarray(np.argsort(self.values)[places], np.int64)
+
+    def said(self, probabilities: Floats, rule: DecisionRule = LIKELIEST, *, decided: Ints | None = None) -> Floats:
+        """(n,) the numbers of the classes that are decided, where these are exact, else the expected ratings."""
+        if not self.exact:
+            return self.expected(probabilities)
+        return np.array(self.values)[self.decide(probabilities, rule) if decided is None else decided]
+
     def decode(
         self,
         probabilities: Floats,
         classes: Sequence[str],
-        threshold: float = 0.0,
+        threshold: float | Floats = 0.0,
         rule: DecisionRule = LIKELIEST,
     ) -> list[str]:
-        """The expected rating of each row."""
-        return [f"{rating:.4g}" for rating in self.expected(probabilities)]
+        """The rating of each row."""
+        return [f"{rating:.{6 if self.exact else 4}g}" for rating in self.said(probabilities, rule)]
 
     def truth(self, rows: LabelledRows, classes: Sequence[str]) -> tuple[Any, list[str]]:
         """(n,) the true ratings."""
@@ -78,8 +104,8 @@ class Ratings(Classes):
     def score(
         self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None
     ) -> RatingScores:
-        """Mean absolute error and rank correlation."""
-        return score_ratings(self.expected(probabilities), truth)
+        """Mean absolute error of what is said, and rank correlation of the expected ratings."""
+        return score_ratings(self.said(probabilities, decided=decided), truth, self.expected(probabilities))
 
     def report_entries(
         self,
@@ -93,7 +119,10 @@ class Ratings(Classes):
     ) -> dict[str, Any]:
         """Each part's error, beside that of always answering the median."""
         known = self.learnt_from(learnt)
-        scores = {name: known.score(p, truth, classes) for name, p in probabilities.items()}
+        scores = {
+            name: known.score(p, truth, classes, decided=decided if name == "ensemble" else None)
+            for name, p in probabilities.items()
+        }
         median = float(np.median(np.array(learnt.numbers, np.float64)))
         always = float(np.abs(truth - median).mean())
         off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}
@@ -110,7 +139,7 @@ class Ratings(Classes):
 
     def config(self) -> dict[str, Any]:
         """What the classes stand for."""
-        return {**super().config(), "values": self.values}
+        return {**super().config(), "values": self.values, **({"exact": True} if self.exact else {})}
 
 
 def read_rating(label: str) -> float | None:

@@ -35,7 +35,7 @@ def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, 
         return kind, classes
     if not (isinstance(values, list) and len(values) == len(classes) and all(map(is_number, values))):
         raise ArtifactError(f"{file}: values {values!r}: one number per class is needed")
-    return Ratings(tuple(map(float, values))), classes
+    return Ratings(tuple(map(float, values)), config.get("exact") is True), classes
 
 
 def kind_of(ratings: bool, label_delimiter: str | None) -> LabelKind:

@@ -122,7 +122,7 @@ class Tags(LabelKind):
         self,
         probabilities: Floats,
         classes: Sequence[str],
-        threshold: float = 0.0,
+        threshold: float | Floats = 0.0,
         rule: DecisionRule = LIKELIEST,
     ) -> list[str]:
         """The tags of each row, joined by the delimiter."""

@@ -77,7 +77,8 @@ def export_checked(
         )
     predictor.save(out, precision=precision, overwrite=overwrite)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    return ExportCheck(len(texts), largest, int((ours.argmax(1) != theirs.argmax(1)).sum()), megabytes)
+    changed = sum(one != other for one, other in zip(classifier.decode(ours), classifier.decode(theirs), strict=True))
+    return ExportCheck(len(texts), largest, changed, megabytes)
 
 
 def _in_float32(classifier: TextClassifier, texts: Sequence[str]) -> Features:

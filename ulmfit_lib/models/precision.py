@@ -57,6 +57,7 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
 def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[float, float]:
     """Accuracy and log loss of decisions."""
     kind = classifier.kind
-    decisions, truth = kind.decisions(said), kind.decided(table.with_kind(kind).class_numbers(classifier.classes))
+    targets = table.with_kind(kind).class_numbers(classifier.classes)
+    decisions, truth = kind.decisions(said), kind.decided(targets)
     right = decisions[np.arange(len(truth)), truth]
-    return float((decisions.argmax(1) == truth).mean()), float(-np.log(np.clip(right, 1e-12, 1)).mean())
+    return float((classifier.decide(said) == targets).mean()), float(-np.log(np.clip(right, 1e-12, 1)).mean())

@@ -238,7 +238,7 @@ def predict_folds(
     same_splits: OutOfFoldPredictions | None = None,
 ) -> Iterator[OutOfFoldPredictions]:
     """``cross_validate`` fold by fold, for those who may stop early."""
-    targets = table.class_numbers()
+    targets, kind = table.class_numbers(), table.kind.learnt_from(table)
     candidate.features(table.texts, run)  # all together, which is faster than fold by fold
     for number, (train, test) in enumerate(splits):
         learnt, held_out = table.select(train.tolist()), table.select(test.tolist())
@@ -247,7 +247,7 @@ def predict_folds(
         else:
             linear = candidate.predict_linear(learnt, held_out, run)
         ulmfit = candidate.predict_ulmfit(learnt, held_out, run)
-        yield OutOfFoldPredictions(table.kind, test, targets[test], np.full(len(test), number), ulmfit, linear)
+        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), ulmfit, linear)
 
 
 @dataclass(frozen=True, eq=False)

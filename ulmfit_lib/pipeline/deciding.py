@@ -11,11 +11,12 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.decision import ACCURACY, BALANCE, COST, GOALS, RECALL, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import sigmoid, softmax
-from ulmfit_lib.labels.ratings import read_rating
+from ulmfit_lib.labels.ratings import Ratings, read_rating
 from ulmfit_lib.linear.blend import log_shares
 from ulmfit_lib.rows.reader import read_rows
 
 STRENGTHS = np.linspace(0, 1.5, 61)  # how much of the classes' log shares is taken back; 1: all classes count the same
+STRETCHES = np.linspace(0.8, 2.4, 17)  # of expected ratings away from their mean, to which they are drawn
 SOFTNESS = 0.1  # of a decision, in log odds: two classes this close to each other are both said a little
 TRUSTED = 0.5  # how much a row's probabilities count beside its label: single labels are noisy
 GIVEN_UP = 0.015  # of the accuracy, at most, for macro F1
@@ -81,7 +82,8 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
     label and half on its probabilities, since single labels are noisy.
 
     Of tags, ``auto`` stands for micro F1, as long as that costs few rows of which all tags were right. Where every row
-    has a tag, every text will be given one.
+    has a tag, every text will be given one. Of ratings, it stands for the mean absolute error, and what is learnt is
+    how far the points between two numbers lie apart: expected ratings lie too close to their mean.
 
     Args:
         probabilities: (n, n_classes), calibrated.
@@ -91,9 +93,10 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
         seed: of the rows that are drawn again.
     """
     n, n_classes = probabilities.shape
-    says_number = kind.exclusive and not kind.one_class_per_text  # a rating is a mean, not one of the classes
-    if goal.name == ACCURACY or n < FEWEST_ROWS or says_number:
-        return DecisionRule(ACCURACY if says_number else goal.name)
+    if isinstance(kind, Ratings):
+        return _learn_cuts(probabilities, targets, kind, goal, seed)
+    if goal.name == ACCURACY or n < FEWEST_ROWS:
+        return DecisionRule(goal.name)
     odds, direction = kind.log_odds(probabilities), _direction(targets, kind, goal, n_classes)
     link = softmax if kind.exclusive else sigmoid
     soft = np.stack([link((odds + strength * direction) / SOFTNESS) for strength in STRENGTHS])
@@ -108,14 +111,46 @@ def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal
     right = (soft * truth).sum(2)
     if not kind.exclusive:
         right = np.stack([(kind.decide(probabilities, rule(one)) == targets).all(1) for one in STRENGTHS])
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    best = [float(STRENGTHS[_worth(soft, truth, right, draw, kind, goal).argmax()]) for draw in draws]
+    best = [float(STRENGTHS[_worth(soft, truth, right, draw, kind, goal).argmax()]) for draw in _draws(n, seed)]
     strength = float(np.mean(best))
     if kind.exclusive and kind.count_rows(targets, n_classes).min() >= FEWEST_OF_CLASS:
         strength = _enough_for_two(odds, direction, strength)
     decided = kind.decide(probabilities, rule(strength))
     stable = np.mean([kind.decide(probabilities, rule(other)) == decided for other in best])
     return replace(rule(strength), stable=round(float(stable), 3))
+
+
+def _draws(n: int, seed: int) -> Ints:
+    """(RESAMPLES, n) how often each row counts where rows are drawn again at random."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+
+
+def _learn_cuts(probabilities: Floats, targets: Ints, kind: Ratings, goal: Goal, seed: int) -> DecisionRule:
+    """The points between the numbers of ratings; none where a mean is said, or of few rows.
+
+    They are drawn half of the way to the middle between the numbers.
+    """
+    n, n_classes = probabilities.shape
+    if not kind.exact or n < FEWEST_ROWS:
+        return DecisionRule(goal.name)
+    if goal.name in (BALANCE, ACCURACY):
+        apart = np.abs(np.subtract.outer(kind.values, kind.values))
+        costs = apart if goal.name == BALANCE else 1 - np.eye(n_classes)
+        goal = Goal(goal.name, tuple(map(tuple, costs.tolist())))
+    middle, expected = kind.nearest_cuts(), kind.expected(probabilities)
+
+    def rule(stretch: float) -> DecisionRule:
+        cuts = expected.mean() + (middle - expected.mean()) / stretch
+        return DecisionRule(goal.name, cuts=tuple(np.round(cuts, 4).tolist()))
+
+    said = np.stack([np.eye(n_classes)[kind.decide(probabilities, rule(one))] for one in STRETCHES])
+    truth = np.eye(n_classes)[targets]
+    right = (said * truth).sum(2)
+    best = [float(STRETCHES[_worth(said, truth, right, draw, kind, goal).argmax()]) for draw in _draws(n, seed)]
+    found = rule((1 + float(np.mean(best))) / 2)
+    decided = kind.decide(probabilities, found)
+    stable = np.mean([kind.decide(probabilities, rule((1 + other) / 2)) == decided for other in best])
+    return replace(found, stable=round(float(stable), 3))
 
 
 def _direction(targets: Ints, kind: LabelKind, goal: Goal, n_classes: int) -> Floats:

@@ -6,10 +6,12 @@ import numpy as np
 from scipy.stats import t as student
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT, McNemar
 from ulmfit_lib.evaluation.metrics import wilson_interval
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
 from ulmfit_lib.pipeline.experiment import Experiment
+from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers
 from ulmfit_lib.pipeline.trials import Params
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.regression import row_losses
@@ -63,14 +65,15 @@ class HeldOut:
     verdict: McNemar
 
     @classmethod
-    def of(cls, experiment: Experiment, probabilities: dict[str, Floats]) -> "HeldOut":
+    def of(cls, experiment: Experiment, answers: dict[str, HeldOutAnswers]) -> "HeldOut":
         """From what each says of the held-out rows, by name."""
         test = experiment.test
         kind, truth = test.kind, test.class_numbers(experiment.train.classes)
         decided = kind.decided(truth)
-        decisions = {name: kind.decisions(p) for name, p in probabilities.items()}
-        right = {name: p.argmax(1) == decided for name, p in decisions.items()}
-        losses = {name: row_losses(p, decided) for name, p in decisions.items()}
+        right = {name: kind.decided(one.decided) == decided for name, one in answers.items()}
+        losses = {
+            name: row_losses(kind.decisions(one.probabilities[ENSEMBLE]), decided) for name, one in answers.items()
+        }
         return cls(
             len(test),
             len(decided),

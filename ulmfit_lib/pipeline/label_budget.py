@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
@@ -119,7 +118,7 @@ def label_budget(
     for size in track(sizes, total=len(sizes), description="learning curve", unit="size"):
         parts = [(np.sort(order[:size]), test) for order, (_, test) in zip(orders, splits, strict=True)]
         found = evaluate(candidate, table, parts, run)
-        wrong = found.ensemble[ENSEMBLE].argmax(1) != found.predictions.targets
+        wrong = found.answers.decided != found.predictions.targets
         errors.append([wrong[found.predictions.fold == fold] for fold in range(len(splits))])
     draws = [np.array(of_sizes) for of_sizes in zip(*errors, strict=True)]
     return LabelBudget(len(table), LearningCurve.fit(sizes, draws, seed=run.seed), why)

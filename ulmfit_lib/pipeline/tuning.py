@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
@@ -158,9 +157,7 @@ def _compare(tuner: Tuner, trials: Trials, *, minutes: float, seconds: float) ->
     gained = ahead.low > 0
     tested = {"default": experiment.predict_test(default, run)}
     tested["best"] = tested["default"] if is_default else experiment.predict_test(best, run)
-    held_out = HeldOut.of(
-        experiment, {name: answers.probabilities[ENSEMBLE] for name, answers in tested.items() if answers}
-    )
+    held_out = HeldOut.of(experiment, {name: answers for name, answers in tested.items() if answers})
     sentence = gain_sentence(best_trial.params, default, best, ahead, others, held_out)
     kept = best if gained else default
     settings = best_trial.params if gained else tuner.space.default

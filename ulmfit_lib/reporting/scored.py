@@ -27,6 +27,7 @@ class Scored:
         table: the rows that were scored, each with a label; None where the texts are not known.
         targets: their labels, as ``LabelKind.targets``.
         probabilities: (n_rows, n_classes) of the ``ensemble`` and, of a test file, of its members.
+        decided: the ensemble's answers, as ``LabelKind.targets``; None where the rows are not known.
         notes: what is missing and why, a sentence each.
     """
 
@@ -36,6 +37,7 @@ class Scored:
     table: TextTable | None = None
     targets: Ints | None = None
     probabilities: dict[str, Floats] = field(default_factory=dict)
+    decided: Ints | None = None
     notes: Sequence[str] = ()
 
 
@@ -99,7 +101,8 @@ def _recorded(report: Report, labelled: TextTable | None, classifier: TextClassi
         )
         return replace(found, notes=[note])
     probabilities = {ENSEMBLE: np.array(kept.probabilities, np.float64)}
-    return replace(found, table=labelled.select(known), targets=np.array(kept.targets), probabilities=probabilities)
+    decided, targets = classifier.decide(probabilities[ENSEMBLE]), np.array(kept.targets)
+    return replace(found, table=labelled.select(known), targets=targets, probabilities=probabilities, decided=decided)
 
 
 def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: str) -> Scored:
@@ -119,16 +122,17 @@ def _on_test_file(classifier: TextClassifier, labelled: TextTable, *, device: st
         )
     table = labelled.select(known)
     probabilities = classifier.to(device).probabilities(table.texts)
+    decided = classifier.decide(probabilities[ENSEMBLE])
     report = report_on(
         probabilities,
         table,
         classes,
         learnt=_with_every_class(table, classifier),
-        decided=classifier.decide(probabilities[ENSEMBLE]),
+        decided=decided,
         goal=Goal(classifier.rule.goal),
     )
     how = f"{counted(len(table), 'row')} of {Path(table.source).name}, on which the classifier was not trained."
-    return Scored(report, how, 0, table, table.class_numbers(classes), probabilities, notes)
+    return Scored(report, how, 0, table, table.class_numbers(classes), probabilities, decided, notes)
 
 
 def _with_every_class(table: TextTable, classifier: TextClassifier) -> TextTable:

@@ -137,10 +137,11 @@ def _most_confident_mistakes(
     """Places, and the class that was predicted wrongly; of ratings, the farthest from the truth."""
     kind = classifier.kind
     decisions, decided = kind.decisions(probabilities), kind.decided(targets)
-    guessed, each = kind.decided(classifier.decide(probabilities)), len(decisions) // len(table)
+    said = classifier.decide(probabilities)
+    guessed, each = kind.decided(said), len(decisions) // len(table)
     badness = np.where(guessed != decided, decisions[np.arange(len(decisions)), guessed], 0.0)
     if table.numbers:
-        badness = np.abs(kind.expected(probabilities) - np.array(table.numbers, np.float64))
+        badness = np.abs(kind.said(probabilities, decided=said) - np.array(table.numbers, np.float64))
     found: list[tuple[int, int]] = []
     for decision in np.argsort(-badness, kind="stable")[: each * MISTAKES].tolist():
         place, number = divmod(decision, each) if each > 1 else (decision, int(guessed[decision]))
@@ -152,7 +153,7 @@ def _most_confident_mistakes(
 def _suspects(classifier: TextClassifier, table: TextTable, probabilities: Floats) -> list[SuspectedLabel]:
     if not classifier.kind.one_class_per_text or table.classes != classifier.classes:
         return []
-    return suspect(table, probabilities)[:SUSPECTS]
+    return suspect(table, probabilities, classifier.decide(probabilities))[:SUSPECTS]
 
 
 def _show(classifier: TextClassifier, table: TextTable, place: int, number: int, probabilities: Floats) -> ShownText:

@@ -220,7 +220,8 @@ def _f1_interval(scored: Scored, name: str) -> Interval | None:
     probabilities = scored.probabilities.get(name)
     if probabilities is None or scored.targets is None:
         return None
-    predicted, truth = probabilities >= 0.5, scored.targets.astype(bool)
+    predicted = probabilities >= 0.5 if name != ENSEMBLE or scored.decided is None else scored.decided.astype(bool)
+    truth = scored.targets.astype(bool)
     hits = (predicted & truth).sum(1)
     wrong = (predicted != truth).sum(1)
     n = len(truth)
@@ -234,7 +235,8 @@ def _error_interval(scored: Scored, kind: LabelKind, name: str) -> Interval | No
     probabilities = scored.probabilities.get(name)
     if probabilities is None or scored.table is None:
         return None
-    errors = np.abs(kind.expected(probabilities) - np.array(scored.table.numbers, np.float64))
+    said = kind.said(probabilities, decided=scored.decided if name == ENSEMBLE else None)
+    errors = np.abs(said - np.array(scored.table.numbers, np.float64))
     spread = Z95 * errors.std() / np.sqrt(len(errors))
     return max(0.0, float(errors.mean() - spread)), float(errors.mean() + spread)
 
@@ -245,11 +247,11 @@ def class_rows(scored: Scored, classes: Sequence[str]) -> list[ClassRow]:
         confusion = np.array(scored.report.ensemble.confusion)
         hits, there, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
         names: Sequence[str] = scored.report.ensemble.classes
-    elif scored.targets is None:
+    elif scored.targets is None or scored.decided is None:
         f1 = scored.report.tags[ENSEMBLE].f1
         return [ClassRow(name, None, None, None, value) for name, value in f1.items()]
     else:
-        truth, given = scored.targets.astype(bool), scored.probabilities[ENSEMBLE] >= 0.5
+        truth, given = scored.targets.astype(bool), scored.decided.astype(bool)
         hits, there, predicted = (truth & given).sum(0), truth.sum(0), given.sum(0)
         names = classes
     return [

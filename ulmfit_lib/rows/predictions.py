@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ulmfit_lib.arrays import Floats
+from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.rows.batch import Rows
 
 
@@ -19,7 +20,7 @@ class Classifier(Protocol):
     def classes(self) -> list[str]:
         """The columns of every array of probabilities."""
 
-    def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
         """Probabilities as labels."""
 
     def confidence(self, probabilities: Floats) -> Floats:
@@ -73,7 +74,7 @@ class RowLabeller:
     Attributes:
         classifier: whose labels.
         names: of the columns.
-        threshold: confidence below which a row is labelled "unsure".
+        threshold: confidence below which a row is labelled "unsure", for all labels or (n_classes,) for each.
         rows: that were labelled so far, with those without a text.
         blank: of these, without a text, which get no label.
         unsure: of these, too uncertain for a label.
@@ -82,7 +83,7 @@ class RowLabeller:
 
     classifier: Classifier
     names: AddedColumns
-    threshold: float = 0.0
+    threshold: float | Floats = 0.0
     rows: int = 0
     blank: int = 0
     unsure: int = 0
@@ -101,7 +102,8 @@ class RowLabeller:
         given = [label if there else "" for label, there in zip(labels, real, strict=True)]
         self.rows += len(texts)
         self.blank += int((~real).sum())
-        self.unsure += int((real & (confidence < self.threshold)).sum())
+        if np.any(self.threshold):
+            self.unsure += sum(label == UNSURE for label in given)
         self.labels.update(label for label, there in zip(labels, real, strict=True) if there)
         numbers = {
             self.names.confidence: confidence,

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import StreamingResponse
@@ -20,13 +20,16 @@ RETRY_SECONDS = 1
 SECONDS_BUSY = 0.05  # after which a request of many lines looks again whether it may go on
 
 
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
 class Asked(BaseModel, extra="forbid"):
     """What ``POST /predict`` takes."""
 
     texts: list[str] = Field(description="The texts.", examples=[["Loved every minute.", "Never again."]], min_length=1)
     model: str | None = Field(None, description="Name of a served model; by default the first.")
-    min_precision: float | None = Field(
-        None, gt=0, lt=1, allow_inf_nan=False, description="Answer `unsure` below this precision."
+    min_precision: Share | dict[str, Share] | None = Field(
+        None, description="Answer `unsure` below this precision; of some labels alone, by their names."
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.predictor import Predictor
@@ -97,9 +98,9 @@ class Models:
         self.under_way += texts
 
 
-def answer(predictor: Predictor, texts: Sequence[str], min_precision: float | None) -> list[dict[str, Any]]:
+def answer(predictor: Predictor, texts: Sequence[str], min_precision: Precision | None) -> list[dict[str, Any]]:
     """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability."""
-    threshold = 0.0 if min_precision is None else predictor.certainty.threshold(min_precision)[0]
+    threshold = 0.0 if min_precision is None else predictor.thresholds(min_precision)
     said = predictor.predict_proba(texts)
     confidence = predictor.confidence(said)
     return [

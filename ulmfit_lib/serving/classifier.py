@@ -1,7 +1,7 @@
 """One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.certainty import UNSURE, Certainty
+from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision
 from ulmfit_lib.evaluation.conformal import PredictionSets
 from ulmfit_lib.labels.kind import LabelKind
+from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.packing import PicklesSafely
@@ -60,20 +61,58 @@ class Classifier(PicklesSafely, StoredClassifier):
         """A new one, ready to read texts in a direction."""
         raise NotImplementedError
 
-    def predict(self, texts: Sequence[str], *, min_precision: float | None = None) -> list[str]:
-        """The label of each text, in order, by the classifier's ``rule``; where labels are ratings, the expected one.
+    def predict(
+        self, texts: Sequence[str], *, min_precision: Precision | None = None, by_class: bool = False
+    ) -> list[str]:
+        """The label of each text, in order, by the classifier's ``rule``.
 
         Args:
             texts: a list of strings, a series, or an array or frame of one column.
             min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
-                is "unsure". For classifiers made by ``fit``.
+                is "unsure". By label: only where that label would be said. For classifiers made by ``fit``.
+            by_class: reach it by the answers with each label, not by all together.
 
         Raises:
             DataError: what ``predict_proba`` raises.
             OptionError: a precision that this classifier cannot reach.
         """
-        threshold = 0.0 if min_precision is None else self.certainty.threshold(min_precision)[0]
+        threshold = 0.0 if min_precision is None else self.thresholds(min_precision, by_class=by_class)
         return self.decode(self.predict_proba(texts), threshold)
+
+    def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Floats:
+        """(n_classes,) the confidence below which each label is not said, so that the precision is reached.
+
+        By the rows that were held out from training. It is infinite for a label that cannot reach it for sure.
+
+        Args:
+            min_precision: of all answers together, or of those with some labels.
+            by_class: of the answers with each label.
+
+        Raises:
+            OptionError: what ``certainty`` raises; or a precision that cannot be reached, or of an unknown label.
+        """
+        certainty, n_classes = self.certainty, len(self.classes)
+        if not isinstance(min_precision, Mapping):
+            if not by_class:
+                return np.full(n_classes, certainty.threshold(min_precision)[0])
+            min_precision = dict.fromkeys(self.classes, min_precision)
+        if unknown := sorted(min_precision.keys() - set(self.classes)):
+            raise OptionError(
+                f"precision of {unknown[0]!r}: the classifier knows {', '.join(map(repr, self.classes[:20]))}"
+            )
+        probabilities, targets = self._held_out()
+        said, sure = self.decide(probabilities), self.confidence(probabilities)
+        found = np.zeros(n_classes)
+        for label, least in min_precision.items():
+            number = self.classes.index(label)
+            rows = said == number
+            found[number] = Certainty.least_confidence(sure[rows], targets[rows] == number, least)
+        if np.isinf(found[[self.classes.index(label) for label in min_precision]]).all():
+            raise OptionError(
+                f"precision {max(min_precision.values())}: of no label are there enough answers among the "
+                f"{len(targets):,} rows that were measured to be sure of it; ask for less, or label more rows"
+            )
+        return found
 
     def predict_set(self, texts: Sequence[str], *, coverage: float = 0.9, by_class: bool = False) -> list[list[str]]:
         """The labels that each text may have, the likeliest first: a set holds the right one as often as was asked for.
@@ -105,14 +144,17 @@ class Classifier(PicklesSafely, StoredClassifier):
         """What makes sets, from what ``fit`` kept of rows that were held out from training; raises OptionError."""
         if not self.kind.one_class_per_text:
             raise OptionError("sets need one class a text: leave them out for ratings and several labels")
+        return PredictionSets.measure(*self._held_out(), coverage, by_class=by_class)
+
+    def _held_out(self) -> tuple[Floats, Ints]:
+        """(n, n_classes) probabilities of rows that were held out from training, and their targets."""
         kept = self.training.report.out_of_fold if self.training.report else None
         if not kept:
             raise OptionError(
                 "this classifier has no record of what was predicted of rows that it had not learnt from; make it with "
                 "`fit`, which keeps that"
             )
-        probabilities, targets = np.array(kept.probabilities, np.float64), np.array(kept.targets, np.int64)
-        return PredictionSets.measure(probabilities, targets, coverage, by_class=by_class)
+        return np.array(kept.probabilities, np.float64), np.array(kept.targets, np.int64)
 
     def predict_ratings(self, texts: Sequence[str]) -> Floats:
         """(n_texts,) ratings, where labels are ratings.
@@ -133,7 +175,7 @@ class Classifier(PicklesSafely, StoredClassifier):
         texts = read_texts(texts)
         return self.probabilities(texts)[ENSEMBLE] if texts else np.zeros((0, len(self.classes)))
 
-    def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
         """(n, n_classes) probabilities as labels, by ``rule``; "unsure" where the label has less than ``threshold``."""
         return self.kind.decode(probabilities, self.classes, threshold, self.rule)
 
@@ -144,6 +186,12 @@ class Classifier(PicklesSafely, StoredClassifier):
     def confidence(self, probabilities: Floats) -> Floats:
         """(n,) the probability of what ``decode`` says of each row; of tags, of the least certain one."""
         return self.kind.confidence(probabilities, self.rule)
+
+    def ruled(self, probabilities: Floats) -> Floats:
+        """Probabilities moved by ``rule``: what is said has the highest, and the margin tells how close it was."""
+        if not (self.kind.exclusive and self.rule.offsets):
+            return probabilities
+        return softmax(self.kind.log_odds(probabilities) + np.array(self.rule.offsets))
 
     @property
     def certainty(self) -> Certainty:

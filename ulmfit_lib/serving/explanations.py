@@ -188,6 +188,8 @@ def check_explained(text: str, label: str | None, classes: Sequence[str]) -> Non
 
 def said_class(probabilities: Floats, kind: LabelKind, rule: DecisionRule) -> int:
     """The class that is said of one text, or of tags the surest, by (1, n_classes) probabilities."""
+    if kind.exclusive:
+        return int(kind.decide(probabilities, rule)[0])
     return int((kind.log_odds(probabilities)[0] + np.array(rule.offsets or 0.0)).argmax())
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, package_versions, read_config
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
 from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError, OptionError
-from ulmfit_lib.evaluation.certainty import Certainty
+from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
@@ -109,16 +109,19 @@ class StaticClassifier:
         """The label of each text, in order, by ``rule``."""
         return self.decode(self.predict_proba(texts))
 
-    def decode(self, probabilities: Floats, threshold: float = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
         """(n, n_classes) probabilities as labels; "unsure" where the label has less than ``threshold``."""
         return self.kind.decode(probabilities, self.classes, threshold, self.rule)
+
+    def decide(self, probabilities: Floats) -> Ints:
+        """The same as numbers of classes."""
+        return self.kind.decide(probabilities, self.rule)
 
     def confidence(self, probabilities: Floats) -> Floats:
         """(n,) the probability of what ``decode`` says of each row."""
         return self.kind.confidence(probabilities, self.rule)
 
-    @property
-    def certainty(self) -> Certainty:
+    def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Any:
         """Nothing was measured; raises OptionError."""
         raise OptionError(UNMEASURED)
 

@@ -28,14 +28,15 @@ def write_page(classifier: StaticClassifier, path: Path) -> None:
         classifier: one whose scores were rounded to bytes, as they are when it is saved.
         path: the file to write (.html).
     """
-    scores = classifier.scores
+    scores, kind, rule = classifier.scores, classifier.kind, classifier.rule
     scale = (np.maximum(np.abs(scores).max(1), np.float32(1e-12)) / np.float32(LARGEST)).astype("<f4")
     model = {
         "classes": classifier.classes,
-        "exclusive": classifier.kind.exclusive,
-        "values": list(classifier.kind.values) if isinstance(classifier.kind, Ratings) else None,
-        "offsets": list(classifier.rule.offsets),
-        "at_least_one": classifier.rule.at_least_one,
+        "exclusive": kind.exclusive,
+        "values": list(kind.values) if isinstance(kind, Ratings) else None,
+        "cuts": list(rule.cuts or kind.nearest_cuts()) if isinstance(kind, Ratings) and kind.exact else None,
+        "offsets": list(rule.offsets),
+        "at_least_one": rule.at_least_one,
         "intercepts": classifier.intercepts.tolist(),
         "terms": classifier.terms,
         "scales": base64.b64encode(scale.tobytes()).decode("ascii"),

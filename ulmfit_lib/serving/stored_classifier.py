@@ -109,7 +109,7 @@ class StoredClassifier:
             },
             version=max(
                 OFFSETS_VERSION if self.blend.offsets else 0,
-                0 if self.rule.says_likeliest else RULE_VERSION,
+                RULE_VERSION if "exact" in self.kind.config() or not self.rule.says_likeliest else 0,
             ),
         ).save(Path(path), precision=precision, overwrite=overwrite)
 
@@ -209,11 +209,15 @@ def rule_from_config(config: Mapping[str, Any], file: Path, n_classes: int) -> D
     offsets, stable = rule.get("offsets", []), rule.get("stable")
     if not (isinstance(offsets, list) and all(map(is_number, offsets)) and len(offsets) in (0, n_classes)):
         raise ArtifactError(f"{file}: the rule's offsets {offsets!r} must be a number for each class, or none")
+    cuts = rule.get("cuts", [])
+    if not (isinstance(cuts, list) and all(map(is_number, cuts)) and len(cuts) in (0, n_classes - 1)):
+        raise ArtifactError(f"{file}: the rule's cuts {cuts!r} must be a number between each two classes, or none")
+    if cuts != sorted(cuts):
+        raise ArtifactError(f"{file}: the rule's cuts {cuts!r} must rise")
     if not (stable is None or (is_number(stable) and 0 <= stable <= 1)):
         raise ArtifactError(f"{file}: the rule's share of stable labels {stable!r} must lie between 0 and 1")
-    return DecisionRule(
-        rule.get("goal", ACCURACY), tuple(map(float, offsets)), bool(rule.get("at_least_one", False)), stable
-    )
+    goal, at_least_one = rule.get("goal", ACCURACY), bool(rule.get("at_least_one", False))
+    return DecisionRule(goal, tuple(map(float, offsets)), at_least_one, stable, tuple(map(float, cuts)))
 
 
 def _is_weight(value: Any) -> bool:
