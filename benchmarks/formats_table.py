@@ -190,7 +190,7 @@ def ways(one: Format, folder: Path) -> dict[str, bool]:
     def page() -> bool:
         name = upload_name(data.name)
         found = column_names(partial(copyfile, data), name, FileFormat())
-        return {"text", *columns} <= set(found)
+        return {"text", *columns} <= set(found["columns"])
 
     def ray() -> bool:
         source = Source.find(data, ["text"], file)

@@ -1,13 +1,15 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, OptionError, TextTable, fit
+from ulmfit_lib import ArtifactError, DataError, OptionError, TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.pipeline import affordable, plan
 from ulmfit_lib.pipeline.affordable import Affordable
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
@@ -16,6 +18,7 @@ from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
+from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
@@ -269,8 +272,6 @@ def test_the_time_of_a_run_that_was_stopped_is_counted(tmp_path):
 
 
 def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
-    from dataclasses import replace
-
     blank = replace(
         tiny_lm,
         training=TrainingRecord("blank"),
@@ -316,6 +317,34 @@ def test_a_random_part_of_long_texts_has_fewer_rows(length, expected):
     table = TextTable.from_lists([f"{row} ".ljust(length, "a") for row in range(200)], ["good", "bad"] * 100)
     rows = table.random_rows(150, seed=0)
     assert len(rows) == len(set(rows)) == expected and (rows == sorted(rows)).all()
+
+
+def test_fit_starts_from_the_encoder_of_a_classifier_of_other_classes(tiny_classifier, tiny_lm, table, tmp_path):
+    tiny_classifier.save(tmp_path / "films")
+    labels = [None if label is None else ["low", "middle", "high"][row % 3] for row, label in enumerate(table.labels)]
+    other = TextTable.from_lists(table.texts, labels)
+    found = fit(other, base=tmp_path / "films", strategy="linear-probe", run=Run(device="cpu"))
+    assert found.classes == ["high", "low", "middle"]
+    assert found.base["name"] == "films" and found.vocabulary.tokens == tiny_classifier.vocabulary.tokens
+    for way, some in tiny_classifier.weights.items():
+        np.testing.assert_array_equal(found.weights[way]["encoder.weight"], some["encoder.weight"])
+    assert [stage.name for stage in found.training.stages] == ["pretrain", "classify", "classify"]
+
+
+def test_the_language_model_of_a_classifier_takes_its_base_s_word_frequencies(tiny_classifier, tiny_lm, tmp_path):
+    tiny_lm.save(tmp_path / "tiny")
+    replace(tiny_classifier, base={"name": str(tmp_path / "tiny")}).save(tmp_path / "films")
+    texts = ["the film was great", "the film was terrible"]
+    lm = load_base_model(tmp_path / "films")
+    assert lm.perplexity(texts) == pytest.approx(tiny_lm.perplexity(texts), rel=1e-4)
+    tiny_classifier.save(tmp_path / "alone")
+    assert load_base_model(tmp_path / "alone").perplexity(texts) > 1
+
+
+def test_an_exported_classifier_is_no_base_and_the_message_says_what_is(tiny_classifier, table, tmp_path):
+    Predictor.of(tiny_classifier).save(tmp_path / "exported")
+    with pytest.raises(ArtifactError, match="exported classifier cannot be trained on: name the folder"):
+        fit(table, base=tmp_path / "exported")
 
 
 def test_a_budget_that_is_too_short_for_the_texts_leaves_rows_out_and_says_what_would_be_enough(tiny_lm, monkeypatch):

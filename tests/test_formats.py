@@ -88,14 +88,18 @@ def test_workbooks_are_read_by_their_sheet(tmp_path, capsys):
         *((number, *pair) for number, pair in enumerate(zip(TEXTS, LABELS, strict=True), 1)),
     ]:
         sheet.append(row)
-    book.create_sheet("More").append(["text", "label"])
+    more, hidden = book.create_sheet("More"), book.create_sheet("Old", 0)
+    hidden.sheet_state = "hidden"
+    for row in (["text", "label"], ["x", "y"]):
+        more.append(row)
+        hidden.append(row)
     book.save(tmp_path / "a.xlsx")
     check(tmp_path / "a.xlsx")
     assert "read is the sheet 'Data'; others have its columns" in capsys.readouterr().err
     check(tmp_path / "a.xlsx", sheet="Data")
     (rows,) = read_rows(tmp_path / "a.xlsx", ["text"])
     assert rows.column("id") == [1, 2, 3]
-    with pytest.raises(DataError, match="no sheet 'data'; it has 'Sheet', 'Data', 'More'"):
+    with pytest.raises(DataError, match="no sheet 'data'; it has 'Sheet', 'Data', 'More', 'Old'"):
         check(tmp_path / "a.xlsx", sheet="data")
     with pytest.raises(DataError, match="no column 'review'; it has 'Read me'"):
         read_table(tmp_path / "a.xlsx", text="review")

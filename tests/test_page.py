@@ -94,6 +94,32 @@ def test_a_file_is_labelled_corrected_and_downloaded(page, tmp_path):
     assert download.value.path().read_text().split() == ["text,label", '"great,', 'great",negative']
 
 
+def test_the_sheet_and_the_encoding_of_a_file_are_chosen_on_the_page(page, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for name, row in (("First", ("id", "text")), ("Second", ("number", "review"))):
+        sheet = book.create_sheet(name)
+        sheet.append(row)
+        sheet.append((1, "terrible terrible"))
+    del book["Sheet"]
+    book.save(tmp_path / "texts.xlsx")
+    page.click("#tab-file")
+    page.set_input_files("#csv", tmp_path / "texts.xlsx")
+    page.select_option("#upload [name=sheet]", "Second")
+    page.wait_for_selector("#column >> text=review", state="attached")
+    page.select_option("#column", "review")
+    page.click("text=Label every row")
+    page.wait_for_selector("#done:not([hidden])")
+    assert page.inner_text("#rows tbody td >> nth=0") == "terrible terrible"
+    (tmp_path / "texts.csv").write_bytes("text,größe\ngreat,x\n".encode("cp1252"))
+    page.set_input_files("#csv", tmp_path / "texts.csv")
+    page.wait_for_selector("#error >> text=encoded")
+    page.fill("#upload [name=encoding]", "cp1252")
+    page.press("#upload [name=encoding]", "Tab")
+    page.wait_for_selector("#column >> text=größe", state="attached")
+    assert page.is_hidden("#upload [name=sheet]")
+
+
 def test_the_card_and_the_keyboard(page):
     page.focus("#tab-text")
     for _ in range(3):

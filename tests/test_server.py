@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from functools import partial
 from urllib.parse import urljoin
 
@@ -20,6 +21,7 @@ from ulmfit_lib import OptionError, TextClassifier, fit
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
+from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.pipeline.fit_file import fit_file
 from ulmfit_lib.server.app import create_app
 from ulmfit_lib.server.guarding import Limits
@@ -231,7 +233,7 @@ def test_a_blank_text_gets_no_label_and_a_column_of_the_user_stays(serve, finish
     assert client.post("/predict", json={"texts": [" "]}).json()["predictions"][0]["label"] == ""
 
 
-def sleep_long(file, out, *, text, label):
+def sleep_long(file, out, **how):
     time.sleep(60)
 
 
@@ -245,6 +247,24 @@ def test_one_model_is_trained_at_a_time(tmp_path):
     with pytest.raises(OptionError, match="letters, digits"):
         trainings.begin(write("x"), name="../two", text="text", label="label")
     trainings.jobs.stop()
+
+
+def tell_labels(file, out, *, text, label, written):
+    out.mkdir()
+    return " ".join(read_table(file, text=text, label=label, **asdict(written)).classes)
+
+
+def test_a_training_reads_a_file_as_the_form_says(tmp_path, eventually):
+    app = create_app(Models([], threads=1, waiting=10), folder=tmp_path, train=tell_labels)
+    content = "text;label\ncafé, fort;süß\nthé;bitter\n".encode("cp1252")
+    asked = {"text": "text", "label": "label", "name": "tea"}
+    with TestClient(app) as client:
+        how = {"encoding": "cp1252", "delimiter": ";", "quoting": ""}
+        assert client.post("/trainings", files={"file": ("a.csv", content)}, data={**asked, **how}).status_code == 202
+        eventually(lambda: client.get("/trainings").json()["state"] != "running", seconds=60)
+        assert "bitter süß" in client.get("/trainings").json()["log"]
+        wrong = client.post("/trainings", files={"file": ("a.csv", content)}, data={**asked, "encodings": "cp1252"})
+        assert wrong.status_code == 422 and "encoding, delimiter, quoting, sheet" in wrong.json()["detail"]
 
 
 @pytest.mark.slow
@@ -370,12 +390,15 @@ def test_the_columns_of_any_file_are_told(serve, tmp_path):
         book.active.append(row)
     book.save(tmp_path / "a.xlsx")
     client = serve()
-    for name, content in (
-        ("a.xlsx", (tmp_path / "a.xlsx").read_bytes()),
+    for name, content, *sheets in (
+        ("a.xlsx", (tmp_path / "a.xlsx").read_bytes(), "Sheet"),
         ("a.csv", "id;review\n1;a, b\n".encode("utf-16")),
         ("a.json", b'[{"id": 1, "review": "a"}]'),
     ):
-        assert client.post("/columns", files={"file": (name, content)}).json() == {"columns": ["id", "review"]}
+        assert client.post("/columns", files={"file": (name, content)}).json() == {
+            "columns": ["id", "review"],
+            "sheets": sheets,
+        }
     answer = client.post("/columns", files={"file": ("a.csv", b"")})
     assert answer.status_code == 422 and answer.json()["detail"] == "input.csv: the file is empty"
 
@@ -437,3 +460,12 @@ def test_lines_are_refused_where_too_much_waits(serve):
     assert client.post("/predict/lines", content='"a"').status_code == 429
     client.served.under_way = 0
     assert client.post("/predict/lines?model=nobody", content='"a"').status_code == 404
+
+
+def test_an_exported_model_is_explained_as_the_classifier_is(serve, model, tmp_path):
+    classifier = TextClassifier.load(model)
+    Predictor.of(classifier).save(tmp_path / "exported")
+    said = serve(models=[tmp_path / "exported"]).post("/explain", json={"text": GOOD}).json()
+    expected = classifier.explain(GOOD)
+    assert said["label"] == expected.label and [word["word"] for word in said["words"]] == expected.words
+    assert [word["contribution"] for word in said["words"]] == pytest.approx(expected.contributions, abs=1e-3)

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 def fit_classifier_command(
     source: LabelledFile,
     lm: Annotated[
-        str, typer.Option(help="Language model: a folder (see `fit-lm`), a name (see `models`) or `hf:user/name`.")
+        str,
+        typer.Option(
+            help="Language model: a folder (see `fit-lm`), a name (see `models`) or `hf:user/name`; or a classifier's "
+            "folder, to start from its encoder."
+        ),
     ],
     out: Out,
     choice: RecipeChoice,
@@ -46,7 +50,7 @@ def fit_classifier_command(
 ) -> None:
     """Stage 3: train a classifier on your labels, from a language model."""
     from ulmfit_lib.data.label_checks import check_file_labels, mention_odd_labels
-    from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.models.loading import load_base_model
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
@@ -67,7 +71,7 @@ def fit_classifier_command(
         mention_odd_labels(table)
         classifier = fit_classifier(
             table,
-            lm=LanguageModel.from_pretrained(lm).only(options.direction),
+            lm=load_base_model(lm).only(options.direction),
             recipe=changed,
             strategy=options.strategy,
             run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),

@@ -36,8 +36,8 @@ Out = Annotated[Path, typer.Option(help="Folder to save the model in.")]
 Base = Annotated[
     str,
     typer.Option(
-        help="Language model to start from: a name (see `models`), a folder, `hf:user/name`, or `auto` for the "
-        "embedded model that suits your texts best."
+        help="Language model to start from: a name (see `models`), a folder, also that of a classifier, whatever its "
+        "classes, `hf:user/name`, or `auto` for the embedded model that suits your texts best."
     ),
 ]
 Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier, or `hf:user/name` for one on the hub.")]

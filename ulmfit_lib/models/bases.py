@@ -7,6 +7,7 @@ import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO, embedded_models
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.tokens.documents import encode_texts
 
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 500  # what `auto` compares the embedded models on
@@ -61,7 +62,7 @@ def load_bases(
     if isinstance(base, LanguageModel):
         return [base], f"base {_name(base)}: as given"
     if base != AUTO:
-        return [LanguageModel.from_pretrained(base)], f"base {base}: as asked for"
+        return [load_base_model(base)], f"base {base}: as asked for"
     models = [LanguageModel.from_pretrained(name) for name in embedded_models()]
     able = [model for model in models if direction in (None, model.direction, *model.weights)] or models
     if len(able) == 1:

@@ -13,6 +13,7 @@ from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.tokens.documents import encode_texts
 
 MOST_TEXTS = 300  # drawn at random
@@ -135,7 +136,7 @@ class KnownTexts:
         name = self.base.get("name", "") if base == "auto" else base
         what = f"the model's texts were measured with the language model {self.base.get('name')!r}"
         try:
-            found = LanguageModel.from_pretrained(name)
+            found = load_base_model(name)
         except UlmfitError as error:
             raise OptionError(f"{what}, which is not here ({error}): {NEXT}") from error
         if found.sha256() != self.base.get("sha256"):

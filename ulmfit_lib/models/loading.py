@@ -1,11 +1,20 @@
-"""A model on the hub, whatever it is, as the value that a user holds."""
+"""A model on the hub, whatever it is, as the value that a user holds; and the language model in a classifier."""
 
-from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, read_config
-from ulmfit_lib.errors import OptionError
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ulmfit_lib.artifact.catalogue import embedded_models, find_model
+from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, STATIC, read_config
+from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.errors import ArtifactError, OptionError, UlmfitError
 from ulmfit_lib.hub.fetching import fetch
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import Weights, as_tensors
+from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -38,3 +47,55 @@ def from_pretrained(name: str, *, revision: str | None = None) -> TextClassifier
     if kind == CLASSIFIER:
         return TextClassifier.load(folder)
     return Predictor.load(folder) if kind == PREDICTOR else LanguageModel.from_pretrained(folder)
+
+
+def load_base_model(name_or_folder: str | Path) -> LanguageModel:
+    """A language model to start from: by name, from the hub, from its folder, or the one in a classifier's folder.
+
+    A classifier's language model has read what the classifier has, and may have been fine-tuned on its labels.
+
+    Raises:
+        ArtifactError: no such name or folder, or an exported classifier, which cannot be trained on.
+    """
+    path = find_pretrained(name_or_folder)
+    kind = read_config(path)["kind"]
+    if kind in (PREDICTOR, STATIC):
+        raise ArtifactError(
+            f"{path}: an exported classifier cannot be trained on: name the folder of the classifier that it is made of"
+        )
+    if kind == CLASSIFIER:
+        return _of_classifier(TextClassifier.load(path), path)
+    return LanguageModel.from_pretrained(name_or_folder)
+
+
+def _of_classifier(classifier: TextClassifier, path: Path) -> LanguageModel:
+    """Its encoders; what they lack to predict words, a classifier's folder does not hold."""
+    bias = _decoder_bias(classifier)
+    weights: dict[str, Weights] = {
+        way: {**as_tensors(some), "decoder.bias": bias.get(way, torch.zeros(len(classifier.vocabulary)))}
+        for way, some in classifier.weights.items()
+    }
+    training = TrainingRecord(path.name, classifier.training.stages, licence=classifier.training.licence)
+    return LanguageModel(classifier.architecture, classifier.vocabulary, classifier.tokenizer, weights, training)
+
+
+def _decoder_bias(classifier: TextClassifier) -> dict[str, torch.Tensor]:
+    """By direction, (n_tokens,) how common the base of a classifier finds each token; {} where no base is at hand."""
+    for base in _likely_bases(classifier):
+        places = [base.vocabulary.index.get(token) for token in classifier.vocabulary.tokens]
+        if 2 * sum(place is not None for place in places) > len(places):
+            found = {way: some["decoder.bias"] for way, some in base.weights.items()}
+            return {
+                way: torch.stack([bias.mean() if place is None else bias[place] for place in places])
+                for way, bias in found.items()
+            }
+    return {}
+
+
+def _likely_bases(classifier: TextClassifier) -> Iterator[LanguageModel]:
+    for name in filter(None, [(classifier.base or {}).get("name"), *embedded_models()]):
+        try:
+            if find_model(name):
+                yield LanguageModel.from_pretrained(name)
+        except UlmfitError:
+            continue

@@ -82,8 +82,8 @@ def fit(
 
     Args:
         data: texts; a row without a label feeds the language model and the topics only.
-        base: a pretrained model's name, a folder, a language model; or ``auto``: the embedded model whose linear probe
-            has the least log loss.
+        base: a pretrained model's name, a folder (of a language model, or of a classifier, whatever its classes), a
+            language model; or ``auto``: the embedded model whose linear probe has the least log loss.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
             one of your own (``training.recipes``). Others than ours fine-tune the language model and the encoder,

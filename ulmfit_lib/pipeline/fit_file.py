@@ -1,6 +1,7 @@
 """From a file to a saved classifier in one call, as the server trains."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from ulmfit_lib.artifact.catalogue import AUTO
@@ -9,6 +10,7 @@ from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.files import only_process, refuse_existing
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit
+from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.run import Run
 
@@ -21,6 +23,7 @@ def fit_file(
     label: str,
     base: str | Path = AUTO,
     strategy: str | None = None,
+    written: FileFormat | None = None,
 ) -> str:
     """Train a classifier on a file (``fit``), and save it in as few bytes as cost no accuracy (``save_smallest``).
 
@@ -33,6 +36,7 @@ def fit_file(
         label: column of the labels.
         base: of ``fit``.
         strategy: of ``fit``.
+        written: how the file is written; default what is found.
 
     Returns:
         What the classifier is worth, in a sentence.
@@ -44,7 +48,7 @@ def fit_file(
     checkpoints = out.parent / f".{out.name}.checkpoints"
     with only_process(out):
         refuse_existing(out)
-        table = read_table(path, text=text, label=label)
+        table = read_table(path, text=text, label=label, **asdict(written or FileFormat()))
         check_file_labels(table)
         classifier = fit(table, base=base, strategy=strategy, run=Run(checkpoints=Checkpoints(checkpoints)))
         saved = save_smallest(classifier, out, table)

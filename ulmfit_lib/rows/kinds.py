@@ -87,9 +87,14 @@ def table_in(path: Path) -> str:
 
 
 def upload_name(given: str | None) -> str:
-    """A name for a file that somebody sent: nothing but what tells its kind, ``.csv`` where that is unknown."""
+    """A name for a file that somebody sent: nothing but what tells its kind, ``.csv`` where that is unknown.
+
+    >>> upload_name("../My table.XLSX"), upload_name("a.docx"), upload_name("a.csv.gz"), upload_name("a.dat")
+    ('input.xlsx', 'input.docx', 'input.csv.gz', 'input.csv')
+    """
     suffixes = [suffix.lower() for suffix in Path(given or "").suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
     if packed == ".zip":
         return "input.zip"
-    return f"input{suffixes[-1]}{packed}" if suffixes and suffixes[-1] in TABLES else "input.csv"
+    known = (*TABLES, *(suffix for endings in INSTEAD for suffix in endings))
+    return f"input{suffixes[-1]}{packed}" if suffixes and suffixes[-1] in known else "input.csv"

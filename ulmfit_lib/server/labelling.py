@@ -8,9 +8,11 @@ from typing import Any
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.progress import quietly
+from ulmfit_lib.rows.kinds import WORKBOOKS, suffix_of
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.rows.reader import FileFormat, read_rows
 from ulmfit_lib.rows.texts import read_texts
+from ulmfit_lib.rows.workbooks import sheet_names
 from ulmfit_lib.rows.writer import row_writer
 from ulmfit_lib.server.jobs import Job
 from ulmfit_lib.server.models import Models
@@ -18,8 +20,8 @@ from ulmfit_lib.server.models import Models
 ROWS = 64  # labelled between two looks at whether to stop
 
 
-def column_names(content: Callable[[Path], object], name: str, file: FileFormat) -> list[str]:
-    """The names of the columns of a file that ``content`` writes.
+def column_names(content: Callable[[Path], object], name: str, file: FileFormat) -> dict[str, list[str]]:
+    """The names of the ``columns`` of a file that ``content`` writes, and those of the ``sheets`` of a workbook.
 
     Raises:
         DataError: it cannot be read, or has no rows.
@@ -28,7 +30,8 @@ def column_names(content: Callable[[Path], object], name: str, file: FileFormat)
         path = Path(folder) / name
         content(path)
         try:
-            return list(next(read_rows(path, [], file, rows=1)).names)
+            sheets = sheet_names(path) if suffix_of(path) in WORKBOOKS else []
+            return {"columns": list(next(read_rows(path, [], file, rows=1)).names), "sheets": sheets}
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
 

@@ -23,11 +23,20 @@ from ulmfit_lib.server.training import Trainings
 Uploaded = Annotated[
     UploadFile, File(description="A CSV, TSV, JSON, Excel, Parquet or fastText file, or a .zip of one.")
 ]
-Encoding = Annotated[str | None, Form(description="Its encoding; by default it is found.")]
-Delimiter = Annotated[str | None, Form(description="What stands between its columns, likewise.")]
-Quoting = Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")]
-Sheet = Annotated[str | None, Form(description="The sheet of a workbook; by default the first that has the column.")]
 TextColumn = Annotated[str, Form(description="Its column of texts.", examples=["review"])]
+
+
+def file_format(
+    encoding: Annotated[str | None, Form(description="The file's encoding; by default it is found.")] = None,
+    delimiter: Annotated[str | None, Form(description="What stands between its columns, likewise.")] = None,
+    quoting: Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")] = None,
+    sheet: Annotated[str | None, Form(description="Of a workbook; by default the first that has the columns.")] = None,
+) -> FileFormat:
+    """How an uploaded file is written, as fields of a form say it; an empty field says nothing."""
+    return FileFormat(encoding or None, delimiter or None, quoting or None, sheet or None)
+
+
+Written = Annotated[FileFormat, Depends(file_format)]
 
 
 async def refuse_unknown_fields(request: Request) -> None:
@@ -36,7 +45,8 @@ async def refuse_unknown_fields(request: Request) -> None:
     Raises:
         HTTPException: there is such a field.
     """
-    known = [field.alias for field in request.scope["route"].dependant.body_params]
+    asked = request.scope["route"].dependant
+    known = [field.alias for one in (asked, *asked.dependencies) for field in one.body_params]
     if unknown := next((name for name in await request.form() if name not in known), None):
         raise HTTPException(422, f"no field is called {unknown!r}; there are {', '.join(known)}")
 
@@ -46,30 +56,19 @@ def job_routes(jobs: Jobs, models: Models) -> APIRouter:
     router = APIRouter()
 
     @router.post("/columns", dependencies=[Depends(refuse_unknown_fields)])
-    async def columns(
-        file: Uploaded,
-        encoding: Encoding = None,
-        delimiter: Delimiter = None,
-        quoting: Quoting = None,
-        sheet: Sheet = None,
-    ) -> dict[str, list[str]]:
-        """The names of a file's columns."""
-        name, written = upload_name(file.filename), FileFormat(encoding, delimiter, quoting, sheet)
-        return {"columns": await asyncio.to_thread(column_names, partial(_copy, file), name, written)}
+    async def columns(file: Uploaded, written: Written) -> dict[str, list[str]]:
+        """The names of a file's columns, and those of a workbook's sheets."""
+        return await asyncio.to_thread(column_names, partial(_copy, file), upload_name(file.filename), written)
 
     @router.post("/jobs", status_code=202, dependencies=[Depends(refuse_unknown_fields)])
     async def begin(
         file: Uploaded,
         text: TextColumn,
+        written: Written,
         model: Annotated[str | None, Form(description="Name of a served model; by default the first.")] = None,
-        encoding: Encoding = None,
-        delimiter: Delimiter = None,
-        quoting: Quoting = None,
-        sheet: Sheet = None,
     ) -> dict[str, str]:
         """Label a file in the background: `text` names its column of texts. Ask /jobs/ID how far it is."""
         find_model(models, model)
-        written = FileFormat(encoding, delimiter, quoting, sheet)
 
         def begin_job() -> Job:
             return jobs.begin(
@@ -115,10 +114,21 @@ def training_routes(trainings: Trainings) -> APIRouter:
         text: TextColumn,
         label: Annotated[str, Form(description="Its column of labels.", examples=["sentiment"])],
         name: Annotated[str, Form(description="What the model will be called.", examples=["reviews"])],
+        written: Written,
     ) -> dict[str, Any]:
         """Train a classifier on a file; it is served under `name` when it is done. One at a time."""
-        content, where = partial(_copy, file), upload_name(file.filename)
-        await asyncio.to_thread(trainings.begin, content, name=name, text=text, label=label, file=where)
+
+        def begin() -> None:
+            trainings.begin(
+                partial(_copy, file),
+                name=name,
+                text=text,
+                label=label,
+                file=upload_name(file.filename),
+                written=written,
+            )
+
+        await asyncio.to_thread(begin)
         return trainings.state()
 
     @router.get("/trainings")

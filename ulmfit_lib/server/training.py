@@ -3,7 +3,8 @@
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.progress import tell_notes_to
+from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.jobs import UNFINISHED, Job, Jobs
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 SHOWN_CHARACTERS = 4000  # of what the process says
 FAILED = 2  # exit code of a process that says why
 SECONDS_A_LOOK = 0.2  # at whether to stop
-Train = Callable[..., str]  # (file, out, *, text, label) -> what the classifier is worth
+Train = Callable[..., str]  # (file, out, *, text, label, written) -> what the classifier is worth
 
 
 class Trainings:
@@ -35,7 +37,14 @@ class Trainings:
         self.jobs = Jobs(folder / ".jobs", self._run)
 
     def begin(
-        self, content: Callable[[Path], None], *, name: str, text: str, label: str, file: str = "input.csv"
+        self,
+        content: Callable[[Path], None],
+        *,
+        name: str,
+        text: str,
+        label: str,
+        file: str = "input.csv",
+        written: FileFormat | None = None,
     ) -> None:
         """Train on a file.
 
@@ -45,6 +54,7 @@ class Trainings:
             text: the column of the texts.
             label: the column of the labels.
             file: its name.
+            written: how it is written; default what is found.
 
         Raises:
             OptionError: a training runs already, or the name is taken or none.
@@ -57,7 +67,8 @@ class Trainings:
             if (self.folder / name).exists():
                 raise OptionError(f"there is a model called {name!r} already: choose another name")
             self.jobs.remove(name)
-            self.jobs.begin(content, file=file, name=name, text=text, label=label, log="")
+            facts: dict[str, Any] = {"text": text, "label": label, "format": asdict(written or FileFormat()), "log": ""}
+            self.jobs.begin(content, file=file, name=name, **facts)
 
     def state(self) -> dict[str, Any]:
         """``state``: none, running, done, failed or stopped; the model's ``name``, and the ``log`` of what is said."""
@@ -89,7 +100,8 @@ def _train_in_process(train: Train, job: Job, out: Path) -> None:
     """
     context, state = get_context("spawn"), job.state
     here, there = context.Pipe(duplex=False)
-    arguments = (train, there, job.file, out, state["text"], state["label"])
+    how = {"text": state["text"], "label": state["label"], "written": FileFormat(**state.get("format", {}))}
+    arguments = (train, there, job.file, out, how)
     process = context.Process(target=_work, args=arguments, name=f"train {job.name}")
     process.start()
     there.close()
@@ -109,7 +121,7 @@ def _train_in_process(train: Train, job: Job, out: Path) -> None:
         raise UlmfitError(f"the process that trained ended with code {process.exitcode}; was there enough memory?")
 
 
-def _work(train: Train, parent: Connection, file: Path, out: Path, text: str, label: str) -> None:
+def _work(train: Train, parent: Connection, file: Path, out: Path, how: Mapping[str, Any]) -> None:
     """What the process does; a sentence of its own is the last word of a training that fails."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
 
@@ -120,7 +132,7 @@ def _work(train: Train, parent: Connection, file: Path, out: Path, text: str, la
 
     tell_notes_to(send)
     try:
-        send(train(file, out, text=text, label=label))
+        send(train(file, out, **how))
     except UlmfitError as error:
         send(str(error))
         raise SystemExit(FAILED) from None

@@ -133,29 +133,44 @@ function parse(csv, delimiter = ",") { // rows of cells; quotes as RFC 4180 has 
   rows.at(-1).push(value);
   return rows.filter((row) => row.length > 1 || row[0] !== "");
 }
-async function columns(file, ...selects) {
-  const form = new FormData();
-  form.append("file", file);
-  const found = await (await ask("columns", { method: "POST", body: form })).json();
-  for (const [place, select] of selects.entries()) {
-    select.replaceChildren(...found.columns.map((name) => new Option(name)));
-    select.selectedIndex = Math.min(place, found.columns.length - 1);
-  }
+const WRITTEN = ["sheet", "encoding", "delimiter", "quoting"];
+function fields(form, ...names) { // what is filled in
+  const found = new FormData();
+  for (const [name, value] of new FormData(form)) if (names.includes(name) && value !== "") found.append(name, value);
+  return found;
 }
-const look = guarded(() => columns($("csv").files[0], $("column")));
-$("csv").addEventListener("change", look);
+function fill(select, names, place = 0) {
+  const before = select.value;
+  select.replaceChildren(...names.map((name) => new Option(name)));
+  select.selectedIndex = names.includes(before) ? names.indexOf(before) : Math.min(place, names.length - 1);
+}
+async function columns(form) {
+  const { file, text, label, sheet } = form.elements;
+  if (!file.files.length) return;
+  const found = await ask("columns", { method: "POST", body: fields(form, "file", ...WRITTEN) }).then((a) => a.json()).catch((error) => {
+    form.querySelector("details").open = true;
+    throw error;
+  });
+  fill(text, found.columns);
+  if (label) fill(label, found.columns, 1);
+  fill(sheet, found.sheets);
+  sheet.parentElement.hidden = found.sheets.length < 2;
+}
+for (const form of [$("upload"), $("begin")]) {
+  form.querySelector(".written").append($("written").content.cloneNode(true));
+  for (const name of WRITTEN) form.elements[name].addEventListener("change", guarded(() => columns(form)));
+  form.elements.file.addEventListener("change", guarded(async () => { form.elements.sheet.replaceChildren(); await columns(form); }));
+}
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length) { $("csv").files = event.dataTransfer.files; look(); }
+    if (kind === "drop" && event.dataTransfer.files.length) { $("csv").files = event.dataTransfer.files; $("csv").dispatchEvent(new Event("change")); }
   });
 }
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 $("upload").addEventListener("submit", guarded(async () => {
-  const form = new FormData();
-  form.append("file", $("csv").files[0]);
-  form.append("text", $("column").value);
+  const form = fields($("upload"), "file", "text", ...WRITTEN);
   if (model()) form.append("model", model());
   $("job").hidden = false; $("done").hidden = true;
   const { id } = await (await ask("jobs", { method: "POST", body: form })).json();
@@ -191,11 +206,8 @@ $("upload").addEventListener("submit", guarded(async () => {
 }));
 
 // Training
-$("labelled").addEventListener("change", guarded(() => columns($("labelled").files[0], $("text-column"), $("label-column"))));
 $("begin").addEventListener("submit", guarded(async () => {
-  const form = new FormData();
-  for (const [name, value] of [["file", $("labelled").files[0]], ["text", $("text-column").value], ["label", $("label-column").value], ["name", $("name").value]]) form.append(name, value);
-  await ask("trainings", { method: "POST", body: form });
+  await ask("trainings", { method: "POST", body: fields($("begin"), "file", "text", "label", "name", ...WRITTEN) });
   await follow();
 }));
 $("cancel").addEventListener("click", guarded(async () => { await ask("trainings", { method: "DELETE" }); }));
