@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import ArtifactError, OptionError, TextClassifier, fit_classifier
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.format import PREDICTOR
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.serving.onnx_graph import WIDE, build_graph, usual_precision
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.tfidf import fit_tfidf
@@ -49,11 +51,34 @@ def test_an_exported_classifier_says_the_same(whole, exported):
         np.testing.assert_allclose(probabilities, expected[part], atol=1e-3)  # which may use bfloat16
 
 
-def test_a_text_is_labelled_where_the_packages_for_graphs_are_missing(exported, ulmfit, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.setattr("ulmfit_lib.cli.predicting.find_spec", lambda name: None if name == "onnx" else name)
-    code, out, err = ulmfit("predict", exported[1] / "model", TEXTS[0])
-    assert code == 0 and out.startswith("positive"), err
+HEAVY = ("torch", "fastai", "pandas", "spacy", "sklearn", "scipy", "onnx")
+
+
+@pytest.mark.parametrize("folder", ["model", "onnx"])
+@pytest.mark.parametrize(
+    "asked", [[TEXTS[0]], ["FILE", "--text", "review", "--sets", "0.9"], ["FILE", "--text", "review"]]
+)
+def test_predicting_imports_nothing_heavy(exported, tmp_path, folder, asked):
+    (tmp_path / "texts.csv").write_text("review\nthe film was great\n")
+    asked = [str(tmp_path / "texts.csv") if one == "FILE" else one for one in asked]
+    code = (
+        "import sys\nfrom ulmfit_lib.cli import main\ntry:\n    main()\nfinally:\n"
+        f"    print('heavy:', [one for one in {HEAVY} if one in sys.modules], file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "predict", str(exported[1] / folder), *asked]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "heavy: []" in done.stderr and ("positive" in done.stdout or "--sets" in asked), done.stderr
+
+
+def test_wide_encoders_are_read_as_bytes():
+    assert [usual_precision(Architecture(8, hidden, 1)) for hidden in (WIDE - 1, WIDE)] == ["float32", "int8"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_graphs_are_what_onnx_calls_valid(whole, precision):
+    onnx = pytest.importorskip("onnx")
+    graph = build_graph(whole.architecture, whole.weights["forward"], precision=precision)
+    onnx.checker.check_model(onnx.load_from_string(graph))
 
 
 def test_predicting_reports_to_nobody(exported, tmp_path):

@@ -51,7 +51,7 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    tensor = stored[name].astype(np.float32)
+    tensor = stored[name].astype(np.float32, copy=False)
     if stored[name].dtype == np.int8:
         for axis, kind in enumerate(_SCALES):
             scale = stored.get(name + kind)

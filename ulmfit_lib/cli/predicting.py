@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -154,8 +153,7 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: S
 
     if given is not None:
         _check_is_text(given)
-    light = all(map(find_spec, ("onnx", "onnxruntime")))  # the answer comes sooner
-    classifier = load_classifier(find_folder(model), "auto", light=light)
+    classifier = load_classifier(find_folder(model))
     threshold = sureness.thresholds(classifier)
     sets = sureness.prediction_sets(classifier)
     for line in [given] if given is not None else _lines_of_stdin(file.encoding):

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.training.checkpoints import Checkpoints
 
+GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of its driver on Linux, and within Windows
 Command = TypeVar("Command", bound=Callable[..., None])
 
 app = typer.Typer(
@@ -178,13 +180,14 @@ def read_table(
     return table
 
 
-def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) -> Any:
+def load_classifier(model: Path, device: str = "cpu") -> Any:
     """A classifier from its folder.
+
+    ONNX Runtime runs its encoders, which is ready seconds before PyTorch is, unless they shall run on a GPU.
 
     Args:
         model: the folder of a classifier, or of an exported one of either tier.
-        device: where PyTorch shall run its encoders.
-        light: let ONNX Runtime run them, as it does those of exported classifiers always.
+        device: where they shall run.
     """
     from ulmfit_lib.artifact.format import PREDICTOR, STATIC, read_config
 
@@ -193,10 +196,15 @@ def load_classifier(model: Path, device: str = "cpu", *, light: bool = False) ->
         from ulmfit_lib.serving.static_classifier import StaticClassifier
 
         return StaticClassifier.load(model)
-    if light or find_spec("torch") is None or kind == PREDICTOR:
+    if kind == PREDICTOR or find_spec("torch") is None or device == "cpu" or (device == "auto" and not _has_gpu()):
         from ulmfit_lib.serving.predictor import Predictor
 
         return Predictor.load(model)
     from ulmfit_lib.models.classifier import TextClassifier
 
     return TextClassifier.load(model, device=device)
+
+
+def _has_gpu() -> bool:
+    """Whether there may be a GPU; only PyTorch knows, and its import takes seconds."""
+    return any(map(os.path.exists, GPU_FILES))

@@ -73,7 +73,7 @@ def export_checked(
     if precision == "float32" and largest > MOST_DIFFERENT:
         raise ArtifactError(
             f"{model}: the exported graphs differ from the classifier by {largest:.2g}, more than {MOST_DIFFERENT}; "
-            f"please report this with the versions of onnx and onnxruntime"
+            f"please report this with the version of onnxruntime"
         )
     predictor.save(out, precision=precision, overwrite=overwrite)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6

@@ -20,11 +20,11 @@ from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import BPTT_WINDOW, Projection, find_projection, pool
 from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
+from ulmfit_lib.serving.onnx_graph import WIDE
 from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
 
 TEXTS = 64  # read together, at most
-WIDE = 256  # in narrower layers what surrounds a product takes longer than it
 
 
 class FrozenEncoder(Protocol):

@@ -8,58 +8,21 @@ import numpy.typing as npt
 from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.serving.onnx_format import CONTRIB, INT64, Graph
 
-OPSET, IR_VERSION = 17, 8
 STEPS = 127  # of a byte on either side of zero
 PAIR = 128  # of two weights' steps: CPUs without VNNI add two products within 16 bits, and 2 * 127 * 129 still fits
 GATES = (0, 3, 1, 2)  # ONNX wants input, output, forget, cell; PyTorch has input, forget, cell, output
 GRAPH_PRECISIONS = ("float32", "int8")
-CONTRIB = "com.microsoft"
+WIDE = 256  # in narrower layers what surrounds a product takes longer than it, so that bytes gain nothing
+ROWS = 256  # that are rounded at a time
 STATES = ("hidden", "cell")
 Matrix = npt.NDArray[np.float32]
 
 
-class Graph:
-    """What a graph is made of, as it is added.
-
-    Raises:
-        OptionError: the package onnx is missing.
-    """
-
-    def __init__(self) -> None:
-        try:
-            import onnx
-        except ImportError as error:
-            raise OptionError(
-                "making an ONNX graph needs the package onnx: pip install onnx, or use a folder that `export` wrote"
-            ) from error
-        self.onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-
-    def node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> str:
-        """Add an operation; its first output."""
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, outputs, **attributes))
-        return outputs[0]
-
-    def constant(self, name: str, array: npt.ArrayLike) -> str:
-        """Add an array; its name."""
-        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def floats(self, name: str, *sizes: int | str) -> Any:
-        """A tensor that goes in or comes out."""
-        return self.onnx.helper.make_tensor_value_info(name, self.onnx.TensorProto.FLOAT, sizes)
-
-    def as_bytes(self, name: str) -> bytes:
-        """The graph as ONNX Runtime reads it."""
-        helper = self.onnx.helper
-        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, producer_name="ulmfit_lib", ir_version=IR_VERSION)
-        return bytes(model.SerializeToString())
+def usual_precision(architecture: Architecture) -> str:
+    """That of an encoder that is there to predict: what ``models.frozen.freeze`` takes on a CPU, too."""
+    return "int8" if architecture.hidden >= WIDE else "float32"
 
 
 def build_graph(architecture: Architecture, weights: Tensors, *, precision: str = "float32") -> bytes:
@@ -76,36 +39,34 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
             text's vector is the same alone and among others.
 
     Raises:
-        OptionError: an unknown precision, or the package onnx is missing.
+        OptionError: an unknown precision.
     """
     if precision not in GRAPH_PRECISIONS:
         raise OptionError(f"precision {precision!r}; known are {', '.join(GRAPH_PRECISIONS)}")
     graph, embedding = Graph(), weights["encoder.weight"]
-    graph.inputs.append(
-        graph.onnx.helper.make_tensor_value_info("ids", graph.onnx.TensorProto.INT64, ["batch", "time"])
-    )
-    graph.outputs.append(graph.floats("output_0", "batch", "time", architecture.embedding))
+    graph.takes("ids", "batch", "time", kind=INT64)
+    graph.gives("output_0", "batch", "time", architecture.embedding)
     graph.constant("first", np.array([0], np.int64))
     graph.constant("second", np.array([1], np.int64))
     if precision == "float32":
         read = graph.node("Gather", [graph.constant("embedding", embedding), "ids"], ["output_0"])
         largest = np.ones(1, np.float32)
     else:
-        largest = np.maximum(np.abs(embedding).max(0), np.float32(1e-12))  # by number: some are much larger than others
+        largest = np.maximum(embedding.max(0), -embedding.min(0)).clip(1e-12)  # by number: some are much larger
         graph.constant("step", np.float32(1 / STEPS))
         graph.constant("zero", np.uint8(STEPS))
-        numbers = np.round(embedding / largest * np.float32(STEPS)) + np.float32(STEPS)
-        read = graph.node("Gather", [graph.constant("embedding", numbers.astype(np.uint8)), "ids"], ["bytes_0"])
+        numbers = _rounded(embedding, largest / STEPS, above=STEPS, kind=np.uint8)
+        read = graph.node("Gather", [graph.constant("embedding", numbers), "ids"], ["bytes_0"])
         graph.node("DequantizeLinear", [read, "step", "zero"], ["numbers"])
         graph.node("Mul", ["numbers", graph.constant("largest", largest)], ["output_0"])
     read = graph.node("Transpose", [read], ["read_0"], perm=[1, 0, 2])
     for number, width in enumerate(architecture.widths, start=1):
         into, *others = (_gates(weights[f"rnns.{number - 1}.{name}"], width) for name in LAYER_WEIGHTS)
         for part in STATES:
-            graph.inputs.append(graph.floats(f"{part}_{number}", 1, "batch", width))
-        graph.outputs.append(graph.floats(f"output_{number}", "batch", "time", width))
+            graph.takes(f"{part}_{number}", 1, "batch", width)
+        graph.gives(f"output_{number}", "batch", "time", width)
         for part in STATES:
-            graph.outputs.append(graph.floats(f"{part}_{number}_after", 1, "batch", width))
+            graph.gives(f"{part}_{number}_after", 1, "batch", width)
         add_layer = _add_layer if precision == "float32" else _add_int8_layer
         read = add_layer(graph, number, read, into * largest if number == 1 else into, *others)
     return graph.as_bytes("encoder")
@@ -141,16 +102,20 @@ def _add_int8_layer(
     graph.constant(f"gate_{number}", np.array([width] * 3))
     states = [graph.node("Squeeze", [f"{part}_{number}", "first"], [f"{part}_{number}_at_first"]) for part in STATES]
     made = [f"hidden_{number}_at_last", f"cell_{number}_at_last", f"outputs_{number}"]
-    graph.node("Scan", [*states, sums], made, body=_int8_step(graph, number, width), num_scan_inputs=1)
+    graph.node("Scan", [*states, sums], made, body=_int8_step(number, width), num_scan_inputs=1)
     for part in STATES:
         graph.node("Unsqueeze", [f"{part}_{number}_at_last", "first"], [f"{part}_{number}_after"])
     graph.node("Transpose", [made[2]], [f"output_{number}"], perm=[1, 0, 2])
     return graph.node("QuantizeLinear", [made[2], "step", "zero"], [f"read_{number}"])
 
 
-def _int8_step(whole: Graph, number: int, width: int) -> Any:
+def _int8_step(number: int, width: int) -> Graph:
     """One token of each text: state and sums of the inputs in, state and output out."""
     step = Graph()
+    for name, size in (("hidden", width), ("cell", width), ("sums", 4 * width)):
+        step.takes(name, "batch", size)
+    for name in ("hidden_after", "cell_after", "output"):
+        step.gives(name, "batch", width)
     step.node("QuantizeLinear", ["hidden", "step", "zero"], ["bytes"])
     product = ["bytes", f"before_{number}", "step", f"before_scale_{number}", "zero"]
     step.node("MatMulIntegerToFloat", product, ["products"], domain=CONTRIB)
@@ -165,11 +130,7 @@ def _int8_step(whole: Graph, number: int, width: int) -> Any:
     step.node("Tanh", ["cell_after"], ["said"])
     step.node("Mul", ["out", "said"], ["hidden_after"])
     step.node("Identity", ["hidden_after"], ["output"])
-    inputs = [
-        step.floats(name, "batch", size) for name, size in (("hidden", width), ("cell", width), ("sums", 4 * width))
-    ]
-    outputs = [step.floats(name, "batch", width) for name in ("hidden_after", "cell_after", "output")]
-    return whole.onnx.helper.make_graph(step.nodes, f"step_{number}", inputs, outputs)
+    return step
 
 
 def _gates(matrix: Matrix, width: int) -> Matrix:
@@ -182,8 +143,17 @@ def _bytes(matrix: Matrix) -> tuple[npt.NDArray[np.int8], Matrix]:
 
     Of four neighbours, which one instruction multiplies, no two may have so many steps that their products overflow.
     """
-    magnitude = np.abs(matrix)
-    fours = np.pad(magnitude, ((0, 0), (0, -matrix.shape[1] % 4))).reshape(len(matrix), -1, 4)
-    pair = np.sort(fours, axis=2)[:, :, 2:].sum(2).max(1)
-    scale = np.maximum(np.maximum(magnitude.max(1) / STEPS, pair / PAIR), 1e-12).astype(np.float32)
-    return np.round(matrix / scale[:, None]).astype(np.int8), scale
+    size = np.abs(np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4))))
+    pairs, larger = size[:, ::2] + size[:, 1::2], np.maximum(size[:, ::2], size[:, 1::2])
+    two = np.maximum(pairs.max(1), (larger[:, ::2] + larger[:, 1::2]).max(1))  # the largest sum of two among four
+    scale = np.maximum(larger.max(1) / STEPS, two / PAIR).clip(1e-12)
+    return _rounded(matrix, scale[:, None], above=0, kind=np.int8), scale
+
+
+def _rounded(matrix: Matrix, scale: Matrix, *, above: int, kind: type[Any]) -> npt.NDArray[Any]:
+    """The nearest whole numbers to ``matrix / scale``, plus ``above``; a few rows at a time, within the cache."""
+    numbers, scale = np.empty(matrix.shape, kind), np.broadcast_to(scale, matrix.shape)
+    for start in range(0, len(matrix), ROWS):
+        some = slice(start, start + ROWS)
+        numbers[some] = np.rint(matrix[some] / scale[some] + np.float32(above))
+    return numbers

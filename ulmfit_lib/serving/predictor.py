@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, rea
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder, cores
-from ulmfit_lib.serving.onnx_graph import build_graph
+from ulmfit_lib.serving.onnx_graph import build_graph, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.tokens.documents import Documents
 
@@ -48,18 +49,20 @@ class Predictor(Classifier):
             raise ArtifactError(f"{path}: its graphs cannot be run ({error})") from error
 
     @classmethod
-    def of(cls, stored: StoredClassifier, *, precision: str = "float32", threads: int = 0) -> "Predictor":
+    def of(cls, stored: StoredClassifier, *, precision: str | None = None, threads: int = 0) -> "Predictor":
         """From what a folder holds; graphs that it lacks are built in ``precision`` (``onnx_graph.build_graph``).
 
+        By default, that is the one in which PyTorch's encoder predicts on a CPU: bytes, unless the layers are narrow.
+
         Raises:
-            OptionError: an unknown precision, or a package is missing.
+            OptionError: an unknown precision, or the package onnxruntime is missing.
         """
         content = {one.name: getattr(stored, one.name) for one in fields(StoredClassifier)}
         if not stored.graphs:
-            content["graphs"] = {
-                way: build_graph(stored.architecture, weights, precision=precision)
-                for way, weights in stored.weights.items()
-            }
+            precision = precision or usual_precision(stored.architecture)
+            build = partial(build_graph, stored.architecture, precision=precision)
+            with ThreadPoolExecutor(thread_name_prefix="graph") as builders:
+                content["graphs"] = dict(zip(stored.weights, builders.map(build, stored.weights.values()), strict=True))
             content["weights"] = {
                 way: {name: array for name, array in weights.items() if name.startswith(DISTILLED)}
                 for way, weights in stored.weights.items()
