@@ -57,6 +57,48 @@ class GoalReport:
 
 
 @dataclass(frozen=True)
+class TimeReport:
+    """What is lost where a classifier learns from the past alone and is scored on what came later.
+
+    Attributes:
+        since: the time from which on rows were scored, as the file holds it.
+        rows: that were scored.
+        learnt: rows before that, which were learnt from.
+        measure: in words, such as ``accuracy``.
+        past: by learning from the past alone.
+        shuffled: on the same rows, by cross-validation in folds that are drawn at random.
+        lost: by how much the former is worse.
+        low: lower end of the 95 % interval of ``lost``.
+        high: its upper end.
+    """
+
+    since: str
+    rows: int
+    learnt: int
+    measure: str
+    past: float
+    shuffled: float
+    lost: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        points, unit = (1, "") if self.measure == "mean absolute error" else (100, " %")
+        past, shuffled, lost, low, high = (
+            f"{points * one:.{1 if unit else 2}f}" for one in (self.past, self.shuffled, self.lost, self.low, self.high)
+        )
+        chance = "; that may be chance" if self.low <= 0 <= self.high else ""
+        return (
+            f"In the order of time: trained on the {self.learnt:,} rows before {self.since} alone, the {self.measure} "
+            f"on the {self.rows:,} rows from then on is {past}{unit}. Cross-validated at random, it is "
+            f"{shuffled}{unit} on the same rows, so that {lost}{' points' if unit else ''} are lost (95 % interval: "
+            f"{low} to {high}{chance})."
+        )
+
+
+@dataclass(frozen=True)
 class Report(Stored):
     """What a classifier is worth, and what was done to find out.
 
@@ -81,6 +123,7 @@ class Report(Stored):
         out_of_fold: predictions for some of the scored rows.
         blend: how much each member counts.
         labelled_rows: that the scored classifiers were fitted to.
+        time: what is lost in the order of time; None where times are not known.
     """
 
     sentence: str
@@ -103,6 +146,7 @@ class Report(Stored):
     out_of_fold: StoredPredictions | None = None
     blend: dict[str, Any] = field(default_factory=dict)
     labelled_rows: int = 0
+    time: TimeReport | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from ulmfit_lib.cli.options import (
     Directions,
     LabelledFile,
     SeededCompute,
+    TimeColumn,
 )
 from ulmfit_lib.cli.plotting import Plots, plot_scores
 from ulmfit_lib.cli.running import command, load_text_classifier, read
@@ -31,13 +32,15 @@ def evaluate(
     audit: Annotated[
         bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
     ] = False,
+    time_column: TimeColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a classifier on held-out labelled rows."""
     from ulmfit_lib.artifact.report import ENSEMBLE
     from ulmfit_lib.pipeline.report import NAMES
+    from ulmfit_lib.pipeline.time_order import periods
 
-    table = read(source)
+    table = read(source, time_column=time_column)
     if audit:
         drawn = read(replace(source, label=["why"]))
         table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
@@ -49,13 +52,17 @@ def evaluate(
     if plots:
         plot_scores(plots, scores)
     others = {part: other for part, other in parts.items() if part != ENSEMBLE and len(parts) > 2}
+    by_time = [(span, classifier.evaluate(part)) for span, part in periods(table)] if time_column else []
     if as_json:
-        by_part = {part: other.as_dict() for part, other in others.items()}
-        print(json.dumps({**scores.as_dict(), **({"parts": by_part} if by_part else {})}))
+        more: dict[str, Any] = {"parts": {part: other.as_dict() for part, other in others.items()}}
+        more["periods"] = [{"times": span, **one.as_dict()} for span, one in by_time]
+        print(json.dumps({**scores.as_dict(), **{name: some for name, some in more.items() if some}}))
         return
     print(f"{counted(scores.n, 'row')}: {scores}")
     for part, other in others.items():
         print(f"{NAMES[part]} alone: {other}")
+    for span, one in by_time:
+        print(f"{span}, {counted(one.n, 'row')}: {one}")
 
 
 @command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")

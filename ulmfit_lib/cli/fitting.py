@@ -126,7 +126,8 @@ def fit_command(
         asked = kind_of(kind.ratings, kind.label_delimiter)
         columns: dict[str, Any] = {"text": source.text, "label": labels.label, **asdict(source.file)}
         files = (source.data, *labels.also)
-        first, *others = (read_csv(path, **columns, label_delimiter=kind.label_delimiter) for path in files)
+        columns |= {"label_delimiter": kind.label_delimiter, "time": scoring.time_column}
+        first, *others = (read_csv(path, **columns) for path in files)
         table = join_tables(first, others)
         table = table.with_kind(asked) if kind.ratings else table
         check_file_labels(table)

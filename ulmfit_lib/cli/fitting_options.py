@@ -14,6 +14,7 @@ from ulmfit_lib.cli.options import (
     Label,
     Out,
     Recipe,
+    TimeColumn,
 )
 from ulmfit_lib.cli.plotting import Plots
 
@@ -105,6 +106,7 @@ class ScoringOptions:
         ),
     ] = None
     folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate in this many folds.")] = None
+    time_column: TimeColumn = None
     with_baseline: Annotated[
         bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
     ] = True

@@ -81,6 +81,13 @@ Sheet = Annotated[
     str | None,
     typer.Option(help="Sheet of a workbook; by default the first that has the columns.", rich_help_panel=READING),
 ]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says when each text was written, as dates or numbers: scores are also told in the order of "
+        "time."
+    ),
+]
 LabelFile = Annotated[
     str | None,
     typer.Option(

@@ -140,10 +140,10 @@ def _tracked(where: str | None, out: Path) -> Iterator[None]:
         track_model(out)
 
 
-def read(source: TextFile | LabelledFile, kind: LabelKind | None = None) -> "TextTable":
+def read(source: TextFile | LabelledFile, kind: LabelKind | None = None, time_column: str | None = None) -> "TextTable":
     """A command's file as a table."""
     label = source.label if isinstance(source, LabelledFile) else None
-    return read_table(source.data, text=source.text, label=label, file=source.file, kind=kind)
+    return read_table(source.data, text=source.text, label=label, file=source.file, kind=kind, time_column=time_column)
 
 
 def show(found: Any, *, as_json: bool) -> None:
@@ -160,7 +160,13 @@ def load_text_classifier(model: Path, *, device: str = "cpu") -> "TextClassifier
 
 
 def read_table(
-    data: Path, *, text: list[str], label: list[str] | None = None, file: FileFormat, kind: LabelKind | None = None
+    data: Path,
+    *,
+    text: list[str],
+    label: list[str] | None = None,
+    file: FileFormat,
+    kind: LabelKind | None = None,
+    time_column: str | None = None,
 ) -> "TextTable":
     """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data.reading import read_csv
@@ -173,6 +179,7 @@ def read_table(
         label=label,
         ratings=kind.ratings,
         label_delimiter=kind.label_delimiter,
+        time=time_column,
         **asdict(file),
     )
     if table.skipped:

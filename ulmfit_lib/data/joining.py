@@ -34,6 +34,7 @@ def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
             texts=collect_texts(chain(before.texts, other.texts)),
             labels=[*before.labels, *other.labels],
             rows=[*before.rows, *(last + row for row in other.rows)],
+            times=[*before.times, *other.times],
             source=f"{before.source} and {other.source}",
             skipped=before.skipped + other.skipped,
         )

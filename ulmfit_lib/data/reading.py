@@ -3,15 +3,18 @@
 import os
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.times import read_times
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.stored import kind_of
 from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.delimited import check_columns
 from ulmfit_lib.rows.labels import Label, settle, tags_joining, tidied
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.rows.texts import as_columns, read_texts, source_of
@@ -24,6 +27,7 @@ def read_table(
     label: str | Sequence[str] | None = None,
     ratings: bool = False,
     label_delimiter: str | None = None,
+    time: str | None = None,
     **written: Any,
 ) -> TextTable:
     """Read texts and labels from a file, a folder or a table in memory; ``read_csv`` is another name for this.
@@ -42,6 +46,7 @@ def read_table(
         ratings: labels are numbers, such as one to five stars, and what is asked for is a number, too.
         label_delimiter: a label is several tags, such as "cheap;slow", separated by this; a cell of delimiters alone
             has none.
+        time: the column that says when each text was written: dates, or numbers that rise with time (``read_times``).
         written: how the file is written (``rows.reader.FileFormat``): ``encoding``, ``delimiter``, ``quoting``,
             ``sheet`` and ``label_file``; by default what is found.
 
@@ -60,12 +65,16 @@ def read_table(
     labels: list[Label] = []
     names: dict[Label, Label] = {}
     rows = array("q")
+    times: list[Any] = []
     n_blank = 0
 
     def texts_of_parts() -> Iterator[str]:
         nonlocal n_blank
         for part, some, given in read_texts(data, text=text, label=label, file=file):
             n_blank += some.count("")
+            if time is not None:
+                check_columns(part.names, [time], source)
+                times.extend(cell for cell, one in zip(part.column(time), some, strict=True) if one)
             for one, name, row in zip(some, given, part.numbers, strict=True):
                 if one:
                     labels.append(names.setdefault(name, name))  # one object for each label
@@ -79,7 +88,8 @@ def read_table(
     labels = tidied(labels, rows=rows, source=source)
     kind = asked or (tags_joining(labels, source) if len(as_columns(label)) > 1 else None)
     settled, kind = settle(labels, rows=rows, source=source, kind=kind)
-    return TextTable(texts, settled, places, source, n_blank).with_kind(kind)
+    table = TextTable(texts, settled, places, source, n_blank).with_kind(kind)
+    return table if time is None else replace(table, times=read_times(times, rows=places, column=time, source=source))
 
 
 read_csv = read_table

@@ -15,6 +15,7 @@ from ulmfit_lib.data.label_checks import check_labels
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.data.stored_texts import Selection
+from ulmfit_lib.data.times import Time
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
@@ -37,6 +38,7 @@ class TextTable:
         copies: rows found, when it was split, to be copies or near copies of other rows.
         kind: what a label is: one class a text, a rating, or several tags.
         numbers: where labels are ratings, each text's; None where it has none. Empty for other kinds.
+        times: when each text was written, as far as that is known; None where it is not. Empty without a column of it.
 
     Examples:
         >>> table = TextTable.from_lists(["A fine film.", "Dull.", "We saw it on Friday."], ["good", "bad", None])
@@ -52,6 +54,7 @@ class TextTable:
     copies: int = 0
     kind: LabelKind = field(default_factory=Classes)
     numbers: Sequence[float | None] = ()
+    times: Sequence[Time | None] = ()
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[Any] | None = None) -> "TextTable":
@@ -103,6 +106,7 @@ class TextTable:
             labels=[self.labels[i] for i in indices],
             rows=[self.rows[i] for i in indices],
             numbers=[self.numbers[i] for i in indices] if self.numbers else (),
+            times=[self.times[i] for i in indices] if self.times else (),
         )
 
     def labelled(self) -> "TextTable":

@@ -20,6 +20,7 @@ from ulmfit_lib.pipeline.deciding import find_goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.plan import LmFineTuning, count_tokens, tokens_per_second
 from ulmfit_lib.pipeline.search import Search
+from ulmfit_lib.pipeline.time_order import check_times, time_report
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
@@ -110,6 +111,8 @@ def fit(
         check_minutes(minutes)
     check_table(data)
     check_labels(data)
+    if data.times:
+        check_times(data)
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
     bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
     folder, affordable = run.checkpoints.folder if run.checkpoints else None, Affordable(data, scoring)
@@ -149,9 +152,11 @@ def fit(
 
     best = search.best
     report = experiment.report(best, experiment.predict_test(best, run))
+    time = time_report(best, experiment, run) if data.times else None
     report = replace(
         report,
-        sentence=" ".join(filter(None, [report.sentence, affordable.left_out])),
+        sentence=" ".join(filter(None, [report.sentence, time.sentence if time else "", affordable.left_out])),
+        time=time,
         base=chosen.why,
         tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,

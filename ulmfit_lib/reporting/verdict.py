@@ -106,6 +106,8 @@ def find_verdict(scored: Scored, kind: LabelKind) -> Verdict:
     else:
         found = _of_classes(scored.report)
         n = scored.report.ensemble.n
+    if scored.report.time:
+        found = replace(found, remarks=(*found.remarks, scored.report.time.sentence))
     if n >= FEWEST:
         return found
     sentence = f"It was scored on {counted(n, 'text')}, which is too few to say what it is worth."
