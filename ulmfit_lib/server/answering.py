@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Annotated, Any
@@ -11,9 +12,10 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.server.guarding import Limits, Metrics
 from ulmfit_lib.server.lines import in_pieces, read_texts, receive
-from ulmfit_lib.server.models import Busy, Models, ServedModel, answer
+from ulmfit_lib.server.models import Busy, Models, Served, ServedModel, answer
 from ulmfit_lib.tokens.rules import well_formed
 
 RETRY_SECONDS = 1
@@ -69,7 +71,8 @@ class Predicting:
         """Label texts: the label, how sure it is, and the probability of every class."""
         self._check(asked.texts)
         model = find_model(self.models, asked.model)
-        said = await self._in_turn(len(asked.texts), lambda: answer(model.current(), asked.texts, asked.min_precision))
+        with self._places(len(asked.texts)):
+            said = await self._ask(await model.ready(), asked.texts, asked.min_precision)
         self.metrics.texts.inc(len(asked.texts))
         return {"model": model.path.resolve().name, "predictions": said}
 
@@ -89,14 +92,13 @@ class Predicting:
     async def _answer_lines(self, model: ServedModel, body: IO[bytes]) -> AsyncIterator[str]:
         """One line a text; where as many texts wait as may, it waits, too."""
         with body:
-            predictor = model.current()  # one for all lines, even if its folder is replaced meanwhile
+            predictor = await model.ready()  # one for all lines, even if its folder is replaced meanwhile
             for texts in in_pieces(read_texts(body, characters=self.limits.characters)):
                 while self.models.under_way + len(texts) > self.models.waiting and self.models.under_way:
                     await asyncio.sleep(SECONDS_BUSY)
                 self.models.under_way += len(texts)
                 try:
-                    task = partial(answer, predictor, texts, None)
-                    said = await asyncio.get_running_loop().run_in_executor(self.models.pool, task)
+                    said = await self._ask(predictor, texts)
                 finally:
                     self.models.under_way -= len(texts)
                 self.metrics.texts.inc(len(texts))
@@ -107,9 +109,10 @@ class Predicting:
         self._check([asked.text])
         model = find_model(self.models, asked.model)
         words = max(1, len(asked.text.split()))  # each is left out once
-        found = await self._in_turn(
-            min(words, self.models.waiting), lambda: model.current().explain(well_formed(asked.text), label=asked.label)
-        )
+        with self._places(min(words, self.models.waiting)):
+            predictor = await model.ready()
+            task = partial(predictor.explain, well_formed(asked.text), label=asked.label)
+            found = await asyncio.get_running_loop().run_in_executor(self.models.pool, task)
         return dict(found.as_dict())
 
     def _check(self, texts: list[str]) -> None:
@@ -120,17 +123,24 @@ class Predicting:
         if longest > most.characters:
             raise HTTPException(413, f"a text of {longest:,} characters: at most {most.characters:,}")
 
-    async def _in_turn(self, texts: int, task: Callable[[], Any]) -> Any:
-        """Run a task in the pool, if so many texts may still wait."""
-        models = self.models
+    async def _ask(
+        self, predictor: Served, texts: list[str], min_precision: Precision | None = None
+    ) -> list[dict[str, Any]]:
+        """The answers, once the texts are read together with those of other requests."""
+        finish = partial(answer, predictor, texts, min_precision)
+        return await asyncio.wrap_future(self.models.batches.ask(predictor, texts, finish))
+
+    @contextmanager
+    def _places(self, texts: int) -> Iterator[None]:
+        """Places for so many texts, if there are any."""
         try:
-            models.reserve(texts)
+            self.models.reserve(texts)
         except Busy:
-            raise _busy(models) from None
+            raise _busy(self.models) from None
         try:
-            return await asyncio.get_running_loop().run_in_executor(models.pool, task)
+            yield
         finally:
-            models.under_way -= texts
+            self.models.under_way -= texts
 
 
 def _busy(models: Models) -> HTTPException:

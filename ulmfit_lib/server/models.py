@@ -1,5 +1,6 @@
-"""Exported classifiers by name, read again when their folder is replaced."""
+"""Served classifiers by name, read again when their folder is replaced."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -7,12 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ulmfit_lib.arrays import Floats
+from ulmfit_lib.artifact.format import STATIC, read_config
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
+from ulmfit_lib.server.batching import Batches
 from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.serving.static_classifier import StaticClassifier
 
+Served = Predictor | StaticClassifier
 LOOKED_AFTER = 2.0  # seconds from which on a folder is looked at again
 
 
@@ -24,17 +30,22 @@ class ServedModel:
     """One classifier, and the folder that it comes from."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.predictor = path, Predictor.load(path, threads=1)
+        self.path, self.predictor = path, _load(path)
         self._stamp, self._looked, self._lock = self._changed(), time.monotonic(), threading.Lock()
 
-    def current(self) -> Predictor:
+    async def ready(self) -> Served:
+        """``current``, which may take a while, so that other requests are answered meanwhile."""
+        looked = time.monotonic() - self._looked <= LOOKED_AFTER
+        return self.predictor if looked else await asyncio.to_thread(self.current)
+
+    def current(self) -> Served:
         """The classifier; read anew first if its folder was replaced. One that cannot be read leaves the old one."""
         if time.monotonic() - self._looked > LOOKED_AFTER and self._lock.acquire(blocking=False):
             try:
                 self._looked = time.monotonic()
                 if (stamp := self._changed()) != self._stamp:
                     self._stamp = stamp
-                    self.predictor = Predictor.load(self.path, threads=1)
+                    self.predictor = _load(self.path)
                     note(f"{self.path} was replaced and is read anew")
             except (UlmfitError, OSError) as error:
                 note(f"{self.path} was replaced, but the old model stays: {error}")
@@ -47,6 +58,12 @@ class ServedModel:
         return facts.st_mtime_ns, facts.st_ino
 
 
+def _load(path: Path) -> Served:
+    if read_config(path)["kind"] == STATIC:
+        return StaticClassifier.load(path)
+    return Predictor.load(path, threads=1)
+
+
 def _name(path: Path) -> str:
     on_hub = Repository.of_folder(path)
     return on_hub.name.split("/")[1] if on_hub else path.resolve().name
@@ -54,9 +71,6 @@ def _name(path: Path) -> str:
 
 class Models:
     """Every served classifier, and the threads that ask them; so many texts may wait and no more.
-
-    Texts are read one by one (``serving.onnx_encoder``), so that gathering the texts of several requests would gain
-    nothing: each request is a task of its own, and as many run at a time as there are threads.
 
     Args:
         paths: their folders; a name is the folder's.
@@ -76,6 +90,7 @@ class Models:
         self.waiting = waiting
         self.under_way = 0  # texts; changed in the server's only event loop
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self.batches = Batches(self.pool, threads)
 
     def add(self, path: Path) -> str:
         """Serve one more, or another of the same name."""
@@ -98,10 +113,19 @@ class Models:
         self.under_way += texts
 
 
-def answer(predictor: Predictor, texts: Sequence[str], min_precision: Precision | None) -> list[dict[str, Any]]:
-    """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability."""
+def answer(
+    predictor: Served, texts: Sequence[str], min_precision: Precision | None, probabilities: Floats | None = None
+) -> list[dict[str, Any]]:
+    """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability.
+
+    Args:
+        predictor: that answers.
+        texts: the texts.
+        min_precision: below which it says "unsure".
+        probabilities: (n_texts, n_classes) what it says of them, where that is known.
+    """
     threshold = 0.0 if min_precision is None else predictor.thresholds(min_precision)
-    said = predictor.predict_proba(texts)
+    said = predictor.predict_proba(texts) if probabilities is None else probabilities
     confidence = predictor.confidence(said)
     return [
         {

@@ -155,7 +155,7 @@ def state_routes(models: Models, metrics: Metrics) -> APIRouter:
             {
                 "name": name,
                 "classes": one.predictor.classes,
-                "direction": one.predictor.direction,
+                "direction": getattr(one.predictor, "direction", None),  # a static classifier has none
                 "report": _scores(one.predictor.training.report),
             }
             for name, one in models.by_name.items()

@@ -18,7 +18,6 @@ from ulmfit_lib.arrays import Ints, products
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.tokens.batches import group_by_length
 from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
@@ -98,7 +97,7 @@ class OnnxEncoder:
         documents = documents.in_direction(self.direction)
         vectors = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
         together = min(self._together, -(-len(documents) // self.threads))
-        groups = group_by_length(documents.lengths, max_texts=max(1, together))
+        groups = _of_like_length(documents.lengths, max(1, together))
         read, workers = partial(self._pool_texts, pooling, documents), min(self.threads, len(groups))
         readers = ThreadPoolExecutor(workers, thread_name_prefix="reader") if workers > 1 else None
         try:
@@ -152,6 +151,16 @@ class OnnxEncoder:
                 last[row] = outputs[-1][row, n_read - 1]
         mean = np.asarray(total / lengths[:, None], np.float32)
         return [mean] if pooling == "layers" else [mean, maximum, last]
+
+
+def _of_like_length(lengths: Ints, most: int) -> list[Ints]:
+    """The places of texts in groups of ``most`` at most, the longest first; in a window, few read padding only."""
+    groups: list[list[int]] = []
+    for place in np.argsort(-lengths, kind="stable").tolist():
+        if not groups or len(groups[-1]) == most or 2 * lengths[place] < min(lengths[groups[-1][0]], WINDOW):
+            groups.append([])
+        groups[-1].append(place)
+    return [np.array(group, np.int64) for group in groups]
 
 
 def cores() -> int:
