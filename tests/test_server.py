@@ -30,6 +30,8 @@ from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
 from ulmfit_lib.server.training import Trainings
 from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.serving.static_classifier import StaticClassifier
+from ulmfit_lib.training.static_student import distil_static
 
 GOOD, BAD = "the film was great great", "the film was terrible terrible"
 
@@ -65,6 +67,19 @@ def test_answers_are_those_of_the_classifier(serve, model):
     assert found["model"] == "films" and [one["label"] for one in found["predictions"]][:2] == ["positive", "negative"]
     for one, row in zip(found["predictions"], expected, strict=True):
         assert list(one["probabilities"].values()) == pytest.approx(row.tolist(), abs=1e-4)
+
+
+def test_static_classifiers_are_served_too(serve, model, tmp_path):
+    static = distil_static(TextClassifier.load(model), [GOOD, BAD] * 20)
+    static.save(tmp_path / "small")
+    client = serve(models=[tmp_path / "small"])
+    found = client.post("/predict", json={"texts": [GOOD, BAD]}).json()["predictions"]
+    expected = StaticClassifier.load(tmp_path / "small").predict_proba([GOOD, BAD])
+    assert [list(one["probabilities"].values()) for one in found] == expected.round(6).tolist()
+    assert client.post("/explain", json={"text": GOOD}).json()["label"] == found[0]["label"]
+    assert client.get("/models").json()[0]["classes"] == ["negative", "positive"]
+    unmeasured = client.post("/predict", json={"texts": [GOOD], "min_precision": 0.9})
+    assert unmeasured.status_code == 422 and "ask the classifier" in unmeasured.json()["detail"]
 
 
 def test_a_precision_that_cannot_be_had_and_an_unknown_model_are_said(serve):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from ulmfit_lib.evaluation.certainty import Precision
@@ -67,14 +67,14 @@ class Predicting:
         router.post("/explain", responses={413: {}, 429: {}})(self.explain)
         return router
 
-    async def predict(self, asked: Asked) -> dict[str, Any]:
+    async def predict(self, asked: Asked) -> JSONResponse:
         """Label texts: the label, how sure it is, and the probability of every class."""
         self._check(asked.texts)
         model = find_model(self.models, asked.model)
         with self._places(len(asked.texts)):
             said = await self._ask(await model.ready(), asked.texts, asked.min_precision)
         self.metrics.texts.inc(len(asked.texts))
-        return {"model": model.path.resolve().name, "predictions": said}
+        return JSONResponse({"model": model.path.resolve().name, "predictions": said})
 
     async def predict_lines(self, request: Request, model: str | None = None) -> StreamingResponse:
         """Label any number of texts: JSON lines in, each a string or an object with a `text`, and JSON lines out."""

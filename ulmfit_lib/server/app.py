@@ -1,13 +1,12 @@
 """The HTTP interface of served classifiers, and the page that shows them."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
@@ -15,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.answering import Predicting
-from ulmfit_lib.server.guarding import Limits, Metrics, Prefix, path_of, refusal
+from ulmfit_lib.server.guarding import Guard, Limits, Metrics, Prefix
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
@@ -25,7 +24,6 @@ from ulmfit_lib.server.training import Train, Trainings
 from ulmfit_lib.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-SECURITY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 def create_app(
@@ -69,7 +67,8 @@ def create_app(
         lifespan=lifespan,
         root_path=prefix,
     )
-    _guard(app, token, limits, metrics)
+    _explain_mistakes(app)
+    app.add_middleware(Guard, token=token, limits=limits, metrics=metrics)
     if prefix:
         app.add_middleware(Prefix, prefix=prefix)
     if origins:
@@ -83,19 +82,8 @@ def create_app(
     return app
 
 
-def _guard(app: FastAPI, token: str | None, limits: Limits, metrics: Metrics) -> None:
-    """Refuse what may not pass, count what does, and say in a sentence what is wrong with a request."""
-
-    @app.middleware("http")
-    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        started, path = time.monotonic(), path_of(request)
-        refused = refusal(request, token, limits)
-        response = refused or await go_on(request)
-        response.headers["Content-Security-Policy"] = SECURITY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        route = getattr(request.scope.get("route"), "path", "other") if not path.startswith("/page") else "page"
-        metrics.seen(route, response.status_code, time.monotonic() - started)
-        return response
+def _explain_mistakes(app: FastAPI) -> None:
+    """Say in a sentence what is wrong with a request."""
 
     @app.exception_handler(UlmfitError)
     async def mistake(_: Request, error: UlmfitError) -> JSONResponse:

@@ -1,17 +1,23 @@
 """What every request goes through: a token, limits, and counts for Prometheus."""
 
 import hmac
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ulmfit_lib.server.models import Models
 
 OPEN = ("/", "/docs", "/openapi.json", "/health", "/ready")  # that need no token, nor do the page's own files
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 UPLOADS = ("/jobs", "/columns", "/trainings", "/predict/lines")
 
 
@@ -74,6 +80,41 @@ class Prefix:
         if scope["type"] == "http" and not scope["path"].startswith(f"{self.prefix}/"):
             scope = {**scope, "path": self.prefix + scope["path"]}
         await self.app(scope, receive, send)
+
+
+class Guard:
+    """Refuse what may not pass, count all, and say what pages may do with answers.
+
+    Args:
+        app: the application.
+        token: that every request must bring; None: none is needed.
+        limits: of a request.
+        metrics: what Prometheus is told.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, limits: Limits, metrics: Metrics) -> None:
+        self.app, self.token, self.limits, self.metrics = app, token, limits, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status, request = time.monotonic(), 500, Request(scope)
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            await (refusal(request, self.token, self.limits) or self.app)(scope, receive, send_on)
+        finally:
+            is_page = path_of(request).startswith("/page")
+            route = "page" if is_page else getattr(scope.get("route"), "path", "other")
+            self.metrics.seen(route, status, time.monotonic() - started)
 
 
 def refusal(request: Request, token: str | None, limits: Limits) -> JSONResponse | None:
