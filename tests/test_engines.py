@@ -5,12 +5,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coin import Coin
+from nasty_files import WITH_UNIQUE_NAMES, write_nasty
 
 from ulmfit_lib import ArtifactError, DataError
 from ulmfit_lib.engines.ray_files import _PartScorer, _read, _scored_rows, _start_or_go_on
-from ulmfit_lib.engines.sources import Source
+from ulmfit_lib.engines.sources import Source, arrow_table
 from ulmfit_lib.rows.predictions import AddedColumns
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.reader import FileFormat, read_rows
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -75,6 +76,18 @@ def test_files_without_rows_are_passed_over_unless_there_are_no_others(find):
     schema, about = source.look()
     assert about == 1
     assert not [*_read({"name": ["a.csv"]}, source, schema, {}), *_read({"name": ["c.parquet"]}, source, schema, {})]
+
+
+@pytest.mark.parametrize("name", WITH_UNIQUE_NAMES)
+def test_engines_read_of_nasty_files_what_predict_reads(tmp_path, name):
+    path = write_nasty(tmp_path, name)
+    source = Source.find(path, ["text"], FileFormat())
+    schema, _ = source.look()
+    expected = pa.concat_tables([rows.to_arrow(path) for rows in read_rows(path, ["text"])])
+    by_ray = pa.concat_tables(_read({"name": [name]}, source, schema, {}))
+    assert by_ray["source_row"].to_pylist() == list(range(1, len(expected) + 1))
+    assert by_ray.drop_columns(["source_file", "source_row"]).equals(expected)
+    assert arrow_table(path, text="text").equals(expected)
 
 
 def test_a_folder_within_the_folder_is_named(find, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from coin import Coin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nasty_files import NASTY
+from nasty_files import NASTY, write_nasty
 
 from ulmfit_lib.cli import options
 from ulmfit_lib.data.joining import join_tables
@@ -239,13 +239,13 @@ def ways(monkeypatch, tmp_path, ulmfit):
         return list(csv.reader(io.StringIO(content, newline="")))
 
     def by_python(path):
-        classifier, found = Coin(), io.StringIO(newline="")
-        for rows, table in read_parts(path, text="text"):
-            labeller = RowLabeller(classifier, AddedColumns.beside(rows.names, classifier.classes))
-            labelled = labeller.label(rows, table.texts, classifier.predict_proba(table.texts))
-            lines = zip(*labelled.columns, strict=True)
-            csv.writer(found).writerows([labelled.names, *lines] if not found.tell() else lines)
-        return list(csv.reader(io.StringIO(found.getvalue(), newline="")))
+        classifier, out = Coin(), tmp_path / "python.csv"
+        with row_writer(out) as write_rows:
+            for rows, table in read_parts(path, text="text"):
+                labeller = RowLabeller(classifier, AddedColumns.beside(rows.names, classifier.classes))
+                write_rows(labeller.label(rows, table.texts, classifier.predict_proba(table.texts)))
+        with out.open(newline="", encoding="utf-8") as file:
+            return list(csv.reader(file))
 
     monkeypatch.setattr(predicting, "load_classifier", lambda *_, **__: Coin())
     monkeypatch.setattr("ulmfit_lib.hub.fetching.find_folder", lambda path: path)
@@ -254,7 +254,7 @@ def ways(monkeypatch, tmp_path, ulmfit):
 
 @pytest.mark.parametrize("name", list(NASTY))
 def test_terminal_server_and_python_give_the_same_rows_and_columns(tmp_path, ways, name):
-    path = write(tmp_path / name, NASTY[name])
+    path = write_nasty(tmp_path, name)
     terminal, server, python = (way(path) for way in ways)
     assert terminal == server == python
     assert len(terminal) == 1 + sum(map(len, read_rows(path, ["text"])))

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
-from nasty_files import NASTY, WITH_UNIQUE_NAMES
+from nasty_files import OF_EACH_READER, write_nasty
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
 from ulmfit_lib.engines.ray_files import _read
@@ -63,10 +63,9 @@ def test_ray_scores_every_row_once_as_predict_does(cluster, ulmfit, exported, ro
         pd.testing.assert_frame_equal(here, pd.read_parquet(tmp_path / "one.parquet"))
 
 
-@pytest.mark.parametrize("name", WITH_UNIQUE_NAMES)
+@pytest.mark.parametrize("name", OF_EACH_READER)
 def test_ray_makes_of_nasty_files_what_predict_does(cluster, ulmfit, exported, tmp_path, name):
-    data, out = tmp_path / name, tmp_path / "out"
-    data.write_text(NASTY[name], encoding="utf-8", newline="")
+    data, out = write_nasty(tmp_path, name), tmp_path / "out"
     predict_files_on_ray(exported, data, out, text=["text"], workers=1)
     assert ulmfit("predict", exported, data, "--text", "text", "--out", tmp_path / "one.parquet")[0] == 0
     scored = pq.read_table(out).sort_by("source_row").drop_columns(["source_file", "source_row"])

@@ -1,19 +1,19 @@
-import csv
+import json
 import shutil
 import sys
 from datetime import datetime
 
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("pyspark", reason="the extra [spark] is not installed")
 if not shutil.which("java"):
     pytest.skip("Spark needs Java", allow_module_level=True)
 
-from nasty_files import NASTY, WITH_UNIQUE_NAMES
+from nasty_files import WITH_UNIQUE_NAMES, write_nasty
 
 from ulmfit_lib import DataError, predict_on_spark
 from ulmfit_lib.engines.spark import read_on_spark
-from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.serving.predictor import Predictor
 
 
@@ -42,17 +42,17 @@ def test_spark_scores_every_row_once_as_one_process_does(spark, exported):
 
 @pytest.mark.parametrize("name", WITH_UNIQUE_NAMES)
 def test_spark_makes_of_nasty_rows_what_predict_does(spark, ulmfit, exported, tmp_path, name):
-    data = tmp_path / name
-    data.write_text(NASTY[name], encoding="utf-8", newline="")
-    ((rows, *_),) = read_texts(data, text="text")
-    kinds = ", ".join(f"{column} string" for column in rows.names)
-    given = [tuple(None if cell is None else str(cell) for cell in row) for row in zip(*rows.columns, strict=True)]
-    scored = sorted(predict_on_spark(spark.createDataFrame(given, kinds), exported, text="text").collect())
-    assert ulmfit("predict", exported, data, "--text", "text", "--out", tmp_path / "one.csv")[0] == 0
-    with (tmp_path / "one.csv").open(encoding="utf-8", newline="") as file:
-        header, *expected = csv.reader(file)
-    assert scored[0].__fields__ == header
-    assert [["" if cell is None else str(cell) for cell in row] for row in scored] == expected
+    data = write_nasty(tmp_path, name)
+    scored = predict_on_spark(read_on_spark(spark, data, text="text"), exported, text="text").collect()
+    assert ulmfit("predict", exported, data, "--text", "text", "--out", tmp_path / "one.parquet")[0] == 0
+    expected = pq.read_table(tmp_path / "one.parquet")
+    assert scored[0].__fields__ == expected.column_names
+    found, expected = ([json.dumps(row) for row in rows] for rows in (map(_as_dict, scored), expected.to_pylist()))
+    assert sorted(found) == sorted(expected)
+
+
+def _as_dict(row):
+    return row.asDict(recursive=True)
 
 
 def test_a_file_that_spark_has_no_reader_for_is_a_frame(spark, exported, tmp_path):

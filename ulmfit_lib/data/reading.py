@@ -12,9 +12,9 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.data.times import read_times
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.stored import kind_of
-from ulmfit_lib.progress import quietly
+from ulmfit_lib.progress import counted, note, quietly
 from ulmfit_lib.rows.batch import Rows
-from ulmfit_lib.rows.delimited import check_columns
+from ulmfit_lib.rows.columns import check_columns
 from ulmfit_lib.rows.labels import Label, settle, tags_joining, tidied
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.rows.texts import as_columns, read_texts, source_of
@@ -66,22 +66,27 @@ def read_table(
     names: dict[Label, Label] = {}
     rows = array("q")
     times: list[Any] = []
-    n_blank = 0
+    n_blank = n_headers = 0
+    header = (as_columns(text), as_columns(label))
 
     def texts_of_parts() -> Iterator[str]:
-        nonlocal n_blank
+        nonlocal n_blank, n_headers
         for part, some, given in read_texts(data, text=text, label=label, file=file):
             n_blank += some.count("")
-            if time is not None:
-                check_columns(part.names, [time], source)
-                times.extend(cell for cell, one in zip(part.column(time), some, strict=True) if one)
-            for one, name, row in zip(some, given, part.numbers, strict=True):
-                if one:
+            check_columns(part.names, as_columns(time), source)
+            moments = [None] * len(part) if time is None else part.column(time)
+            for one, name, row, moment in zip(some, given, part.numbers, moments, strict=True):
+                if ([one], [name]) == header:  # where files were joined
+                    n_headers += 1
+                elif one:
                     labels.append(names.setdefault(name, name))  # one object for each label
                     rows.append(row)
+                    times.append(moment)
                     yield one
 
     texts = collect_texts(texts_of_parts())
+    if n_headers:
+        note(f"{source}: the column names stand again in {counted(n_headers, 'row')}, which are left out")
     if not len(texts):
         raise DataError(f"{source}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows

@@ -36,7 +36,8 @@ def arrow_rows(path: Path, rows: int) -> Iterator[Rows]:
             raise
         except (OSError, ValueError, pa.ArrowException) as error:
             kind = "Parquet" if suffix_of(path) == ".parquet" else "Arrow"
-            raise DataError(f"{path}: no readable {kind} file ({first_line(error)})") from error
+            plain = "; if it is text, give it a name that ends in .csv" if "magic" in str(error) else ""
+            raise DataError(f"{path}: no readable {kind} file ({first_line(error)}){plain}") from error
 
 
 def table_rows(table: "pa.Table") -> Rows:

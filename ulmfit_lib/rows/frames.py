@@ -25,10 +25,10 @@ def rows_of(data: Any) -> Rows:
     """
     if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas, where Arrow would refuse columns of several kinds
         return Rows([str(name) for name in data.columns], [data.iloc[:, i].tolist() for i in range(data.shape[1])])
-    if hasattr(data, "with_format") and hasattr(data, "features"):  # datasets, whose features name the classes
+    if hasattr(data, "with_format") and hasattr(data, "num_rows"):  # datasets, whose features name the classes
         found = table_rows(data.with_format("arrow")[:].cast(data.features.arrow_schema))
     elif hasattr(data, "__arrow_c_stream__"):
-        found = table_rows(arrow(SOURCE).table(data))
+        found = table_rows(_from_arrow(data))
     elif isinstance(data, Mapping) and not any(hasattr(cells, "features") for cells in data.values()):
         found = Rows.of({str(name): list(cells) for name, cells in data.items()})
     elif isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
@@ -36,10 +36,22 @@ def rows_of(data: Any) -> Rows:
         found = Rows([str(name) for name in names], [[row.get(name) for row in data] for name in names])
     else:
         what = f"the splits {', '.join(map(str, data))}" if isinstance(data, Mapping) else f"a {type(data).__name__}"
-        raise DataError(
-            f"{SOURCE}: {what}, where a file's name or one table is needed: a frame, an Arrow table, a list of dicts, "
-            "or a dict of lists"
-        )
+        raise _no_table(what)
     if len({len(cells) for cells in found.columns}) > 1:
         raise DataError(f"{SOURCE}: the columns have {' and '.join(str(len(cells)) for cells in found.columns)} rows")
     return found
+
+
+def _from_arrow(data: Any) -> Any:
+    pa = arrow(SOURCE)
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:  # a column, such as a Series
+        raise _no_table(f"a {type(data).__name__}") from error
+
+
+def _no_table(what: str) -> DataError:
+    return DataError(
+        f"{SOURCE}: {what}, where a file's name or one table is needed: a frame, an Arrow table, a list of dicts, or a "
+        "dict of lists"
+    )

@@ -3,15 +3,26 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import DataError, first_line
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.text_files import TextStream
 from ulmfit_lib.tokens.rules import well_formed
 
-WRAPPERS = ("data", "rows", "records", "examples", "items", "documents", "results")  # what documents call their rows
+WRAPPERS = (
+    "data",
+    "rows",
+    "records",
+    "examples",
+    "items",
+    "documents",
+    "results",
+    "values",
+)  # what documents call their rows
+DECODER, SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
@@ -21,19 +32,58 @@ def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: names the line, or the entry of an array, that is no object.
     """
+    apart = 0
+    for row, where in _values(path, text):
+        apart += isinstance(row, dict) and _is_disputed(row)
+        yield _record(row, where)
+    if apart:
+        note(
+            f"{path}: the annotations of {counted(apart, 'task')} differ; the first of each counts, for none is marked "
+            "as ground truth"
+        )
+
+
+def _values(path: Path, text: TextStream) -> Iterator[tuple[Any, str]]:
+    """What should be an object, and where it stands."""
     lines = enumerate(text.lines(), 1)
     start = next(((number, line) for number, line in lines if line.strip()), None)
     if start is None:
         return
     number, line = start
+    if not line.lstrip().startswith(("[", "{")):
+        raise DataError(
+            f"{path}: line {number} does not start with [ or {{, as JSON does; if this is a table, give it a name "
+            "that ends in .csv"
+        )
     if not _is_record(line):
         whole = "\n".join([line, *(line for _, line in lines)])
-        found = _rows_of_document(_parsed(whole, f"{path}: from line {number} on, it"))
-        yield from (_record(row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
+        values = _parsed(whole, f"{path}: from line {number} on, it")
+        found = values if len(values) > 1 else _rows_of_document(values[0])
+        yield from ((row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
         return
     for number, line in chain([start], lines):
         if line.strip():
-            yield _record(_parsed(line, f"{path}: line {number}"), f"{path}: line {number}")
+            where = f"{path}: line {number}"
+            yield from ((value, where) for value in _parsed(line, where))
+
+
+def cell_at(record: dict[str, Any], name: str) -> Any:
+    """What a record holds under a name; under ``review.text``, what its ``review`` holds under ``text``."""
+    if name in record or "." not in name:
+        return record.get(name)
+    outer, _, inner = name.partition(".")
+    found = record.get(outer)
+    return cell_at(found, inner) if isinstance(found, dict) else None
+
+
+def names_within(record: dict[str, Any]) -> list[str]:
+    """The names by which ``cell_at`` finds what lies within a record's objects."""
+    return [
+        f"{outer}.{name}"
+        for outer, inner in record.items()
+        if isinstance(inner, dict)
+        for name in (*inner, *names_within(inner))
+    ]
 
 
 def _is_record(line: str) -> bool:
@@ -48,7 +98,7 @@ def _is_record(line: str) -> bool:
 def _rows_of_document(found: Any) -> list[Any]:
     """The rows of an array, or of an object that holds one; pandas' and Polars' columns; or the one record there is."""
     if isinstance(found, list):
-        return found
+        return _with_names(found) if all(isinstance(row, list) for row in found) else found
     if isinstance(found, dict):
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):  # pandas' orient="split"
             return [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
@@ -57,8 +107,16 @@ def _rows_of_document(found: Any) -> list[Any]:
         if columns := _columns(found):
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         if rows := next((found[name] for name in WRAPPERS if isinstance(found.get(name), list)), None):
-            return list(rows)
+            return _rows_of_document(rows)
     return [found]
+
+
+def _with_names(rows: list[list[Any]]) -> list[Any]:
+    """Rows of cells by the names in the first of them, as sheets are exported; others, such as spaCy's, as they are."""
+    names = rows[0] if rows else []
+    if not all(isinstance(name, str) for name in names) or any(len(row) > len(names) for row in rows):
+        return list(rows)
+    return [dict(zip_longest(names, row)) for row in rows[1:]]
 
 
 def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
@@ -72,12 +130,17 @@ def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
     return dict(zip(found, cells, strict=True)) if plain and len({len(one) for one in cells}) == 1 >= len(keys) else {}
 
 
-def _parsed(content: str, where: str) -> Any:
+def _parsed(content: str, where: str) -> list[Any]:
+    """The values in a text, of which there are several where one was written behind the other."""
+    found, place = [], 0
     try:
-        found = json.loads(content)
-        return _well_formed(found) if SURROGATE.search(content) else found
+        while place < len(content):
+            value, place = DECODER.raw_decode(content, SPACE.match(content, place).end())  # type: ignore[union-attr]
+            found.append(_well_formed(value) if SURROGATE.search(content) else value)
+            place = SPACE.match(content, place).end()  # type: ignore[union-attr]
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is no JSON ({first_line(error)})") from error
+    return found
 
 
 def _record(row: Any, where: str) -> dict[str, Any]:
@@ -93,8 +156,25 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
 
     Of several annotations the one that is marked as the truth counts, else the first that was not cancelled.
     """
-    given = [one for one in task.get("annotations") or task.get("completions") or [] if not one.get("was_cancelled")]
+    given = _annotations(task)
     chosen = next((one for one in given if one.get("ground_truth")), given[0] if given else {})
+    return {**task["data"], **_labels_of(chosen)}
+
+
+def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
+    found = task.get("annotations") or task.get("completions") or []
+    return [one for one in found if isinstance(one, dict) and not one.get("was_cancelled")]
+
+
+def _is_disputed(task: dict[str, Any]) -> bool:
+    """Whether its annotations differ, and none is marked as the truth."""
+    given = _annotations(task) if isinstance(task.get("data"), dict) else []
+    said = [_labels_of(one) for one in given]
+    return any(one != said[0] for one in said) and not any(one.get("ground_truth") for one in given)
+
+
+def _labels_of(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What an annotation says, by the names of the labelling interface."""
     labels: dict[str, Any] = {}
     for part in chosen.get("result", ()):
         value = part.get("value", {})
@@ -102,7 +182,7 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
             for kind in ("choices", "rating", "number", "text", "taxonomy"):
                 if kind in value:
                     labels[name] = [" / ".join(one) for one in value[kind]] if kind == "taxonomy" else value[kind]
-    return {**task["data"], **labels}
+    return labels
 
 
 def _well_formed(value: Any) -> Any:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from ulmfit_lib.errors import DataError
 
-DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"} | dict.fromkeys(
-    (".txt", ".train", ".valid", ".test")
-)
+PLAIN = (".txt", ".train", ".valid", ".test")
+DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"} | dict.fromkeys(PLAIN)
 JSON = (".jsonl", ".ndjson", ".json")
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 ARROW = (".parquet", ".arrow", ".feather")

@@ -22,7 +22,7 @@ from ulmfit_lib.rows.batch import Rows, is_missing
 
 Label: TypeAlias = "str | tuple[str, ...] | None"
 
-MISSING = ("NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "NaT", "null", "NULL")  # as programs write no value
+MISSING = ("\\N", "NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "NaT", "null", "NULL")  # as programs write no value
 YES, NO = ("1", "1.0", "true", "yes", "y", "x"), ("0", "0.0", "false", "no", "n")
 NOT_SAID = ("", "-1", "-1.0", *(word.casefold() for word in MISSING))
 LISTED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
@@ -56,6 +56,8 @@ def labels_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[La
     ]
     if column != ANSWER and ANSWER in rows.names:
         answered = rows.column(ANSWER)
+        if left_out := sum(answer in NOT_GIVEN for answer in answered):
+            note(f"{source}: {counted(left_out, 'row')} that were rejected or ignored in Prodigy have no label")
         found = [None if answer in NOT_GIVEN else one for one, answer in zip(found, answered, strict=True)]
     return found
 
@@ -235,7 +237,8 @@ def _names_of_mapping(cell: Mapping[str, Any], where: str) -> Iterator[str]:
     for name, share in cell.items():
         if not isinstance(share, bool | int | float):
             raise DataError(
-                f'{where}: {name!r} holds {share!r}; categories are numbers, such as {{"good": 1, "bad": 0}}'
+                f'{where}: {name!r} holds {share!r}; categories are numbers, such as {{"good": 1, "bad": 0}}, and what '
+                f"lies within an object of JSON is a column, too, such as label.{name}"
             )
         if share >= 0.5:
             yield name

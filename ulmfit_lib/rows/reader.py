@@ -13,9 +13,11 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import bar
 from ulmfit_lib.rows.arrow_files import arrow_rows, dataset_files
 from ulmfit_lib.rows.batch import Rows
-from ulmfit_lib.rows.delimited import Layout, NoRows, check_columns, find_layout, read_records
-from ulmfit_lib.rows.json_files import json_records
-from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, WORKBOOKS, suffix_of
+from ulmfit_lib.rows.columns import as_called, check_columns
+from ulmfit_lib.rows.delimited import Layout, NoRows, read_records
+from ulmfit_lib.rows.json_files import cell_at, json_records, names_within
+from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, PLAIN, WORKBOOKS, suffix_of
+from ulmfit_lib.rows.layouts import find_layout
 from ulmfit_lib.rows.text_files import TextStream, open_bytes, open_text
 from ulmfit_lib.rows.text_lines import LABEL, TEXT, is_marked, marked_records, parallel_records
 from ulmfit_lib.rows.workbooks import workbook_rows
@@ -30,7 +32,7 @@ class FileFormat:
     Attributes:
         encoding: of the characters, such as ``cp1252``; by default UTF-8 or what a file's first bytes mark.
         delimiter: between columns.
-        quoting: ``double``, ``backslash`` or ``none`` (``rows.delimited``).
+        quoting: ``double``, ``backslash`` or ``none`` (``rows.layouts``).
         sheet: of a workbook; by default the first that has the columns.
         label_file: of labels, one a line, for a file of texts, one a line; the columns are ``text`` and ``label``.
     """
@@ -57,10 +59,11 @@ def read_rows(
     """
     file, first, found = file or FileFormat(), 1, False
     for part in _parts(path, columns, file, rows):
-        check_columns(part.names, columns, path)
+        names = as_called(part.names, columns)
+        check_columns(names, columns, path)
         if len(part):
             found = True
-            yield replace(part, first=first)
+            yield replace(part, names=names, first=first)
             first += len(part)
     if not found:
         raise NoRows(f"{path}: the file has column names but no rows")
@@ -82,8 +85,8 @@ def _parts(path: Path, columns: Sequence[str], file: FileFormat, rows: int) -> I
     elif suffix in WORKBOOKS:
         yield from _divided(workbook_rows(path, columns, file.sheet), rows)
     elif suffix in JSON:
-        yield from _json_rows(path, file.encoding, rows)
-    elif DELIMITED[suffix] is None and is_marked(path, file.encoding):
+        yield from _json_rows(path, file.encoding, columns, rows)
+    elif suffix in (".csv", *PLAIN) and is_marked(path, file.encoding):
         with _shown(path, file.encoding) as text:
             yield from _pairs(marked_records(text), rows)
     else:
@@ -104,7 +107,7 @@ def _divided(whole: Rows, rows: int) -> Iterator[Rows]:
 
 
 def layout_of(path: Path, file: FileFormat, columns: Sequence[str]) -> Layout:
-    """How a delimited file is written (``delimited.find_layout``); it is looked at once, until it changes.
+    """How a delimited file is written (``layouts.find_layout``); it is looked at once, until it changes.
 
     Raises:
         DataError: the file is missing, in another encoding, or lacks a column.
@@ -144,7 +147,7 @@ def _shown(path: Path, encoding: str | None) -> Iterator[TextStream]:
         yield text
 
 
-def _json_rows(path: Path, encoding: str | None, rows: int) -> Iterator[Rows]:
+def _json_rows(path: Path, encoding: str | None, columns: Sequence[str], rows: int) -> Iterator[Rows]:
     with _shown(path, encoding) as text:
         records = json_records(path, text)
         part = list(islice(records, rows))
@@ -154,6 +157,10 @@ def _json_rows(path: Path, encoding: str | None, rows: int) -> Iterator[Rows]:
         if len(part) == rows:  # there may be more, and more names in it
             with open_text(path, encoding) as (again, _):
                 names = dict.fromkeys(name for row in json_records(path, again) for name in row)
+        within = names_within(part[0])
+        if missing := [name for name in columns if name not in names]:
+            check_columns([*as_called(list(names), columns), *within], columns, path)
+            names |= dict.fromkeys(name for name in missing if name in within)
         while part:
-            yield Rows(list(names), [[row.get(name) for row in part] for name in names])
+            yield Rows(list(names), [[cell_at(row, name) for row in part] for name in names])
             part = list(islice(records, rows))

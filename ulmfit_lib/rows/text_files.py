@@ -4,6 +4,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,20 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+MARK = "\ufeff"
+MANY_HIGH, FEW_HIGH = 0.4, 3  # share of a line's letters, and their number: more than where letters are Latin
+OTHER_ENCODINGS = "cp1251 (Cyrillic), gb18030 (Chinese), shift_jis (Japanese), euc_kr (Korean) ..."
+PACKED = {  # what files begin with that are no text, and how their names should end
+    b"\x1f\x8b": ("a gzip file", ".gz"),
+    b"BZh": ("a bzip2 file", ".bz2"),
+    b"\xfd7zXZ\0": ("an xz file", ".xz"),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", ".zst"),
+    b"PK\x03\x04": ("a workbook or an archive", ".xlsx or .zip"),
+    b"\xd0\xcf\x11\xe0": ("an old workbook of Excel", ".xls"),
+    b"PAR1": ("a Parquet file", ".parquet"),
+    b"ARROW1": ("an Arrow file", ".arrow"),
+}
+WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
 MANY_ZEROS = 0.3  # of the bytes in every second place, as in the UTF-16 of a European language
 
 
@@ -41,7 +56,8 @@ def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
     except RuntimeError as error:  # zipfile's
         raise DataError(f"{path}: {first_line(error)}; unpack it, and name the file in it") from error
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)})") from error
+        plain = ", or one that is not compressed: leave that ending out" if "ot a" in str(error) else ""
+        raise DataError(f"{path}: not a whole {path.suffix} file ({first_line(error)}){plain}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:
@@ -100,6 +116,7 @@ def find_encoding(path: Path, given: str | None) -> str:
     given = given and known_encoding(given)
     with open_bytes(path) as (stream, _):
         start = stream.read(BLOCK)
+        _refuse_packed(path, start)
         if marked := marked_encoding(start):
             return marked
         if given in (None, "utf-8"):
@@ -116,6 +133,15 @@ def find_encoding(path: Path, given: str | None) -> str:
         except UnicodeDecodeError:
             return str(given)
         return "utf-8" if wide or not ascii_alone else str(given)
+
+
+def _refuse_packed(path: Path, start: bytes) -> None:
+    """Raise DataError for the bytes of a file that is called a text and is none."""
+    if found := next((found for mark, found in PACKED.items() if start.startswith(mark)), None):
+        what, ending = found
+        raise DataError(f"{path}: this is {what}, whatever its name says; give it a name that ends in {ending}")
+    if WEB_PAGE.match(start):
+        raise DataError(f"{path}: this is a web page, such as a site shows in place of a download; get the file anew")
 
 
 def marked_encoding(start: bytes) -> str | None:
@@ -189,16 +215,19 @@ class TextStream:
         yield self._decoded(b"", final=True)
 
     def lines(self) -> Iterator[str]:
-        """What newlines separate, without them; or carriage returns, as old Macs wrote, where there is no newline."""
+        """What newlines separate, without them; or carriage returns, as old Macs wrote, where there is no newline.
+
+        A byte-order mark at the start of a line is none of its text: it is left there where files were joined.
+        """
         blocks = self.blocks()
         start = next(blocks, "")
         end = "\r" if "\r" in start and "\n" not in start else "\n"
         rest = ""
         for block in chain([start], blocks):
             *lines, rest = (rest + block).split(end)
-            yield from lines
+            yield from (line.removeprefix(MARK) for line in lines)
         if rest:
-            yield rest
+            yield rest.removeprefix(MARK)
 
     def _decoded(self, block: bytes, final: bool = False) -> str:
         try:
@@ -221,6 +250,10 @@ class TextStream:
         if self._encoding not in ("utf-8", "utf-8-sig") or not (self._plain and before.isascii()):
             return "the lines before it are, so correct this line, or save the whole file in one encoding"
         rest = error.object[error.start :]
+        line = error.object[error.object.rfind(b"\n", 0, error.start) + 1 :].partition(b"\n")[0]
+        high, letters = sum(byte > 0x7F for byte in line), sum(byte > 0x40 for byte in line)
+        if high > max(FEW_HIGH, MANY_HIGH * letters):
+            return "save it as UTF-8, or say how it is encoded with --encoding: " + OTHER_ENCODINGS
         with_bytes = next((one for one in ("cp1252", "latin-1") if _decodes(rest, one)), "latin-1")
         return f"say how the file is encoded, for example --encoding {with_bytes}"
 

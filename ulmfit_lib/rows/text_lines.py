@@ -1,5 +1,6 @@
 """Files of one text a line, with labels in the line as fastText has them, or in a second file -> records."""
 
+import re
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -8,23 +9,20 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.rows.text_files import TextStream, open_text
 
 TEXT, LABEL = "text", "label"
-MARK = "__label__"
+MARKED = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
 
 
 def is_marked(path: Path, encoding: str | None) -> bool:
-    """Whether a file's first line starts with one of fastText's labels."""
+    """Whether a file's first line holds one of fastText's labels."""
     with open_text(path, encoding) as (text, _):
-        return next((line.startswith(MARK) for line in text.lines() if line.strip()), False)
+        first = next((line.strip() for line in text.lines() if line.strip()), "")
+        return bool(MARKED.search(first)) and (" " in first or "\t" in first)
 
 
 def marked_records(text: TextStream) -> Iterator[tuple[str, list[str]]]:
-    """The text of each line, and the labels before it; blank lines are none."""
+    """The text of each line, and the labels in it, before or behind the text; blank lines are none."""
     for line in text.lines():
-        labels, rest = [], line.strip()
-        while rest.startswith(MARK):
-            label, _, rest = rest.partition(" ")
-            labels.append(label.removeprefix(MARK))
-            rest = rest.lstrip()
+        labels, rest = MARKED.findall(line), MARKED.sub("", line).strip()
         if labels or rest:
             yield rest, labels
 

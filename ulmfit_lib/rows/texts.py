@@ -1,16 +1,18 @@
 """Cells -> texts: what a text is, and when a row has none."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows import folders
 from ulmfit_lib.rows.arrow_files import dataset_files
 from ulmfit_lib.rows.batch import Rows, is_missing
-from ulmfit_lib.rows.delimited import check_columns
+from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.frames import SOURCE, rows_of
-from ulmfit_lib.rows.labels import Label, labels_of
+from ulmfit_lib.rows.labels import MISSING, Label, labels_of
 from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
 from ulmfit_lib.tokens.rules import FIELD
 
@@ -25,7 +27,7 @@ def read_texts(
 ) -> Iterator[tuple[Rows, list[str], list[Label]]]:
     """The rows of a file, a folder or a table in memory, some at a time: all columns, the texts and the labels.
 
-    No row is left out: a blank text is "".
+    No row is left out: a blank text is "". What programs write for no value, such as ``NA``, is a text, which is said.
 
     Args:
         data: the path of a file (``read_rows``), or of a folder (``folder_rows``), where ``text`` does not matter; or a
@@ -53,10 +55,17 @@ def read_texts(
         needed = []
     else:
         parts = read_rows(data, needed, file, rows=rows)
+    missing = 0
     for part in parts:
+        part = replace(part, names=as_called(part.names, needed))
         check_columns(part.names, needed, source)
+        missing += sum(isinstance(cell, str) and cell in MISSING for name in columns for cell in part.column(name))
         labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
         yield part, texts_of(part, columns, source), labels
+    if missing:
+        note(
+            f"{source}: {counted(missing, 'cell')} with NA or the like read as texts; leave them empty if they are none"
+        )
 
 
 def source_of(data: Any) -> str:

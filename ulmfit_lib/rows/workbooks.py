@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import DataError, OptionError, first_line
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.columns import HEADER_LINES, as_called, header_among
 from ulmfit_lib.rows.text_files import open_bytes
 
 
@@ -39,8 +40,10 @@ def workbook_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Rows
         if sheet is not None and sheet not in sheets:
             raise DataError(f"{path}: no sheet {sheet!r}; it has {', '.join(map(repr, sheets))}")
         asked = sheets if sheet is None else [sheet]
-        tables = {name: _rows_of(book.get_sheet_by_name(name).to_python()) for name in asked}
-    fitting = [name for name, rows in tables.items() if set(columns) <= set(rows.names) and len(rows)]
+        tables = {name: _rows_of(book.get_sheet_by_name(name), columns, f"{path}: {name!r}") for name in asked}
+    fitting = [
+        name for name, rows in tables.items() if set(columns) <= set(as_called(rows.names, columns)) and len(rows)
+    ]
     chosen = next(iter(fitting or tables))
     if sheet is None and (chosen != sheets[0] or (len(fitting) > 1 and columns)):
         others = "; others have its columns, too (--sheet names one)" if len(fitting) > 1 else ""
@@ -58,7 +61,9 @@ def _opened(path: Path) -> Iterator[Any]:
         try:
             yield CalamineWorkbook.from_filelike(stream)
         except CalamineError as error:
-            raise DataError(f"{path}: no readable workbook ({first_line(error)})") from error
+            raise DataError(
+                f"{path}: no readable workbook ({first_line(error)}); if it is text, give it a name that ends in .csv"
+            ) from error
 
 
 def _names(book: Any) -> list[str]:
@@ -66,14 +71,35 @@ def _names(book: Any) -> list[str]:
     return [*shown, *(name for name in book.sheet_names if name not in shown)]
 
 
-def _rows_of(lines: Sequence[Sequence[Any]]) -> Rows:
-    header, *rest = [[_cell(value) for value in line] for line in lines] or [[]]
-    width = max((place for place, name in enumerate(header, 1) if name is not None), default=0)
+def _rows_of(sheet: Any, columns: Sequence[str], where: str) -> Rows:
+    """A sheet's rows; the names of its columns stand in its first line, or below a title in the first that has them."""
+    lines = [[_cell(value) for value in line] for line in sheet.to_python()] or [[]]
+    place = header_among(
+        [["" if name is None else str(name) for name in line] for line in lines[:HEADER_LINES]], columns
+    )
+    _fill_merged(sheet, lines, place + 1, where)
+    header, *rest = lines[place:]
+    if place:
+        note(f"{where}: the columns are named in line {place + 1}; what stands above is left out")
     width = max(
-        [width, *(place for line in rest for place, value in enumerate(line, 1) if value is not None)], default=0
+        (place for line in lines[place:] for place, value in enumerate(line, 1) if value is not None), default=0
     )
     names = ["" if name is None else str(name).strip() for name in header[:width]]
     return Rows(names, list(map(list, zip(*(line[:width] for line in rest), strict=True))) or [[] for _ in names])
+
+
+def _fill_merged(sheet: Any, lines: list[list[Any]], first: int, where: str) -> None:
+    """Put what merged cells of several rows show into each of them, from line ``first`` on."""
+    top, left = sheet.start or (0, 0)
+    filled = 0
+    for (up, start), (down, end) in getattr(sheet, "merged_cell_ranges", None) or ():
+        up, down, start, end = max(up - top, first), down - top, start - left, end - left
+        if up < down < len(lines) and 0 <= start <= end and (value := lines[up][start]) is not None:
+            filled += 1
+            for line in lines[up : down + 1]:
+                line[start] = value
+    if filled:
+        note(f"{where}: {counted(filled, 'cell')} merged over several rows: each of these rows has its value")
 
 
 def _cell(value: Any) -> Any:

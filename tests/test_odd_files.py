@@ -1,0 +1,174 @@
+"""Files by the habits of the programs that wrote them: each is read as it looks, or refused with advice that works."""
+
+import bz2
+import gzip
+import json
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from ulmfit_lib import DataError, read_table
+from ulmfit_lib.labels.tags import Tags
+
+TWO = (["a, b", "c"], ["x", "y"])
+ODD = {
+    # R
+    "write-table.txt": ('"text" "label"\n"1" "a, b" "x"\n"12" "c" "y"\n', "its number, as R writes it"),
+    "write-table.tsv": ('"text"\t"label"\n"1"\t"a, b"\t"x"\n"2"\t"c"\t"y"\n', "its number, as R writes it"),
+    "write-csv2.csv": ('"";"text";"label"\n"1";"a, b";"x"\n"2";"c";"y"\n', "separated by ';'"),
+    # titles, comments and what describes columns
+    "title.csv": ('Our survey,\n,\ntext,label\n"a, b",x\nc,y\n', "named in line 3"),
+    "comment.csv": ('# from our tool\n# of 2024\ntext,label\n"a, b",x\nc,y\n', "named in line 3"),
+    "qualtrics.csv": (
+        'text,label\nWhat do you think?,Class\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}"\n"a, b",x\nc,y\n',
+        "as Qualtrics writes them",
+    ),
+    # names, blanks and marks
+    "broken-name.csv": ('"text\n", label \n"a, b",x\nc,y\n', ""),
+    "spaced.csv": ('"text", "label"\n"a, b", "x"\n"c", "y"\n', ""),
+    "blank-lines.csv": ('\ntext,label\n\n"a, b",x\n   \nc,y\n\n', ""),
+    "joined.csv": ('\ufefftext,label\n"a, b",x\n\ufeff"c",y\n', ""),
+    "joined-with-names.csv": ('text,label\n"a, b",x\ntext,label\nc,y\n', "the column names stand again in 1 row"),
+    "ends.csv": ('text,label\r"a, b",x\rc,y\r', ""),
+    # delimiters
+    "tilde.csv": ("text~label\na, b~x\nc~y\n", "separated by '~'"),
+    "control.csv": ("text\x01label\na, b\x01x\nc\x01y\n", "separated by '\\x01'"),
+    "colon.txt": ("text:label\na, b:x\nc:y\n", "separated by ':'"),
+    # fastText
+    "tabs.txt": ("__label__x\ta, b\n__label__y\tc\n", ""),
+    "behind.txt": ("a, b __label__x\nc __label__y\n", ""),
+    "fasttext.csv": ("__label__x a, b\n__label__y c\n", ""),
+    # JSON
+    "jq.json": ('{\n "text": "a, b",\n "label": "x"\n}\n{\n "text": "c",\n "label": "y"\n}\n', ""),
+    "one-line.jsonl": ('{"text": "a, b", "label": "x"}{"text": "c", "label": "y"}', ""),
+    "sheet.json": ('{"range": "A1", "values": [["text", "label"], ["a, b", "x"], ["c", "y"]]}', ""),
+}
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_files_of_odd_habits_hold_the_rows_that_they_show(tmp_path, capsys, name):
+    content, said = ODD[name]
+    (tmp_path / name).write_bytes(content.encode())
+    table = read_table(tmp_path / name, text="text", label="label")
+    assert (list(table.texts), list(table.labels)) == TWO
+    assert said in capsys.readouterr().err
+
+
+def test_a_row_that_names_the_columns_is_no_header_where_rows_stand_above_it(tmp_path):
+    (tmp_path / "a.csv").write_text("Text,class\ngood,x\ntext,y\n")
+    with pytest.raises(DataError, match=r"no column 'text'; it has 'Text', 'class'; did you mean 'Text'\?"):
+        read_table(tmp_path / "a.csv", text="text")
+    assert list(read_table(tmp_path / "a.csv", text="Text").texts) == ["good", "text"]
+
+
+def test_rows_of_one_field_too_many_are_only_r_s_where_each_starts_with_a_number(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n1,a,x\nso, b,y\n")
+    with pytest.raises(DataError, match="line 2 has 3 fields and the header has 2"):
+        read_table(tmp_path / "a.csv", text="text", label="label")
+
+
+def test_what_lies_within_objects_of_json_is_a_column(tmp_path):
+    records = [{"review": {"text": "a, b", "by": {"name": "x"}}}, {"review": {"text": "c", "by": {"name": "y"}}}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    with pytest.raises(DataError, match=r"did you mean 'review\.text'\?"):
+        read_table(tmp_path / "a.jsonl", text="text")
+    table = read_table(tmp_path / "a.jsonl", text="review.text", label="review.by.name")
+    assert (list(table.texts), list(table.labels)) == TWO
+    (tmp_path / "b.jsonl").write_text('{"text": "a", "label": {"name": "x"}}\n{"text": "b", "label": {"name": "y"}}\n')
+    with pytest.raises(DataError, match=r"a column, too, such as label\.name"):
+        read_table(tmp_path / "b.jsonl", text="text", label="label")
+    assert read_table(tmp_path / "b.jsonl", text="text", label="label.name").classes == ["x", "y"]
+
+
+def test_annotators_who_differ_and_rejected_rows_are_told(tmp_path, capsys):
+    def said(*names):
+        return {"result": [{"from_name": "label", "type": "choices", "value": {"choices": list(names)}}]}
+
+    tasks = [
+        {"data": {"text": "a, b"}, "annotations": [said("x"), said("y")]},
+        {"data": {"text": "c"}, "annotations": [said("x"), {**said("y"), "ground_truth": True}]},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(tasks))
+    table = read_table(tmp_path / "a.json", text="text", label="label")
+    assert (list(table.texts), list(table.labels)) == TWO
+    assert "the annotations of 1 task differ; the first of each counts" in capsys.readouterr().err
+    answers = [{"text": "a", "label": "x", "answer": answer} for answer in ("accept", "reject", "ignore")]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, answers)))
+    assert list(read_table(tmp_path / "b.jsonl", text="text", label="label").labels) == ["x", None, None]
+    assert "2 rows that were rejected or ignored in Prodigy have no label" in capsys.readouterr().err
+
+
+def test_titles_and_merged_cells_of_workbooks_are_understood_and_told(tmp_path, capsys):
+    book = openpyxl.Workbook()
+    for row in (["Our survey"], [], ["text\n", "label"], ["a, b", "x"], ["c", None], ["d", "y"]):
+        book.active.append(row)
+    book.active.merge_cells("B4:B5")
+    book.active.merge_cells("A1:B1")
+    book.save(tmp_path / "a.xlsx")
+    table = read_table(tmp_path / "a.xlsx", text="text", label="label")
+    assert list(zip(table.texts, table.labels, strict=True)) == [("a, b", "x"), ("c", "x"), ("d", "y")]
+    said = capsys.readouterr().err
+    assert "named in line 3" in said and "1 cell merged over several rows" in said
+
+
+def test_missing_values_of_databases_are_no_labels_and_such_texts_are_told(tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("text\tlabel\na\tx\n\\N\ty\nc\t\\N\n")
+    table = read_table(tmp_path / "a.tsv", text="text", label="label")
+    assert list(table.labels) == ["x", "y", None] and len(table) == 3
+    assert "1 cell with NA or the like read as texts" in capsys.readouterr().err
+
+
+CSV = b'text,label\n"a, b",x\nc,y\n'
+MISNAMED = {
+    "gzip.csv": (gzip.compress(CSV), "gzip.csv.gz"),
+    "bzip.csv": (bz2.compress(CSV), "bzip.csv.bz2"),
+    "plain.csv.gz": (CSV, "plain.csv"),
+    "plain.xlsx": (CSV, "plain.csv"),
+    "plain.parquet": (CSV, "plain.csv"),
+    "plain.json": (CSV, "plain.csv"),
+    "lines.csv": (b'{"text": "a, b", "label": "x"}\n{"text": "c", "label": "y"}\n', "lines.json"),
+    "array.csv": (b'[\n{"text": "a, b", "label": "x"},\n{"text": "c", "label": "y"}]\n', "array.json"),
+}
+
+
+@pytest.mark.parametrize("name", list(MISNAMED))
+def test_a_file_whose_name_says_something_else_is_refused_with_a_name_that_works(tmp_path, name):
+    content, better = MISNAMED[name]
+    (tmp_path / name).write_bytes(content)
+    ending = better.removeprefix(name) if better.startswith(name) else f".{better.rpartition('.')[2]}"
+    advice = "leave that ending out" if name.startswith(better) else f"a name that ends in {ending}"
+    with pytest.raises(DataError, match=advice.replace(".", r"\.")):
+        read_table(tmp_path / name, text="text", label="label")
+    (tmp_path / name).rename(tmp_path / better)
+    table = read_table(tmp_path / better, text="text", label="label")
+    assert (list(table.texts), list(table.labels)) == TWO
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html>\n<html>Sign in</html>", "this is a web page"),
+        (b" id | text\n----+------\n 1 | a\n(1 row)\n", "line 2 is a ruled line"),
+        (b"| id | text |\n|---|---|\n| 1 | a |\n", "export it as CSV"),
+        (b'"text"x,y\na,b\n', "no list of column names"),
+        (b"text/label\na/x\n", "name the character between them with --delimiter"),
+        ("text\n映画は良いです、とても\n".encode("shift_jis"), "shift_jis"),
+        ("text\nОчень хорошо\n".encode("cp1251"), "cp1251"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_way_forward(tmp_path, content, said):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_table(tmp_path / "a.csv", text="text")
+    for encoding in {"shift_jis", "cp1251"} & {said}:
+        assert not read_table(tmp_path / "a.csv", text="text", encoding=encoding).texts[0].isascii()
+
+
+def test_a_column_and_a_stream_are_no_table_and_tags_of_frames_may_be_sets():
+    frame = pd.DataFrame({"text": ["a", "b"], "label": [{"x"}, {"x", "y"}]})
+    table = read_table(frame, text="text", label="label")
+    assert isinstance(table.kind, Tags) and table.classes == ["x", "y"]
+    for data in (frame["text"], frame["text"].to_numpy(), iter(frame.to_dict("records"))):
+        with pytest.raises(DataError, match="where a file's name or one table is needed"):
+            read_table(data, text="text")

@@ -1,0 +1,185 @@
+"""How a delimited file is written: its delimiter, its quoting, and where its header is.
+
+RFC 4180 says how CSV is quoted, and not all programs hold to it: some escape a quotation mark by a backslash, and some
+quote nothing, so that a mark at the start of a text is a character like any other. A reader that takes it for an
+opening quote swallows rows up to the next mark. So the whole file is looked at before it is read: the first way of
+quoting in which every mark is well placed and every row has as many cells as the header is the file's.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.progress import counted, note
+from ulmfit_lib.rows.columns import HEADER_LINES, as_called, check_columns, header_among
+from ulmfit_lib.rows.delimited import QUOTINGS, Layout, Misfit, NoRows, Reading, fitting_records
+from ulmfit_lib.rows.text_files import open_text
+
+DELIMITERS = (",", "\t", ";", "|")
+RARE = ("~", "^", "\x01", "\x1f", ":", " ")  # taken where the columns that are needed come out
+NAMES = {"\t": "a tab", " ": "a space"}
+JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*[\[{]\s*$')
+RULED = re.compile(r"[\s|+:=-]*---+\s*[|+][\s|+:=-]*")
+QUALTRICS = re.compile(r'\{"ImportId":.*\}')
+
+
+def find_layout(
+    path: Path,
+    encoding: str | None,
+    needed: Sequence[str],
+    *,
+    default: str | None,
+    delimiter: str | None,
+    quoting: str | None,
+) -> Layout:
+    """How a file is written, found from its content; what is not as usual is said.
+
+    Args:
+        path: the file.
+        encoding: that is given (``text_files.find_encoding``).
+        needed: columns that the header must name.
+        default: the delimiter that the file's name promises.
+        delimiter: the one that is given; for a file whose header it does not split, another one is found.
+        quoting: the one that is given, of ``QUOTINGS``; None: it is found.
+
+    Raises:
+        DataError: the header lacks a column.
+        OptionError: a delimiter of several characters, or an unknown quoting.
+    """
+    if quoting not in (None, *QUOTINGS):
+        raise OptionError(f"quoting {quoting!r}: choose {', '.join(QUOTINGS)}")
+    given = check_delimiter(delimiter)
+    with open_text(path, encoding) as (text, _):
+        first, second, *_ = [*islice((line for line in text.lines() if line.strip()), 2), "", ""]
+    if not first:
+        raise NoRows(f"{path}: the file is empty")
+    if RULED.fullmatch(second):
+        raise DataError(f"{path}: line 2 is a ruled line, so this is a table for people to look at; export it as CSV")
+    marked = re.fullmatch(r'"?sep=(.)"?\r?', first)
+    sure = given or (marked and marked[1])
+    likely = list(dict.fromkeys(one for one in (given, marked and marked[1], default, *DELIMITERS) if one))
+    asked = Layout("", quoting or "double", bool(marked))
+    found = [_with_header(path, encoding, replace(asked, delimiter=one), needed) for one in likely]
+    if needed and not any(one.fits and one.layout.skipped == asked.skipped for one in found):
+        rare = [one for one in RARE if one not in likely]
+        found += [_with_header(path, encoding, replace(asked, delimiter=one), needed) for one in rare]
+    fitting = [one for one in found if (one.fits if needed else one.layout.delimiter == sure)]
+    if fitting:
+        best = min(fitting, key=lambda one: one.layout.skipped > asked.skipped)
+    else:
+        best = max(found[: len(likely)], key=lambda one: len(one.names))
+    layout, names = best.layout, best.names
+    if needed and not best.fits and JSON.match(first):
+        raise DataError(f"{path}: this looks like JSON, whatever its name says; give it a name that ends in .json")
+    if not names:
+        raise DataError(f"{path}: its first line is no list of column names, such as text,label")
+    check_columns(as_called(names, needed), needed, path)
+    if layout.delimiter != likely[0]:
+        note(f"{path}: columns are separated by {NAMES.get(layout.delimiter, repr(layout.delimiter))}")
+    if layout.skipped > asked.skipped:
+        note(f"{path}: the columns are named in line {layout.skipped + 1}; what stands above is left out")
+    layout = _with_odd_rows(path, encoding, layout)
+    return layout if quoting else replace(layout, quoting=_find_quoting(path, encoding, layout))
+
+
+class _Header(NamedTuple):
+    """Names of columns, how the file is written that has them, and whether they hold what is needed."""
+
+    layout: Layout
+    names: list[str]
+    fits: bool
+
+
+def _with_header(path: Path, encoding: str | None, layout: Layout, needed: Sequence[str]) -> _Header:
+    """The first line that has what is needed, if all above it have fewer cells, as titles do; else the first line."""
+    names: list[str] = []
+    for one in (layout, replace(layout, spaced=True)):
+        records = _first_records(path, encoding, one, HEADER_LINES)
+        place = header_among([cells for _, cells in records], needed)
+        line, found = records[place] if records else (0, [])
+        if needed and set(needed) <= set(as_called(found, needed)):
+            return _Header(replace(one, skipped=line - 1) if place else one, found, True)
+        names = names or found
+        if names and not any(name.startswith(" ") for name in names[1:]):
+            break
+    return _Header(layout, names, False)
+
+
+def _first_records(path: Path, encoding: str | None, layout: Layout, most: int) -> list[tuple[int, list[str]]]:
+    """The first records of a file with the lines in which they start, up to one that cannot be written so."""
+    found = []
+    with open_text(path, encoding) as (text, _):
+        try:
+            for record in islice(Reading(text.lines(), layout).records(), most):
+                found.append(record)
+        except Misfit:
+            pass
+    return found
+
+
+def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
+    """The layout with what R and Qualtrics write beside rows."""
+    each = (_first_records(path, encoding, replace(layout, quoting=one), 3) for one in (layout.quoting, *QUOTINGS))
+    (_, names), *rows = max(each, key=len)
+    if rows and len(rows[0][1]) == len(names) + 1 and rows[0][1][-1] and rows[0][1][0].isdigit():
+        named = replace(layout, row_names=True)
+        if any(_cells_across(path, encoding, replace(named, quoting=one)) is not None for one in QUOTINGS):
+            note(f"{path}: the first cell of each row has no column name and is taken for its number, as R writes it")
+            return named
+    described = [QUALTRICS.fullmatch(cell) for _, cells in rows[1:] for cell in cells if cell]
+    if described and all(described):
+        note(f"{path}: the two rows below the column names describe these, as Qualtrics writes them, and are left out")
+        return replace(layout, described=2)
+    return layout
+
+
+def _find_quoting(path: Path, encoding: str | None, layout: Layout) -> str:
+    """The first of ``QUOTINGS`` that every row of the file fits; ``double`` if none is, whose misfit is then said."""
+    with open_text(path, encoding) as (text, _):
+        if not any('"' in block for block in text.blocks()):
+            return "double"
+    across = _cells_across(path, encoding, replace(layout, quoting="double"))
+    if across == 0:
+        return "double"
+    others = [
+        one for one in ("backslash", "none") if _cells_across(path, encoding, replace(layout, quoting=one)) is not None
+    ]
+    if across is None and others:
+        said = "quotation marks are part of the texts" if others[0] == "none" else "a backslash escapes quotation marks"
+        note(f"{path}: {said} (--quoting {others[0]})")
+        return others[0]
+    if across and "none" in others:
+        note(
+            f"{path}: {counted(across, 'cell')} within quotation marks with both a line break and the delimiter; if "
+            "these marks are part of the texts, pass --quoting none"
+        )
+    return "double"
+
+
+def _cells_across(path: Path, encoding: str | None, layout: Layout) -> int | None:
+    """Cells that hold a delimiter and a line break, as those do that swallow rows; None if a row does not fit."""
+    with open_text(path, encoding) as (text, _):
+        reading = Reading(text.lines(), layout)
+        try:
+            for _ in fitting_records(reading):
+                pass
+        except Misfit:
+            return None
+        return reading.across
+
+
+def check_delimiter(given: str | None) -> str | None:
+    """One character; the word ``tab`` and ``\\t`` stand for a tab.
+
+    Raises:
+        OptionError: several characters.
+    """
+    if given in ("tab", "\\t"):
+        return "\t"
+    if given is not None and len(given) != 1:
+        raise OptionError(f"delimiter {given!r}: it must be one character, such as ',' or ';', or the word tab")
+    return given
