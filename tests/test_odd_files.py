@@ -8,7 +8,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from ulmfit_lib import DataError, read_table
+from ulmfit_lib import DataError, TextTable, read_table
+from ulmfit_lib.data.label_checks import mention_odd_labels
 from ulmfit_lib.labels.tags import Tags
 
 TWO = (["a, b", "c"], ["x", "y"])
@@ -31,6 +32,11 @@ ODD = {
     "joined.csv": ('\ufefftext,label\n"a, b",x\n\ufeff"c",y\n', ""),
     "joined-with-names.csv": ('text,label\n"a, b",x\ntext,label\nc,y\n', "the column names stand again in 1 row"),
     "ends.csv": ('text,label\r"a, b",x\rc,y\r', ""),
+    "wrapped.csv": ('text,label\n"""a, b"",x"\nc,y\n', "quoted once more, as a whole"),
+    "wrapped-names.csv": ('"text,label"\n"""a, b"",x"\n"c,y"\n', ""),
+    "dos.csv": ('text,label\r\n"a, b",x\r\nc,y\r\n\x1a', ""),
+    "zeros.csv": ('text,label\n"a, b",x\nc,y\n\0\0\0\0', ""),
+    "invisible.csv": ('text,label\n"a, b",x\u200b\nc,\ufeffy\n', ""),
     # delimiters
     "tilde.csv": ("text~label\na, b~x\nc~y\n", "separated by '~'"),
     "control.csv": ("text\x01label\na, b\x01x\nc\x01y\n", "separated by '\\x01'"),
@@ -42,6 +48,8 @@ ODD = {
     # JSON
     "jq.json": ('{\n "text": "a, b",\n "label": "x"\n}\n{\n "text": "c",\n "label": "y"\n}\n', ""),
     "one-line.jsonl": ('{"text": "a, b", "label": "x"}{"text": "c", "label": "y"}', ""),
+    "commas.jsonl": ('{"text": "a, b", "label": "x"},\n{"text": "c", "label": "y"},\n', ""),
+    "separators.jsonl": ('\x1e{"text": "a, b", "label": "x"}\n\x1e{"text": "c", "label": "y"}\n', ""),
     "sheet.json": ('{"range": "A1", "values": [["text", "label"], ["a, b", "x"], ["c", "y"]]}', ""),
 }
 
@@ -150,6 +158,7 @@ def test_a_file_whose_name_says_something_else_is_refused_with_a_name_that_works
     [
         (b"<!DOCTYPE html>\n<html>Sign in</html>", "this is a web page"),
         (b" id | text\n----+------\n 1 | a\n(1 row)\n", "line 2 is a ruled line"),
+        (b'<?xml version="1.0"?>\n<rows/>', "a web page or XML"),
         (b"| id | text |\n|---|---|\n| 1 | a |\n", "export it as CSV"),
         (b'"text"x,y\na,b\n', "no list of column names"),
         (b"text/label\na/x\n", "name the character between them with --delimiter"),
@@ -172,3 +181,18 @@ def test_a_column_and_a_stream_are_no_table_and_tags_of_frames_may_be_sets():
     for data in (frame["text"], frame["text"].to_numpy(), iter(frame.to_dict("records"))):
         with pytest.raises(DataError, match="where a file's name or one table is needed"):
             read_table(data, text="text")
+
+
+def test_a_label_that_may_stand_for_none_is_told(capsys):
+    mention_odd_labels(TextTable.from_lists(list("abcdef"), ["x", "x", "y", "y", "None", "None"]))
+    assert "2 rows with the label 'None'; if it stands for none, leave the cells empty" in capsys.readouterr().err
+
+
+def test_parts_of_a_text_are_no_labels_and_sets_and_arrays_are_lists(tmp_path):
+    part = {"from_name": "label", "type": "labels", "value": {"start": 0, "end": 1, "text": "a", "labels": ["NAME"]}}
+    (tmp_path / "a.json").write_text(json.dumps([{"data": {"text": "a b"}, "annotations": [{"result": [part]}]}]))
+    with pytest.raises(DataError, match="is no label of a whole text"):
+        read_table(tmp_path / "a.json", text="text", label="label")
+    cells = ["set()", "{'x', 'y'}", "array(['x'], dtype=object)", "frozenset({'y'})"]
+    pd.DataFrame({"text": list("abcd"), "label": cells}).to_csv(tmp_path / "a.csv", index=False)
+    assert read_table(tmp_path / "a.csv", text="text", label="label").classes == ["x", "y"]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.labels.ratings import read_rating
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import counted, note
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
 
+DOUBTFUL = ("None", "none", "NONE", "-", "--", "?", ".", "(null)", "(none)")  # may stand for no label
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
 FEWEST_WITH_SINGLE = 50  # labelled rows among which a label seen once may be a rare class
@@ -70,6 +71,10 @@ def mention_odd_labels(table: "TextTable") -> None:
             f"{table.source}: a class is called {UNSURE!r}, as is the answer to texts that are too uncertain for "
             "--min-precision, which cannot be asked for then: give the class another name"
         )
+    counts = table.label_counts
+    if doubtful := [name for name in DOUBTFUL if name in counts]:
+        rows = counted(counts[doubtful[0]], "row")
+        note(f"{table.source}: {rows} with the label {doubtful[0]!r}; if it stands for none, leave the cells empty")
     if alike := spellings(table.classes):
         note(f"{table.source}: {spelt_apart(alike)}; write them in one way if they mean the same")
     if suggestion := suggest_ratings(table):

@@ -86,7 +86,7 @@ def read_table(
 
     texts = collect_texts(texts_of_parts())
     if n_headers:
-        note(f"{source}: the column names stand again in {counted(n_headers, 'row')}, which are left out")
+        note(f"{source}: the column names stand again in {counted(n_headers, 'row')}; left out")
     if not len(texts):
         raise DataError(f"{source}: every text is blank")
     places = rows.tolist() if isinstance(texts, list) else rows

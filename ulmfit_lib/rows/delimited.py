@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import counted
 
+ENDS = "\r\0\x1a"  # of a line or a file, as some programs write them
 QUOTINGS = ("double", "backslash", "none")
 PAIRS = {"double": re.compile('""|"'), "backslash": re.compile(r'\\.|""|"', re.DOTALL)}
 
@@ -23,6 +24,7 @@ class Layout:
         spaced: a space follows each delimiter, and belongs to no cell.
         row_names: each row starts with a number that the header has no name for, as R writes them.
         described: rows below the header that describe the columns.
+        wrapped: a row that holds quotation marks is quoted once more, as a whole.
     """
 
     delimiter: str
@@ -31,6 +33,7 @@ class Layout:
     spaced: bool = False
     row_names: bool = False
     described: int = 0
+    wrapped: bool = False
 
 
 class NoRows(DataError):
@@ -64,9 +67,11 @@ class Reading:
         """
         plain = self.layout.quoting == "none"
         while (line := self._next()) is not None:
-            if self.line <= self.layout.skipped or not line.rstrip("\r"):
+            if self.line <= self.layout.skipped or not line.strip(ENDS):
                 continue
-            if plain or '"' not in line:
+            if not plain and self.layout.wrapped:
+                yield self.line, self._unwrapped(self._quoted(line))
+            elif plain or '"' not in line:
                 cells = line.removesuffix("\r").split(self.layout.delimiter)
                 yield self.line, [cell.lstrip(" ") for cell in cells] if self.layout.spaced else cells
             else:
@@ -105,6 +110,13 @@ class Reading:
             if not rest.startswith(delimiter):
                 raise Misfit(self.line, f"{rest[:20]!r} behind a closing double quote")
             place = end + 2
+
+    def _unwrapped(self, cells: list[str]) -> list[str]:
+        """The cells in the only one of a row that was quoted as a whole."""
+        if len(cells) > 1 or self.layout.delimiter not in cells[0]:
+            return cells
+        within = list(Reading(iter(cells[0].split("\n")), replace(self.layout, skipped=0, wrapped=False)).records())
+        return within[0][1] if len(within) == 1 else cells
 
     def _closing(self, line: str, place: int) -> int:
         marks = PAIRS[self.layout.quoting].finditer(line, place)

@@ -22,7 +22,7 @@ WRAPPERS = (
     "results",
     "values",
 )  # what documents call their rows
-DECODER, SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
+DECODER, SPACE = json.JSONDecoder(), re.compile(r"[\s,\x1e]*")  # also what may stand between values
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
@@ -50,7 +50,7 @@ def _values(path: Path, text: TextStream) -> Iterator[tuple[Any, str]]:
     if start is None:
         return
     number, line = start
-    if not line.lstrip().startswith(("[", "{")):
+    if not line.lstrip("\x1e \t").startswith(("[", "{")):
         raise DataError(
             f"{path}: line {number} does not start with [ or {{, as JSON does; if this is a table, give it a name "
             "that ends in .csv"
@@ -179,6 +179,9 @@ def _labels_of(chosen: dict[str, Any]) -> dict[str, Any]:
     for part in chosen.get("result", ()):
         value = part.get("value", {})
         if name := part.get("from_name"):
+            if "start" in value:  # a part of the text, which is no label of the whole
+                labels.setdefault(name, []).append(value)
+                continue
             for kind in ("choices", "rating", "number", "text", "taxonomy"):
                 if kind in value:
                     labels[name] = [" / ".join(one) for one in value[kind]] if kind == "taxonomy" else value[kind]

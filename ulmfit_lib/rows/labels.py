@@ -22,9 +22,25 @@ from ulmfit_lib.rows.batch import Rows, is_missing
 
 Label: TypeAlias = "str | tuple[str, ...] | None"
 
-MISSING = ("\\N", "NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "NaT", "null", "NULL")  # as programs write no value
+ERRORS = ("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!")  # of a workbook's cells
+MISSING = (
+    *ERRORS,
+    "\\N",
+    "NA",
+    "N/A",
+    "n/a",
+    "<NA>",
+    "#N/A",
+    "nan",
+    "NaN",
+    "NaT",
+    "null",
+    "NULL",
+)  # as programs write no value
 YES, NO = ("1", "1.0", "true", "yes", "y", "x"), ("0", "0.0", "false", "no", "n")
 NOT_SAID = ("", "-1", "-1.0", *(word.casefold() for word in MISSING))
+INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
+CALLED = re.compile(r"(?:np\.)?(?:array|set|frozenset)\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 LISTED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 BARE = re.compile(r"\[[^\[\]]*\]|\{[^{}:]*\}")  # a list whose names have no quotes
 NUMPY = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*"|[\d.-]+)(?:\s+|(?=\])))+\]""")
@@ -80,7 +96,9 @@ def label_of(cell: Any, where: str = "a label", class_names: Sequence[str] = ())
         return None
     cell = cell.tolist() if hasattr(cell, "tolist") else cell
     if isinstance(cell, str):
-        word = cell.strip()
+        word = cell.strip().strip(INVISIBLE).strip()
+        if (called := CALLED.fullmatch(word)) and LISTED.fullmatch(called[1] or "[]"):
+            word = called[1] or "[]"
         listed = _read_list(word) if LISTED.fullmatch(word) else None
         return (word or None) if listed is None else label_of(listed, where, class_names)
     if isinstance(cell, Mapping):
@@ -251,4 +269,4 @@ def _name(cell: Any, where: str) -> str:
         raise DataError(
             f"{where}: {str(cell)[:40]!r} is no label of a whole text; a label is a name, or a list of names"
         )
-    return str(cell).strip()
+    return str(cell).strip().strip(INVISIBLE).strip()

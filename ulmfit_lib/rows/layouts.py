@@ -83,7 +83,7 @@ def find_layout(
     if layout.skipped > asked.skipped:
         note(f"{path}: the columns are named in line {layout.skipped + 1}; what stands above is left out")
     layout = _with_odd_rows(path, encoding, layout)
-    return layout if quoting else replace(layout, quoting=_find_quoting(path, encoding, layout))
+    return layout if quoting else _with_quoting(path, encoding, layout)
 
 
 class _Header(NamedTuple):
@@ -97,15 +97,13 @@ class _Header(NamedTuple):
 def _with_header(path: Path, encoding: str | None, layout: Layout, needed: Sequence[str]) -> _Header:
     """The first line that has what is needed, if all above it have fewer cells, as titles do; else the first line."""
     names: list[str] = []
-    for one in (layout, replace(layout, spaced=True)):
+    for one in (layout, replace(layout, wrapped=True), replace(layout, spaced=True)):
         records = _first_records(path, encoding, one, HEADER_LINES)
         place = header_among([cells for _, cells in records], needed)
         line, found = records[place] if records else (0, [])
         if needed and set(needed) <= set(as_called(found, needed)):
             return _Header(replace(one, skipped=line - 1) if place else one, found, True)
         names = names or found
-        if names and not any(name.startswith(" ") for name in names[1:]):
-            break
     return _Header(layout, names, False)
 
 
@@ -137,27 +135,28 @@ def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
     return layout
 
 
-def _find_quoting(path: Path, encoding: str | None, layout: Layout) -> str:
-    """The first of ``QUOTINGS`` that every row of the file fits; ``double`` if none is, whose misfit is then said."""
+def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
+    """The first way of quoting that every row fits; the usual one if there is none, whose misfit is then said."""
     with open_text(path, encoding) as (text, _):
         if not any('"' in block for block in text.blocks()):
-            return "double"
-    across = _cells_across(path, encoding, replace(layout, quoting="double"))
-    if across == 0:
-        return "double"
-    others = [
-        one for one in ("backslash", "none") if _cells_across(path, encoding, replace(layout, quoting=one)) is not None
-    ]
-    if across is None and others:
-        said = "quotation marks are part of the texts" if others[0] == "none" else "a backslash escapes quotation marks"
-        note(f"{path}: {said} (--quoting {others[0]})")
-        return others[0]
-    if across and "none" in others:
+            return layout
+    across = _cells_across(path, encoding, layout)
+    plain = replace(layout, quoting="none")
+    others = {
+        replace(layout, wrapped=True): "some rows are quoted once more, as a whole; these marks are left out",
+        replace(layout, quoting="backslash"): "a backslash escapes quotation marks (--quoting backslash)",
+        plain: "quotation marks are part of the texts (--quoting none)",
+    }
+    for other, said in others.items() if across is None else ():
+        if _cells_across(path, encoding, other) is not None:
+            note(f"{path}: {said}")
+            return other
+    if across and _cells_across(path, encoding, plain) is not None:
         note(
             f"{path}: {counted(across, 'cell')} within quotation marks with both a line break and the delimiter; if "
             "these marks are part of the texts, pass --quoting none"
         )
-    return "double"
+    return layout
 
 
 def _cells_across(path: Path, encoding: str | None, layout: Layout) -> int | None:

@@ -37,7 +37,7 @@ PACKED = {  # what files begin with that are no text, and how their names should
     b"PAR1": ("a Parquet file", ".parquet"),
     b"ARROW1": ("an Arrow file", ".arrow"),
 }
-WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
+WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html|<\?xml)", re.IGNORECASE)
 MANY_ZEROS = 0.3  # of the bytes in every second place, as in the UTF-16 of a European language
 
 
@@ -141,7 +141,7 @@ def _refuse_packed(path: Path, start: bytes) -> None:
         what, ending = found
         raise DataError(f"{path}: this is {what}, whatever its name says; give it a name that ends in {ending}")
     if WEB_PAGE.match(start):
-        raise DataError(f"{path}: this is a web page, such as a site shows in place of a download; get the file anew")
+        raise DataError(f"{path}: this is a web page or XML, as sites send in place of a download; get it anew, as CSV")
 
 
 def marked_encoding(start: bytes) -> str | None:

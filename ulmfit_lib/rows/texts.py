@@ -119,5 +119,5 @@ def _as_text(cell: Any, source: str | Path, column: str, row: int) -> str | None
         return str(int(cell))  # a column of whole numbers with gaps arrives as floats
     if isinstance(cell, list | dict | bytes) or hasattr(cell, "tolist"):
         found = "list" if hasattr(cell, "tolist") else type(cell).__name__
-        raise DataError(f"{source}: row {row}, column {column!r}: found a {found}, not a text")
+        raise DataError(f"{source}: row {row}, column {column!r}: found a {found}, not a text; join its parts to one")
     return str(cell)
