@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ulmfit_lib import ArtifactError, DataError, OptionError, TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -317,6 +318,12 @@ def test_a_random_part_of_long_texts_has_fewer_rows(length, expected):
     table = TextTable.from_lists([f"{row} ".ljust(length, "a") for row in range(200)], ["good", "bad"] * 100)
     rows = table.random_rows(150, seed=0)
     assert len(rows) == len(set(rows)) == expected and (rows == sorted(rows)).all()
+
+
+def test_fit_leaves_torch_s_random_numbers_alone(tiny_lm, fruit):
+    before = torch.get_rng_state()
+    fit(fruit, base=tiny_lm, minutes=0.02, run=Run(device="cpu"))
+    assert (torch.get_rng_state() == before).all()
 
 
 def test_fit_starts_from_the_encoder_of_a_classifier_of_other_classes(tiny_classifier, tiny_lm, table, tmp_path):

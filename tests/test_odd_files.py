@@ -11,6 +11,8 @@ import pytest
 from ulmfit_lib import DataError, TextTable, read_table
 from ulmfit_lib.data.label_checks import mention_odd_labels
 from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.texts import read_texts
 
 TWO = (["a, b", "c"], ["x", "y"])
 ODD = {
@@ -186,6 +188,13 @@ def test_a_column_and_a_stream_are_no_table_and_tags_of_frames_may_be_sets():
 def test_a_label_that_may_stand_for_none_is_told(capsys):
     mention_odd_labels(TextTable.from_lists(list("abcdef"), ["x", "x", "y", "y", "None", "None"]))
     assert "2 rows with the label 'None'; if it stands for none, leave the cells empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_empty_line_of_a_single_column_is_a_row_but_at_the_end(tmp_path, end):
+    (tmp_path / "a.csv").write_bytes(end.join(["text", "a, b", "", "", "c", "", ""]).encode())
+    ((_, texts, _),) = read_texts(tmp_path / "a.csv", text="text", file=FileFormat(quoting="none", delimiter="|"))
+    assert texts == ["a, b", "", "", "c"]
 
 
 def test_parts_of_a_text_are_no_labels_and_sets_and_arrays_are_lists(tmp_path):

@@ -26,6 +26,7 @@ from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
 from ulmfit_lib.training.recipes import BY_TIME, Recipe, find_recipe
 from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.seeding import leaves_random_numbers
 from ulmfit_lib.training.topics import learn_topics
 
 MIN_TOKENS = 50_000  # in the texts; on fewer, fine-tuning the language model brings nothing
@@ -46,6 +47,7 @@ def fit_csv(
     return fit(read_table(path, text=text, label=label, encoding=encoding, delimiter=delimiter), **options)
 
 
+@leaves_random_numbers
 @with_former_keywords(
     lm_epochs=("recipe", lambda recipe, epochs: find_recipe(recipe).changed(lm_epochs=epochs)),
     class_weights=("recipe", lambda recipe, weights: find_recipe(recipe).changed(class_weights=weights)),

@@ -52,12 +52,15 @@ class Reading:
         lines: the file's.
         layout: how they are written.
         across: cells so far that hold a delimiter and a line break, as cells do that have swallowed rows.
+        line: the last that was read.
+        blank: lines without anything above the record that was given last.
     """
 
     lines: Iterator[str]
     layout: Layout
     across: int = 0
     line: int = 0
+    blank: int = 0
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record's first line, from 1, and its cells; empty lines between records are none.
@@ -67,7 +70,10 @@ class Reading:
         """
         plain = self.layout.quoting == "none"
         while (line := self._next()) is not None:
-            if self.line <= self.layout.skipped or not line.strip(ENDS):
+            if self.line <= self.layout.skipped:
+                continue
+            if not line.strip(ENDS):
+                self.blank += 1
                 continue
             if not plain and self.layout.wrapped:
                 yield self.line, self._unwrapped(self._quoted(line))
@@ -76,6 +82,7 @@ class Reading:
                 yield self.line, [cell.lstrip(" ") for cell in cells] if self.layout.spaced else cells
             else:
                 yield self.line, self._quoted(line)
+            self.blank = 0
 
     def _next(self) -> str | None:
         self.line += 1
@@ -148,7 +155,10 @@ def read_records(lines: Iterator[str], layout: Layout, name: str | Path) -> Iter
 
 
 def fitting_records(reading: Reading) -> Iterator[list[str]]:
-    """``read_records``, which raises ``Misfit``."""
+    """``read_records``, which raises ``Misfit``.
+
+    An empty line in a file of one column is an empty cell, as Excel writes it, unless no other follows it.
+    """
     layout, width = reading.layout, 0
     for number, (line, cells) in enumerate(reading.records()):
         if layout.row_names and number == 0:
@@ -156,6 +166,8 @@ def fitting_records(reading: Reading) -> Iterator[list[str]]:
         width = width or len(cells)
         if 0 < number <= layout.described or (len(cells) == 1 < width and not cells[0].strip()):
             continue
+        if width == 1 and number:
+            yield from ([""] for _ in range(reading.blank))
         if layout.row_names and number and not cells[0].isdigit():
             raise Misfit(line, f"no row name but {cells[0][:20]!r}")
         if len(cells) < width:
