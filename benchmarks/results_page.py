@@ -27,6 +27,7 @@ SECTIONS = (
     "peers",
     "verdicts",
     "decisions",
+    "scope",
     "zero_labels",
     "tuning",
     "few_labels",

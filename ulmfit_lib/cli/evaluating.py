@@ -1,7 +1,7 @@
 """Commands that evaluate: evaluate, label-budget."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +38,7 @@ def evaluate(
     """Score a classifier on held-out labelled rows."""
     from ulmfit_lib.artifact.report import ENSEMBLE
     from ulmfit_lib.pipeline.report import NAMES
+    from ulmfit_lib.pipeline.scoping import scope_scores
     from ulmfit_lib.pipeline.time_order import periods
 
     table = read(source, time_column=time_column)
@@ -53,14 +54,18 @@ def evaluate(
         plot_scores(plots, scores)
     others = {part: other for part, other in parts.items() if part != ENSEMBLE and len(parts) > 2}
     by_time = [(span, classifier.evaluate(part)) for span, part in periods(table)] if time_column else []
+    apart = scope_scores(classifier, table)
     if as_json:
         more: dict[str, Any] = {"parts": {part: other.as_dict() for part, other in others.items()}}
+        more["scope"] = asdict(apart) if apart else {}
         more["periods"] = [{"times": span, **one.as_dict()} for span, one in by_time]
         print(json.dumps({**scores.as_dict(), **{name: some for name, some in more.items() if some}}))
         return
     print(f"{counted(scores.n, 'row')}: {scores}")
     for part, other in others.items():
         print(f"{NAMES[part]} alone: {other}")
+    if apart:
+        print(apart)
     for span, one in by_time:
         print(f"{span}, {counted(one.n, 'row')}: {one}")
 

@@ -130,6 +130,7 @@ def fit_command(
         first, *others = (read_csv(path, **columns) for path in files)
         table = join_tables(first, others)
         table = table.with_kind(asked) if kind.ratings else table
+        table = table if labels.other is None else table.set_apart(labels.other)
         check_file_labels(table)
         classifier = fit(
             table,

@@ -46,6 +46,13 @@ class FitLabels:
         list[str],
         typer.Option(help='What a label is about, such as "refund: the customer wants money back"; may be repeated.'),
     ] = field(default_factory=list)
+    other: Annotated[
+        str | None,
+        typer.Option(
+            help="Label of the texts that are of none of the classes: it is no class of its own, but what is said of "
+            "texts that are more like these than like any class."
+        ),
+    ] = None
     also: Annotated[
         list[Path],
         typer.Option(

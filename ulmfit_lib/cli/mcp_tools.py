@@ -127,11 +127,11 @@ def _load(model: Path) -> Any:
 
 def _predict(model: Path, texts: list[str]) -> list[dict[str, Any]]:
     classifier = _load(model)
-    said = classifier.predict_proba(texts)
+    said, outside = classifier.judge(texts)
     sure = classifier.confidence(said) if texts else []
     return [
         {"label": label, "confidence": round(float(one), 4)}
-        for label, one in zip(classifier.decode(said) if texts else [], sure, strict=True)
+        for label, one in zip(classifier.decode(said, 0.0, outside) if texts else [], sure, strict=True)
     ]
 
 

@@ -79,6 +79,8 @@ def predict(
             raise OptionError("--sets does not work with --engine: choose one of them")
         if novelty.novelty:
             raise OptionError("--novelty needs the language model, which --engine leaves out: choose one of them")
+        if sureness.scope is not None:
+            raise OptionError("--scope does not work with --engine: choose one of them")
         if sureness.by_class:
             raise OptionError("--by-class does not work with --engine: name the labels, --min-precision LABEL=0.95")
         predict_on_engine(engine, model, data, out, text=text, file=file, min_precision=precision)
@@ -132,13 +134,15 @@ def _predict_file(
         add_novelty = _novelty_adder(model, novelty, text, file, device) if novelty.novelty else None
         for rows, texts, _ in chain([first], parts):
             blank += [row for row, one in zip(rows.numbers, texts, strict=True) if not one]
-            probabilities = classifier.predict_proba(texts)
-            labelled = labeller.label(rows, texts, probabilities)
+            probabilities, outside = classifier.judge(texts, sureness.scope)
+            labelled = labeller.label(rows, texts, probabilities, outside)
             if sets:
                 named = ["; ".join(one) for one in classifier.named_sets(sets, probabilities)]
                 given = [one if text else "" for one, text in zip(named, texts, strict=True)]
                 labelled = labelled.adding(dict.fromkeys(free_names(labelled.names, ["set"]), given))
             write(add_novelty(labelled, texts) if add_novelty else labelled)
+    if labeller.outside:
+        note(f"{counted(labeller.outside, 'row')} labelled {classifier.scope.label}: like nothing that was labelled")
     if sureness.min_precision:
         share = 100 * labeller.unsure / max(labeller.rows - labeller.blank, 1)
         note(f"{labeller.unsure:,} of {counted(labeller.rows - labeller.blank, 'row')} ({share:.1f} %) labelled unsure")
@@ -160,8 +164,8 @@ def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: S
         if not line.strip():
             print(flush=True)
             continue
-        probabilities = classifier.predict_proba([line])
-        label = classifier.decode(probabilities, threshold)[0]
+        probabilities, outside = classifier.judge([line], sureness.scope)
+        label = classifier.decode(probabilities, threshold, outside)[0]
         order = probabilities[0].argsort()[::-1]
         names = [f"{classifier.classes[i]} {100 * probabilities[0, i]:.0f} %" for i in order[:2]]
         among = f"  {{{', '.join(classifier.named_sets(sets, probabilities)[0])}}}" if sets else ""

@@ -33,6 +33,13 @@ class Sureness:
             "right one is among them. An empty set says that no label fits."
         ),
     ] = None
+    scope: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer `none of these` for texts like nothing that was labelled; this share of the others is kept, "
+            "such as 0.95."
+        ),
+    ] = None
     by_class: Annotated[
         bool,
         typer.Option("--by-class", help="Reach --min-precision or the share of --sets for each label by itself."),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,18 @@ SAMPLED_CHARACTERS, FEWEST_SAMPLED = 150_000, 50  # of a random part of the rows
 FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such rows are held out
 
 
+class Apart(NamedTuple):
+    """Texts that are of none of a table's classes.
+
+    Attributes:
+        label: that they have.
+        texts: the texts.
+    """
+
+    label: str
+    texts: list[str]
+
+
 @dataclass(frozen=True)
 class TextTable:
     """Texts, some or all with a label.
@@ -38,6 +50,7 @@ class TextTable:
         copies: rows found, when it was split, to be copies or near copies of other rows.
         kind: what a label is: one class a text, a rating, or several tags.
         numbers: where labels are ratings, each text's; None where it has none. Empty for other kinds.
+        apart: texts of a label that is no class of its own, but stands for everything else (``set_apart``).
         times: when each text was written, as far as that is known; None where it is not. Empty without a column of it.
 
     Examples:
@@ -55,6 +68,7 @@ class TextTable:
     kind: LabelKind = field(default_factory=Classes)
     numbers: Sequence[float | None] = ()
     times: Sequence[Time | None] = ()
+    apart: Apart | None = None
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[Any] | None = None) -> "TextTable":
@@ -112,6 +126,21 @@ class TextTable:
     def labelled(self) -> "TextTable":
         """Only the rows with a label."""
         return self.select([i for i, label in enumerate(self.labels) if label is not None])
+
+    def set_apart(self, label: str) -> "TextTable":
+        """The table without the rows of a label, which stands for texts of none of the other classes.
+
+        Raises:
+            OptionError: no row has it, or labels of which a text has several, or numbers.
+        """
+        if not self.kind.one_class_per_text or label not in self.labels:
+            raise OptionError(
+                f"{self.source}: no row has the label {label!r}, of texts that are of none of the classes; there are "
+                f"{', '.join(self.classes[:20])}"
+            )
+        kept = [i for i, one in enumerate(self.labels) if one != label]
+        texts = [self.texts[i] for i, one in enumerate(self.labels) if one == label]
+        return replace(self.select(kept), apart=Apart(label, texts))
 
     def random_rows(self, max_rows: int, *, seed: int, share: float = 1.0) -> Ints:
         """Places of some rows, in order: at most so many, and so few that their texts have ``SAMPLED_CHARACTERS``.

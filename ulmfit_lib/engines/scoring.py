@@ -47,7 +47,7 @@ class Scorer:
         rows = Rows(self.text, [table[name].to_pylist() for name in self.text])
         texts = texts_of(rows, self.text, self.source)
         labeller = RowLabeller(self.predictor, self.names, self.threshold)
-        for name, cells in labeller.columns(texts, self.predictor.predict_proba(texts)).items():
+        for name, cells in labeller.columns(texts, *self.predictor.judge(texts)).items():
             table = table.append_column(name, pa.array(cells, self.names.kinds[name]))
         return table, labeller
 

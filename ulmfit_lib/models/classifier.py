@@ -15,6 +15,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.devices import compute_in_forked_children, find_device, settled
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.tensors import as_tensors
+from ulmfit_lib.progress import note
 from ulmfit_lib.serving.classifier import ByMember, Classifier
 from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents
@@ -87,6 +88,7 @@ class TextClassifier(Classifier):
     predict_ratings = settled(Classifier.predict_ratings)
     predict_proba = settled(Classifier.predict_proba)
     probabilities = settled(Classifier.probabilities)
+    judge = settled(Classifier.judge)
     embed = settled(Classifier.embed)
     features = settled(Classifier.features)
 
@@ -117,6 +119,11 @@ class TextClassifier(Classifier):
     def evaluate_members(self, data: TextTable) -> dict[str, Any]:
         """The scores of the ``ensemble`` and of each member alone, on a table's labelled rows."""
         table = data.labelled().with_kind(self.kind)
+        if self.scope and self.scope.label in table.labels and self.scope.label not in self.classes:
+            table = table.set_apart(self.scope.label)
+            note(
+                f"{table.source}: rows labelled {self.scope.label!r} are of none of the classes, and are left out here"
+            )
         if not len(table):
             raise DataError(f"{table.source}: no row has a label, so there is nothing to score against")
         truth, classes = self.kind.truth(table, self.classes)

@@ -17,6 +17,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
 from ulmfit_lib.pipeline.out_of_fold import FOLDS, HeldOutAnswers, Split, stratified_folds
 from ulmfit_lib.pipeline.report import certainty_of, report_on
+from ulmfit_lib.pipeline.scoping import about_scope, find_scope
 from ulmfit_lib.progress import counted
 from ulmfit_lib.training.run import Run
 
@@ -192,9 +193,10 @@ class Experiment:
             seconds: that were spent to find it.
         """
         classifier = best.fit(self.data.labelled(), run)
+        classifier = replace(classifier, scope=find_scope(best.candidate, self.data, classifier, run))
         report = replace(
             report,
-            sentence=report.sentence + (TRANSDUCTIVE if report.transductive else ""),
+            sentence=report.sentence + (TRANSDUCTIVE if report.transductive else "") + about_scope(classifier.scope),
             base_has_read=tuple(stage.source for stage in base.training.stages),
             copies=self.copies,
             blend=asdict(classifier.blend),

@@ -45,11 +45,18 @@ class Search:
         return EvaluatedCandidate(candidate, found)
 
     def keep_if_better(self, other: EvaluatedCandidate, what: str) -> bool:
-        """Keep a candidate that has less log loss than the best, and say whether it has."""
-        better = other.log_loss < self.best.log_loss
+        """Keep a candidate that has less log loss than the best, by more than chance may do, and say whether it has.
+
+        What is simpler is kept until then, as few rows err by more than most steps gain (one standard error, Breiman et
+        al. 1984).
+        """
+        better = clearly_worse(self.best.row_losses, other.row_losses)
+        result = "kept" if better else "dropped"
+        if not better and other.log_loss < self.best.log_loss:
+            result = "dropped, as that may be chance"
         self.say(
             f"{what}: cross-validated accuracy {100 * other.accuracy:.1f} % (was {100 * self.best.accuracy:.1f} %), "
-            f"log loss {other.log_loss:.3f} (was {self.best.log_loss:.3f}): {'kept' if better else 'dropped'}"
+            f"log loss {other.log_loss:.3f} (was {self.best.log_loss:.3f}): {result}"
         )
         if better:
             self.best = other

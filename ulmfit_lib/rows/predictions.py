@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.evaluation.certainty import UNSURE
 from ulmfit_lib.rows.batch import Rows
 
@@ -20,7 +20,7 @@ class Classifier(Protocol):
     def classes(self) -> list[str]:
         """The columns of every array of probabilities."""
 
-    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
+    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0, outside: Bools | None = None) -> list[str]:
         """Probabilities as labels."""
 
     def confidence(self, probabilities: Floats) -> Floats:
@@ -78,6 +78,7 @@ class RowLabeller:
         rows: that were labelled so far, with those without a text.
         blank: of these, without a text, which get no label.
         unsure: of these, too uncertain for a label.
+        outside: of these, like none of the classes.
         labels: how often each was given.
     """
 
@@ -87,21 +88,27 @@ class RowLabeller:
     rows: int = 0
     blank: int = 0
     unsure: int = 0
+    outside: int = 0
     labels: Counter[str] = field(default_factory=Counter)
 
-    def columns(self, texts: Sequence[str], probabilities: Floats) -> Mapping[str, list[Any]]:
+    def columns(
+        self, texts: Sequence[str], probabilities: Floats, outside: Bools | None = None
+    ) -> Mapping[str, list[Any]]:
         """Each text's label, confidence and probabilities, by the names of their columns.
 
         Args:
             texts: blank ones as "": these have the label "" and no numbers.
             probabilities: (n_texts, n_classes).
+            outside: (n_texts,) whether each is out of scope.
         """
         real = np.array([bool(text) for text in texts], bool)
         confidence = self.classifier.confidence(probabilities)
-        labels = self.classifier.decode(probabilities, self.threshold)
+        labels = self.classifier.decode(probabilities, self.threshold, outside)
         given = [label if there else "" for label, there in zip(labels, real, strict=True)]
         self.rows += len(texts)
         self.blank += int((~real).sum())
+        if outside is not None:
+            self.outside += int((real & outside).sum())
         if np.any(self.threshold):
             self.unsure += sum(label == UNSURE for label in given)
         self.labels.update(label for label, there in zip(labels, real, strict=True) if there)
@@ -111,9 +118,9 @@ class RowLabeller:
         }
         return {self.names.prediction: given, **{name: _numbers(some, real) for name, some in numbers.items()}}
 
-    def label(self, rows: Rows, texts: Sequence[str], probabilities: Floats) -> Rows:
+    def label(self, rows: Rows, texts: Sequence[str], probabilities: Floats, outside: Bools | None = None) -> Rows:
         """The rows with these columns."""
-        return rows.adding(self.columns(texts, probabilities), self.names.kinds)
+        return rows.adding(self.columns(texts, probabilities, outside), self.names.kinds)
 
 
 def _numbers(values: Floats, real: Any) -> list[float | None]:

@@ -33,6 +33,10 @@ class Asked(BaseModel, extra="forbid"):
     min_precision: Share | dict[str, Share] | None = Field(
         None, description="Answer `unsure` below this precision; of some labels alone, by their names."
     )
+    scope: Share | None = Field(
+        None,
+        description="Answer `none of these` for texts like nothing that was labelled, and keep this share of others.",
+    )
 
 
 class Explained(BaseModel, extra="forbid"):
@@ -72,7 +76,7 @@ class Predicting:
         self._check(asked.texts)
         model = find_model(self.models, asked.model)
         with self._places(len(asked.texts)):
-            said = await self._ask(await model.ready(), asked.texts, asked.min_precision)
+            said = await self._ask(await model.ready(), asked.texts, asked.min_precision, asked.scope)
         self.metrics.texts.inc(len(asked.texts))
         return JSONResponse({"model": model.path.resolve().name, "predictions": said})
 
@@ -124,9 +128,16 @@ class Predicting:
             raise HTTPException(413, f"a text of {longest:,} characters: at most {most.characters:,}")
 
     async def _ask(
-        self, predictor: Served, texts: list[str], min_precision: Precision | None = None
+        self,
+        predictor: Served,
+        texts: list[str],
+        min_precision: Precision | None = None,
+        scope: float | None = None,
     ) -> list[dict[str, Any]]:
-        """The answers, once the texts are read together with those of other requests."""
+        """The answers, once the texts are read together with those of other requests; by themselves for a scope."""
+        if scope is not None or (predictor.scope and predictor.scope.keep):
+            task = partial(answer, predictor, texts, min_precision, scope=scope)
+            return await asyncio.get_running_loop().run_in_executor(self.models.pool, task)
         finish = partial(answer, predictor, texts, min_precision)
         return await asyncio.wrap_future(self.models.batches.ask(predictor, texts, finish))
 

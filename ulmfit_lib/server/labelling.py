@@ -64,7 +64,7 @@ def label_file(job: Job, models: Models) -> None:
             job.check()
             names = AddedColumns.beside(rows.names, predictor.classes)
             labeller = labeller or RowLabeller(predictor, names)
-            write(labeller.label(rows, texts, predictor.predict_proba(texts)))
+            write(labeller.label(rows, texts, *predictor.judge(texts)))
             job.tell(done=labeller.rows)
     if labeller:
         columns = {"prediction": labeller.names.prediction, "confidence": labeller.names.confidence}

@@ -114,7 +114,12 @@ class Models:
 
 
 def answer(
-    predictor: Served, texts: Sequence[str], min_precision: Precision | None, probabilities: Floats | None = None
+    predictor: Served,
+    texts: Sequence[str],
+    min_precision: Precision | None,
+    probabilities: Floats | None = None,
+    *,
+    scope: float | None = None,
 ) -> list[dict[str, Any]]:
     """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability.
 
@@ -122,16 +127,17 @@ def answer(
         predictor: that answers.
         texts: the texts.
         min_precision: below which it says "unsure".
-        probabilities: (n_texts, n_classes) what it says of them, where that is known.
+        probabilities: (n_texts, n_classes) what it says of them, where that is known and no text can be out of scope.
+        scope: share of the texts of the classes to keep (``Classifier.judge``).
     """
     threshold = 0.0 if min_precision is None else predictor.thresholds(min_precision)
-    said = predictor.predict_proba(texts) if probabilities is None else probabilities
-    confidence = predictor.confidence(said)
+    said, outside = predictor.judge(texts, scope) if probabilities is None else (probabilities, None)
+    labels, confidence = predictor.decode(said, threshold, outside), predictor.confidence(said)
     return [
         {
             "label": label if text.strip() else "",
             "confidence": round(float(sure), 6),
             "probabilities": {name: round(float(p), 6) for name, p in zip(predictor.classes, row, strict=True)},
         }
-        for text, label, sure, row in zip(texts, predictor.decode(said, threshold), confidence, said, strict=True)
+        for text, label, sure, row in zip(texts, labels, confidence, said, strict=True)
     ]

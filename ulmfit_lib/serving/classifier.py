@@ -1,26 +1,24 @@
 """One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Features, Floats, Ints, products, side_by_side
+from ulmfit_lib.arrays import Bools, Features, Floats, products, side_by_side
 from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision
-from ulmfit_lib.evaluation.conformal import PredictionSets
+from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.serving.deciding import DecidingClassifier
 from ulmfit_lib.serving.explanations import Explanation, explain
 from ulmfit_lib.serving.packing import PicklesSafely
-from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents, encode_texts
 
@@ -48,7 +46,7 @@ class TextEncoder(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier(PicklesSafely, StoredClassifier):
+class Classifier(PicklesSafely, DecidingClassifier):
     """An ensemble: an encoder and a head per direction, and the linear classifiers beside them if ``fit`` made some.
 
     A subclass says what runs the encoders: ``models.classifier.TextClassifier`` PyTorch,
@@ -62,7 +60,12 @@ class Classifier(PicklesSafely, StoredClassifier):
         raise NotImplementedError
 
     def predict(
-        self, texts: Sequence[str], *, min_precision: Precision | None = None, by_class: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        min_precision: Precision | None = None,
+        by_class: bool = False,
+        scope: float | None = None,
     ) -> list[str]:
         """The label of each text, in order, by the classifier's ``rule``.
 
@@ -71,48 +74,45 @@ class Classifier(PicklesSafely, StoredClassifier):
             min_precision: in (0, 1): where one cannot be sure that so large a share of the labels is right, the answer
                 is "unsure". By label: only where that label would be said. For classifiers made by ``fit``.
             by_class: reach it by the answers with each label, not by all together.
+            scope: in (0, 1): the answer is "none of these" where a text is like nothing that was labelled; so large a
+                share of the texts of the classes is kept.
 
         Raises:
             DataError: what ``predict_proba`` raises.
             OptionError: a precision that this classifier cannot reach.
         """
         threshold = 0.0 if min_precision is None else self.thresholds(min_precision, by_class=by_class)
-        return self.decode(self.predict_proba(texts), threshold)
+        probabilities, outside = self.judge(texts, scope)
+        return self.decode(probabilities, threshold, outside)
 
-    def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Floats:
-        """(n_classes,) the confidence below which each label is not said, so that the precision is reached.
-
-        By the rows that were held out from training. It is infinite for a label that cannot reach it for sure.
+    def judge(self, texts: Sequence[str], scope: float | None = None) -> tuple[Floats, Bools]:
+        """(n_texts, n_classes) probabilities, and (n_texts,) whether each text is out of scope, read once.
 
         Args:
-            min_precision: of all answers together, or of those with some labels.
-            by_class: of the answers with each label.
+            texts: as for ``predict``.
+            scope: share of the texts of the classes to keep; by default what the classifier was made for, mostly all.
 
         Raises:
-            OptionError: what ``certainty`` raises; or a precision that cannot be reached, or of an unknown label.
+            DataError: what ``predict_proba`` raises.
+            OptionError: a share out of range, or nothing was measured.
         """
-        certainty, n_classes = self.certainty, len(self.classes)
-        if not isinstance(min_precision, Mapping):
-            if not by_class:
-                return np.full(n_classes, certainty.threshold(min_precision)[0])
-            min_precision = dict.fromkeys(self.classes, min_precision)
-        if unknown := sorted(min_precision.keys() - set(self.classes)):
+        if scope is not None and self.scope is None:
             raise OptionError(
-                f"precision of {unknown[0]!r}: the classifier knows {', '.join(map(repr, self.classes[:20]))}"
+                "this classifier does not know which texts are like none of its classes: `fit` measures that where a "
+                "text has one class, with `--strategy linear-probe`"
             )
-        probabilities, targets = self._held_out()
-        said, sure = self.decide(probabilities), self.confidence(probabilities)
-        found = np.zeros(n_classes)
-        for label, least in min_precision.items():
-            number = self.classes.index(label)
-            rows = said == number
-            found[number] = Certainty.least_confidence(sure[rows], targets[rows] == number, least)
-        if np.isinf(found[[self.classes.index(label) for label in min_precision]]).all():
-            raise OptionError(
-                f"precision {max(min_precision.values())}: of no label are there enough answers among the "
-                f"{len(targets):,} rows that were measured to be sure of it; ask for less, or label more rows"
-            )
-        return found
+        keep = scope if scope is not None or self.scope is None else self.scope.keep
+        texts = read_texts(texts)
+        if keep is None or self.scope is None or not texts:
+            return self.predict_proba(texts), np.zeros(len(texts), bool)
+        features = self.features(texts)
+        outside = self.scope.outside(self.scope_vectors(features), keep)
+        return self.probabilities(texts, features=features)[ENSEMBLE], outside
+
+    def scope_vectors(self, features: Features) -> npt.NDArray[np.float32]:
+        """(n_texts, width) vectors of length 1 that ``scope`` compares: the distilled ones, where there are such."""
+        width = self.architecture.distilled_width(self.pooling) or None
+        return side_by_side({way: pooled[:, :width] for way, pooled in features.items()})
 
     def predict_set(self, texts: Sequence[str], *, coverage: float = 0.9, by_class: bool = False) -> list[list[str]]:
         """The labels that each text may have, the likeliest first: a set holds the right one as often as was asked for.
@@ -130,31 +130,6 @@ class Classifier(PicklesSafely, StoredClassifier):
         """
         sets = self.prediction_sets(coverage, by_class=by_class)
         return self.named_sets(sets, self.predict_proba(texts))
-
-    def named_sets(self, sets: PredictionSets, probabilities: Floats) -> list[list[str]]:
-        """The labels of each row's set, the likeliest first, by (n, n_classes) probabilities."""
-        order = np.argsort(-probabilities, axis=1, kind="stable")
-        inside = sets.contain(probabilities)
-        return [
-            [self.classes[one] for one in likeliest if chosen[one]]
-            for likeliest, chosen in zip(order.tolist(), inside, strict=True)
-        ]
-
-    def prediction_sets(self, coverage: float, *, by_class: bool = False) -> PredictionSets:
-        """What makes sets, from what ``fit`` kept of rows that were held out from training; raises OptionError."""
-        if not self.kind.one_class_per_text:
-            raise OptionError("sets need one class a text: leave them out for ratings and several labels")
-        return PredictionSets.measure(*self._held_out(), coverage, by_class=by_class)
-
-    def _held_out(self) -> tuple[Floats, Ints]:
-        """(n, n_classes) probabilities of rows that were held out from training, and their targets."""
-        kept = self.training.report.out_of_fold if self.training.report else None
-        if not kept:
-            raise OptionError(
-                "this classifier has no record of what was predicted of rows that it had not learnt from; make it with "
-                "`fit`, which keeps that"
-            )
-        return np.array(kept.probabilities, np.float64), np.array(kept.targets, np.int64)
 
     def predict_ratings(self, texts: Sequence[str]) -> Floats:
         """(n_texts,) ratings, where labels are ratings.
@@ -174,40 +149,6 @@ class Classifier(PicklesSafely, StoredClassifier):
         """
         texts = read_texts(texts)
         return self.probabilities(texts)[ENSEMBLE] if texts else np.zeros((0, len(self.classes)))
-
-    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
-        """(n, n_classes) probabilities as labels, by ``rule``; "unsure" where the label has less than ``threshold``."""
-        return self.kind.decode(probabilities, self.classes, threshold, self.rule)
-
-    def decide(self, probabilities: Floats) -> Ints:
-        """The same as numbers: (n,) of classes; of tags (n, n_tags) of 0 and 1."""
-        return self.kind.decide(probabilities, self.rule)
-
-    def confidence(self, probabilities: Floats) -> Floats:
-        """(n,) the probability of what ``decode`` says of each row; of tags, of the least certain one."""
-        return self.kind.confidence(probabilities, self.rule)
-
-    def ruled(self, probabilities: Floats) -> Floats:
-        """Probabilities moved by ``rule``: what is said has the highest, and the margin tells how close it was."""
-        if not (self.kind.exclusive and self.rule.offsets):
-            return probabilities
-        return softmax(self.kind.log_odds(probabilities) + np.array(self.rule.offsets))
-
-    @property
-    def certainty(self) -> Certainty:
-        """How often predictions of some confidence were right, on rows that were held out from training.
-
-        Raises:
-            OptionError: ``fit`` did not make this classifier, its labels are ratings or tags, or one is "unsure".
-        """
-        if not self.kind.one_class_per_text:
-            raise OptionError("a precision needs one class a text: leave it out for ratings and several labels")
-        if UNSURE in self.classes:
-            raise OptionError(
-                f"a precision lets uncertain texts be answered {UNSURE!r}, and one of the classes is called so: give "
-                "it another name, and train again"
-            )
-        return self.training.certainty()
 
     def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
         """(n_texts, n_classes) of the ``ensemble``, and of each member alone: ``ulmfit``, ``baseline``, ``topics``.

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, package_versions, read_config
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
@@ -78,6 +78,7 @@ class StaticClassifier:
     kind: LabelKind = field(default_factory=Classes)
     rule: DecisionRule = field(default_factory=DecisionRule)
     training: TrainingRecord = field(default_factory=TrainingRecord)
+    scope: ClassVar[None] = None  # not measured
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -109,7 +110,14 @@ class StaticClassifier:
         """The label of each text, in order, by ``rule``."""
         return self.decode(self.predict_proba(texts))
 
-    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0) -> list[str]:
+    def judge(self, texts: Sequence[str], scope: float | None = None) -> tuple[Floats, Bools]:
+        """Probabilities, and that no text is out of scope, since that was not measured."""
+        if scope is not None:
+            raise OptionError(UNMEASURED)
+        probabilities = self.predict_proba(texts)
+        return probabilities, np.zeros(len(probabilities), bool)
+
+    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0, outside: Bools | None = None) -> list[str]:
         """(n, n_classes) probabilities as labels; "unsure" where the label has less than ``threshold``."""
         return self.kind.decode(probabilities, self.classes, threshold, self.rule)
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ulmfit_lib.artifact.architecture import DISTILLED, OLD_POOLINGS, POOLINGS, Architecture, head_shapes, is_distilled
 from ulmfit_lib.artifact.cards import classifier_card
 from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, RULE_VERSION, Artifact, load_artifact
@@ -17,6 +19,7 @@ from ulmfit_lib.labels.decision import ACCURACY, GOALS, LIKELIEST, DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.stored import is_number, kind_from_config
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.linear.scope import Scope
 from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -43,6 +46,7 @@ class StoredClassifier:
             labels; ``topics``, the same on topics of texts without a label, where there were many.
         blend: how much each member counts in predictions.
         rule: which label is said, given the probabilities.
+        scope: which texts are like none of the classes; None where that was not measured.
         training: how it came to be.
         base: name and sha256 of the language model under it.
         graphs: by direction, the encoder as an ONNX graph (``onnx_graph.build_graph``); empty unless exported.
@@ -59,6 +63,7 @@ class StoredClassifier:
     tfidf: Mapping[str, TfidfClassifier] = field(default_factory=dict)
     blend: Blend = field(default_factory=Blend)
     rule: DecisionRule = field(default_factory=DecisionRule)
+    scope: Scope | None = None
     training: TrainingRecord = field(default_factory=TrainingRecord)
     base: dict[str, str] | None = None
     graphs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -83,6 +88,7 @@ class StoredClassifier:
             **_prefixed(self.weights),
             **_prefixed({f"{way}.head": some for way, some in self.heads.items()}),
             **_prefixed({member: tfidf.numbers() for member, tfidf in self.tfidf.items()}),
+            **({"scope.means": self.scope.means, "scope.others": self.scope.others} if self.scope else {}),
         }
         config = {
             "classes": self.classes,
@@ -90,6 +96,7 @@ class StoredClassifier:
             "base": self.base,
             "blend": {**self.blend.weights, "offsets": list(self.blend.offsets)},
             **({"rule": asdict(self.rule)} if self.rule != LIKELIEST else {}),
+            **({"scope": _scope_config(self.scope)} if self.scope else {}),
             **{f"has_{member}": member in self.tfidf for member in LINEAR_MEMBERS},
             **self.kind.config(),
         }
@@ -109,7 +116,7 @@ class StoredClassifier:
             },
             version=max(
                 OFFSETS_VERSION if self.blend.offsets else 0,
-                RULE_VERSION if "exact" in self.kind.config() or not self.rule.says_likeliest else 0,
+                RULE_VERSION if self.scope or "exact" in self.kind.config() or not self.rule.says_likeliest else 0,
             ),
         ).save(Path(path), precision=precision, overwrite=overwrite)
 
@@ -152,6 +159,11 @@ class StoredClassifier:
             expected[f"{member}.idf"] = (len(some),)
             expected[f"{member}.coefficients"] = (rows, len(some))
             expected[f"{member}.intercepts"] = (rows,)
+        if "scope" in config:
+            sizes = artifact.architecture
+            width = len(directions) * (sizes.distilled_width(pooling) or sizes.pooled_width(pooling))
+            n_others = len(artifact.tensors.get("scope.others", ()))
+            expected |= {"scope.means": (len(classes), width), "scope.others": (n_others, width)}
         artifact.check(expected)
         tfidf = {
             member: TfidfClassifier(
@@ -171,6 +183,7 @@ class StoredClassifier:
             tfidf=tfidf,
             blend=blend,
             rule=rule_from_config(config, folder / "config.json", len(classes)),
+            scope=_checked_scope(artifact) if "scope" in config else None,
             training=artifact.training,
             base=config.get("base"),
             graphs={way: _read_graph(folder / graph_file(way)) for way in directions} if exported else {},
@@ -218,6 +231,30 @@ def rule_from_config(config: Mapping[str, Any], file: Path, n_classes: int) -> D
         raise ArtifactError(f"{file}: the rule's share of stable labels {stable!r} must lie between 0 and 1")
     goal, at_least_one = rule.get("goal", ACCURACY), bool(rule.get("at_least_one", False))
     return DecisionRule(goal, tuple(map(float, offsets)), at_least_one, stable, tuple(map(float, cuts)))
+
+
+def _scope_config(scope: Scope) -> dict[str, Any]:
+    numbers = {"weight": scope.weight, "told_apart": scope.told_apart, "keep": scope.keep}
+    return {**numbers, "known": scope.known.tolist(), "label": scope.label}
+
+
+def _checked_scope(artifact: Artifact) -> Scope:
+    values, file = artifact.config["scope"], artifact.path / "config.json"
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{file}: scope {values!r}: an object is needed")
+    known, label = values.get("known"), values.get("label")
+    if not (isinstance(known, list) and known and all(map(is_number, known)) and known == sorted(known)):
+        raise ArtifactError(f"{file}: the known scores of the scope must be numbers that rise")
+    shares = {name: values[name] for name in ("weight", "told_apart", "keep") if values.get(name) is not None}
+    if not (isinstance(label, str) and "weight" in shares and all(map(_is_share, shares.values()))):
+        raise ArtifactError(f"{file}: the scope needs a label and a weight, and its numbers must lie between 0 and 1")
+    means, others = (artifact.tensors[f"scope.{name}"] for name in ("means", "others"))
+    keep, told_apart = shares.get("keep"), shares.get("told_apart", 0.0)
+    return Scope(means, others, shares["weight"], np.array(known, np.float64), label, keep, told_apart)
+
+
+def _is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
 
 
 def _is_weight(value: Any) -> bool:

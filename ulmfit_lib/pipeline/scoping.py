@@ -1,0 +1,84 @@
+"""Which texts are like none of the classes, learnt from those with a label and from others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.linear.scope import FEWEST_OTHERS, KEPT, NONE_OF_THESE, Scope
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.progress import counted, note
+from ulmfit_lib.training.classifying import LINEAR_PROBE
+from ulmfit_lib.training.run import Run
+
+MOST_OTHERS = 1000  # texts beside which those with a label are looked at
+
+
+def find_scope(candidate: Candidate, data: TextTable, classifier: TextClassifier, run: Run) -> Scope | None:
+    """The scope of a candidate's classifier; None where its encoder was fine-tuned, or a text may have several labels.
+
+    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones.
+    """
+    apart = data.apart
+    if candidate.strategy != LINEAR_PROBE or not data.kind.one_class_per_text:
+        if apart:
+            note(f"texts labelled {apart.label!r} were not used: only a linear probe tells such texts apart")
+        return None
+    labelled, others = data.labelled(), apart.texts if apart else []
+    if len(others) < FEWEST_OTHERS:
+        free = data.select([i for i, label in enumerate(data.labels) if label is None])
+        others = [*others, *(free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=run.seed))]
+    vectors = classifier.scope_vectors(candidate.features([*labelled.texts, *others[:MOST_OTHERS]], run))
+    n = len(labelled)
+    if apart:
+        return Scope.fit(vectors[:n], labelled.class_numbers(), vectors[n:], label=apart.label, keep=KEPT)
+    return Scope.fit(vectors[:n], labelled.class_numbers(), vectors[n:], label=NONE_OF_THESE)
+
+
+def about_scope(scope: Scope | None) -> str:
+    """A sentence on how well the texts that the user set apart are told from the others; "" where there are none."""
+    if scope is None or scope.keep is None:
+        return ""
+    return (
+        f" Of the texts labelled {scope.label!r}, which are no class of their own, it tells "
+        f"{100 * scope.told_apart:.0f} % apart, each measured without itself, and keeps about {100 * scope.keep:.0f} % "
+        f"of the others."
+    )
+
+
+@dataclass(frozen=True)
+class ScopeScores:
+    """How often texts that are of none of the classes are told from those of the classes.
+
+    Attributes:
+        label: of the former.
+        rows: with that label.
+        found: share of these that get it.
+        others: rows of the classes.
+        kept: share of these that do not.
+    """
+
+    label: str
+    rows: int
+    found: float
+    others: int
+    kept: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.label}: {100 * self.found:.1f} % of {counted(self.rows, 'row')} found, "
+            f"{100 * self.kept:.1f} % of the {self.others:,} others kept"
+        )
+
+
+def scope_scores(classifier: TextClassifier, table: TextTable) -> ScopeScores | None:
+    """Of a table with rows of the scope's label; None where the classifier or the table has none."""
+    scope = classifier.scope
+    if scope is None or scope.keep is None or scope.label not in table.labels:
+        return None
+    labelled = table.labelled()
+    outside = classifier.judge(labelled.texts)[1]
+    apart = np.array([label == scope.label for label in labelled.labels])
+    found, kept = float(outside[apart].mean()), 1 - float(outside[~apart].mean()) if not apart.all() else 1.0
+    return ScopeScores(scope.label, int(apart.sum()), found, int((~apart).sum()), kept)
