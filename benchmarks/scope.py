@@ -86,7 +86,7 @@ def embed(lm: LanguageModel, texts: Sequence[str]) -> Vectors:
 
 def measure_draw(
     one: LabelledSet, train: Vectors, test: Vectors, far: Vectors, *, each: int, draw: int
-) -> dict[str, tuple[float, float, float]]:
+) -> dict[str, tuple[float, ...]]:
     """By what is given: the shares of texts of the classes that are kept, of others that are found, and of far ones."""
     random = np.random.default_rng(draw)
     labels, truth = np.array(one.train.labels), np.array(one.test.labels)
