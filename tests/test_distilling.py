@@ -25,11 +25,12 @@ from ulmfit_lib.training.learner import History
 from ulmfit_lib.training.recipes import CPU
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import find_teacher, teacher_vectors
-from ulmfit_lib.training.word_vectors import WordVectorRecipe
+from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.writings import misspell, write_otherwise
 
 WIDTH = 8
-WORDS = WordVectorRecipe(width=6, epochs=3, lr=1e-2, batch_size=32)
+CONTEXT = ContextRecipe(blocks=2, epochs=2, lr=3e-3, batch_size=32)
+WORDS = WordVectorRecipe(width=6, epochs=3, lr=1e-2, batch_size=32, context=CONTEXT)
 RECIPE = DistillationRecipe(
     width=WIDTH, word_vectors=WORDS, epochs=4, lr=1e-2, projection_share=0.3, batch_size=16, samples=64
 )
@@ -87,7 +88,7 @@ def test_word_vectors_of_both_directions_are_stored_once(taught, tmp_path):
     taught.save(tmp_path / "lm", precision="int8")
     with safe_open(tmp_path / "lm" / "model.safetensors", "numpy") as stored:
         names = set(stored.keys())
-    assert "words.weight" in names and "forward.words.weight" not in names
+    assert {"words.weight", "words.context.1.narrow.weight"} < names and "forward.words.weight" not in names
     loaded = LanguageModel.load(tmp_path / "lm")
     assert torch.equal(loaded.weights["forward"]["words.weight"], loaded.weights["backward"]["words.weight"])
 
@@ -112,7 +113,7 @@ def test_a_taught_model_survives_saving(taught, tmp_path):
     loaded = LanguageModel.load(tmp_path / "lm")
     assert loaded.sha256() == taught.sha256()
     assert loaded.architecture.distilled == WIDTH
-    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 5
+    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 7
 
 
 def test_an_untaught_model_is_written_as_before(tiny_lm, tmp_path):

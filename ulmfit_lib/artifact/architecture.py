@@ -12,8 +12,9 @@ OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "tau
 BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
 MOST_WIDTH = 2**16 - 1
 MOST_LAYERS = 64
-OPTIONAL = ("distilled", "words")  # sizes that may be 0
-DISTILLED = ("map.", "words.")  # what the names of the tensors behind a distilled vector start with
+OPTIONAL = ("distilled", "words", "context")  # sizes that may be 0
+DISTILLED = ("map.", "words.", "near.")  # what the names of the tensors behind a distilled vector start with
+CONTEXT_KERNEL, CONTEXT_WIDER = 5, 4  # words that a block over word vectors sees at once; how much wider it is inside
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Architecture:
         distilled: width of the vectors of whole texts, distilled from sentence transformers (``stages.distill``); 0:
             there are none.
         words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
+        context: blocks in which word vectors see the words around them (``models.word_vectors``); 0: there are none.
     """
 
     embedding: int = 256
@@ -34,6 +36,7 @@ class Architecture:
     layers: int = 3
     distilled: int = 0
     words: int = 0
+    context: int = 0
 
     @property
     def widths(self) -> list[int]:
@@ -61,6 +64,15 @@ class Architecture:
             shapes["words.weight"] = (vocab_size, self.words)
             shapes["words.importance"] = (vocab_size,)
             shapes["words.projection"] = (self.distilled, self.words)
+        if self.context:
+            shapes["words.score"] = (self.words,)
+        for block in range(self.context):
+            inside, name = CONTEXT_WIDER * self.words, f"words.context.{block}"
+            shapes |= {f"near.{block}": (self.words, CONTEXT_KERNEL)}
+            shapes |= {f"{name}.norm.weight": (self.words,), f"{name}.norm.bias": (self.words,)}
+            shapes |= {f"{name}.of_words.weight": (inside, self.words), f"{name}.of_text.weight": (inside, self.words)}
+            shapes |= {f"{name}.of_text.bias": (inside,)}
+            shapes |= {f"{name}.narrow.weight": (self.words, inside), f"{name}.narrow.bias": (self.words,)}
         return shapes
 
     def encoder_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -88,7 +100,7 @@ class Architecture:
 
     def config(self) -> dict[str, Any]:
         """As ``config.json`` holds it."""
-        sizes = {name: size for name, size in asdict(self).items() if size or name not in ("distilled", "words")}
+        sizes = {name: size for name, size in asdict(self).items() if size or name not in OPTIONAL}
         return {"name": "awd-lstm", **sizes}
 
     @classmethod
@@ -96,7 +108,7 @@ class Architecture:
         """From what ``config.json`` holds; before version 5 of the format, ``distilled`` was called ``taught``.
 
         >>> Architecture.from_config({"name": "awd-lstm", "embedding": 4, "hidden": 6, "layers": 2}, "config.json")
-        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0)
+        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0, context=0)
 
         Raises:
             ArtifactError: of another network, or a size out of range; ``place`` is named.
@@ -104,14 +116,17 @@ class Architecture:
         if not isinstance(found, dict) or found.get("name") != "awd-lstm":
             raise ArtifactError(f"{place}: architecture {found!r} is not an awd-lstm")
         sizes: dict[str, Any] = {name: found.get(name) for name in ("embedding", "hidden", "layers")}
-        sizes |= {"distilled": found.get("distilled", found.get("taught", 0)), "words": found.get("words", 0)}
+        sizes |= {"distilled": found.get("distilled", found.get("taught", 0))}
+        sizes |= {name: found.get(name, 0) for name in ("words", "context")}
         for name, size in sizes.items():
             least = 0 if name in OPTIONAL else 1
-            most = MOST_LAYERS if name == "layers" else MOST_WIDTH
+            most = MOST_LAYERS if name in ("layers", "context") else MOST_WIDTH
             if type(size) is not int or not least <= size <= most:
                 raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
         if sizes["words"] and not sizes["distilled"]:
             raise ArtifactError(f"{place}: word vectors need a distilled vector to be a part of")
+        if sizes["context"] and not sizes["words"]:
+            raise ArtifactError(f"{place}: context needs word vectors")
         return cls(**sizes)
 
 

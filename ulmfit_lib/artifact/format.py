@@ -21,12 +21,13 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 6
+FORMAT, FORMAT_VERSION = "ulmfit", 7
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
 RULE_VERSION = 6  # offsets of the decision rule
 STATIC_VERSION = 6  # static classifiers
 DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
+CONTEXT_VERSION = 7  # word vectors in context
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
@@ -125,7 +126,7 @@ class Artifact:
         """
         config = {
             "format": FORMAT,
-            "format_version": max(self.version, DISTILLED_VERSION if self.architecture.distilled else PLAIN_VERSION),
+            "format_version": max(self.version, _version_of(self.architecture)),
             "kind": self.kind,
             "architecture": self.architecture.config(),
             "direction": self.direction,
@@ -142,6 +143,13 @@ class Artifact:
             for name, content in self.files.items():
                 (folder / name).write_bytes(content)
             _write_json(folder / "config.json", seal(config, folder))
+
+
+def _version_of(architecture: Architecture) -> int:
+    """The earliest version that can hold such an encoder."""
+    if architecture.context:
+        return CONTEXT_VERSION
+    return DISTILLED_VERSION if architecture.distilled else PLAIN_VERSION
 
 
 def _shared_once(tensors: Tensors) -> Tensors:

@@ -37,6 +37,13 @@ class Student:
     width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512
     word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288
     word_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the word vectors.")] = 3
+    context_blocks: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts."
+        ),
+    ] = 0
+    context_epochs: Annotated[int, typer.Option(min=1, help="Epochs of these blocks.")] = 5
     direction: Directions = None
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
     lr: Rate = None
@@ -70,14 +77,16 @@ def distill_command(
     from ulmfit_lib.stages.distill import DISTILL, distill
     from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
-    from ulmfit_lib.training.word_vectors import WordVectorRecipe
+    from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 
     with training(run, out) as checkpoints:
         tables = [read_csv(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
+        blocks, epochs = student.context_blocks, student.context_epochs
+        context = ContextRecipe(blocks=blocks, epochs=epochs) if blocks else None
         recipe = replace(
             DISTILL,
             width=student.width,
-            word_vectors=WordVectorRecipe(width=student.word_width, epochs=student.word_epochs),
+            word_vectors=WordVectorRecipe(width=student.word_width, epochs=student.word_epochs, context=context),
             vocab_size=student.vocab_size,
             min_count=student.min_count,
             epochs=student.epochs,

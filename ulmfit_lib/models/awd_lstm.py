@@ -29,22 +29,9 @@ from torch import Tensor, nn
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.lstm import LSTM
-from ulmfit_lib.models.pooling import Projection, WordVectors, weighted_words
+from ulmfit_lib.models.pooling import Projection
 from ulmfit_lib.models.tensors import State, Weights
-
-
-class FrozenWords(nn.Module):
-    """Word vectors that are part of a distilled vector, and that no stage after distillation changes."""
-
-    def __init__(self, vocab_size: int, words: int, distilled: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(vocab_size, words), requires_grad=False)
-        self.importance = nn.Parameter(torch.zeros(vocab_size), requires_grad=False)
-        self.projection = nn.Parameter(torch.zeros(distilled, words), requires_grad=False)
-
-    def vectors(self) -> WordVectors:
-        """As pooling wants them."""
-        return WordVectors(weighted_words(self.weight, self.importance), self.projection)
+from ulmfit_lib.models.word_vectors import WordVectors
 
 
 class Encoder(AWD_LSTM):
@@ -66,7 +53,9 @@ class Encoder(AWD_LSTM):
         self.architecture, self.vocab_size = architecture, vocab_size
         width, words = architecture.distilled, architecture.words
         self.map = nn.Linear(architecture.pooled_width("all"), width) if width else None
-        self.words = FrozenWords(vocab_size, words, width) if words else None
+        self.words = WordVectors(vocab_size, words, width, architecture.context) if words else None
+        if self.words is not None:
+            self.words.requires_grad_(False)  # no stage after distillation changes them
         self._drawn = False
 
     @property
@@ -74,7 +63,7 @@ class Encoder(AWD_LSTM):
         """What makes a distilled vector; None where nothing was distilled into this encoder."""
         if self.map is None:
             return None
-        return Projection(self.map.weight, self.map.bias, self.words.vectors() if self.words is not None else None)
+        return Projection(self.map.weight, self.map.bias, self.words)
 
     @contextmanager
     def one_draw(self) -> Iterator[None]:
@@ -127,7 +116,7 @@ class Encoder(AWD_LSTM):
         if self.map is not None:
             named |= {f"map.{name}": parameter for name, parameter in self.map.named_parameters()}
         if self.words is not None:
-            named |= {f"words.{name}": parameter for name, parameter in self.words.named_parameters()}
+            named |= self.words.named_weights()
         return named
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

@@ -34,6 +34,8 @@ class Int8Encoder:
         self._embedding = weights["encoder.weight"].float()
         self._largest = self._embedding.abs().amax(0).clamp_min(1e-12)  # by number: some are much larger than others
         steps, self._layers = int8_steps() or FULL, []
+        if self.projection is not None and self.projection.words is not None:
+            self.projection.words.use_bytes(steps)
         for layer in range(architecture.layers):
             weight_in, *others = (weights[f"rnns.{layer}.{name}"].float() for name in LAYER_WEIGHTS)
             self._layers.append(Int8Layer(weight_in if layer else weight_in * self._largest, *others, steps=steps))

@@ -9,22 +9,11 @@ from torch import Tensor
 
 from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
 from ulmfit_lib.models.tensors import State, Weights
+from ulmfit_lib.models.word_vectors import WordVectors
 
 BPTT_WINDOW = 70  # tokens read at a time; the gradient stops there, the state goes on (BPTT for text classification)
 MOST_GRADIENT = 1400  # tokens at the end of a text that gradients reach
 Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an encoder
-
-
-class WordVectors(NamedTuple):
-    """A vector and a weight for each token, and what makes them as wide as a distilled vector.
-
-    Attributes:
-        weighted: (vocabulary, words + 1), each token's vector times its weight, and the weight.
-        projection: (distilled, words).
-    """
-
-    weighted: Tensor
-    projection: Tensor
 
 
 class Projection(NamedTuple):
@@ -53,16 +42,8 @@ def find_projection(weights: Weights, device: str | torch.device = "cpu") -> Pro
     if "map.weight" not in weights:
         return None
     moved = {name: weights[name].to(device, torch.float32) for name in weights if name.startswith(DISTILLED)}
-    words = None
-    if "words.weight" in moved:
-        words = WordVectors(weighted_words(moved["words.weight"], moved["words.importance"]), moved["words.projection"])
+    words = WordVectors.of(moved) if "words.weight" in moved else None
     return Projection(moved["map.weight"], moved["map.bias"], words)
-
-
-def weighted_words(vectors: Tensor, importance: Tensor) -> Tensor:
-    """(n, words) vectors times exp of (n,) importances, and that factor beside them: (n, words + 1)."""
-    factor = importance.exp()[:, None]
-    return torch.cat([vectors * factor, factor], dim=1)
 
 
 def pool(
@@ -102,22 +83,10 @@ def pool(
     if projection.words is not None:
         on_device = lengths.to(ids.device)
         real = torch.arange(ids.shape[1], device=ids.device) < on_device[:, None]  # (batch, time)
-        words = mean_words(projection.words.weighted, ids[real], on_device.cumsum(0) - on_device)
+        words = projection.words(ids[real], on_device.cumsum(0) - on_device)
     distilled = projection(torch.cat(parts, dim=1), words)
     beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
     return torch.cat([distilled, *beside[pooling]], dim=1)
-
-
-def mean_words(weighted: Tensor, ids: Tensor, starts: Tensor) -> Tensor:
-    """The weighted mean of each text's word vectors, (n_texts, words).
-
-    Args:
-        weighted: what ``weighted_words`` gives.
-        ids: (n_tokens,) of all texts, one after the other.
-        starts: (n_texts,) where each text starts among them.
-    """
-    sums = F.embedding_bag(ids, weighted, starts, mode="sum")
-    return sums[:, :-1] / sums[:, -1:].clamp_min(1e-12)
 
 
 def _pool_outputs(encoder: Reader, pooling: str, ids: Tensor, lengths: Tensor, window: int) -> list[Tensor]:

@@ -18,6 +18,7 @@ from ulmfit_lib.arrays import Ints, products
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.serving.onnx_graph import build_context
 from ulmfit_lib.tokens.documents import Documents
 
 WINDOW = 70  # tokens read at a time; the state goes on
@@ -31,20 +32,31 @@ class DistilledVectors:
 
     Args:
         weights: the tensors behind distilled vectors (``artifact.architecture.DISTILLED``), by name.
+        architecture: sizes.
+        precision: of the products of word vectors in context (``onnx_graph.build_context``).
     """
 
-    def __init__(self, weights: Tensors) -> None:
+    def __init__(self, weights: Tensors, architecture: Architecture, precision: str) -> None:
         self._weights = weights
+        graph = build_context(architecture, weights, precision=precision) if architecture.context else None
+        self._context = open_graph(graph) if graph else None
 
     def __call__(self, pooled: Matrix, ids: npt.NDArray[np.int64]) -> Matrix:
         """All that is pooled of a text, (width,), and its (tokens,) ids -> (distilled,), of length 1."""
         weights = self._weights
         vector = products(weights["map.weight"], pooled) + weights["map.bias"]
         if "words.weight" in weights:
-            factors = np.exp(weights["words.importance"][ids])
-            mean = np.einsum("t,tw->w", factors, weights["words.weight"][ids]) / factors.sum()
-            vector = vector + products(weights["words.projection"], mean)
+            vector = vector + products(weights["words.projection"], self._mean(ids))
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
+
+    def _mean(self, ids: npt.NDArray[np.int64]) -> Matrix:
+        """(tokens,) ids of a text -> the weighted mean of its word vectors, (words,)."""
+        vectors, importances = self._weights["words.weight"][ids], self._weights["words.importance"][ids]
+        if self._context:
+            found: list[Matrix] = self._context.run(["mean"], {"vectors": vectors, "importances": importances})
+            return found[0][0]
+        factors = np.exp(importances)
+        return np.asarray(np.einsum("t,tw->w", factors, vectors) / factors.sum())
 
 
 class OnnxEncoder:
@@ -70,19 +82,7 @@ class OnnxEncoder:
         distilled: DistilledVectors | None = None,
         threads: int = 0,
     ) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise OptionError(
-                "predicting without PyTorch needs the package onnxruntime: pip install onnxruntime"
-            ) from error
-        onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
-        options.enable_cpu_mem_arena = False
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = open_graph(graph)
         self.architecture = architecture
         self.direction = direction
         self.threads = threads or cores()
@@ -161,6 +161,27 @@ def _of_like_length(lengths: Ints, most: int) -> list[Ints]:
             groups.append([])
         groups[-1].append(place)
     return [np.array(group, np.int64) for group in groups]
+
+
+def open_graph(graph: bytes) -> Any:
+    """A graph, ready to run in the caller's own thread.
+
+    Raises:
+        OptionError: the package onnxruntime is missing.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise OptionError(
+            "predicting without PyTorch needs the package onnxruntime: pip install onnxruntime"
+        ) from error
+    onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def cores() -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ulmfit_lib.artifact.architecture import LAYER_WEIGHTS, Architecture
+from ulmfit_lib.artifact.architecture import CONTEXT_KERNEL, LAYER_WEIGHTS, Architecture
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.serving.onnx_format import CONTRIB, INT64, Graph
@@ -23,6 +23,11 @@ Matrix = npt.NDArray[np.float32]
 def usual_precision(architecture: Architecture) -> str:
     """That of an encoder that is there to predict: what ``models.frozen.freeze`` takes on a CPU, too."""
     return "int8" if architecture.hidden >= WIDE else "float32"
+
+
+def precision_of(graph: bytes) -> str:
+    """That of a graph that ``build_graph`` made."""
+    return "int8" if b"QuantizeL" in graph else "float32"
 
 
 def build_graph(architecture: Architecture, weights: Tensors, *, precision: str = "float32") -> bytes:
@@ -70,6 +75,81 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
         add_layer = _add_layer if precision == "float32" else _add_int8_layer
         read = add_layer(graph, number, read, into * largest if number == 1 else into, *others)
     return graph.as_bytes("encoder")
+
+
+def build_context(architecture: Architecture, weights: Tensors, *, precision: str) -> bytes:
+    """A graph of ``models.word_vectors`` in context, which reads one text.
+
+    In go ``vectors`` (tokens, words) and ``importances`` (tokens,); out comes ``mean`` (1, words). In ``int8``, each
+    row is rounded with a scale of its own.
+    """
+    graph, read = Graph(), "vectors"
+    graph.constant("step", np.float32(1 / STEPS))
+    graph.constant("zero", np.uint8(STEPS))
+    graph.constant("tiny", np.float32(1e-12))
+    graph.takes(read, "tokens", architecture.words)
+    graph.takes("importances", "tokens")
+    graph.gives("mean", 1, architecture.words)
+    graph.constant("pads", np.array([CONTEXT_KERNEL // 2, 0] * 2))
+    for step in range(CONTEXT_KERNEL):
+        graph.constant(f"start_{step}", np.array([step]))
+        graph.constant(f"end_{step}", np.array([step + 1 - CONTEXT_KERNEL or np.iinfo(np.int64).max]))
+    graph.constant("axis", np.array([0]))
+    for block in range(architecture.context):
+        read = _add_context_block(graph, block, read, weights, precision)
+    graph.node("MatMul", [read, graph.constant("score", weights["words.score"])], ["scores"])
+    graph.node("Add", ["importances", "scores"], ["logarithms"])
+    graph.node("Softmax", ["logarithms"], ["shares"], axis=0)
+    graph.node("Unsqueeze", ["shares", "axis"], ["row"])
+    graph.node("MatMul", ["row", read], ["mean"])
+    return graph.as_bytes("context")
+
+
+def _add_context_block(graph: Graph, block: int, read: str, weights: Tensors, precision: str) -> str:
+    """``models.word_vectors.ContextBlock``; ``read`` names its inputs, (tokens, words). Returns its outputs' name."""
+
+    def name(part: str) -> str:
+        return f"{part}_{block}"
+
+    def weight(part: str) -> Matrix:
+        return weights[f"words.context.{block}.{part}"]
+
+    def product(inputs: str, part: str) -> str:
+        if precision == "float32":
+            return graph.node(
+                "MatMul", [inputs, graph.constant(name(part), weight(f"{part}.weight").T)], [name(f"by_{part}")]
+            )
+        numbers, scale = _bytes(weight(f"{part}.weight"))
+        graph.constant(name(part), numbers.T)
+        graph.constant(name(f"{part}_scale"), scale)
+        size = graph.node(
+            "ReduceMax", [graph.node("Abs", [inputs], [name(f"{part}_size")])], [name(f"{part}_max")], axes=[1]
+        )
+        size = graph.node("Max", [size, "tiny"], [name(f"{part}_largest")])
+        read = graph.node("Div", [inputs, size], [name(f"{part}_read")])
+        read = graph.node("QuantizeLinear", [read, "step", "zero"], [name(f"{part}_bytes")])
+        factors = [name(part), "step", name(f"{part}_scale"), "zero"]
+        read = graph.node("MatMulIntegerToFloat", [read, *factors], [name(f"{part}_sums")], domain=CONTRIB)
+        return graph.node("Mul", [read, size], [name(f"by_{part}")])
+
+    scale, offset = (graph.constant(name(f"norm_{part}"), weight(f"norm.{part}")) for part in ("weight", "bias"))
+    normed = graph.node("LayerNormalization", [read, scale, offset], [name("normed")])
+    graph.node("Pad", [normed, "pads"], [name("apart")])
+    around = ""
+    for step, kernel in enumerate(weights[f"near.{block}"].T):
+        some = graph.node("Slice", [name("apart"), f"start_{step}", f"end_{step}", "axis"], [name(f"some_{step}")])
+        some = graph.node("Mul", [some, graph.constant(name(f"kernel_{step}"), kernel)], [name(f"times_{step}")])
+        around = graph.node("Add", [around, some], [name(f"around_{step}")]) if around else some
+    whole = graph.node("ReduceMean", [normed], [name("whole")], axes=[0])
+    of_text = graph.constant(name("of_text"), weight("of_text.weight").T)
+    by_text = graph.node("MatMul", [whole, of_text], [name("by_text")])
+    by_text = graph.node("Add", [by_text, graph.constant(name("bias"), weight("of_text.bias"))], [name("for_all")])
+    wide = graph.node(
+        "Relu", [graph.node("Add", [product(around, "of_words"), by_text], [name("wide")])], [name("active")]
+    )
+    narrow = product(wide, "narrow")
+    added = graph.node("Add", [narrow, graph.constant(name("narrow_bias"), weight("narrow.bias"))], [name("added")])
+    return graph.node("Add", [read, added], [name("read")])
 
 
 def _add_layer(

@@ -12,7 +12,7 @@ from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, rea
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder, cores
-from ulmfit_lib.serving.onnx_graph import build_graph, usual_precision
+from ulmfit_lib.serving.onnx_graph import build_graph, precision_of, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.tokens.documents import Documents
 
@@ -74,10 +74,10 @@ class Predictor(Classifier):
 
     def build_encoder(self, direction: str) -> OnnxEncoder:
         """One direction's graph, ready to run."""
-        distilled = DistilledVectors(self.weights[direction]) if self.architecture.distilled else None
-        return OnnxEncoder(
-            self.graphs[direction], self.architecture, direction, distilled=distilled, threads=self.threads
-        )
+        graph, distilled = self.graphs[direction], None
+        if self.architecture.distilled:
+            distilled = DistilledVectors(self.weights[direction], self.architecture, precision_of(graph))
+        return OnnxEncoder(graph, self.architecture, direction, distilled=distilled, threads=self.threads)
 
     def read_documents(self, documents: Documents, pooling: str) -> Features:
         """By direction, one pooled vector a text; a single text is read in both directions side by side."""

@@ -20,6 +20,7 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weig
 from ulmfit_lib.models.frozen import freeze, pool_documents
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.word_vectors import mirrored
 from ulmfit_lib.stages.language_models import usual_row
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
@@ -105,6 +106,7 @@ def distill(
         base.architecture,
         distilled=targets.shape[1],
         words=words["words.weight"].shape[1] if words else 0,  # no wider than the targets
+        context=sum(name.startswith("near.") for name in words),
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
     fitted = _Fitted(documents.select(some), targets[places[some]], vocabulary, run)
@@ -113,7 +115,7 @@ def distill(
     cosines: dict[str, dict[str, float]] = {}
     for way in base.weights:
         plain = {name: tensor for name, tensor in base.weights[way].items() if not name.startswith(DISTILLED)}
-        start = exchange_words(plain, base.vocabulary, vocabulary) | words
+        start = exchange_words(plain, base.vocabulary, vocabulary) | (mirrored(words) if way == "backward" else words)
         start |= fitted.projection(architecture, start, way)
         weights[way] = start
         if recipe.epochs:
@@ -201,7 +203,8 @@ class _Fitted(NamedTuple):
         outputs = self._pool(architecture, weights, way, "all", self.documents)
         wanted = self.targets.astype(np.float32)
         if architecture.words:
-            wanted = wanted - projected_means(weights, self.documents).numpy()
+            means = projected_means(mirrored(weights) if way == "backward" else weights, self.documents)
+            wanted = wanted - means.numpy()
         return solve_projection(outputs, wanted)
 
     def vectors(

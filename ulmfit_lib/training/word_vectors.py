@@ -1,7 +1,12 @@
-"""Word vectors whose weighted mean comes close to a sentence transformer's vector of the whole text."""
+"""Word vectors whose weighted mean comes close to a sentence transformer's vector of the whole text.
+
+First each word learns a vector that is the same in all texts; then, if asked for, blocks learn what words add to each
+other, and the vectors go on learning with them.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +15,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.models.pooling import mean_words, weighted_words
+from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.word_vectors import WordVectors
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.teachers import Vectors
 
 SCALED_TEXTS = 8192  # that the vectors' length is fitted on
+TOGETHER = 256  # texts that are read at a time, once they have learnt
 WARM_UP = 200  # steps, or a tenth of all if these are fewer
 BETAS = (0.9, 0.98)  # AdamW's momenta
 USUAL_FREQUENCY = 1e-3  # a word this frequent counts half (Arora et al. 2017), before training
+
+
+@dataclass(frozen=True)
+class ContextRecipe:
+    """Hyperparameters of the blocks that read words in context.
+
+    Attributes:
+        blocks: how many.
+        epochs: how often each text is read.
+        lr: AdamW's maximal rate of the blocks.
+        vectors_lr: of the word vectors, which are brought to a root mean square of 1 first.
+        importance_lr: of the words' weights.
+        projection_lr: of the matrix.
+        weight_decay: of the blocks.
+        batch_size: texts per step.
+        clip: the largest norm of the blocks' gradient.
+    """
+
+    blocks: int = 2
+    epochs: int = 5
+    lr: float = 1e-3
+    vectors_lr: float = 7e-3
+    importance_lr: float = 4e-3
+    projection_lr: float = 2e-5
+    weight_decay: float = 0.01
+    batch_size: int = 128
+    clip: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +70,8 @@ class WordVectorRecipe:
         dropout: share of the tokens that are left out of a text in training.
         similarities: weight of the mean squared error of the similarities of a batch's texts with each other, beside
             the distance to the target, 1 - cosine.
+        context: how blocks learn to read the words in context; None: there are none. They need some hundred thousand
+            texts.
     """
 
     width: int = 288
@@ -46,21 +82,7 @@ class WordVectorRecipe:
     batch_size: int = 256
     dropout: float = 0.1
     similarities: float = 10.0
-
-
-class WordVectorNet(nn.Module):
-    """Token ids -> the weighted mean of their vectors, as wide as the targets and of length 1."""
-
-    def __init__(self, vectors: Tensor, importance: Tensor, projection: Tensor) -> None:
-        super().__init__()
-        self.weight, self.importance = nn.Parameter(vectors), nn.Parameter(importance)
-        self.projection = nn.Parameter(projection)
-
-    def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
-        """(n_tokens,) ids of texts that start at (batch,) offsets -> (batch, distilled)."""
-        factors = self.importance[ids].exp()
-        sums = F.embedding_bag(ids, self.weight, offsets, mode="sum", per_sample_weights=factors)
-        return F.normalize(F.linear(sums, self.projection), dim=1)
+    context: ContextRecipe | None = None
 
 
 def fit_word_vectors(
@@ -79,36 +101,99 @@ def fit_word_vectors(
         seed: of the order and the dropout.
 
     Returns:
-        ``words.weight`` (vocabulary, width), ``words.importance`` (vocabulary,), ``words.projection``
-        (distilled, width); scaled so that a text's projected mean is as close to its target as a factor can make it.
+        The tensors of ``models.word_vectors.WordVectors`` by name, the kernels of blocks in the order of reading;
+        scaled so that a text's projected mean is as close to its target as a factor can make it.
     """
     torch.manual_seed(seed)
-    counts = documents.counts(len(of_words))
-    net = _start(of_words, counts, recipe.width)
+    net = _start(of_words, documents.counts(len(of_words)), recipe.width)
     rates = {net.weight: recipe.lr, net.importance: recipe.importance_lr, net.projection: recipe.projection_lr}
-    groups = [{"params": [parameter], "lr": lr} for parameter, lr in rates.items()]
-    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0)
-    rng, truth = np.random.default_rng(seed), torch.from_numpy(targets)
-    steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
+    groups = [{"params": [parameter], "lr": lr, "weight_decay": 0.0} for parameter, lr in rates.items()]
+    texts = _Texts(documents, torch.from_numpy(targets), recipe, np.random.default_rng(seed))
+    _train(net, groups, texts, epochs=recipe.epochs, batch_size=recipe.batch_size, description="fitting word vectors")
+    if recipe.context:
+        net = _with_context(net, recipe.context.blocks)
+        _train_context(net, texts, recipe.context)
+    return _scaled(net, documents, texts.targets)
+
+
+class _Texts(NamedTuple):
+    """What is learnt."""
+
+    documents: Documents
+    targets: Tensor
+    recipe: WordVectorRecipe
+    rng: np.random.Generator
+
+
+def _train(
+    net: WordVectors,
+    groups: list[dict[str, Any]],
+    texts: _Texts,
+    *,
+    epochs: int,
+    batch_size: int,
+    description: str,
+    clip: float = 0.0,
+) -> None:
+    """AdamW on groups of parameters, the last of which is clipped."""
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, fused=True)
+    steps = epochs * -(-len(texts.targets) // batch_size)
     warm_up = max(1, min(WARM_UP, steps // 10))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm_up) * max(0.0, 1 - step / steps)
     )
-    with bar(total=steps, description="fitting word vectors", unit="step") as progress:
-        for places in _batches(len(targets), recipe, rng):
-            wanted = truth[places].float()
-            found = net(*_flat(documents, places, dropout=recipe.dropout, rng=rng))
+    recipe, bfloat16 = texts.recipe, clip > 0 and fast_bfloat16(net.weight.device)
+    with bar(total=steps, description=description, unit="step") as progress:
+        for places in _batches(len(texts.targets), epochs, batch_size, texts.rng):
+            wanted = texts.targets[places].float()
+            batch = _flat(texts.documents, places, dropout=recipe.dropout, rng=texts.rng)
+            with torch.autocast(net.weight.device.type, torch.bfloat16, enabled=bfloat16):
+                means = net.projected(*batch)
+            found = F.normalize(means.float(), dim=1)
             apart = F.mse_loss(found @ found.T, wanted @ wanted.T)
             loss = 1 - (found * wanted).sum(1).mean() + recipe.similarities * apart
             optimizer.zero_grad()
             loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(groups[-1]["params"], clip)
             optimizer.step()
             schedule.step()
             progress.update(1)
-    return _scaled(net, documents, truth)
 
 
-def _start(of_words: Vectors, counts: Ints, width: int) -> WordVectorNet:
+def _with_context(net: WordVectors, blocks: int) -> WordVectors:
+    """The same with blocks that add nothing yet, its vectors of a size that blocks learn from."""
+    size = net.weight.detach().square().mean().sqrt()
+    vocab_size, width = net.weight.shape
+    wider = WordVectors(vocab_size, width, len(net.projection), blocks)
+    with torch.no_grad():
+        wider.weight.copy_(net.weight / size)
+        wider.importance.copy_(net.importance)
+        wider.projection.copy_(net.projection * size)
+    return wider
+
+
+def _train_context(net: WordVectors, texts: _Texts, recipe: ContextRecipe) -> None:
+    rates = {
+        net.weight: recipe.vectors_lr,
+        net.importance: recipe.importance_lr,
+        net.projection: recipe.projection_lr,
+    }
+    groups: list[dict[str, Any]] = [{"params": [one], "lr": lr, "weight_decay": 0.0} for one, lr in rates.items()]
+    blocks = [parameter for parameter in net.parameters() if parameter not in rates]
+    groups.append({"params": blocks, "lr": recipe.lr, "weight_decay": recipe.weight_decay})
+    _train(
+        net,
+        groups,
+        texts,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        description="fitting words in context",
+        clip=recipe.clip,
+    )
+
+
+def _start(of_words: Vectors, counts: Ints, width: int) -> WordVectors:
     """The strongest directions of the single words' targets, by how often the words occur."""
     vectors = of_words.astype(np.float32)
     strength = np.sqrt(counts + 1.0)[:, None]
@@ -116,13 +201,17 @@ def _start(of_words: Vectors, counts: Ints, width: int) -> WordVectorNet:
     projection = np.linalg.eigh(gram)[1][:, ::-1][:, :width].astype(np.float32)
     frequency = counts / max(1, counts.sum())
     importance = np.log(USUAL_FREQUENCY / (USUAL_FREQUENCY + frequency)).astype(np.float32)
-    return WordVectorNet(*map(torch.from_numpy, (vectors @ projection, importance, np.ascontiguousarray(projection))))
+    net = WordVectors(len(vectors), projection.shape[1], len(projection))
+    with torch.no_grad():
+        net.weight.copy_(torch.from_numpy(vectors @ projection))
+        net.importance.copy_(torch.from_numpy(importance))
+        net.projection.copy_(torch.from_numpy(projection))
+    return net
 
 
-def _batches(count: int, recipe: WordVectorRecipe, rng: np.random.Generator) -> Iterator[Ints]:
-    for _ in range(recipe.epochs):
-        order = rng.permutation(count)
-        yield from np.split(order, range(recipe.batch_size, count, recipe.batch_size))
+def _batches(count: int, epochs: int, size: int, rng: np.random.Generator) -> Iterator[Ints]:
+    for _ in range(epochs):
+        yield from np.split(rng.permutation(count), range(size, count, size))
 
 
 def _flat(
@@ -144,14 +233,14 @@ def _thinned(ids: npt.NDArray[np.integer], dropout: float, rng: np.random.Genera
 
 def projected_means(weights: Weights, documents: Documents) -> Tensor:
     """The weighted means of texts' word vectors, projected but not of length 1: (n_texts, distilled)."""
-    ids, offsets = _flat(documents, np.arange(len(documents)))
-    weighted = weighted_words(weights["words.weight"], weights["words.importance"])
-    return F.linear(mean_words(weighted, ids, offsets), weights["words.projection"])
+    net = WordVectors.of(weights)
+    places = np.split(np.arange(len(documents)), range(TOGETHER, len(documents), TOGETHER))
+    return torch.cat([net.projected(*_flat(documents, some)) for some in places])
 
 
-def _scaled(net: WordVectorNet, documents: Documents, targets: Tensor) -> Weights:
-    weights = {f"words.{name}": parameter.detach() for name, parameter in net.named_parameters()}
+def _scaled(net: WordVectors, documents: Documents, targets: Tensor) -> Weights:
+    weights = {name: parameter.detach() for name, parameter in net.named_weights().items()}
     some = np.arange(min(SCALED_TEXTS, len(targets)))
     means, wanted = projected_means(weights, documents.select(some)), targets[some].float()
     factor = (means * wanted).sum() / (means * means).sum()
-    return weights | {"words.weight": weights["words.weight"] * factor}
+    return weights | {"words.projection": weights["words.projection"] * factor}
