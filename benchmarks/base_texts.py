@@ -11,8 +11,8 @@ random order: the shipped base was distilled on the first 385,024 of such a file
 The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is:
 
     head -n 385024 lines.jsonl > some.jsonl
-    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 --epochs 0 --precision int8 \\
-        --out distilled
+    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 --context-blocks 2 --epochs 0 \\
+        --precision int8 --out distilled
 """
 
 import argparse
@@ -29,6 +29,7 @@ from pathlib import Path
 import pandas as pd
 
 from ulmfit_lib import LanguageModel
+from ulmfit_lib.artifact.architecture import DISTILLED
 from ulmfit_lib.files import write_file
 from ulmfit_lib.stages.distill import exchange_words
 from ulmfit_lib.tokens.corpus import tokenize_corpus
@@ -188,7 +189,7 @@ def with_vocabulary(base: LanguageModel, data: Path, lines: list[str], size: int
         way: {
             name: tensor
             for name, tensor in exchange_words(some, base.vocabulary, vocabulary).items()
-            if not name.startswith(("map.", "words."))
+            if not name.startswith(DISTILLED)
         }
         for way, some in base.weights.items()
     }

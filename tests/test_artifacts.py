@@ -141,6 +141,14 @@ def test_bytes_are_taken_where_they_cost_nothing_and_the_card_says_so(tiny_class
     assert sizes[0] < sizes[1] / 2
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_a_transposed_array_is_stored_row_by_row(tmp_path, precision):
+    turned = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    write_tensors(tmp_path / "t.safetensors", {"map.weight": turned, "encoder.weight": turned}, precision)
+    for array in read_tensors(tmp_path / "t.safetensors").values():
+        np.testing.assert_allclose(array, turned, atol=0.05)
+
+
 def test_a_taught_map_has_a_scale_a_column(tmp_path):
     uneven = np.array([[1000.0, 0.001], [500.0, 0.002]], np.float32)
     write_tensors(tmp_path / "t.safetensors", {"forward.map.weight": uneven, "forward.encoder.weight": uneven}, "int8")

@@ -30,7 +30,7 @@ def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], pr
         if precision == "int8" and tensor.ndim == 2:
             axis = 0 if name.endswith(_BY_COLUMN) else 1
             scale = np.maximum(np.abs(tensor).max(axis), np.float32(1e-12)) / np.float32(127)
-            stored[name] = (tensor / np.expand_dims(scale, axis)).round().astype(np.int8)
+            stored[name] = (tensor / np.expand_dims(scale, axis)).round().astype(np.int8, order="C")  # as files have it
             stored[name + _SCALES[axis]] = scale
         else:
             stored[name] = np.ascontiguousarray(tensor, np.float32 if precision == "float32" else np.float16)
