@@ -35,6 +35,7 @@ SECTIONS = (
     "label_loop",
     "explanations",
     "embedded_models",
+    "base_parts",
     "pretraining",
     "tokens",
     "parallel_tokens",

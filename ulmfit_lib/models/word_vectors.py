@@ -21,7 +21,7 @@ from ulmfit_lib.artifact.architecture import CONTEXT_KERNEL, CONTEXT_WIDER
 from ulmfit_lib.models.cpu_products import Int8Matrix, Steps
 from ulmfit_lib.models.tensors import Weights
 
-TOKENS = 8192  # that a block's wide layer holds at a time
+TOKENS = 512  # that a block holds at a time, so that they stay in the cache
 REACH = CONTEXT_KERNEL // 2  # words on either side
 
 
@@ -49,13 +49,13 @@ class ContextBlock(nn.Module):
         place = torch.arange(len(normed), device=normed.device) + REACH * texts  # no text reaches into the next one
         apart = normed.new_zeros(len(normed) + REACH * (len(starts) + 1), normed.shape[1])
         apart = apart.index_copy(0, place + REACH, normed)
-        last = len(apart) - 2 * REACH
-        around = sum(apart[step : step + last] * self.near[:, step] for step in range(CONTEXT_KERNEL))
-        by_text = self.of_text(whole)
-        added = [
-            self.narrow(F.relu(self.of_words(some) + by_text[their]))
-            for some, their in zip(around[place].split(TOKENS), texts.split(TOKENS), strict=True)
-        ]
+        by_text, added = self.of_text(whole), []
+        for rows, their in zip(place.split(TOKENS), texts.split(TOKENS), strict=True):
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            around = apart[low:high] * self.near[:, 0]
+            for step in range(1, CONTEXT_KERNEL):
+                around = around.addcmul(apart[low + step : high + step], self.near[:, step])
+            added.append(self.narrow((self.of_words(around[rows - low]) + by_text[their]).relu_()))
         return vectors + torch.cat(added)
 
 
@@ -73,8 +73,8 @@ class RowsOfBytes(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(rows, n_in) -> (rows, n_out)."""
         largest = inputs.abs().amax(1, keepdim=True).clamp_min(1e-12)
-        product = self._matrix(inputs / largest) * largest
-        return product if self._bias is None else product + self._bias
+        product = self._matrix(inputs / largest)
+        return product * largest if self._bias is None else torch.addcmul(self._bias, product, largest)
 
 
 class WordVectors(nn.Module):

@@ -1,0 +1,129 @@
+"""What each part of a base's distilled vectors is worth: logistic regression on them, beside other bases' vectors.
+
+    python benchmarks/base_parts.py --sets DATA/dev --names product_sentences hwu64_intents --draws 3 --test-rows 400
+    python benchmarks/base_parts.py --sets DATA/dev --bases before=FOLDER --json
+
+words      the weighted mean of word vectors, in context where the base reads them so
+encoder    the projection of what is pooled of the LSTM's outputs
+together   their sum, which is the distilled vector of the base
+
+Sets and draws are those of `peers.py`, but sets of tags are left out. C is 10; vectors have length 1. Seconds are those
+of one core.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conditions import conditions
+from labelled_sets import LabelledSet, find_sets
+from measuring import count_cpu_seconds
+from peer_classifiers import LogisticPeer, vectors
+
+from ulmfit_lib import LanguageModel
+from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.progress import bar, quietly
+
+C = 10.0
+WITHOUT = {"words": ("map.weight", "map.bias"), "encoder": ("words.projection",), "together": ()}
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=Path, required=True, help="folder of sets")
+    parser.add_argument("--names", nargs="+", help="of sets; default all")
+    parser.add_argument("--base", default="general-en-small", help="whose parts are measured")
+    parser.add_argument("--bases", nargs="+", default=[], metavar="NAME=FOLDER", help="others, as a whole")
+    parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--test-rows", type=int, help="the first of each set; default all")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    count_cpu_seconds()
+    try:
+        models = find_models(options.base, options.bases)
+        sets = [LabelledSet.read(folder, options.test_rows) for folder in find_sets(options.sets, options.names)]
+    except UlmfitError as error:
+        parser.error(str(error))
+    sets = [one for one in sets if not one.has_tags]
+    rows = []
+    with bar(total=len(sets) * len(models), description="vectors", unit="sets") as progress:
+        for one in sets:
+            for name, model in models.items():
+                rows.append(measure(one, name, model, options.labels, options.draws))
+                progress.update(1)
+    if options.json:
+        asked = {name: getattr(options, name) for name in ("base", "labels", "draws", "test_rows")}
+        print(json.dumps({**asked, "rows": rows, **conditions()}))
+    else:
+        print(markdown(rows, list(models)))
+
+
+def find_models(base: str, others: Sequence[str]) -> dict[str, LanguageModel]:
+    """Each part of the base, and other bases, by name.
+
+    Raises:
+        ArtifactError: no such base.
+        OptionError: a base without word vectors, or another that is not given as NAME=FOLDER.
+    """
+    model = LanguageModel.from_pretrained(base)
+    if not model.architecture.words:
+        raise OptionError(f"--base {base}: it has no word vectors, so that there are no parts to compare")
+    models = {part: without(model, names) for part, names in WITHOUT.items()}
+    for one in others:
+        name, _, folder = one.partition("=")
+        if not folder:
+            raise OptionError(f"--bases {one}: give NAME=FOLDER")
+        models[name] = LanguageModel.from_pretrained(folder)
+    return models
+
+
+def without(model: LanguageModel, names: Sequence[str]) -> LanguageModel:
+    """The same with some tensors of zeros."""
+    weights = {
+        way: {name: tensor.new_zeros(tensor.shape) if name in names else tensor for name, tensor in some.items()}
+        for way, some in model.weights.items()
+    }
+    return replace(model, weights=weights)
+
+
+def measure(one: LabelledSet, name: str, model: LanguageModel, labels: int, draws: int) -> Row:
+    """Accuracy and macro F1 in %, means over the draws, and how long the vectors took."""
+    drawn = [one.draw(labels, number) for number in range(draws)]
+    texts = sorted({text for rows in (*drawn, one.test) for text in rows.texts})
+    started = time.monotonic()
+    with quietly():
+        found = dict(zip(texts, model.embed(texts), strict=True))
+    seconds = time.monotonic() - started
+    scores = []
+    for rows in drawn:
+        peer = LogisticPeer(one, vectors(lambda some: np.array([found[text] for text in some]) / 2**0.5), C)
+        scores.append(one.score(*peer.fit(rows).predict(one.test.texts)))
+    return {
+        "set": one.name,
+        "vectors": name,
+        "accuracy": round(float(np.mean([score["accuracy"] for score in scores])), 2),
+        "macro_f1": round(float(np.mean([score["macro_f1"] for score in scores])), 2),
+        "milliseconds_a_text": round(1000 * seconds / len(texts), 3),
+    }
+
+
+def markdown(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """Accuracies as a Markdown table, a row for each set."""
+    lines = [f"| set | {' | '.join(names)} |", "|---" + "|---:" * len(names) + "|"]
+    by_place = {(row["set"], row["vectors"]): row["accuracy"] for row in rows}
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    for one in sets:
+        lines.append(f"| {one} | {' | '.join(f'{by_place[one, name]:.1f}' for name in names)} |")
+    means = [float(np.mean([by_place[one, name] for one in sets])) for name in names]
+    return "\n".join([*lines, f"| mean | {' | '.join(f'{mean:.1f}' for mean in means)} |"])
+
+
+if __name__ == "__main__":
+    main()
