@@ -63,10 +63,11 @@ def find_layout(
     sure = given or (marked and marked[1])
     likely = list(dict.fromkeys(one for one in (given, marked and marked[1], default, *DELIMITERS) if one))
     asked = Layout("", quoting or "double", bool(marked))
-    found = [_with_header(path, encoding, replace(asked, delimiter=one), needed) for one in likely]
-    if needed and not any(one.fits and one.layout.skipped == asked.skipped for one in found):
-        rare = [one for one in RARE if one not in likely]
-        found += [_with_header(path, encoding, replace(asked, delimiter=one), needed) for one in rare]
+    found: list[_Header] = []
+    for one in [*likely, *(one for one in RARE if one not in likely and needed)]:
+        found.append(_with_header(path, encoding, replace(asked, delimiter=one), needed))
+        if found[-1].fits and found[-1].layout.skipped == asked.skipped:
+            break
     fitting = [one for one in found if (one.fits if needed else one.layout.delimiter == sure)]
     if fitting:
         best = min(fitting, key=lambda one: one.layout.skipped > asked.skipped)
