@@ -1,6 +1,7 @@
 """What the command predict takes for a text, for a file and for lines, with a classifier that calls everything good."""
 
 import io
+import sys
 
 import pytest
 from coin import Coin
@@ -22,6 +23,20 @@ def predict(monkeypatch, ulmfit):
 def test_a_text_of_any_length_is_a_text(predict, length):
     assert predict("a " * length)[:2] == (0, "good  (good 75 %, bad 25 %)\n")
     assert predict("a" * length)[:2] == (0, "good  (good 75 %, bad 25 %)\n")
+
+
+def test_an_empty_text_is_no_folder(predict, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("fine")
+    monkeypatch.chdir(tmp_path)
+    assert predict("")[:2] == (0, "\n")
+
+
+def test_all_letters_are_written_where_the_locale_knows_ascii_alone(predict, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert predict(stdin="schön 😀\n".encode())[0] == 0
+    sys.stdout.flush()
+    assert written.getvalue().decode() == "good  (good 75 %, bad 25 %)  schön 😀\n"
 
 
 def test_the_name_of_a_file_is_no_text_whether_it_is_there_or_not(predict, tmp_path):

@@ -1,10 +1,12 @@
 """The command line: each command parses, calls one function, reports. Results to stdout, progress to stderr."""
 
+import codecs
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 import typer
 
@@ -21,6 +23,7 @@ BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickExcept
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and exit code 2, Ctrl-C one and 130."""
     before = signal.signal(signal.SIGINT, _interrupt)
+    _write_all_letters()
     try:
         with _processes():
             app(sys.argv[1:] or ["--help"], prog_name="ulmfit", standalone_mode=False)
@@ -44,6 +47,13 @@ def main() -> None:
         sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _write_all_letters() -> None:
+    """UTF-8 where the locale knows ASCII alone, in which most texts cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name == "ascii":
+            stream.reconfigure(encoding="utf-8")
 
 
 def _sentence(error: Exception) -> str:

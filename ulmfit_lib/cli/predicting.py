@@ -182,7 +182,7 @@ def _check_is_text(given: str) -> None:
 
 def _exists(given: str) -> bool:
     try:
-        return Path(given).exists()
+        return bool(given) and Path(given).exists()
     except (OSError, ValueError):  # too long for a name, or with a character that no name has
         return False
 
