@@ -11,6 +11,8 @@ macro-f1    the same with `--decide-for macro-f1`
 own         logistic regression (C = 10) on the base's vectors of length 1; own-balanced with balanced class weights
 mpnet, minilm   the same on the vectors of a sentence transformer, if --teachers names it
 tfidf       TF-IDF of words and word pairs under logistic regression (C = 10)
+setfit      SetFit with its defaults (contrastive tuning of a sentence transformer, then logistic regression), if
+            --setfit names the folder of one; of draws with at most --setfit-rows of each class
 
 Beside the scores of LabelledSet.score stand the calibration error, in points, and whether one class was said of all
 texts. Of draws at random, `coverage` is the share of test rows in %, whose class is in the 90 % prediction set, and
@@ -19,6 +21,8 @@ texts. Of draws at random, `coverage` is the share of test rows in %, whose clas
 
 import argparse
 import json
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +69,8 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, default=1000, help="the first of each set")
     parser.add_argument("--base", default="general-en-small")
     parser.add_argument("--teachers", nargs="*", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--setfit", metavar="FOLDER", help="sentence transformer that SetFit tunes")
+    parser.add_argument("--setfit-rows", type=int, default=8, help="of each class, at most")
     parser.add_argument("--work", type=Path, default=Path("decisions-work"), help="what is done stays here")
     parser.add_argument("--json", action="store_true")
     cells = measure(options := parser.parse_args())
@@ -95,6 +101,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             if not file.is_file():
                 found = measure_draw(one, rows, candidate, vectors)
                 write_file(file, json.dumps(found).encode())
+            count = int(name.removesuffix(" each"))
+            if options.setfit and name.endswith("each") and count <= options.setfit_rows:
+                add_setfit(file, one, rows, options.setfit)
             scores = json.loads(file.read_text(encoding="utf-8"))
             cells += [{"set": one.name, "draw": name, "number": number, "method": m, **s} for m, s in scores.items()]
     return cells
@@ -159,6 +168,33 @@ def measure_draw(
             said = kind.link(asked @ coefficients.T + intercepts)
             score(f"{name}{ending}", said, kind.decide(said))
     return found
+
+
+def add_setfit(file: Path, one: LabelledSet, rows: Rows, folder: str) -> None:
+    """The scores of SetFit, beside the others in a draw's file, unless they are there already."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if "setfit" not in found:
+        classes = sorted(set(rows.labels))
+        started = time.monotonic()
+        probabilities = setfit_probabilities(folder, rows, classes, one.test.texts)
+        said = [classes[place] for place in probabilities.argmax(1)]
+        found["setfit"] = {**one.score(said, probabilities, classes), "seconds": time.monotonic() - started}
+        write_file(file, json.dumps(found).encode())
+
+
+def setfit_probabilities(folder: str, rows: Rows, classes: list[str], texts: Sequence[str]) -> Floats:
+    """(n_texts, n_classes) by SetFit, with its defaults."""
+    from datasets import Dataset
+    from setfit import SetFitModel, Trainer, TrainingArguments
+
+    learnt = Dataset.from_dict({"text": rows.texts, "label": [classes.index(label) for label in rows.labels]})
+    model = SetFitModel.from_pretrained(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        settings = TrainingArguments(
+            output_dir=temporary, report_to="none", save_strategy="no", show_progress_bar=False
+        )
+        Trainer(model=model, args=settings, train_dataset=learnt).train()
+    return np.asarray(model.predict_proba(list(texts), as_numpy=True), np.float64)
 
 
 def own_vectors(candidate: Candidate, texts: Sequence[str], run: Run) -> npt.NDArray[np.float32]:

@@ -159,11 +159,13 @@ def test_a_report_does_not_hide_that_one_class_is_always_said():
     members = {ENSEMBLE: shy, "ulmfit": shy, "baseline": np.tile([0.88, 0.12], (100, 1))}
     blind = report_on(members, table, classes, learnt=table, folds=5)
     assert "It always answers with 'ham'." in blind.sentence and blind.ensemble.always == "ham"
-    assert "of the rarest class, 'spam', it finds 0 % of 12 rows" in blind.sentence
+    assert "Of the rarest class, 'spam', it finds 0 % of 12 rows" in blind.sentence
+    assert blind.sentence.count("macro F1") == 1
     verdict = find_verdict(Scored(blind, ""), Classes())
     assert verdict.grade == "poor" and "It always answers with “ham”." in verdict.remarks
     seeing = Classes().decide(shy, DecisionRule("macro-f1", (-0.75, 0.75)))
     told = report_on(members, table, classes, learnt=table, decided=seeing, goal=Goal("macro-f1"))
+    assert told.sentence.count("macro F1 it has") == 1 and "Its macro F1" not in told.sentence
     assert told.ensemble.always is None and told.goal.low > 0 and told.goal.likeliest == told.goal.baseline
     assert "The likeliest label of each row would have an accuracy of 88.0 % and a macro F1 of 0.47" in told.sentence
     verdict = find_verdict(Scored(told, ""), Classes())
