@@ -99,11 +99,13 @@ def measure(one: LabelledSet, name: str, model: LanguageModel, labels: int, draw
     texts = sorted({text for rows in (*drawn, one.test) for text in rows.texts})
     started = time.monotonic()
     with quietly():
-        found = dict(zip(texts, model.embed(texts), strict=True))
+        embedded = model.embed(texts)
     seconds = time.monotonic() - started
+    embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
+    found = dict(zip(texts, embedded, strict=True))
     scores = []
     for rows in drawn:
-        peer = LogisticPeer(one, vectors(lambda some: np.array([found[text] for text in some]) / 2**0.5), C)
+        peer = LogisticPeer(one, vectors(lambda some: np.array([found[text] for text in some], np.float32)), C)
         scores.append(one.score(*peer.fit(rows).predict(one.test.texts)))
     return {
         "set": one.name,

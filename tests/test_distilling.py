@@ -100,6 +100,22 @@ def test_a_new_word_counts_in_a_distilled_vector_as_unknown_ones_do(taught, tiny
     assert torch.equal(rows[index["zeppelin"]], rows[read.vocabulary.unknown_id])
 
 
+def test_distillation_goes_on_from_the_word_vectors_of_a_distilled_base(taught, reviews):
+    texts = [*reviews.texts[:60], *["the zeppelin is a zeppelin and the film is a film"] * 5]
+    recipe = replace(
+        RECIPE, epochs=0, vocab_size=len(taught.vocabulary) + 1, word_vectors=replace(WORDS, from_base=True)
+    )
+    again = distill(texts, base=taught, teachers=[BagTeacher()], recipe=recipe, run=Run(seed=1, device="cpu"))
+    assert again.architecture.context == 2
+    ways, index = again.weights, again.vocabulary.index
+    assert torch.equal(ways["forward"]["near.0"], ways["backward"]["near.0"].flip(1))
+    words = ways["forward"]["words.weight"]
+    assert not torch.allclose(words[index["zeppelin"]], words[again.vocabulary.unknown_id])
+    vectors = teacher_vectors(texts, BagTeacher())
+    targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
+    assert (again.embed(texts, direction="forward") * targets).sum(1).mean() > 0.3
+
+
 def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(taught, reviews):
     texts = list(reviews.texts[:12])
     together = taught.embed(texts)

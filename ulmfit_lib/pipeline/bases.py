@@ -17,11 +17,12 @@ from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher
-from ulmfit_lib.training.word_vectors import WordVectorRecipe
+from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 
 MAX_ROWS = 500  # that bases are compared on
 MIN_STEPS = 300  # that word vectors learn for, however few the user's texts are
 WORD_VECTORS = WordVectorRecipe()
+FROM_BASE = ContextRecipe()  # where the base has word vectors to go on from
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,19 @@ def distill_base(
     """
     lm, _ = load_base(base, texts, direction=direction, seed=run.seed)
     lm = lm.only(direction)
-    steps_per_epoch = max(1, 2 * len(texts) // WORD_VECTORS.batch_size)  # each text is read in two writings
-    epochs = max(WORD_VECTORS.epochs, MIN_STEPS // steps_per_epoch)
-    recipe = replace(
-        DISTILL, epochs=0, vocab_size=len(lm.vocabulary), word_vectors=replace(WORD_VECTORS, epochs=epochs)
-    )
+    if lm.architecture.words:
+        context = replace(FROM_BASE, epochs=_epochs(len(texts), FROM_BASE))
+        word_vectors = replace(WORD_VECTORS, from_base=True, context=context)
+    else:
+        word_vectors = replace(WORD_VECTORS, epochs=_epochs(len(texts), WORD_VECTORS))
+    recipe = replace(DISTILL, epochs=0, vocab_size=len(lm.vocabulary), word_vectors=word_vectors)
     note(f"distilling {', '.join(teacher.name for teacher in teachers)} into the base on {len(texts):,} texts")
     return distill(texts, base=lm, teachers=teachers, recipe=recipe, card=Card("distilled on your texts"), run=run)
+
+
+def _epochs(texts: int, recipe: WordVectorRecipe | ContextRecipe) -> int:
+    steps_per_epoch = max(1, 2 * texts // recipe.batch_size)  # each text is read in two writings
+    return max(recipe.epochs, MIN_STEPS // steps_per_epoch)
 
 
 def find_bases(

@@ -32,7 +32,7 @@ from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher, Vectors, teacher_vectors
-from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
+from ulmfit_lib.training.word_vectors import continue_word_vectors, fit_word_vectors, projected_means
 from ulmfit_lib.training.writings import write_otherwise
 
 DISTILL = DistillationRecipe()
@@ -100,7 +100,15 @@ def distill(
         of_words = joint.join([teacher_vectors(_as_texts(vocabulary), teacher) for teacher in teachers])
         of_words = np.pad(of_words, ((0, 0), (0, targets.shape[1] - of_words.shape[1])))
         twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
-        words = fit_word_vectors(documents, twice, of_words, recipe=recipe.word_vectors, seed=run.seed)
+        options: dict[str, Any] = {"recipe": recipe.word_vectors, "seed": run.seed}
+        if recipe.word_vectors.from_base and base.architecture.words:
+            new_words = np.array(
+                [place for place, token in enumerate(vocabulary.tokens) if token not in base.vocabulary.index], np.int64
+            )
+            start = _word_vectors_in_reading_order(base, vocabulary)
+            words = continue_word_vectors(start, new_words, documents, twice, of_words, **options)
+        else:
+            words = fit_word_vectors(documents, twice, of_words, **options)
 
     architecture = replace(
         base.architecture,
@@ -218,6 +226,14 @@ class _Fitted(NamedTuple):
     ) -> npt.NDArray[np.float32]:
         encoder = freeze(architecture, weights, self.run.device)
         return pool_documents(encoder, pooling, documents, way, self.vocabulary.pad_id)
+
+
+def _word_vectors_in_reading_order(base: LanguageModel, vocabulary: Vocabulary) -> Weights:
+    """The base's word vectors with a row for each word of a vocabulary."""
+    way, weights = next(iter(base.weights.items()))
+    weights = exchange_words(weights, base.vocabulary, vocabulary)
+    weights = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
+    return mirrored(weights) if way == "backward" else weights
 
 
 def _as_texts(vocabulary: Vocabulary) -> list[str]:

@@ -24,6 +24,7 @@ from ulmfit_lib.training.teachers import Vectors
 
 SCALED_TEXTS = 8192  # that the vectors' length is fitted on
 TOGETHER = 256  # texts that are read at a time, once they have learnt
+RIDGE = 1e-3  # regularisation of least squares, as a share of the inputs' variance
 WARM_UP = 200  # steps, or a tenth of all if these are fewer
 BETAS = (0.9, 0.98)  # AdamW's momenta
 USUAL_FREQUENCY = 1e-3  # a word this frequent counts half (Arora et al. 2017), before training
@@ -72,6 +73,8 @@ class WordVectorRecipe:
             the distance to the target, 1 - cosine.
         context: how blocks learn to read the words in context; None: there are none. They need some hundred thousand
             texts.
+        from_base: go on from the base's word vectors, if it has some, instead of starting from single words; for few
+            texts.
     """
 
     width: int = 288
@@ -83,6 +86,7 @@ class WordVectorRecipe:
     dropout: float = 0.1
     similarities: float = 10.0
     context: ContextRecipe | None = None
+    from_base: bool = False
 
 
 def fit_word_vectors(
@@ -114,6 +118,53 @@ def fit_word_vectors(
         net = _with_context(net, recipe.context.blocks)
         _train_context(net, texts, recipe.context)
     return _scaled(net, documents, texts.targets)
+
+
+def continue_word_vectors(
+    start: Weights,
+    new_words: Ints,
+    documents: Documents,
+    targets: Vectors,
+    of_words: Vectors,
+    *,
+    recipe: WordVectorRecipe,
+    seed: int,
+) -> Weights:
+    """The same from the word vectors of a distilled base, which few texts bring closer to other teachers.
+
+    New words start from the teachers' vectors of the single words, mapped as fits the known words best, and from the
+    median importance. The matrix starts from the least squares.
+
+    Args:
+        start: the base's word vectors, kernels in the order of reading, a row for each word of the new vocabulary.
+        new_words: (n_new,) ids whose rows say nothing yet.
+        documents: texts as ids.
+        targets: (n_texts, distilled) what a text's vector should be, of length 1.
+        of_words: (vocabulary, distilled) the targets of the single words.
+        recipe: hyperparameters; those of ``context`` count.
+        seed: of the order and the dropout.
+    """
+    torch.manual_seed(seed)
+    net = WordVectors.of({name: tensor.clone() for name, tensor in start.items()})
+    known = np.setdiff1d(np.arange(len(of_words)), new_words)
+    if len(new_words):
+        teachers = torch.from_numpy(of_words.astype(np.float32))
+        net.weight[new_words] = teachers[new_words] @ _least_squares(teachers[known], net.weight[known])
+        net.importance[new_words] = net.importance[known].median()
+    texts = _Texts(documents, torch.from_numpy(targets), recipe, np.random.default_rng(seed))
+    some = np.arange(min(SCALED_TEXTS, len(targets)))
+    means = net(*_flat(documents, some))
+    net.projection = nn.Parameter(_least_squares(means, texts.targets[some].float()).T.contiguous())
+    net.requires_grad_(True)
+    _train_context(net, texts, recipe.context or ContextRecipe())
+    return _scaled(net, documents, texts.targets)
+
+
+def _least_squares(inputs: Tensor, wanted: Tensor) -> Tensor:
+    """(n, n_in) and (n, n_out) -> the matrix (n_in, n_out), a little regularised."""
+    gram = inputs.T @ inputs
+    gram += RIDGE * gram.trace() / len(gram) * torch.eye(len(gram))
+    return torch.linalg.solve(gram, inputs.T @ wanted)
 
 
 class _Texts(NamedTuple):
