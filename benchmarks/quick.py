@@ -25,6 +25,7 @@ TRAIN_ROWS, TEST_ROWS, WORDS = 80, 40, 12
 TWO_FILES = "{folder}/reviews-train.csv {folder}/reviews-test.csv --text text --label label"
 FAST = {
     "accuracy": f"{TWO_FILES} --quick --labels 20 --base {{folder}}/base --cache {{folder}}/accuracy",
+    "base_parts": "--sets {folder}/sets --labels 20 --draws 1",
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",
@@ -88,8 +89,10 @@ def write_texts(folder: Path) -> None:
 
     rows = list(itertools.islice(reviews(mean_words=WORDS), TRAIN_ROWS + TEST_ROWS))
     for part, some in (("train", rows[:TRAIN_ROWS]), ("test", rows[TRAIN_ROWS:])):
-        with (folder / f"reviews-{part}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("text", "label"), *some])
+        for path in (folder / f"reviews-{part}.csv", folder / "sets" / "reviews" / f"{part}.csv"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("text", "label"), *some])
     texts = [text for text, _ in rows]
     config = LanguageModelConfig(Architecture(8, 12, 1), vocab_size=200)
     pretrain(texts, config=config, recipe=replace(PRETRAIN, epochs=0)).save(folder / "base")

@@ -8,6 +8,7 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 NAMES = (
     "accuracy",
+    "base_parts",
     "explanations",
     "few_labels",
     "pretraining",

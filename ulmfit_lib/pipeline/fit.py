@@ -29,9 +29,11 @@ from ulmfit_lib.training.run import Run, with_former_keywords
 from ulmfit_lib.training.seeding import leaves_random_numbers
 from ulmfit_lib.training.topics import learn_topics
 
-MIN_TOKENS = 50_000  # in the texts; on fewer, fine-tuning the language model brings nothing
+MIN_TOKENS = 50_000  # to fine-tune the language model on; on fewer, that brings nothing
 FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model on a sample of the texts
-SECOND_SHARE = 0.45  # the same, to fine-tune it on as many texts as possible, if the sample paid
+SECOND_SHARE = (
+    0.45  # of the time that is left after that, to fine-tune it on as many texts as possible, if the sample paid
+)
 
 
 def fit_csv(
@@ -67,35 +69,35 @@ def fit(
     scoring: Scoring = Scoring(),  # noqa: B008
     run: Run | None = None,
 ) -> TextClassifier:
-    """A table of texts, some or all with labels -> a classifier, within a given time, and an honest word on its worth.
+    """Train a classifier on a table of texts within a given time, and report how good it is.
 
     The base is pretrained already (stage 1); stages 2 and 3 run as far as they pay within the time.
 
     1. Candidates are compared by cross-validation on the labelled rows (five folds; texts that are alike share one).
-       Its score is reported, too; only of more than 2,000 labelled rows, a fifth is held out for that.
+       The same scores are reported; only with more than 2,000 labelled rows, a held-out fifth gives them instead, and
+       candidates are compared on a single part of the others. Where the given time is too short for all rows, some are
+       left out, and the report says so.
     2. Linear probes on the frozen encoder of each base come first: seconds, and a first score. Beside ULMFiT stand
        TF-IDF + logistic regression, and the same on topics of the texts without a label, where these are many.
     3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a sample of
-       them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it
-       lowers the cross-validated log loss.
-    4. The result is the ensemble of all members of the best candidate, weighed by log loss and refitted to all
-       labelled rows.
-
-    Ctrl-C ends the search early: the result is the best candidate so far.
+       them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it lowers
+       the cross-validated log loss by more than chance would. Ctrl-C ends this step: the best candidate is kept.
+    4. The result is the best candidate, refitted to all labelled rows that are learned from: an ensemble of ULMFiT,
+       TF-IDF and topics, weighed by log loss.
 
     Args:
         data: texts; a row without a label feeds the language model and the topics only.
         base: a pretrained model's name, a folder (of a language model, or of a classifier, whatever its classes), a
-            language model; or ``auto``: the embedded model whose linear probe has the least log loss.
+            language model; or ``auto``: the embedded distilled model, unless another's linear probe is clearly better.
         direction: ``forward``, ``backward`` or ``both``; default all that the base has.
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
-            one of your own (``training.recipes``). Others than ours fine-tune the language model and the encoder,
-            however long it takes.
+            one of your own (``training.recipes``). The published ones fine-tune the language model, whatever it brings
+            and however long it takes.
         strategy: ``linear-probe`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, however long it
             takes), or ``auto``: what pays within the time; default the recipe's.
         minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
             thousand unlabelled ones.
-        scoring: which rows are scored, and what for.
+        scoring: which rows are scored, and what decisions are chosen for.
         run: seed, device and checkpoints; a run that was stopped continues from these.
 
     Returns:
@@ -117,21 +119,21 @@ def fit(
         check_times(data)
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
     bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
-    folder, affordable = run.checkpoints.folder if run.checkpoints else None, Affordable(data, scoring)
+    folder = run.checkpoints.folder if run.checkpoints else None
     budget = Budget(minutes, folder) if minutes else None
-    if budget and recipe.epochs_by_length and strategy != FINE_TUNE:
-        reader = bases[0].lm.to(run.device)
-        affordable = Affordable.of(data, scoring, lm=reader, budget=budget, seed=run.seed)
+    affordable = Affordable(data, scoring)  # all rows and folds, unless the given time is too short for them
+    fixed_epochs = not recipe.epochs_by_length  # of a published recipe, whose language model takes as long as it takes
+    if budget and not fixed_epochs and strategy != FINE_TUNE:
+        timed_lm = bases[0].lm.to(run.device)
+        affordable = Affordable.of(data, scoring, lm=timed_lm, budget=budget, seed=run.seed)
     experiment = Experiment.of(affordable.data, affordable.scoring, seed=run.seed)
     train = experiment.train
-    # A published recipe has epochs of its own: the language model is fine-tuned for these, whatever they take, and also
-    # on the texts, never the labels, of rows that are scored by cross-validation. Then the report says so.
-    own_epochs = not recipe.epochs_by_length
-    texts = experiment.all_texts if own_epochs else experiment.texts
+    # A published recipe also fine-tunes on the texts, never the labels, of rows that are scored by cross-validation.
+    texts = experiment.all_texts if fixed_epochs else experiment.texts
     tokenized_by = bases[0].lm  # every base would count about as many tokens
     lm_tuning = LmFineTuning(texts, recipe.fit_lm, count_tokens(texts, tokenized_by))
     minutes = minutes or default_minutes(lm_tuning.n_tokens + count_tokens(train.texts, tokenized_by), len(train))
-    budget = budget or Budget(minutes, folder)
+    budget = budget or Budget(minutes, folder)  # without a given time, the clock starts here
     note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
     chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=min(1.0, minutes))
@@ -143,7 +145,7 @@ def fit(
     search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
-        if own_epochs and lm_tuning.n_tokens:
+        if fixed_epochs and lm_tuning.n_tokens:
             search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
         elif lm_tuning.n_tokens >= MIN_TOKENS:
             _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
@@ -154,15 +156,16 @@ def fit(
 
     best = search.best
     report = experiment.report(best, experiment.predict_test(best, run))
-    time = time_report(best, experiment, run) if data.times else None
+    by_time = time_report(best, experiment, run) if data.times else None
+    reads_scored_texts = scoring.transductive or (fixed_epochs and not len(experiment.test))
     report = replace(
         report,
-        sentence=" ".join(filter(None, [report.sentence, time.sentence if time else "", affordable.left_out])),
-        time=time,
+        sentence=" ".join(filter(None, [report.sentence, by_time.sentence if by_time else "", affordable.left_out])),
+        time=by_time,
         base=chosen.why,
         tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,
-        transductive=best.candidate.passes > 0 and (scoring.transductive or (own_epochs and not len(experiment.test))),
+        transductive=best.candidate.passes > 0 and reads_scored_texts,
     )
     return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent())
 
@@ -174,9 +177,9 @@ def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source:
     """
     budget, probe = search.budget, search.best.candidate
     speed = tokens_per_second(probe.lm, lm_tuning.recipe.batch_size, search.run.device)
+    speed = budget.decide(Step.READING, "speed", speed)
     for name, share in (("slice", FIRST_SHARE), ("all", SECOND_SHARE)):
         seconds = budget.decide(Step.READING, f"seconds for {name}", share * budget.left())
-        speed = budget.decide(Step.READING, "speed", speed)
         part = lm_tuning.within(seconds, tokens_per_second=speed, seed=search.run.seed)
         if part.n_tokens < MIN_TOKENS:
             search.say(f"fine-tuning the language model was left out: {shown(seconds)} are too short to gain anything")
