@@ -197,6 +197,24 @@ def test_an_empty_line_of_a_single_column_is_a_row_but_at_the_end(tmp_path, end)
     assert texts == ["a, b", "", "", "c"]
 
 
+def test_one_shard_of_a_table_is_told_and_a_folder_of_its_own_holds_all(tmp_path, capsys):
+    for split in ("train", "test"):
+        for number in (0, 1):
+            pd.DataFrame({"text": [f"{split} {number}"]}).to_parquet(
+                tmp_path / f"{split}-0000{number}-of-00002.parquet"
+            )
+    with pytest.raises(DataError, match="or put the shards of one table in a folder of their own"):
+        read_table(tmp_path, text="text")
+    shards = sorted(tmp_path.glob("train-*"))
+    assert len(read_table(shards[0], text="text")) == 1
+    assert "one of the 2 files that its table is in" in capsys.readouterr().err
+    (tmp_path / "train").mkdir()
+    for shard in shards:
+        shard.rename(tmp_path / "train" / shard.name)
+    assert list(read_table(tmp_path / "train", text="text").texts) == ["train 0", "train 1"]
+    assert "one of" not in capsys.readouterr().err
+
+
 def test_parts_of_a_text_are_no_labels_and_sets_and_arrays_are_lists(tmp_path):
     part = {"from_name": "label", "type": "labels", "value": {"start": 0, "end": 1, "text": "a", "labels": ["NAME"]}}
     (tmp_path / "a.json").write_text(json.dumps([{"data": {"text": "a b"}, "annotations": [{"result": [part]}]}]))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ulmfit_lib.errors import DataError, first_line
+from ulmfit_lib.progress import note
 from ulmfit_lib.rows.batch import Rows, arrow
 from ulmfit_lib.rows.kinds import COMPRESSED, suffix_of
 from ulmfit_lib.rows.text_files import open_bytes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SPLITS, STATE = "dataset_dict.json", "state.json"  # of a saved DatasetDict, and of a Dataset
+ONE_OF = re.compile(r"-\d+-of-0*([2-9]|[1-9]\d+)$")
 SHARD = re.compile(r"(-\d+-of-\d+|-?\d{4,}.*)?$")  # how the names of a split's files go on
 
 
@@ -114,5 +116,15 @@ def dataset_files(path: Path) -> list[Path]:
     files = sorted(path.rglob("*.parquet"))
     if len({file.parent / SHARD.sub("", file.stem) for file in files}) > 1:
         shown = ", ".join(str(file.relative_to(path)) for file in files[:5])
-        raise DataError(f"{path}: holds several tables ({shown}): name one of the files, such as {files[0]}")
+        whole = ", or put the shards of one table in a folder of their own" if ONE_OF.search(files[0].stem) else ""
+        raise DataError(f"{path}: holds several tables ({shown}): name one of the files, such as {files[0]}{whole}")
     return files
+
+
+def mention_shard(path: Path) -> None:
+    """Say that a file is one of several that make up a table, as its name tells."""
+    if found := ONE_OF.search(path.stem):
+        note(
+            f"{path}: read is one of the {found[1]} files that its table is in; to read them all, put them in a folder of "
+            "their own, and name that"
+        )

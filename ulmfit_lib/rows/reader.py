@@ -11,7 +11,7 @@ from typing import Any
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import bar
-from ulmfit_lib.rows.arrow_files import arrow_rows, dataset_files
+from ulmfit_lib.rows.arrow_files import arrow_rows, dataset_files, mention_shard
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.delimited import Layout, NoRows, read_records
@@ -81,6 +81,7 @@ def _parts(path: Path, columns: Sequence[str], file: FileFormat, rows: int) -> I
             pairs = parallel_records(path, text, Path(file.label_file), file.encoding)
             yield from _pairs(pairs, rows)
     elif (suffix := suffix_of(path)) in ARROW:
+        mention_shard(path)
         yield from arrow_rows(path, rows)
     elif suffix in WORKBOOKS:
         yield from _divided(workbook_rows(path, columns, file.sheet), rows)
