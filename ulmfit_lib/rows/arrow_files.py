@@ -125,6 +125,6 @@ def mention_shard(path: Path) -> None:
     """Say that a file is one of several that make up a table, as its name tells."""
     if found := ONE_OF.search(path.stem):
         note(
-            f"{path}: read is one of the {found[1]} files that its table is in; to read them all, put them in a folder of "
-            "their own, and name that"
+            f"{path}: read is one of the {found[1]} files that its table is in; to read them all, put them in a folder "
+            "of their own, and name that"
         )
