@@ -193,7 +193,8 @@ class Experiment:
             seconds: that were spent to find it.
         """
         classifier = best.fit(self.data.labelled(), run)
-        classifier = replace(classifier, scope=find_scope(best.candidate, self.data, classifier, run))
+        scope = find_scope(best.candidate, self.data, classifier, run, share=report.share_of_time)
+        classifier = replace(classifier, scope=scope)
         report = replace(
             report,
             sentence=report.sentence + (TRANSDUCTIVE if report.transductive else "") + about_scope(classifier.scope),

@@ -15,10 +15,13 @@ from ulmfit_lib.training.run import Run
 MOST_OTHERS = 1000  # texts beside which those with a label are looked at
 
 
-def find_scope(candidate: Candidate, data: TextTable, classifier: TextClassifier, run: Run) -> Scope | None:
+def find_scope(
+    candidate: Candidate, data: TextTable, classifier: TextClassifier, run: Run, *, share: float = 1.0
+) -> Scope | None:
     """The scope of a candidate's classifier; None where its encoder was fine-tuned, or a text may have several labels.
 
-    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones.
+    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones. Where time is
+    short, a ``share`` of the texts without a label is read.
     """
     apart = data.apart
     if candidate.strategy != LINEAR_PROBE or not data.kind.one_class_per_text:
@@ -28,7 +31,7 @@ def find_scope(candidate: Candidate, data: TextTable, classifier: TextClassifier
     labelled, others = data.labelled(), apart.texts if apart else []
     if len(others) < FEWEST_OTHERS:
         free = data.select([i for i, label in enumerate(data.labels) if label is None])
-        others = [*others, *(free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=run.seed))]
+        others = [*others, *(free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=run.seed, share=share))]
     vectors = classifier.scope_vectors(candidate.features([*labelled.texts, *others[:MOST_OTHERS]], run))
     n = len(labelled)
     if apart:
