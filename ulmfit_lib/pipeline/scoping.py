@@ -20,8 +20,8 @@ def find_scope(
 ) -> Scope | None:
     """The scope of a candidate's classifier; None where its encoder was fine-tuned, or a text may have several labels.
 
-    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones. Where time is
-    short, a ``share`` of the texts without a label is read.
+    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones. Where time
+    is short, a ``share`` of the texts without a label is read.
     """
     apart = data.apart
     if candidate.strategy != LINEAR_PROBE or not data.kind.one_class_per_text:
