@@ -1,11 +1,13 @@
 """What does it take to predict without torch, beside the torch path and beside fastai's ``load_learner().predict``?
 
     python benchmarks/light.py [reviews.csv --text review --label sentiment] [--model FOLDER] [--old CHECKOUT]
-        [--rounds 3] [--json]
+        [--minilm FOLDER] [--rounds 3] [--json]
 
 The same network (a base's forward encoder under a hidden head) is saved, exported to ONNX in float32 and in int8, and
 exported by fastai. Each side answers in a process of its own, in turns; figures are medians. With ``--model``, a
-classifier that ``fit`` made is measured, too, where fastai has nothing to compare. Without a file: made-up reviews.
+classifier that ``fit`` made is measured, too, where fastai has nothing to compare. ``--minilm`` names the folder of the
+sentence transformer all-MiniLM-L6-v2, which answers under ONNX Runtime beside them, with a logistic regression on its
+vectors; what exports it is in minilm_peer.py. Without a file: made-up reviews.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import fastai_peer
+import minilm_peer
 import numpy as np
 import torch
 from conditions import conditions
@@ -40,12 +43,13 @@ LEARNT, CHECKED, DISTILLED_ON = 64, 200, 1000
 NEEDS = {  # what is installed for each side, with all that these require
     "static": ["numpy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "light": ["numpy", "onnxruntime", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
+    "minilm": ["numpy", "onnxruntime", "tokenizers"],
     "torch": ["ulmfit-lib"],
     "old": ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],
     "fastai": ["fastai"],
 }
 ASKED = {"cold_seconds": 1.0, "peak_mb": 300, "installed_mb": 400, "ms_per_text": 5.0}
-SIDES = ("static", "light", "light-int8", "torch", "old", "fastai")
+SIDES = ("static", "light", "light-int8", "torch", "old", "old-int8", "minilm", "minilm-int8", "fastai")
 
 
 def main() -> None:
@@ -55,6 +59,7 @@ def main() -> None:
     parser.add_argument("--label", default="sentiment")
     parser.add_argument("--model", type=Path, help="a folder that `fit` made, measured as well")
     parser.add_argument("--old", type=Path, help="a checkout of an earlier release, whose light side is measured, too")
+    parser.add_argument("--minilm", type=Path, help="a sentence transformer's folder, measured under ONNX Runtime")
     parser.add_argument("--many", type=int, default=100, help="texts that are answered in bulk")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
@@ -87,8 +92,11 @@ def main() -> None:
         models = {f"{BASE}, forward": same_network(table, work / "same")}
         if arguments.model:
             models["what fit made"] = exported(arguments.model, work / "made", table)
+        peers = minilm_peer.export(arguments.minilm, work / "peers", *learnt(table)) if arguments.minilm else {}
         for name, paths in models.items():
-            sides = {**paths, "old": paths["light"]} if arguments.old else paths
+            sides = {**paths, **peers}
+            if arguments.old:
+                sides |= exported_by(arguments.old, paths["torch"], work / f"old-{len(result['networks'])}")
             result["networks"][name] = in_turns(sides, work / "texts.json", rounds=arguments.rounds, old=arguments.old)
             print(name, json.dumps(result["networks"][name]), file=sys.stderr)
     if arguments.json:
@@ -100,6 +108,28 @@ def main() -> None:
         print(name)
         for side, row in sides.items():
             print(f"  {side:10}", ", ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def learnt(table: TextTable) -> tuple[list[str], list[str]]:
+    """The rows that the sides which learn something do it from: texts, labels."""
+    some = table.select(range(LEARNT))
+    return list(some.texts), [str(label) for label in some.labels or []]
+
+
+def exported_by(checkout: Path, model: Path, work: Path) -> dict[str, Path]:
+    """The classifier as an earlier release exports it, whose graphs are others."""
+    work.mkdir()
+    folders = {"old": work / "old", "old-int8": work / "old-int8"}
+    for folder, precision in zip(folders.values(), ("float32", "int8"), strict=True):
+        command = ["export", str(model), "--out", str(folder), "--precision", precision, "--quiet"]
+        one_command(command, checkout, work)
+    return folders
+
+
+def one_command(command: list[str], checkout: Path, work: Path) -> None:
+    path = os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
+    run = [sys.executable, "-W", "ignore", "-m", "ulmfit_lib.cli", *command]
+    subprocess.run(run, check=True, cwd=work, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL)
 
 
 def same_network(table: TextTable, work: Path) -> dict[str, Path]:
@@ -131,7 +161,7 @@ def in_turns(
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES if side in models}
     for _ in range(rounds):
         for side, some in runs.items():
-            some.append(one_process(side, models[side], texts, old if side == "old" else None))
+            some.append(one_process(side, models[side], texts, old if side.startswith("old") else None))
     expected = np.array(runs["light"][0].pop("said"))
     rows = {}
     for side, some in runs.items():
@@ -140,11 +170,17 @@ def in_turns(
         rows[side] = {
             **{key: float(f"{statistics.median(one[key] for one in some):.4g}") for key in keys},
             "model_mb": round(size_of(models[side]) / 1e6, 1),
-            "largest_difference": float(f"{np.abs(said - expected).max():.2g}"),
-            "labels_changed": int((said.argmax(1) != expected.argmax(1)).sum()),
-            "compared": len(expected),
+            **({} if side.startswith("minilm") else differences(said, expected)),
         }
     return rows
+
+
+def differences(said: "np.ndarray[Any, Any]", expected: "np.ndarray[Any, Any]") -> dict[str, Any]:
+    return {
+        "largest_difference": float(f"{np.abs(said - expected).max():.2g}"),
+        "labels_changed": int((said.argmax(1) != expected.argmax(1)).sum()),
+        "compared": len(expected),
+    }
 
 
 def one_process(side: str, model: Path, texts: Path, old: Path | None = None) -> dict[str, Any]:

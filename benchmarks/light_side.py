@@ -23,7 +23,12 @@ def load(side: str, model: str) -> tuple[Answers, Answers]:
 
         static = StaticClassifier.load(model).predict_proba
         return static, static
-    if side.startswith("light") or side == "old":
+    if side.startswith("minilm"):
+        from minilm_peer import MiniLm
+
+        peer = MiniLm(Path(model)).predict_proba
+        return peer, peer
+    if side.startswith(("light", "old")):
         from ulmfit_lib.serving.predictor import Predictor
 
         light = Predictor.load(model).predict_proba
@@ -60,20 +65,25 @@ def main() -> None:
     one, many = load(side, model)
     print(json.dumps(list(map(float, one(texts["short"][:1])[0]))), flush=True)
     megabytes = resident("VmRSS")
-    spent = []
+    spent, spent_before = [], time.process_time()
     for text in texts["short"]:
         started = time.perf_counter()
         one([text])
         spent.append(1000 * (time.perf_counter() - started))
+    core_ms = 1000 * (time.process_time() - spent_before) / len(spent)
     started = time.perf_counter()
+    spent_before = time.process_time()
     many(texts["many"])
     rate = len(texts["many"]) / (time.perf_counter() - started)
+    rate_of_core = len(texts["many"]) / (time.process_time() - spent_before)
     said = [list(map(float, row)) for text in texts["short"] for row in one([text])]
     measured = {
         "resident_mb": megabytes,
         "peak_mb": resident("VmHWM"),
         "ms_per_text": round(statistics.median(spent), 3),
+        "core_ms_per_text": round(core_ms, 3),
         "texts_per_second": round(rate, 1),
+        "texts_per_core_second": round(rate_of_core, 1),
         "said": said,
     }
     print(json.dumps(measured))

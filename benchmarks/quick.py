@@ -44,7 +44,7 @@ SLOWER = {
     "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
     "readers": "--megabytes 1 2 --rounds 1",
     "scaling": "--stages read tokenize",
-    "serving": "--seconds 0.2 --answers 20",
+    "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
     "several_processes": "--tokens 500 --rounds 1",
     "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",
 }
