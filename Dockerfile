@@ -2,7 +2,7 @@
 # docker run -p 8000:8000 -e ULMFIT_TOKEN=... -v ./models/reviews-onnx:/model:ro ulmfit-serve
 FROM python:3.11-slim AS build
 COPY . /source
-RUN python -m venv /opt/ulmfit && /opt/ulmfit/bin/pip install --no-cache-dir '/source/packaging/predict[serve,subword]'
+RUN python -m venv /opt/ulmfit && /opt/ulmfit/bin/pip install --no-cache-dir '/source/packaging/predict[network,serve,subword]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/ulmfit /opt/ulmfit

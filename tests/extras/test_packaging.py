@@ -90,6 +90,20 @@ def test_the_wheel_trains_and_predicts_offline_with_its_own_base_and_reviews(tmp
     assert "%" in run([ulmfit, "predict", "model", "A wonderful meal."], cwd=tmp_path)
 
 
+def test_the_small_wheel_predicts_with_each_tier(tmp_path, exported, static):
+    light = install(SMALL, tmp_path / "light") / "ulmfit"
+    (packages,) = (tmp_path / "light").glob("lib/*/site-packages")
+    assert not [name for name in ("torch", "onnxruntime", "spacy", "pandas") if (packages / name).exists()]
+    (tmp_path / "texts.csv").write_text("text\nthe film was great great\nterrible\n")
+    assert " %" in run([light, "predict", static, "the film was great great"], cwd=tmp_path)
+    assert "prediction" in run([light, "predict", static, "texts.csv", "--text", "text"], cwd=tmp_path)
+    refused = subprocess.run([light, "predict", exported, "great"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "ulmfit-predict[network]" in refused.stderr
+    network = install(SMALL, tmp_path / "network", "network") / "ulmfit"
+    for folder in (exported, exported.parent / "model"):
+        assert " %" in run([network, "predict", folder, "the film was great great"], cwd=tmp_path)
+
+
 def test_the_small_wheel_serves_and_ends_when_it_is_told_to(tmp_path, exported):
     (extras,) = re.findall(r"/packaging/predict\[(.+)\]", (DIST.parent / "Dockerfile").read_text(encoding="utf-8"))
     commands = install(SMALL, tmp_path / "env", *extras.split(","))

@@ -174,7 +174,7 @@ def open_graph(graph: bytes) -> Any:
         import onnxruntime
     except ImportError as error:
         raise OptionError(
-            "predicting without PyTorch needs the package onnxruntime: pip install onnxruntime"
+            "a classifier that is not static needs the package onnxruntime: pip install 'ulmfit-predict[network]'"
         ) from error
     onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
     options = onnxruntime.SessionOptions()
