@@ -38,6 +38,7 @@ from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.training.static_student import distil_static
 
 BASE = "general-en-small"
+NAMED_SIZES = 3  # distributions of each side whose size is said, the largest
 SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
 LEARNT, CHECKED, DISTILLED_ON = 64, 200, 1000
 NEEDS = {  # what is installed for each side, with all that these require
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--text", default="review")
     parser.add_argument("--label", default="sentiment")
+    parser.add_argument("--base", default=BASE, help="whose forward encoder all sides share")
     parser.add_argument("--model", type=Path, help="a folder that `fit` made, measured as well")
     parser.add_argument("--old", type=Path, help="a checkout of an earlier release, whose light side is measured, too")
     parser.add_argument("--minilm", type=Path, help="a sentence transformer's folder, measured under ONNX Runtime")
@@ -73,14 +75,18 @@ def main() -> None:
     long_enough = [text for text in table.texts if len(text.split()) >= SHORT_TEXT_WORDS] or list(table.texts)
     short = [" ".join(text.split()[:SHORT_TEXT_WORDS]) for text in long_enough[:SHORT_TEXTS]]
     many = [text for text in table.texts if len(text.split()) < 900][: arguments.many]  # fastai drops what is longer
-    found = conditions()
+    found, installed = conditions(), {side: installed_megabytes(names) for side, names in NEEDS.items()}
     result: dict[str, Any] = {
         "texts": str(arguments.file or "made up"),
         **found,
         "asked": ASKED,
         "many": len(many),
         "words_per_text": round(float(np.mean([len(text.split()) for text in many]))),
-        "installed_mb": {side: installed_megabytes(names) for side, names in NEEDS.items()},
+        "installed_mb": {side: round(sum(sizes.values())) for side, sizes in installed.items()},
+        "largest_mb": {
+            side: {name: round(size) for name, size in list(sizes.items())[:NAMED_SIZES]}
+            for side, sizes in installed.items()
+        },
         "networks": {},
     }
     result["versions"] = {**found["versions"], "onnxruntime": version("onnxruntime")}
@@ -89,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "texts.json").write_text(json.dumps({"short": short, "many": many}), encoding="utf-8")
-        models = {f"{BASE}, forward": same_network(table, work / "same")}
+        models = {f"{Path(arguments.base).name}, forward": same_network(table, arguments.base, work / "same")}
         if arguments.model:
             models["what fit made"] = exported(arguments.model, work / "made", table)
         peers = minilm_peer.export(arguments.minilm, work / "peers", *learnt(table)) if arguments.minilm else {}
@@ -132,10 +138,10 @@ def one_command(command: list[str], checkout: Path, work: Path) -> None:
     subprocess.run(run, check=True, cwd=work, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL)
 
 
-def same_network(table: TextTable, work: Path) -> dict[str, Path]:
+def same_network(table: TextTable, base: str, work: Path) -> dict[str, Path]:
     """Each side's model; all of the same weights."""
     work.mkdir()
-    lm = LanguageModel.from_pretrained(BASE)
+    lm = LanguageModel.from_pretrained(base)
     train, valid = table.select(range(LEARNT)), table.select(range(LEARNT, LEARNT + LEARNT // 2))
     learn = fastai_peer.classifier(train, valid, torch.device("cpu"), lm=lm)
     learn.export(work / "learner.pkl")
@@ -199,8 +205,8 @@ def one_process(side: str, model: Path, texts: Path, old: Path | None = None) ->
     return {"cold_seconds": round(cold, 3), **json.loads(rest)}
 
 
-def installed_megabytes(names: list[str]) -> int:
-    """Of these distributions and all that they require here, optional extras left out."""
+def installed_megabytes(names: list[str]) -> dict[str, float]:
+    """Of these distributions and all that they require here, optional extras left out; the largest come first."""
     sizes: dict[str, int] = {}
     open_names = list(names)
     while open_names:
@@ -215,7 +221,7 @@ def installed_megabytes(names: list[str]) -> int:
         sizes[name] = sum(size_of(Path(str(file.locate()))) for file in one.files or [])
         needed = map(Requirement, one.requires or [])
         open_names += [need.name for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
-    return round(sum(sizes.values()) / 1e6)
+    return {name: size / 1e6 for name, size in sorted(sizes.items(), key=lambda one: -one[1])}
 
 
 def size_of(path: Path) -> int:

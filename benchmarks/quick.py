@@ -29,7 +29,9 @@ FAST = {
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",
+    "light": "--base {folder}/base --many 4 --rounds 1",
     "pretraining": f"{TWO_FILES} --bases {{folder}}/base --labels 20 --seeds 1 --cache {{folder}}/pretraining",
+    "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
     "speed": "--workload seconds --rows lm_train classifier_train head_epochs predict_one",
     "token_parity": "{folder}/reviews-train.csv --text text",
     "verdicts": "{folder} --labels 20 --draws 1 --rows 60 --base {folder}/base --work {folder}/verdicts",
@@ -39,12 +41,10 @@ SLOWER = {
     "engines": "--reviews 4 8 --short 20 40 --rounds 1",
     "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
     "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 32 --checked 40 --seeds 1",
-    "light": "--many 4 --rounds 1",
     "memory": "csv --megabytes 1",
     "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
     "readers": "--megabytes 1 2 --rounds 1",
     "scaling": "--stages read tokenize",
-    "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
     "several_processes": "--tokens 500 --rounds 1",
     "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",
 }
@@ -82,8 +82,8 @@ def run(name: str, folder: Path) -> None:
 
 
 def write_texts(folder: Path) -> None:
-    """Labelled texts to learn from and to test on, and a tiny language model in ``base``."""
-    from ulmfit_lib import pretrain
+    """Labelled texts to learn from and to test on, a tiny language model in ``base``, a classifier in ``model``."""
+    from ulmfit_lib import TextTable, fit_classifier, pretrain
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
 
@@ -95,7 +95,9 @@ def write_texts(folder: Path) -> None:
                 csv.writer(file).writerows([("text", "label"), *some])
     texts = [text for text, _ in rows]
     config = LanguageModelConfig(Architecture(8, 12, 1), vocab_size=200)
-    pretrain(texts, config=config, recipe=replace(PRETRAIN, epochs=0)).save(folder / "base")
+    base = pretrain(texts, config=config, recipe=replace(PRETRAIN, epochs=0))
+    base.save(folder / "base")
+    fit_classifier(TextTable.from_lists(texts, [label for _, label in rows]), lm=base).save(folder / "model")
 
 
 if __name__ == "__main__":
