@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 import torch
 
 from ulmfit_lib import LanguageModel, fit_classifier
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models import cpu_products
 from ulmfit_lib.models.cpu_products import FULL, REDUCED, SWITCH, Int8Matrix
+from ulmfit_lib.serving.onnx_graph import build_graph
 
 ONLY_AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -118,3 +122,42 @@ def test_a_product_of_bytes_is_the_sum_of_whole_numbers(monkeypatch):
     sums[1] *= round(0.5 * steps.inputs) / steps.inputs
     sums[:, 7] = 0.0
     torch.testing.assert_close(Int8Matrix(weight, bias, steps=steps)(inputs), sums + bias)
+
+
+READ_GRAPH = """
+import json, sys
+import numpy as np
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
+from ulmfit_lib.tokens.documents import Documents
+lengths = [5, 20, 3, 80, 7, 1]
+texts = Documents(np.random.default_rng(0).integers(0, 50, sum(lengths)), np.cumsum([0, *lengths]))
+encoder = OnnxEncoder(open(sys.argv[1], "rb").read(), Architecture(32, 64, 2), "forward", threads=1)
+together = encoder.pool(texts, "all")
+alone = np.concatenate([encoder.pool(texts.select([place]), "all") for place in range(len(texts))])
+print(json.dumps({"same": bool((together == alone).all()), "vectors": together.tolist()}))
+"""
+QEMU = shutil.which("qemu-x86_64-static") or shutil.which("qemu-x86_64")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    QEMU is None or platform.machine() != "x86_64",
+    reason="ONNX Runtime has no switch that narrows what it uses of a CPU, so QEMU is needed to be another",
+)
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_graphs_say_the_same_on_a_cpu_that_has_avx2_alone(tmp_path, precision):
+    architecture, rng = Architecture(32, 64, 2), np.random.default_rng(3)
+    shapes = architecture.weight_shapes(50)
+    weights = {name: rng.standard_cauchy(shape).clip(-30, 30) / 10 for name, shape in shapes.items()}
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(
+        build_graph(architecture, {k: w.astype(np.float32) for k, w in weights.items()}, precision=precision)
+    )
+    command = [sys.executable, "-W", "ignore", "-c", READ_GRAPH, str(graph)]
+    found = [
+        json.loads(subprocess.run([*before, *command], check=True, capture_output=True, text=True).stdout)
+        for before in ([], [QEMU, "-cpu", "Haswell"])
+    ]
+    assert all(one["same"] for one in found)
+    np.testing.assert_allclose(*(one["vectors"] for one in found), atol=1e-5)
