@@ -157,8 +157,10 @@ def test_a_model_predicts_where_torch_is_not_installed(tmp_path):
 
 
 def test_the_small_distribution_asks_for_what_predicting_needs_and_nothing_else():
-    lines = re.findall(r'^    "([a-z]+)>=', SMALL.read_text(encoding="utf-8"), re.MULTILINE)
+    asked = SMALL.read_text(encoding="utf-8")
+    lines = re.findall(r'^(?:    |network = \[)"([a-z]+)>=', asked, re.MULTILINE)
     assert sorted(lines) == sorted(PREDICTS)
+    assert "onnxruntime" not in asked.partition("dependencies = [")[2].partition("]")[0]  # static classifiers need none
 
 
 def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, monkeypatch):
