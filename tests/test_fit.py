@@ -373,6 +373,18 @@ def test_a_budget_that_is_too_short_for_the_texts_leaves_rows_out_and_says_what_
     assert enough.data is table and not enough.left_out and enough.scoring == Scoring()
 
 
+def test_a_slow_start_does_not_make_a_machine_look_fast(monkeypatch):
+    seconds = iter([9.0, 0.5, 4.5, 8.5])  # the first loads what all need, and others work beside the last
+    clock = [0.0]
+
+    class Slow:
+        def features(self, texts, pooling):
+            clock[0] += next(seconds)
+
+    monkeypatch.setattr(affordable.time, "monotonic", lambda: clock[0])
+    assert affordable._characters_per_second(Slow(), ["a" * 1_000] * 100) == pytest.approx(38_000 / 4)
+
+
 def test_what_was_left_out_stands_in_the_report_and_not_as_a_run_that_was_stopped(
     tiny_lm, fruit, monkeypatch, tmp_path, capsys
 ):
