@@ -63,6 +63,7 @@ class MiniLm:
         self._tokenizer.enable_padding()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # its time of a core counts, too
         self._session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         self._takes = {one.name for one in self._session.get_inputs()}
         head = json.loads((folder / "head.json").read_text()) if (folder / "head.json").is_file() else {}
