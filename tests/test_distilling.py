@@ -15,6 +15,8 @@ from ulmfit_lib.artifact.architecture import PAD_ID
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
+from ulmfit_lib.serving.onnx_encoder import DistilledVectors
+from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.distillation_recipe import DistillationRecipe
@@ -170,6 +172,19 @@ def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, f
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
+
+
+def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):
+    classifier = fit_classifier(fruit, lm=taught, strategy="features", device="cpu")
+    classifier.save(tmp_path / "model")
+    asked, mean = [], DistilledVectors.mean
+    monkeypatch.setattr(DistilledVectors, "mean", lambda self, ids: asked.append(ids) or mean(self, ids))
+    predictor = Predictor.load(tmp_path / "model")
+    found = predictor.predict_proba(fruit.texts)
+    assert len(predictor.heads) == 2 and len(asked) == len(fruit.texts)
+    np.testing.assert_allclose(found, classifier.predict_proba(fruit.texts), atol=2e-3)  # which may use bfloat16
+    for place, text in enumerate(fruit.texts[:4]):
+        np.testing.assert_array_equal(predictor.predict_proba([text])[0], found[place])
 
 
 def test_a_classifier_whose_pooling_needs_a_map_that_is_not_there_is_refused(tiny_lm, fruit, tmp_path):

@@ -6,7 +6,7 @@ each text's own windows.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -41,16 +41,18 @@ class DistilledVectors:
         graph = build_context(architecture, weights, precision=precision) if architecture.context else None
         self._context = open_graph(graph) if graph else None
 
-    def __call__(self, pooled: Matrix, ids: npt.NDArray[np.int64]) -> Matrix:
-        """All that is pooled of a text, (width,), and its (tokens,) ids -> (distilled,), of length 1."""
+    def __call__(self, pooled: Matrix, mean: Matrix | None) -> Matrix:
+        """All that is pooled of a text, (width,), and the mean of its word vectors -> (distilled,), of length 1."""
         weights = self._weights
         vector = products(weights["map.weight"], pooled) + weights["map.bias"]
-        if "words.weight" in weights:
-            vector = vector + products(weights["words.projection"], self._mean(ids))
+        if mean is not None:
+            vector = vector + products(weights["words.projection"], mean)
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
 
-    def _mean(self, ids: npt.NDArray[np.int64]) -> Matrix:
-        """(tokens,) ids of a text -> the weighted mean of its word vectors, (words,)."""
+    def mean(self, ids: npt.NDArray[np.int64]) -> Matrix | None:
+        """(tokens,) ids of a text -> the weighted mean of its word vectors, (words,); None: there are none."""
+        if "words.weight" not in self._weights:
+            return None
         vectors, importances = self._weights["words.weight"][ids], self._weights["words.importance"][ids]
         if self._context:
             found: list[Matrix] = self._context.run(["mean"], {"vectors": vectors, "importances": importances})
@@ -92,13 +94,34 @@ class OnnxEncoder:
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = [f"{part}_{layer}" for layer in layers for part in ("hidden", "cell")]
 
-    def pool(self, documents: Documents, pooling: str) -> Matrix:
-        """One vector a text, (n_texts, width), in order. Several threads may call it at a time."""
+    def pool(self, documents: Documents, pooling: str, means: Matrix | None = None) -> Matrix:
+        """One vector a text, (n_texts, width), in order. Several threads may call it at a time.
+
+        Args:
+            documents: the texts, in the order of reading.
+            pooling: how outputs become one vector (``models.pooling.pool``).
+            means: what ``word_means`` gave for them, where another direction has the same word vectors.
+        """
         documents = documents.in_direction(self.direction)
-        vectors = np.zeros((len(documents), self.architecture.pooled_width(pooling)), np.float32)
+        read = partial(self._pool_texts, pooling, documents, means)
+        return self._read_groups(read, documents, self.architecture.pooled_width(pooling))
+
+    def word_means(self, documents: Documents) -> Matrix:
+        """The weighted mean of each text's word vectors, (n_texts, words), in order."""
+        assert self._distilled is not None  # whoever asks has looked
+        mean, documents = self._distilled.mean, documents.in_direction(self.direction)
+
+        def read(places: Ints) -> Matrix:
+            return np.array([mean(ids) for ids in _texts(documents, places)], np.float32)
+
+        return self._read_groups(read, documents, self.architecture.words)
+
+    def _read_groups(self, read: Callable[[Ints], Matrix], documents: Documents, width: int) -> Matrix:
+        """What ``read`` makes of texts of like length, by their places, put in order; in several threads."""
+        vectors = np.zeros((len(documents), width), np.float32)
         together = min(self._together, -(-len(documents) // self.threads))
         groups = _of_like_length(documents.lengths, max(1, together))
-        read, workers = partial(self._pool_texts, pooling, documents), min(self.threads, len(groups))
+        workers = min(self.threads, len(groups))
         readers = ThreadPoolExecutor(workers, thread_name_prefix="reader") if workers > 1 else None
         try:
             for places, some in zip(groups, readers.map(read, groups) if readers else map(read, groups), strict=True):
@@ -108,14 +131,15 @@ class OnnxEncoder:
                 readers.shutdown(cancel_futures=True)
         return vectors
 
-    def _pool_texts(self, pooling: str, documents: Documents, places: Ints) -> Matrix:
+    def _pool_texts(self, pooling: str, documents: Documents, means: Matrix | None, places: Ints) -> Matrix:
         """One vector for each of the texts at ``places``, the longest of which comes first; (n, width)."""
-        texts = [np.asarray(ids if ids.size else [PAD_ID], np.int64) for ids in map(documents.__getitem__, places)]
+        texts = _texts(documents, places)
         parts = self._pool_outputs("all" if is_distilled(pooling) else pooling, texts)
         if is_distilled(pooling):
             assert self._distilled is not None  # checked where the folder is read
             pooled = np.concatenate(parts, 1)
-            vectors = np.stack([self._distilled(one, ids) for one, ids in zip(pooled, texts, strict=True)])
+            some = map(self._distilled.mean, texts) if means is None else means[places]
+            vectors = np.stack([self._distilled(one, mean) for one, mean in zip(pooled, some, strict=True)])
             parts = [vectors, *{"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}[pooling]]
         return np.concatenate(parts, 1)
 
@@ -151,6 +175,11 @@ class OnnxEncoder:
                 last[row] = outputs[-1][row, n_read - 1]
         mean = np.asarray(total / lengths[:, None], np.float32)
         return [mean] if pooling == "layers" else [mean, maximum, last]
+
+
+def _texts(documents: Documents, places: Ints) -> list[Ints]:
+    """Ids of some texts; an empty one is a single token of padding."""
+    return [np.asarray(ids if ids.size else [PAD_ID], np.int64) for ids in map(documents.__getitem__, places)]
 
 
 def _of_like_length(lengths: Ints, most: int) -> list[Ints]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.arrays import Features
-from ulmfit_lib.artifact.architecture import DISTILLED
+from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.onnx_encoder import DistilledVectors, OnnxEncoder, cores
+from ulmfit_lib.serving.onnx_encoder import DistilledVectors, Matrix, OnnxEncoder, cores
 from ulmfit_lib.serving.onnx_graph import build_graph, precision_of, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.tokens.documents import Documents
@@ -79,13 +79,26 @@ class Predictor(Classifier):
             distilled = DistilledVectors(self.weights[direction], self.architecture, precision_of(graph))
         return OnnxEncoder(graph, self.architecture, direction, distilled=distilled, threads=self.threads)
 
+    def encoder(self, direction: str) -> OnnxEncoder:
+        """What reads texts in a direction: built when first asked for, and kept."""
+        encoder = super().encoder(direction)
+        assert isinstance(encoder, OnnxEncoder)  # as built above
+        return encoder
+
     def read_documents(self, documents: Documents, pooling: str) -> Features:
         """By direction, one pooled vector a text; a single text is read in both directions side by side."""
+        tables = [weights.get("words.weight") for weights in self.weights.values()]
+        means = None
+        if is_distilled(pooling) and self.architecture.context and all(table is tables[0] for table in tables):
+            means = self.encoder(next(iter(self.heads))).word_means(documents)
+
+        def read(way: str) -> Matrix:
+            return self.encoder(way).pool(documents, pooling, means)
+
         if len(documents) != 1 or len(self.heads) == 1 or (self.threads or cores()) == 1:
-            return super().read_documents(documents, pooling)
+            return {way: read(way) for way in self.heads}
         with ThreadPoolExecutor(len(self.heads), thread_name_prefix="direction") as readers:
-            found = readers.map(lambda way: self.encoder(way).pool(documents, pooling), self.heads)
-            return dict(zip(self.heads, found, strict=True))
+            return dict(zip(self.heads, readers.map(read, self.heads), strict=True))
 
     def load_options(self) -> dict[str, Any]:
         """The number of threads."""
