@@ -249,6 +249,7 @@ def test_decisions_are_measured_beside_logistic_regression(
         test_rows=None,
         base=str(sets.parent / "lm"),
         teachers=[f"minilm={sets}"],
+        setfit=None,
         work=sets.parent / "work",
     )
     cells = decisions.measure(asked)
