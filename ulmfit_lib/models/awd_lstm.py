@@ -53,9 +53,9 @@ class Encoder(AWD_LSTM):
         self.architecture, self.vocab_size = architecture, vocab_size
         width, words = architecture.distilled, architecture.words
         self.map = nn.Linear(architecture.pooled_width("all"), width) if width else None
-        self.words = WordVectors(vocab_size, words, width, architecture.context) if words else None
-        if self.words is not None:
-            self.words.requires_grad_(False)  # no stage after distillation changes them
+        self.words: WordVectors | None = None  # no stage after distillation changes them
+        if words:
+            self.words = WordVectors(vocab_size, words, width, architecture.context).requires_grad_(False)
         self._drawn = False
 
     @property

@@ -31,9 +31,7 @@ from ulmfit_lib.training.topics import learn_topics
 
 MIN_TOKENS = 50_000  # to fine-tune the language model on; on fewer, that brings nothing
 FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model on a sample of the texts
-SECOND_SHARE = (
-    0.45  # of the time that is left after that, to fine-tune it on as many texts as possible, if the sample paid
-)
+SECOND_SHARE = 0.45  # of what is left after that, to fine-tune it on as many texts as possible, if the sample paid
 
 
 def fit_csv(

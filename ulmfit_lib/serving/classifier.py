@@ -1,6 +1,7 @@
 """One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -46,7 +47,7 @@ class TextEncoder(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier(PicklesSafely, DecidingClassifier):
+class Classifier(PicklesSafely, DecidingClassifier, ABC):
     """An ensemble: an encoder and a head per direction, and the linear classifiers beside them if ``fit`` made some.
 
     A subclass says what runs the encoders: ``models.classifier.TextClassifier`` PyTorch,
@@ -55,9 +56,9 @@ class Classifier(PicklesSafely, DecidingClassifier):
 
     _encoders: dict[str, TextEncoder] = field(default_factory=dict, init=False, repr=False)
 
+    @abstractmethod
     def build_encoder(self, direction: str) -> TextEncoder:
         """A new one, ready to read texts in a direction."""
-        raise NotImplementedError
 
     def predict(
         self,

@@ -31,7 +31,7 @@ from ulmfit_lib.training.distilling import train_to_targets, with_opinions
 from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.teachers import Teacher, Vectors, teacher_vectors
+from ulmfit_lib.training.teachers import Teacher, teacher_vectors
 from ulmfit_lib.training.word_vectors import continue_word_vectors, fit_word_vectors, projected_means
 from ulmfit_lib.training.writings import write_otherwise
 
@@ -117,7 +117,10 @@ def distill(
         context=sum(name.startswith("near.") for name in words),
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
-    fitted = _Fitted(documents.select(some), targets[places[some]], vocabulary, run)
+    solved, lacking = documents.select(some), targets[places[some]].astype(np.float32)
+    if words:
+        lacking -= projected_means(words, solved).numpy()
+    fitted = _Fitted(solved, lacking, vocabulary, run)
     weights: dict[str, Weights] = {}
     history: dict[str, list[Row]] = {}
     cosines: dict[str, dict[str, float]] = {}
@@ -199,21 +202,16 @@ def teach(texts: Sequence[str], *, teacher: Teacher, **options: Any) -> Language
 
 
 class _Fitted(NamedTuple):
-    """Texts and targets that projections are solved for."""
+    """Texts that projections are solved for, and what their word vectors lack of the targets, (n_texts, distilled)."""
 
     documents: Documents
-    targets: Vectors
+    lacking: npt.NDArray[np.float32]
     vocabulary: Vocabulary
     run: Run
 
     def projection(self, architecture: Architecture, weights: Weights, way: str) -> Weights:
         """The projection with the least squares, beside the word vectors."""
-        outputs = self._pool(architecture, weights, way, "all", self.documents)
-        wanted = self.targets.astype(np.float32)
-        if architecture.words:
-            means = projected_means(mirrored(weights) if way == "backward" else weights, self.documents)
-            wanted = wanted - means.numpy()
-        return solve_projection(outputs, wanted)
+        return solve_projection(self._pool(architecture, weights, way, "all", self.documents), self.lacking)
 
     def vectors(
         self, architecture: Architecture, weights: Weights, way: str, documents: Documents
@@ -231,8 +229,8 @@ class _Fitted(NamedTuple):
 def _word_vectors_in_reading_order(base: LanguageModel, vocabulary: Vocabulary) -> Weights:
     """The base's word vectors with a row for each word of a vocabulary."""
     way, weights = next(iter(base.weights.items()))
-    weights = exchange_words(weights, base.vocabulary, vocabulary)
     weights = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
+    weights = exchange_words(weights, base.vocabulary, vocabulary)
     return mirrored(weights) if way == "backward" else weights
 
 

@@ -110,8 +110,7 @@ def fit_word_vectors(
     """
     torch.manual_seed(seed)
     net = _start(of_words, documents.counts(len(of_words)), recipe.width)
-    rates = {net.weight: recipe.lr, net.importance: recipe.importance_lr, net.projection: recipe.projection_lr}
-    groups = [{"params": [parameter], "lr": lr, "weight_decay": 0.0} for parameter, lr in rates.items()]
+    groups = _groups(net, recipe.lr, recipe.importance_lr, recipe.projection_lr)
     texts = _Texts(documents, torch.from_numpy(targets), recipe, np.random.default_rng(seed))
     _train(net, groups, texts, epochs=recipe.epochs, batch_size=recipe.batch_size, description="fitting word vectors")
     if recipe.context:
@@ -212,26 +211,32 @@ def _train(
             progress.update(1)
 
 
-def _with_context(net: WordVectors, blocks: int) -> WordVectors:
-    """The same with blocks that add nothing yet, its vectors of a size that blocks learn from."""
-    size = net.weight.detach().square().mean().sqrt()
-    vocab_size, width = net.weight.shape
-    wider = WordVectors(vocab_size, width, len(net.projection), blocks)
+def _groups(net: WordVectors, vectors_lr: float, importance_lr: float, projection_lr: float) -> list[dict[str, Any]]:
+    """What all word vectors have, for an optimiser, each with its rate."""
+    rates = {net.weight: vectors_lr, net.importance: importance_lr, net.projection: projection_lr}
+    return [{"params": [parameter], "lr": lr, "weight_decay": 0.0} for parameter, lr in rates.items()]
+
+
+def _holding(weight: Tensor, importance: Tensor, projection: Tensor, *, blocks: int = 0) -> WordVectors:
+    """Word vectors with these values, and blocks that add nothing yet."""
+    vocab_size, width = weight.shape
+    net = WordVectors(vocab_size, width, len(projection), blocks)
     with torch.no_grad():
-        wider.weight.copy_(net.weight / size)
-        wider.importance.copy_(net.importance)
-        wider.projection.copy_(net.projection * size)
-    return wider
+        net.weight.copy_(weight)
+        net.importance.copy_(importance)
+        net.projection.copy_(projection)
+    return net
+
+
+def _with_context(net: WordVectors, blocks: int) -> WordVectors:
+    """The same with blocks, its vectors of a size that blocks learn from."""
+    size = net.weight.detach().square().mean().sqrt()
+    return _holding(net.weight / size, net.importance, net.projection * size, blocks=blocks)
 
 
 def _train_context(net: WordVectors, texts: _Texts, recipe: ContextRecipe) -> None:
-    rates = {
-        net.weight: recipe.vectors_lr,
-        net.importance: recipe.importance_lr,
-        net.projection: recipe.projection_lr,
-    }
-    groups: list[dict[str, Any]] = [{"params": [one], "lr": lr, "weight_decay": 0.0} for one, lr in rates.items()]
-    blocks = [parameter for parameter in net.parameters() if parameter not in rates]
+    groups = _groups(net, recipe.vectors_lr, recipe.importance_lr, recipe.projection_lr)
+    blocks = [parameter for name, parameter in net.named_parameters() if name.startswith(("context.", "score"))]
     groups.append({"params": blocks, "lr": recipe.lr, "weight_decay": recipe.weight_decay})
     _train(
         net,
@@ -252,12 +257,7 @@ def _start(of_words: Vectors, counts: Ints, width: int) -> WordVectors:
     projection = np.linalg.eigh(gram)[1][:, ::-1][:, :width].astype(np.float32)
     frequency = counts / max(1, counts.sum())
     importance = np.log(USUAL_FREQUENCY / (USUAL_FREQUENCY + frequency)).astype(np.float32)
-    net = WordVectors(len(vectors), projection.shape[1], len(projection))
-    with torch.no_grad():
-        net.weight.copy_(torch.from_numpy(vectors @ projection))
-        net.importance.copy_(torch.from_numpy(importance))
-        net.projection.copy_(torch.from_numpy(projection))
-    return net
+    return _holding(*map(torch.from_numpy, (vectors @ projection, importance, projection)))
 
 
 def _batches(count: int, epochs: int, size: int, rng: np.random.Generator) -> Iterator[Ints]:
