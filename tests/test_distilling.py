@@ -15,6 +15,8 @@ from ulmfit_lib.artifact.architecture import PAD_ID
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
+from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.serving.onnx_encoder import DistilledVectors
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
@@ -172,6 +174,15 @@ def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, f
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
+
+
+def test_heads_without_the_distilled_vector_are_not_told_what_classes_are_called(taught, fruit):
+    recipe = replace(CPU.fit_classifier, frozen_pooling="concat")
+    splits = stratified_folds(fruit, seed=0)
+    predictions = cross_validate(
+        Candidate(taught, recipe=recipe, with_baseline=False), fruit, splits, Run(device="cpu")
+    )
+    assert {config.pooling for config in predictions.ulmfit} == {"layers"}  # of the only input
 
 
 def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ class Candidate:
         """By direction, (n_classes, distilled) vectors of what the classes are called; {} where that tells nothing."""
         classes = table.classes
         spelt = any(letter.isalpha() for name in classes for letter in name)
-        if not (table.kind.one_class_per_text and spelt and self.lm.architecture.distilled):
+        if not (table.kind.one_class_per_text and spelt and self.lm.architecture.distilled_width(self.pooling)):
             return {}
         said = [[name.replace("_", " "), *filter(None, [self.descriptions.get(name)])] for name in classes]
         phrases = [[phrase.format(one) for one in some for phrase in PHRASES] for some in said]
