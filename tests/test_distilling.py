@@ -21,7 +21,7 @@ from ulmfit_lib.serving.onnx_encoder import DistilledVectors
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.distillation_recipe import DistillationRecipe
+from ulmfit_lib.training.distillation_recipe import ContextRecipe, DistillationRecipe, WordVectorRecipe
 from ulmfit_lib.training.distilling import DistillationNet
 from ulmfit_lib.training.heads import fit_head
 from ulmfit_lib.training.joint_targets import JointTargets
@@ -29,7 +29,6 @@ from ulmfit_lib.training.learner import History
 from ulmfit_lib.training.recipes import CPU
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import find_teacher, teacher_vectors
-from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.writings import misspell, write_otherwise
 
 WIDTH = 8

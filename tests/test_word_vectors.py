@@ -1,28 +1,37 @@
 """Word vectors: their weighted mean, the same in all texts or in context, by PyTorch and by ONNX Runtime."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ulmfit_lib.artifact.architecture import Architecture
-from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.word_vectors import WordVectors, mirrored
 from ulmfit_lib.serving.onnx_encoder import DistilledVectors
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe, fit_word_vectors, projected_means
+from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
+from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
 
 VOCABULARY, WIDTH, DISTILLED = 30, 8, 12
-ARCHITECTURE = Architecture(4, 6, 2, distilled=DISTILLED, words=WIDTH, context=2)
+PLAIN = Architecture(4, 6, 2, distilled=DISTILLED, words=WIDTH, context=2)
+WIDENED = Architecture(4, 6, 2, distilled=DISTILLED, words=WIDTH, context=2, context_width=WIDTH + 4)
 LENGTHS = (1, 9, 3, 40)
 
 
+@pytest.fixture(scope="module", params=[PLAIN, WIDENED], ids=["plain", "widened"])
+def architecture(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def weights():
+def weights(architecture):
     """Of blocks that add much, as trained ones do."""
     torch.manual_seed(0)
-    shapes = ARCHITECTURE.weight_shapes(VOCABULARY)
+    shapes = architecture.weight_shapes(VOCABULARY)
     return {name: torch.randn(shape) / 2 for name, shape in shapes.items() if name.startswith(("words.", "near."))}
 
 
@@ -41,8 +50,8 @@ def means(weights, texts, *, steps=None):
         return vectors(torch.from_numpy(np.concatenate(texts)), torch.from_numpy(starts)).numpy()
 
 
-def test_the_tensors_of_an_architecture_are_those_of_its_word_vectors(weights):
-    named = WordVectors(VOCABULARY, WIDTH, DISTILLED, 2).named_weights()
+def test_the_tensors_of_an_architecture_are_those_of_its_word_vectors(weights, architecture):
+    named = WordVectors(VOCABULARY, WIDTH, DISTILLED, 2, architecture.context_width).named_weights()
     assert {name: tuple(tensor.shape) for name, tensor in named.items()} == {
         name: tuple(tensor.shape) for name, tensor in weights.items()
     }
@@ -71,10 +80,10 @@ def test_bytes_change_little(weights, texts):
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("int8", 0.1)])
-def test_onnx_runtime_reads_words_in_context_as_pytorch_does(weights, texts, precision, tolerance):
+def test_onnx_runtime_reads_words_in_context_as_pytorch_does(weights, architecture, texts, precision, tolerance):
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     arrays |= {"map.weight": np.zeros((DISTILLED, 3), np.float32), "map.bias": np.zeros(DISTILLED, np.float32)}
-    read = DistilledVectors(arrays, ARCHITECTURE, precision)
+    read = DistilledVectors(arrays, architecture, precision)
     expected = F.normalize(torch.from_numpy(means(weights, texts)) @ weights["words.projection"].T, dim=1).numpy()
     found = np.stack([read(np.zeros(3, np.float32), read.mean(text)) for text in texts])
     np.testing.assert_allclose(found, expected, atol=tolerance)
@@ -88,12 +97,18 @@ def test_context_learns_what_the_order_of_words_tells():
     targets = np.eye(WIDTH, dtype=np.float16)[order]
     of_words = rng.normal(size=(VOCABULARY, WIDTH)).astype(np.float16)
     shares = {}
-    for context in (None, ContextRecipe(blocks=1, epochs=20, lr=1e-2, batch_size=32)):
+    block = ContextRecipe(blocks=1, epochs=20, lr=1e-2, batch_size=32)
+    for context in (None, block, replace(block, width=WIDTH + 4)):
         recipe = WordVectorRecipe(width=WIDTH, epochs=2, batch_size=32, dropout=0.0, context=context)
         found = projected_means(fit_word_vectors(documents, targets, of_words, recipe=recipe, seed=0), documents)
         shares[context] = float((found[:, :2].argmax(1).numpy() == order).mean())
-    without, within = shares.values()
-    assert without < 0.7 and within > 0.95
+    without, *within = shares.values()
+    assert without < 0.7 and min(within) > 0.95
+
+
+def test_blocks_narrower_than_the_word_vectors_are_refused():
+    with pytest.raises(OptionError, match="--context-width 4: the word vectors are 8 wide"):
+        WordVectorRecipe(width=WIDTH, context=ContextRecipe(width=4))
 
 
 def test_context_without_word_vectors_is_refused():

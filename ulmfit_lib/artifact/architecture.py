@@ -12,7 +12,7 @@ OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "tau
 BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
 MOST_WIDTH = 2**16 - 1
 MOST_LAYERS = 64
-OPTIONAL = ("distilled", "words", "context")  # sizes that may be 0
+OPTIONAL = ("distilled", "words", "context", "context_width")  # sizes that may be 0
 DISTILLED = ("map.", "words.", "near.")  # what the names of the tensors behind a distilled vector start with
 CONTEXT_KERNEL, CONTEXT_WIDER = 5, 4  # words that a block over word vectors sees at once; how much wider it is inside
 
@@ -29,6 +29,7 @@ class Architecture:
             there are none.
         words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
         context: blocks in which word vectors see the words around them (``models.word_vectors``); 0: there are none.
+        context_width: what the blocks widen word vectors to; 0: they stay as wide as they are.
     """
 
     embedding: int = 256
@@ -37,6 +38,12 @@ class Architecture:
     distilled: int = 0
     words: int = 0
     context: int = 0
+    context_width: int = 0
+
+    @property
+    def mean_width(self) -> int:
+        """Of the weighted mean of a text's word vectors."""
+        return self.context_width or self.words
 
     @property
     def widths(self) -> list[int]:
@@ -63,16 +70,19 @@ class Architecture:
         if self.words:
             shapes["words.weight"] = (vocab_size, self.words)
             shapes["words.importance"] = (vocab_size,)
-            shapes["words.projection"] = (self.distilled, self.words)
+            shapes["words.projection"] = (self.distilled, self.mean_width)
+        width = self.mean_width
         if self.context:
-            shapes["words.score"] = (self.words,)
+            shapes["words.score"] = (width,)
+        if self.context_width:
+            shapes["words.widen"] = (width, self.words)
         for block in range(self.context):
-            inside, name = CONTEXT_WIDER * self.words, f"words.context.{block}"
-            shapes |= {f"near.{block}": (self.words, CONTEXT_KERNEL)}
-            shapes |= {f"{name}.norm.weight": (self.words,), f"{name}.norm.bias": (self.words,)}
-            shapes |= {f"{name}.of_words.weight": (inside, self.words), f"{name}.of_text.weight": (inside, self.words)}
+            inside, name = CONTEXT_WIDER * width, f"words.context.{block}"
+            shapes |= {f"near.{block}": (width, CONTEXT_KERNEL)}
+            shapes |= {f"{name}.norm.weight": (width,), f"{name}.norm.bias": (width,)}
+            shapes |= {f"{name}.of_words.weight": (inside, width), f"{name}.of_text.weight": (inside, width)}
             shapes |= {f"{name}.of_text.bias": (inside,)}
-            shapes |= {f"{name}.narrow.weight": (self.words, inside), f"{name}.narrow.bias": (self.words,)}
+            shapes |= {f"{name}.narrow.weight": (width, inside), f"{name}.narrow.bias": (width,)}
         return shapes
 
     def encoder_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -108,7 +118,7 @@ class Architecture:
         """From what ``config.json`` holds; before version 5 of the format, ``distilled`` was called ``taught``.
 
         >>> Architecture.from_config({"name": "awd-lstm", "embedding": 4, "hidden": 6, "layers": 2}, "config.json")
-        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0, context=0)
+        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0, context=0, context_width=0)
 
         Raises:
             ArtifactError: of another network, or a size out of range; ``place`` is named.
@@ -117,7 +127,7 @@ class Architecture:
             raise ArtifactError(f"{place}: architecture {found!r} is not an awd-lstm")
         sizes: dict[str, Any] = {name: found.get(name) for name in ("embedding", "hidden", "layers")}
         sizes |= {"distilled": found.get("distilled", found.get("taught", 0))}
-        sizes |= {name: found.get(name, 0) for name in ("words", "context")}
+        sizes |= {name: found.get(name, 0) for name in ("words", "context", "context_width")}
         for name, size in sizes.items():
             least = 0 if name in OPTIONAL else 1
             most = MOST_LAYERS if name in ("layers", "context") else MOST_WIDTH
@@ -127,6 +137,8 @@ class Architecture:
             raise ArtifactError(f"{place}: word vectors need a distilled vector to be a part of")
         if sizes["context"] and not sizes["words"]:
             raise ArtifactError(f"{place}: context needs word vectors")
+        if sizes["context_width"] and not sizes["context"]:
+            raise ArtifactError(f"{place}: only blocks of context widen word vectors")
         return cls(**sizes)
 
 

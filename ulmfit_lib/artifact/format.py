@@ -21,13 +21,14 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 7
+FORMAT, FORMAT_VERSION = "ulmfit", 8
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
 RULE_VERSION = 6  # offsets of the decision rule
 STATIC_VERSION = 6  # static classifiers
 DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
 CONTEXT_VERSION = 7  # word vectors in context
+WIDENED_VERSION = 8  # word vectors that are wider in context
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
@@ -148,7 +149,7 @@ class Artifact:
 def _version_of(architecture: Architecture) -> int:
     """The earliest version that can hold such an encoder."""
     if architecture.context:
-        return CONTEXT_VERSION
+        return WIDENED_VERSION if architecture.context_width else CONTEXT_VERSION
     return DISTILLED_VERSION if architecture.distilled else PLAIN_VERSION
 
 

@@ -43,6 +43,9 @@ class Student:
             min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts."
         ),
     ] = 0
+    context_width: Annotated[
+        int, typer.Option(min=0, help="What the blocks widen the word vectors to; 0 keeps their width.")
+    ] = 0
     context_epochs: Annotated[int, typer.Option(min=1, help="Epochs of these blocks.")] = 5
     direction: Directions = None
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
@@ -75,14 +78,14 @@ def distill_command(
     from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.distill import DISTILL, distill
+    from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
     from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
-    from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 
     with training(run, out) as checkpoints:
         tables = [read_csv(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
-        blocks, epochs = student.context_blocks, student.context_epochs
-        context = ContextRecipe(blocks=blocks, epochs=epochs) if blocks else None
+        sizes = {"blocks": student.context_blocks, "width": student.context_width}
+        context = ContextRecipe(**sizes, epochs=student.context_epochs) if student.context_blocks else None
         recipe = replace(
             DISTILL,
             width=student.width,

@@ -55,7 +55,8 @@ class Encoder(AWD_LSTM):
         self.map = nn.Linear(architecture.pooled_width("all"), width) if width else None
         self.words: WordVectors | None = None  # no stage after distillation changes them
         if words:
-            self.words = WordVectors(vocab_size, words, width, architecture.context).requires_grad_(False)
+            context = architecture.context, architecture.context_width
+            self.words = WordVectors(vocab_size, words, width, *context).requires_grad_(False)
         self._drawn = False
 
     @property

@@ -3,11 +3,11 @@
 ids (n_tokens,), all texts one after the other
     |  a vector and the logarithm of a weight for each word
 (n_tokens, words)
-    |  blocks, if there are any: each adds to a word's vector what it makes of the two words on either side, and of
-    |  the mean of the whole text
-(n_tokens, words)
+    |  blocks, if there are any: vectors are widened; then each block adds to a word's vector what it makes of the two
+    |  words on either side, and of the mean of the whole text
+(n_tokens, mean_width)
     |  weighted mean of each text; in context, what a word is in its text adds to its weight
-(n_texts, words)
+(n_texts, mean_width)
 """
 
 import re
@@ -85,12 +85,15 @@ class WordVectors(nn.Module):
         width: of a word's vector.
         distilled: of a distilled vector.
         context: blocks that read words in context; 0: a word is the same in all texts.
+        context_width: what the blocks widen a word's vector to; 0: it stays as wide as it is.
     """
 
-    def __init__(self, vocab_size: int, width: int, distilled: int, context: int = 0) -> None:
+    def __init__(self, vocab_size: int, width: int, distilled: int, context: int = 0, context_width: int = 0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(vocab_size, width))
         self.importance = nn.Parameter(torch.zeros(vocab_size))
+        self.widen = nn.Parameter(torch.eye(context_width, width)) if context_width else None
+        width = context_width or width
         self.projection = nn.Parameter(torch.zeros(distilled, width))
         self.context = nn.ModuleList(ContextBlock(width) for _ in range(context))
         self.score = nn.Parameter(torch.zeros(width)) if context else None
@@ -101,7 +104,8 @@ class WordVectors(nn.Module):
         blocks = next(number for number in count() if f"near.{number}" not in weights)
         with torch.device("meta"):
             vocab_size, width = weights["words.weight"].shape
-            vectors = cls(vocab_size, width, len(weights["words.projection"]), blocks)
+            context_width = len(weights.get("words.widen", ()))
+            vectors = cls(vocab_size, width, len(weights["words.projection"]), blocks, context_width)
         vectors.load_state_dict({name: weights[stable] for name, stable in vectors._stable_names()}, assign=True)
         return vectors.requires_grad_(False)
 
@@ -113,12 +117,14 @@ class WordVectors(nn.Module):
                     setattr(block, name, RowsOfBytes(layer, steps))
 
     def forward(self, ids: Tensor, starts: Tensor) -> Tensor:
-        """(n_tokens,) ids of all texts, one after the other, and (n_texts,) where each starts -> (n_texts, words)."""
+        """(n_tokens,) ids of all texts one after the other, (n_texts,) where each starts -> (n_texts, mean_width)."""
         factors = self.importance[ids].exp()
         if self.score is None:
             sums = F.embedding_bag(ids, self.weight, starts, mode="sum", per_sample_weights=factors)
             return sums / _sums(factors[:, None], starts).clamp_min(1e-12)
         vectors = F.embedding(ids, self.weight)
+        if self.widen is not None:
+            vectors = F.linear(vectors, self.widen)
         texts = torch.bucketize(torch.arange(len(ids), device=ids.device), starts, right=True) - 1
         for block in self.context:
             vectors = block(vectors, starts, texts)

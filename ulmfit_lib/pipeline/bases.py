@@ -15,9 +15,9 @@ from ulmfit_lib.pipeline.out_of_fold import clearly_worse
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher
-from ulmfit_lib.training.word_vectors import ContextRecipe, WordVectorRecipe
 
 MAX_ROWS = 500  # that bases are compared on
 MIN_STEPS = 300  # that word vectors learn for, however few the user's texts are

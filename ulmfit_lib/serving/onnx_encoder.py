@@ -50,7 +50,7 @@ class DistilledVectors:
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
 
     def mean(self, ids: npt.NDArray[np.int64]) -> Matrix | None:
-        """(tokens,) ids of a text -> the weighted mean of its word vectors, (words,); None: there are none."""
+        """(tokens,) ids of a text -> the weighted mean of its word vectors, (mean_width,); None: there are none."""
         if "words.weight" not in self._weights:
             return None
         vectors, importances = self._weights["words.weight"][ids], self._weights["words.importance"][ids]
@@ -107,14 +107,14 @@ class OnnxEncoder:
         return self._read_groups(read, documents, self.architecture.pooled_width(pooling))
 
     def word_means(self, documents: Documents) -> Matrix:
-        """The weighted mean of each text's word vectors, (n_texts, words), in order."""
+        """The weighted mean of each text's word vectors, (n_texts, mean_width), in order."""
         assert self._distilled is not None  # whoever asks has looked
         mean, documents = self._distilled.mean, documents.in_direction(self.direction)
 
         def read(places: Ints) -> Matrix:
             return np.array([mean(ids) for ids in _texts(documents, places)], np.float32)
 
-        return self._read_groups(read, documents, self.architecture.words)
+        return self._read_groups(read, documents, self.architecture.mean_width)
 
     def _read_groups(self, read: Callable[[Ints], Matrix], documents: Documents, width: int) -> Matrix:
         """What ``read`` makes of texts of like length, by their places, put in order; in several threads."""

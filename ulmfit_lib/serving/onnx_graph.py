@@ -80,8 +80,8 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
 def build_context(architecture: Architecture, weights: Tensors, *, precision: str) -> bytes:
     """A graph of ``models.word_vectors`` in context, which reads one text.
 
-    In go ``vectors`` (tokens, words) and ``importances`` (tokens,); out comes ``mean`` (1, words). In ``int8``, each
-    row is rounded with a scale of its own.
+    In go ``vectors`` (tokens, words) and ``importances`` (tokens,); out comes ``mean`` (1, mean_width). In ``int8``,
+    each row is rounded with a scale of its own.
     """
     graph, read = Graph(), "vectors"
     graph.constant("step", np.float32(1 / STEPS))
@@ -89,12 +89,14 @@ def build_context(architecture: Architecture, weights: Tensors, *, precision: st
     graph.constant("tiny", np.float32(1e-12))
     graph.takes(read, "tokens", architecture.words)
     graph.takes("importances", "tokens")
-    graph.gives("mean", 1, architecture.words)
+    graph.gives("mean", 1, architecture.mean_width)
     graph.constant("pads", np.array([CONTEXT_KERNEL // 2, 0] * 2))
     for step in range(CONTEXT_KERNEL):
         graph.constant(f"start_{step}", np.array([step]))
         graph.constant(f"end_{step}", np.array([step + 1 - CONTEXT_KERNEL or np.iinfo(np.int64).max]))
     graph.constant("axis", np.array([0]))
+    if architecture.context_width:
+        read = graph.node("MatMul", [read, graph.constant("widen", weights["words.widen"].T)], ["widened"])
     for block in range(architecture.context):
         read = _add_context_block(graph, block, read, weights, precision)
     graph.node("MatMul", [read, graph.constant("score", weights["words.score"])], ["scores"])
@@ -106,7 +108,7 @@ def build_context(architecture: Architecture, weights: Tensors, *, precision: st
 
 
 def _add_context_block(graph: Graph, block: int, read: str, weights: Tensors, precision: str) -> str:
-    """``models.word_vectors.ContextBlock``; ``read`` names its inputs, (tokens, words). Returns its outputs' name."""
+    """``models.word_vectors.ContextBlock``; ``read`` names its inputs, (tokens, width). Returns its outputs' name."""
 
     def name(part: str) -> str:
         return f"{part}_{block}"

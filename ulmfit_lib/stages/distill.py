@@ -115,6 +115,7 @@ def distill(
         distilled=targets.shape[1],
         words=words["words.weight"].shape[1] if words else 0,  # no wider than the targets
         context=sum(name.startswith("near.") for name in words),
+        context_width=len(words.get("words.widen", ())),
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
     solved, lacking = documents.select(some), targets[places[some]].astype(np.float32)

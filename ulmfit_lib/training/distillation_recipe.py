@@ -1,9 +1,82 @@
-"""The hyperparameters of distillation."""
+"""The hyperparameters of distillation: of word vectors, of the blocks that read them in context, of the encoder."""
 
 from dataclasses import dataclass, field
 
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.training.word_vectors import WordVectorRecipe
+
+
+@dataclass(frozen=True)
+class ContextRecipe:
+    """Hyperparameters of the blocks that read words in context.
+
+    Attributes:
+        blocks: how many.
+        width: what they widen the word vectors to; 0: these stay as wide as they are.
+        epochs: how often each text is read.
+        lr: AdamW's maximal rate of the blocks.
+        vectors_lr: of the word vectors, which are brought to a root mean square of 1 first.
+        importance_lr: of the words' weights.
+        projection_lr: of the matrix.
+        weight_decay: of the blocks.
+        batch_size: texts per step.
+        clip: the largest norm of the blocks' gradient.
+    """
+
+    blocks: int = 2
+    width: int = 0
+    epochs: int = 5
+    lr: float = 1e-3
+    vectors_lr: float = 7e-3
+    importance_lr: float = 4e-3
+    projection_lr: float = 2e-5
+    weight_decay: float = 0.01
+    batch_size: int = 128
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class WordVectorRecipe:
+    """Hyperparameters of word vectors.
+
+    Attributes:
+        width: of the vectors; a matrix makes them as wide as the targets.
+        epochs: how often each text is read.
+        lr: AdamW's maximal rate of the vectors; all rates rise over the first steps and fall to zero linearly.
+        importance_lr: of the words' weights, which are logarithms and thus much larger than a vector's numbers.
+        projection_lr: of the matrix.
+        batch_size: texts per step.
+        dropout: share of the tokens that are left out of a text in training.
+        similarities: weight of the mean squared error of the similarities of a batch's texts with each other, beside
+            the distance to the target, 1 - cosine.
+        context: how blocks learn to read the words in context; None: there are none. They need some hundred thousand
+            texts.
+        from_base: go on from the base's word vectors, if it has some, instead of starting from single words; for few
+            texts.
+    """
+
+    width: int = 288
+    epochs: int = 3
+    lr: float = 8e-4
+    importance_lr: float = 1.5e-2
+    projection_lr: float = 5e-3
+    batch_size: int = 256
+    dropout: float = 0.1
+    similarities: float = 10.0
+    context: ContextRecipe | None = None
+    from_base: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse blocks that would be narrower than the word vectors.
+
+        Raises:
+            OptionError: they are.
+        """
+        if self.context and 0 < self.context.width < self.width:
+            raise OptionError(
+                f"--context-width {self.context.width}: the word vectors are {self.width} wide, and blocks can only "
+                "widen them"
+            )
 
 
 @dataclass(frozen=True)

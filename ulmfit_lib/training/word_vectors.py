@@ -5,7 +5,6 @@ other, and the vectors go on learning with them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.models.word_vectors import WordVectors
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.teachers import Vectors
 
 SCALED_TEXTS = 8192  # that the vectors' length is fitted on
@@ -28,65 +28,6 @@ RIDGE = 1e-3  # regularisation of least squares, as a share of the inputs' varia
 WARM_UP = 200  # steps, or a tenth of all if these are fewer
 BETAS = (0.9, 0.98)  # AdamW's momenta
 USUAL_FREQUENCY = 1e-3  # a word this frequent counts half (Arora et al. 2017), before training
-
-
-@dataclass(frozen=True)
-class ContextRecipe:
-    """Hyperparameters of the blocks that read words in context.
-
-    Attributes:
-        blocks: how many.
-        epochs: how often each text is read.
-        lr: AdamW's maximal rate of the blocks.
-        vectors_lr: of the word vectors, which are brought to a root mean square of 1 first.
-        importance_lr: of the words' weights.
-        projection_lr: of the matrix.
-        weight_decay: of the blocks.
-        batch_size: texts per step.
-        clip: the largest norm of the blocks' gradient.
-    """
-
-    blocks: int = 2
-    epochs: int = 5
-    lr: float = 1e-3
-    vectors_lr: float = 7e-3
-    importance_lr: float = 4e-3
-    projection_lr: float = 2e-5
-    weight_decay: float = 0.01
-    batch_size: int = 128
-    clip: float = 1.0
-
-
-@dataclass(frozen=True)
-class WordVectorRecipe:
-    """Hyperparameters of word vectors.
-
-    Attributes:
-        width: of the vectors; a matrix makes them as wide as the targets.
-        epochs: how often each text is read.
-        lr: AdamW's maximal rate of the vectors; all rates rise over the first steps and fall to zero linearly.
-        importance_lr: of the words' weights, which are logarithms and thus much larger than a vector's numbers.
-        projection_lr: of the matrix.
-        batch_size: texts per step.
-        dropout: share of the tokens that are left out of a text in training.
-        similarities: weight of the mean squared error of the similarities of a batch's texts with each other, beside
-            the distance to the target, 1 - cosine.
-        context: how blocks learn to read the words in context; None: there are none. They need some hundred thousand
-            texts.
-        from_base: go on from the base's word vectors, if it has some, instead of starting from single words; for few
-            texts.
-    """
-
-    width: int = 288
-    epochs: int = 3
-    lr: float = 8e-4
-    importance_lr: float = 1.5e-2
-    projection_lr: float = 5e-3
-    batch_size: int = 256
-    dropout: float = 0.1
-    similarities: float = 10.0
-    context: ContextRecipe | None = None
-    from_base: bool = False
 
 
 def fit_word_vectors(
@@ -114,7 +55,7 @@ def fit_word_vectors(
     texts = _Texts(documents, torch.from_numpy(targets), recipe, np.random.default_rng(seed))
     _train(net, groups, texts, epochs=recipe.epochs, batch_size=recipe.batch_size, description="fitting word vectors")
     if recipe.context:
-        net = _with_context(net, recipe.context.blocks)
+        net = _with_context(net, recipe.context)
         _train_context(net, texts, recipe.context)
     return _scaled(net, documents, texts.targets)
 
@@ -217,26 +158,31 @@ def _groups(net: WordVectors, vectors_lr: float, importance_lr: float, projectio
     return [{"params": [parameter], "lr": lr, "weight_decay": 0.0} for parameter, lr in rates.items()]
 
 
-def _holding(weight: Tensor, importance: Tensor, projection: Tensor, *, blocks: int = 0) -> WordVectors:
+def _holding(
+    weight: Tensor, importance: Tensor, projection: Tensor, context: ContextRecipe | None = None
+) -> WordVectors:
     """Word vectors with these values, and blocks that add nothing yet."""
     vocab_size, width = weight.shape
-    net = WordVectors(vocab_size, width, len(projection), blocks)
+    sizes = (context.blocks, context.width) if context else ()
+    net = WordVectors(vocab_size, width, len(projection), *sizes)
     with torch.no_grad():
         net.weight.copy_(weight)
         net.importance.copy_(importance)
-        net.projection.copy_(projection)
+        net.projection[:, :width].copy_(projection)
     return net
 
 
-def _with_context(net: WordVectors, blocks: int) -> WordVectors:
+def _with_context(net: WordVectors, context: ContextRecipe) -> WordVectors:
     """The same with blocks, its vectors of a size that blocks learn from."""
     size = net.weight.detach().square().mean().sqrt()
-    return _holding(net.weight / size, net.importance, net.projection * size, blocks=blocks)
+    return _holding(net.weight / size, net.importance, net.projection * size, context)
 
 
 def _train_context(net: WordVectors, texts: _Texts, recipe: ContextRecipe) -> None:
     groups = _groups(net, recipe.vectors_lr, recipe.importance_lr, recipe.projection_lr)
-    blocks = [parameter for name, parameter in net.named_parameters() if name.startswith(("context.", "score"))]
+    blocks = [
+        parameter for name, parameter in net.named_parameters() if name.startswith(("context.", "score", "widen"))
+    ]
     groups.append({"params": blocks, "lr": recipe.lr, "weight_decay": recipe.weight_decay})
     _train(
         net,
