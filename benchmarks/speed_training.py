@@ -18,7 +18,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.devices import fast_bfloat16
-from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.frozen import freeze, read_directions
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.pretrain import PRETRAIN
@@ -135,7 +135,7 @@ class Classifiers:
 
     def pool(self, documents: Documents) -> npt.NDArray[np.float32]:
         frozen = freeze(self.sizes, read_weights(self.net.encoder), self.device)
-        return pool_documents(frozen, "concat", documents, "forward", 1)
+        return read_directions({"forward": frozen}, "concat", documents, 1)["forward"]
 
     def accuracy(self, head: Head) -> float:
         pooled = torch.from_numpy(self.pool(self.held_out))

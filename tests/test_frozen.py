@@ -8,9 +8,10 @@ from ulmfit_lib.artifact.architecture import POOLINGS, Architecture
 from ulmfit_lib.models import frozen
 from ulmfit_lib.models.awd_lstm import Encoder, read_weights
 from ulmfit_lib.models.cpu_products import REDUCED, SWITCH, int8_steps
-from ulmfit_lib.models.frozen import FloatEncoder, freeze, pool_documents
+from ulmfit_lib.models.frozen import FloatEncoder, freeze, read_directions
 from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import BPTT_WINDOW, pool
+from ulmfit_lib.models.word_vectors import mirrored
 from ulmfit_lib.tokens.documents import Documents
 
 ARCHITECTURE = Architecture(24, 40, 2, distilled=16, words=12)
@@ -99,9 +100,27 @@ def test_on_several_cores_texts_are_read_side_by_side(encoder, monkeypatch):
     documents = Documents(np.arange(600) % 97 + 2, np.arange(0, 601, 30))
     try:
         torch.set_num_threads(1)
-        one_by_one = pool_documents(reader, "all", documents, "backward", 1)
+        one_by_one = read_directions({"backward": reader}, "all", documents, 1)["backward"]
         torch.set_num_threads(2)
-        np.testing.assert_array_equal(pool_documents(reader, "all", documents, "backward", 1), one_by_one)
+        side_by_side = read_directions({"backward": reader}, "all", documents, 1)["backward"]
+        np.testing.assert_array_equal(side_by_side, one_by_one)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(cores)
+
+
+@pytest.mark.parametrize("level", ["plain", "auto"])
+def test_word_vectors_that_both_directions_have_are_read_in_context_once(level, monkeypatch):
+    monkeypatch.setenv(SWITCH, level)
+    torch.manual_seed(0)
+    sizes = Architecture(24, 40, 2, distilled=16, words=12, context=1)
+    forward = {name: torch.randn(shape) * 0.3 for name, shape in sizes.weight_shapes(100).items()}
+    encoders = {"forward": freeze(sizes, forward), "backward": freeze(sizes, mirrored(forward))}
+    documents = Documents(np.arange(60) % 97 + 2, np.array([0, 25, 55, 60]))
+    apart = {way: read_directions({way: one}, "distilled", documents, 1)[way] for way, one in encoders.items()}
+    read, once = [], frozen._word_means
+    monkeypatch.setattr(frozen, "_word_means", lambda *arguments: read.append(1) or once(*arguments))
+    together = read_directions(encoders, "distilled", documents, 1)
+    assert read == [1]
+    for way, vectors in together.items():
+        np.testing.assert_allclose(vectors, apart[way], atol=1e-3)

@@ -5,35 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.devices import compute_in_forked_children, find_device, settled
-from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.classifier import ByMember, Classifier
 from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents
-
-
-class TorchEncoder:
-    """One direction's encoder (``serving.classifier.TextEncoder``), the fastest that there is for the device."""
-
-    def __init__(self, classifier: Classifier, direction: str, device: str) -> None:
-        compute_in_forked_children()
-        weights = as_tensors(classifier.weights[direction])
-        self._encoder = freeze(classifier.architecture, weights, device)
-        self._direction = direction
-        self._pad_id = classifier.vocabulary.pad_id
-
-    def pool(self, documents: Documents, pooling: str) -> npt.NDArray[np.float32]:
-        """One vector a text, (n_texts, width), in order."""
-        return pool_documents(self._encoder, pooling, documents, self._direction, self._pad_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +64,15 @@ class TextClassifier(Classifier):
         chosen = str(find_device(str(device)))
         return self if chosen == self.device else replace(self, device=chosen)
 
-    def build_encoder(self, direction: str) -> TorchEncoder:
-        """A new one, ready to read texts in a direction."""
-        return TorchEncoder(self, direction, self.device)
+    def build_encoder(self, direction: str) -> FrozenEncoder:
+        """The fastest that there is for the device."""
+        compute_in_forked_children()
+        return freeze(self.architecture, as_tensors(self.weights[direction]), self.device)
+
+    def read_documents(self, documents: Documents, pooling: str) -> Features:
+        """By direction, one pooled vector a text, (n_texts, width)."""
+        encoders = {way: self.encoder(way) for way in self.heads}
+        return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
 
     predict = settled(Classifier.predict)
     predict_ratings = settled(Classifier.predict_ratings)

@@ -14,7 +14,7 @@ from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import refuse_existing
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.frozen import FloatEncoder, pool_documents
+from ulmfit_lib.models.frozen import FloatEncoder, read_directions
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.serving.packing import rounded
 from ulmfit_lib.serving.predictor import Predictor
@@ -84,8 +84,8 @@ def export_checked(
 def _in_float32(classifier: TextClassifier, texts: Sequence[str]) -> Features:
     """What the heads see, without the rounding of faster encoders."""
     documents, pad_id = encode_texts(texts, classifier.tokenizer, classifier.vocabulary), classifier.vocabulary.pad_id
-    features = {}
-    for way, arrays in classifier.weights.items():
-        encoder = FloatEncoder(classifier.architecture, as_tensors(arrays), dtype=torch.float32)
-        features[way] = pool_documents(encoder, classifier.pooling, documents, way, pad_id)
-    return features
+    encoders = {
+        way: FloatEncoder(classifier.architecture, as_tensors(arrays), dtype=torch.float32)
+        for way, arrays in classifier.weights.items()
+    }
+    return read_directions(encoders, classifier.pooling, documents, pad_id)

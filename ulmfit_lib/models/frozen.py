@@ -1,6 +1,6 @@
 """An encoder that only reads, and the vectors that it makes of texts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, Architecture
+from ulmfit_lib.arrays import Ints
+from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, Architecture, is_distilled
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
@@ -25,6 +26,7 @@ from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
 
 TEXTS = 64  # read together, at most
+Vectors = npt.NDArray[np.float32]
 
 
 class FrozenEncoder(Protocol):
@@ -94,24 +96,69 @@ class FloatEncoder:
         return outputs, new_state
 
 
-def pool_documents(
-    encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int
-) -> npt.NDArray[np.float32]:
-    """One vector per text, (n_texts, width), in order; everything that predicts goes through here."""
-    documents = documents.in_direction(direction)
-    result = np.zeros((len(documents), encoder.architecture.pooled_width(pooling)), np.float32)
-    groups, one_reader = group_by_length(documents.lengths, max_texts=TEXTS), Lock()
+def read_directions(
+    encoders: Mapping[str, FrozenEncoder], pooling: str, documents: Documents, pad_id: int
+) -> dict[str, Vectors]:
+    """By direction, one vector per text, (n_texts, width), in order; everything that predicts goes through here.
 
-    def read(places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        with one_reader:  # documents may lie in a file, which has one position
+    Word vectors that the directions share are read in context once.
+    """
+    means = None
+    if is_distilled(pooling) and len(encoders) > 1:
+        (way, first), *others = encoders.items()
+        if all(_shares_words(first, other) for _, other in others):
+            means = _word_means(first, documents.in_direction(way))
+    return {way: _pool_documents(one, pooling, documents, way, pad_id, means) for way, one in encoders.items()}
+
+
+def _shares_words(one: FrozenEncoder, other: FrozenEncoder) -> bool:
+    words = [encoder.projection.words if encoder.projection else None for encoder in (one, other)]
+    tables = [some.weight.data_ptr() for some in words if some is not None and len(some.context)]
+    return len(tables) == 2 and tables[0] == tables[1]
+
+
+def _word_means(encoder: FrozenEncoder, documents: Documents) -> Vectors:
+    """The weighted mean of each text's word vectors, (n_texts, mean_width), in order."""
+    assert encoder.projection is not None and encoder.projection.words is not None  # whoever asks has looked
+    words, lock = encoder.projection.words, Lock()
+
+    def read(places: Ints) -> tuple[Ints, Vectors]:
+        with lock:
+            texts = [documents[place] for place in places]
+        starts = np.cumsum([0, *map(len, texts[:-1])])
+        with torch.inference_mode():
+            ids, at = (torch.from_numpy(some.astype(np.int64)) for some in (np.concatenate(texts), starts))
+            return places, words(ids.to(encoder.device), at.to(encoder.device)).cpu().numpy()
+
+    return _read_groups(read, documents, encoder.architecture.mean_width, encoder.device, "words in context")
+
+
+def _pool_documents(
+    encoder: FrozenEncoder, pooling: str, documents: Documents, direction: str, pad_id: int, means: Vectors | None
+) -> Vectors:
+    documents, lock = documents.in_direction(direction), Lock()
+
+    def read(places: Ints) -> tuple[Ints, Vectors]:
+        with lock:  # documents may lie in a file, which has one position
             batch = pad_texts(documents, places, pad_id)
+        known = None if means is None else torch.from_numpy(means[batch.indices])
         with torch.inference_mode():
             ids, lengths = torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)
-            return batch.indices, _pool_within_memory(encoder, pooling, ids, lengths).numpy()
+            return batch.indices, _pool_within_memory(encoder, pooling, ids, lengths, known).numpy()
 
+    width = encoder.architecture.pooled_width(pooling)
+    return _read_groups(read, documents, width, encoder.device, direction)
+
+
+def _read_groups(
+    read: Callable[[Ints], tuple[Ints, Vectors]], documents: Documents, width: int, device: torch.device, what: str
+) -> Vectors:
+    """What ``read`` makes of texts of like length, by their places, put in order."""
+    result = np.zeros((len(documents), width), np.float32)
+    groups = group_by_length(documents.lengths, max_texts=TEXTS)
     with (
-        bar(total=len(documents), description=f"reading {direction}", unit="text") as progress,
-        _side_by_side(encoder.device, len(groups)) as each,
+        bar(total=len(documents), description=f"reading {what}", unit="text") as progress,
+        _side_by_side(device, len(groups)) as each,
     ):
         for places, vectors in each(read, groups):
             result[places] = vectors
@@ -137,11 +184,15 @@ def _side_by_side(device: torch.device, calls: int) -> Iterator[Callable[..., It
         torch.set_num_threads(cores)  # what threads of the future start with
 
 
-def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor) -> Tensor:
+def _pool_within_memory(
+    encoder: FrozenEncoder, pooling: str, ids: Tensor, lengths: Tensor, means: Tensor | None
+) -> Tensor:
     """``pooling.pool``, by halves of the batch where it does not fit into memory."""
     try:
         window = BPTT_WINDOW if len(ids) == 1 else encoder.window
-        return pool(encoder, pooling, ids.to(encoder.device), lengths, encoder.projection, window=window).cpu()
+        known = None if means is None else means.to(encoder.device)
+        read = ids.to(encoder.device)
+        return pool(encoder, pooling, read, lengths, encoder.projection, means=known, window=window).cpu()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -149,4 +200,9 @@ def _pool_within_memory(encoder: FrozenEncoder, pooling: str, ids: Tensor, lengt
             raise DataError(f"a text of {ids.shape[1]:,} tokens does not fit into memory: shorten it") from error
     half = len(ids) // 2
     parts = [slice(0, half), slice(half, None)]
-    return torch.cat([_pool_within_memory(encoder, pooling, ids[part], lengths[part]) for part in parts])
+    return torch.cat(
+        [
+            _pool_within_memory(encoder, pooling, ids[part], lengths[part], None if means is None else means[part])
+            for part in parts
+        ]
+    )

@@ -24,7 +24,7 @@ from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.frozen import freeze, read_directions
 from ulmfit_lib.models.generation import Drawing, write_on
 from ulmfit_lib.models.scoring import perplexity_of, text_losses
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
@@ -122,8 +122,7 @@ class LanguageModel(PicklesSafely):
         """
         documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
         encoders = {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
-        pad_id = self.vocabulary.pad_id
-        return {way: pool_documents(one, pooling, documents, way, pad_id) for way, one in encoders.items()}
+        return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
 
     def sha256(self) -> str:
         """A hash of weights and vocabulary, to name this exact model as a base."""

@@ -53,6 +53,7 @@ def pool(
     lengths: Tensor,
     projection: Projection | None = None,
     *,
+    means: Tensor | None = None,
     window: int = BPTT_WINDOW,
 ) -> Tensor:
     """Read whole texts and pool the outputs over all of their tokens.
@@ -69,6 +70,7 @@ def pool(
         ids: (batch, time), the longest text first, padded on the right.
         lengths: (batch,) tokens in each text.
         projection: what makes the distilled vector.
+        means: (batch, ``Architecture.mean_width``) of the word vectors, where they are known.
         window: tokens read at a time; where one ends, texts that have ended leave the batch.
 
     Returns:
@@ -79,12 +81,11 @@ def pool(
     if projection is None:
         raise ValueError(f"pooling {pooling!r} needs a projection, and nothing was distilled into this encoder")
     parts = _pool_outputs(encoder, "all", ids, lengths, window)
-    words = None
-    if projection.words is not None:
+    if means is None and projection.words is not None:
         on_device = lengths.to(ids.device)
         real = torch.arange(ids.shape[1], device=ids.device) < on_device[:, None]  # (batch, time)
-        words = projection.words(ids[real], on_device.cumsum(0) - on_device)
-    distilled = projection(torch.cat(parts, dim=1), words)
+        means = projection.words(ids[real], on_device.cumsum(0) - on_device)
+    distilled = projection(torch.cat(parts, dim=1), means)
     beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
     return torch.cat([distilled, *beside[pooling]], dim=1)
 

@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,16 +36,6 @@ class ByMember(dict[str, Any]):
         return self[ENSEMBLE]
 
 
-class TextEncoder(Protocol):
-    """Reads texts in one direction: all in which classifiers differ from each other."""
-
-    def pool(self, documents: Documents, pooling: str) -> npt.NDArray[np.float32]:
-        """One vector a text, (n_texts, ``Architecture.pooled_width(pooling)``), in order.
-
-        A text's vector does not depend on the texts beside it.
-        """
-
-
 @dataclass(frozen=True, eq=False)
 class Classifier(PicklesSafely, DecidingClassifier, ABC):
     """An ensemble: an encoder and a head per direction, and the linear classifiers beside them if ``fit`` made some.
@@ -54,11 +44,18 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
     ``serving.predictor.Predictor`` ONNX Runtime.
     """
 
-    _encoders: dict[str, TextEncoder] = field(default_factory=dict, init=False, repr=False)
+    _encoders: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
-    def build_encoder(self, direction: str) -> TextEncoder:
+    def build_encoder(self, direction: str) -> Any:
         """A new one, ready to read texts in a direction."""
+
+    @abstractmethod
+    def read_documents(self, documents: Documents, pooling: str) -> Features:
+        """By direction, one pooled vector a text, (n_texts, ``Architecture.pooled_width(pooling)``), in order.
+
+        A text's vector does not depend on the texts beside it.
+        """
 
     def predict(
         self,
@@ -191,11 +188,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary)
         return self.read_documents(documents, pooling or self.pooling)
 
-    def read_documents(self, documents: Documents, pooling: str) -> Features:
-        """By direction, one pooled vector a text, (n_texts, width)."""
-        return {way: self.encoder(way).pool(documents, pooling) for way in self.heads}
-
-    def encoder(self, direction: str) -> TextEncoder:
+    def encoder(self, direction: str) -> Any:
         """What reads texts in a direction: built when first asked for, and kept."""
         if direction not in self._encoders:
             self._encoders[direction] = self.build_encoder(direction)

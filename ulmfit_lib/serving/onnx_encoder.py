@@ -62,7 +62,7 @@ class DistilledVectors:
 
 
 class OnnxEncoder:
-    """One direction's encoder (``serving.classifier.TextEncoder``).
+    """One direction's encoder.
 
     Args:
         graph: what ``onnx_graph.build_graph`` made.

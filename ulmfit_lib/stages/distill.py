@@ -17,7 +17,7 @@ from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
-from ulmfit_lib.models.frozen import freeze, pool_documents
+from ulmfit_lib.models.frozen import freeze, read_directions
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.models.word_vectors import mirrored
@@ -224,7 +224,7 @@ class _Fitted(NamedTuple):
         self, architecture: Architecture, weights: Weights, way: str, pooling: str, documents: Documents
     ) -> npt.NDArray[np.float32]:
         encoder = freeze(architecture, weights, self.run.device)
-        return pool_documents(encoder, pooling, documents, way, self.vocabulary.pad_id)
+        return read_directions({way: encoder}, pooling, documents, self.vocabulary.pad_id)[way]
 
 
 def _word_vectors_in_reading_order(base: LanguageModel, vocabulary: Vocabulary) -> Weights:

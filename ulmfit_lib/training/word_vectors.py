@@ -203,7 +203,8 @@ def _start(of_words: Vectors, counts: Ints, width: int) -> WordVectors:
     projection = np.linalg.eigh(gram)[1][:, ::-1][:, :width].astype(np.float32)
     frequency = counts / max(1, counts.sum())
     importance = np.log(USUAL_FREQUENCY / (USUAL_FREQUENCY + frequency)).astype(np.float32)
-    return _holding(*map(torch.from_numpy, (vectors @ projection, importance, projection)))
+    weight = torch.from_numpy(vectors @ projection)
+    return _holding(weight, torch.from_numpy(importance), torch.from_numpy(projection))
 
 
 def _batches(count: int, epochs: int, size: int, rng: np.random.Generator) -> Iterator[Ints]:
