@@ -17,7 +17,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
-from ulmfit_lib.serving.onnx_encoder import DistilledVectors
+from ulmfit_lib.serving.distilled_vectors import WordMeans
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
@@ -187,8 +187,8 @@ def test_heads_without_the_distilled_vector_are_not_told_what_classes_are_called
 def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):
     classifier = fit_classifier(fruit, lm=taught, strategy="features", device="cpu")
     classifier.save(tmp_path / "model")
-    asked, mean = [], DistilledVectors.mean
-    monkeypatch.setattr(DistilledVectors, "mean", lambda self, ids: asked.append(ids) or mean(self, ids))
+    asked, mean = [], WordMeans._mean
+    monkeypatch.setattr(WordMeans, "_mean", lambda self, ids: asked.append(ids) or mean(self, ids))
     predictor = Predictor.load(tmp_path / "model")
     found = predictor.predict_proba(fruit.texts)
     assert len(predictor.heads) == 2 and len(asked) == len(fruit.texts)

@@ -18,8 +18,10 @@ from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.format import PREDICTOR
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.exporting import export_checked
+from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
 from ulmfit_lib.serving.onnx_graph import WIDE, build_graph, usual_precision
 from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.tfidf import fit_tfidf
 
@@ -108,14 +110,31 @@ def test_a_text_gets_the_same_answer_alone_and_among_others(exported, precision,
         np.testing.assert_array_equal(predictor.predict_proba([text])[0], row)
 
 
+def test_bytes_are_rounded_alike_whatever_is_read_with_them():
+    rng, architecture, lengths = np.random.default_rng(3), Architecture(32, 64, 2), [5, 20, 3, 160, 7, 1]
+    shapes = architecture.weight_shapes(50)
+    weights = {
+        name: (rng.standard_cauchy(shape).clip(-30, 30) / 10).astype(np.float32) for name, shape in shapes.items()
+    }
+    texts = Documents(rng.integers(0, 50, sum(lengths)), np.cumsum([0, *lengths]))
+    found = {}
+    for precision in ("float32", "int8"):
+        graph = build_graph(architecture, weights, precision=precision)
+        encoder = OnnxEncoder(graph, architecture, "forward", threads=1)
+        found[precision] = encoder.pool(texts, "all")
+        for place in range(len(lengths)):  # alone
+            np.testing.assert_array_equal(encoder.pool(texts.select([place]), "all")[0], found[precision][place])
+    assert np.abs(found["int8"] - found["float32"]).mean() < 0.05  # of numbers up to 3
+
+
 def test_no_product_of_bytes_overflows_16_bits():
-    from ulmfit_lib.serving.onnx_graph import STEPS, _bytes
+    from ulmfit_lib.serving.rounding import row_bytes
 
     weights = np.random.default_rng(0).standard_cauchy((200, 30)).astype(np.float32)  # far outliers, often neighbours
     weights[0] = 1
-    numbers, scale = _bytes(weights)
+    numbers, scale = row_bytes(weights)
     fours = np.sort(np.abs(np.pad(numbers.astype(int), ((0, 0), (0, 2)))).reshape(200, -1, 4), axis=2)
-    assert 2 * STEPS * fours[:, :, 2:].sum(2).max() <= 32_767
+    assert 255 * fours[:, :, 2:].sum(2).max() <= 32_767
     assert (np.abs(numbers * scale[:, None] - weights).max(1) <= 0.501 * scale).all()
     assert np.abs(numbers[1:]).max(1).mean() > 90  # finer than if every weight had to do with half of the steps
 

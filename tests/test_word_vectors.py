@@ -11,7 +11,7 @@ from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.word_vectors import WordVectors, mirrored
-from ulmfit_lib.serving.onnx_encoder import DistilledVectors
+from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
@@ -82,11 +82,32 @@ def test_bytes_change_little(weights, texts):
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("int8", 0.1)])
 def test_onnx_runtime_reads_words_in_context_as_pytorch_does(weights, architecture, texts, precision, tolerance):
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
-    arrays |= {"map.weight": np.zeros((DISTILLED, 3), np.float32), "map.bias": np.zeros(DISTILLED, np.float32)}
-    read = DistilledVectors(arrays, architecture, precision)
-    expected = F.normalize(torch.from_numpy(means(weights, texts)) @ weights["words.projection"].T, dim=1).numpy()
-    found = np.stack([read(np.zeros(3, np.float32), read.mean(text)) for text in texts])
-    np.testing.assert_allclose(found, expected, atol=tolerance)
+    documents = Documents(np.concatenate(texts), np.cumsum([0, *LENGTHS]))
+    read = WordMeans(arrays, architecture, direction="forward", precision=precision)
+    found = read(documents, 2)
+    np.testing.assert_allclose(found, means(weights, texts), atol=tolerance * np.abs(found).max())
+    for place in range(len(texts)):
+        np.testing.assert_array_equal(read(documents.select([place]), 1)[0], found[place])
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_onnx_runtime_projects_as_pytorch_does_with_the_same_bits_for_a_text_alone(weights, precision):
+    rng = np.random.default_rng(1)
+    arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+    arrays["map.weight"] = rng.integers(-127, 128, (DISTILLED, 50)).astype(np.float32)  # bytes, so that none is rounded
+    arrays["map.weight"][:, 0] = 127
+    arrays["map.bias"] = rng.normal(size=DISTILLED).astype(np.float32)
+    arrays["words.projection"] = rng.integers(-127, 128, (DISTILLED, WIDTH)).astype(np.float32)
+    arrays["words.projection"][:, 0] = 127
+    pooled = rng.normal(size=(20, 50)).astype(np.float32) ** 5  # a few numbers are much larger than the others
+    words = rng.normal(size=(20, WIDTH)).astype(np.float32)
+    project = Projection(arrays, precision)
+    found = project(pooled, words)
+    tensors = [torch.from_numpy(arrays[name]) for name in ("map.weight", "map.bias", "words.projection")]
+    sums = F.linear(torch.from_numpy(pooled), *tensors[:2]) + torch.from_numpy(words) @ tensors[2].T
+    np.testing.assert_allclose(found, F.normalize(sums, dim=1).numpy(), atol=1e-3)
+    for place in range(len(pooled)):
+        np.testing.assert_array_equal(project(pooled[[place]], words[[place]])[0], found[place])
 
 
 def test_context_learns_what_the_order_of_words_tells():

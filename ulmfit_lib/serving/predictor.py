@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.onnx_encoder import DistilledVectors, Matrix, OnnxEncoder, cores
+from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans
+from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
 from ulmfit_lib.serving.onnx_graph import build_graph, precision_of, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
+from ulmfit_lib.serving.text_groups import Matrix, cores
 from ulmfit_lib.tokens.documents import Documents
 
 
@@ -70,14 +72,27 @@ class Predictor(Classifier):
         predictor = cls(**content, threads=threads)
         for way in predictor.graphs:
             predictor.encoder(way)  # what is wrong with a graph is said here
+        predictor._word_means  # noqa: B018 (likewise)
         return predictor
 
     def build_encoder(self, direction: str) -> OnnxEncoder:
         """One direction's graph, ready to run."""
-        graph, distilled = self.graphs[direction], None
-        if self.architecture.distilled:
-            distilled = DistilledVectors(self.weights[direction], self.architecture, precision_of(graph))
-        return OnnxEncoder(graph, self.architecture, direction, distilled=distilled, threads=self.threads)
+        graph, weights = self.graphs[direction], self.weights[direction]
+        projection = Projection(weights, precision_of(graph)) if self.architecture.distilled else None
+        return OnnxEncoder(graph, self.architecture, direction, projection=projection, threads=self.threads)
+
+    @cached_property
+    def _word_means(self) -> dict[str, WordMeans]:
+        """By direction; both share what their weights do, for a text's words say the same from either end."""
+        found: dict[str, WordMeans] = {}
+        for way, weights in self.weights.items():
+            if "words.weight" in weights:
+                first, precision = next(iter(found), way), precision_of(self.graphs[way])
+                if first in found and weights["words.weight"] is self.weights[first]["words.weight"]:
+                    found[way] = found[first]
+                else:
+                    found[way] = WordMeans(weights, self.architecture, direction=way, precision=precision)
+        return found
 
     def encoder(self, direction: str) -> OnnxEncoder:
         """What reads texts in a direction: built when first asked for, and kept."""
@@ -87,18 +102,20 @@ class Predictor(Classifier):
 
     def read_documents(self, documents: Documents, pooling: str) -> Features:
         """By direction, one pooled vector a text; a single text is read in both directions side by side."""
-        tables = [weights.get("words.weight") for weights in self.weights.values()]
-        means = None
-        if is_distilled(pooling) and self.architecture.context and all(table is tables[0] for table in tables):
-            means = self.encoder(next(iter(self.heads))).word_means(documents)
+        threads, means = self.threads or cores(), dict[WordMeans, Matrix]()
+        if is_distilled(pooling) and len(documents):
+            means = {one: one(documents, threads) for one in dict.fromkeys(self._word_means.values())}
 
         def read(way: str) -> Matrix:
-            return self.encoder(way).pool(documents, pooling, means)
+            words = self._word_means.get(way)
+            return self.encoder(way).pool(documents, pooling, means.get(words) if words else None)
 
-        if len(documents) != 1 or len(self.heads) == 1 or (self.threads or cores()) == 1:
+        first, *others = self.heads
+        if len(documents) != 1 or not others or threads == 1:
             return {way: read(way) for way in self.heads}
-        with ThreadPoolExecutor(len(self.heads), thread_name_prefix="direction") as readers:
-            return dict(zip(self.heads, readers.map(read, self.heads), strict=True))
+        with ThreadPoolExecutor(len(others), thread_name_prefix="direction") as readers:
+            beside = readers.map(read, others)
+            return {first: read(first), **dict(zip(others, beside, strict=True))}
 
     def load_options(self) -> dict[str, Any]:
         """The number of threads."""

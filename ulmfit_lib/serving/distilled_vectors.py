@@ -1,0 +1,71 @@
+"""Distilled vectors without torch: ``models.word_vectors`` and ``models.pooling.Projection``."""
+
+import numpy as np
+
+from ulmfit_lib.arrays import Ints, products
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.artifact.tensors import Tensors
+from ulmfit_lib.serving.onnx_distilled import build_context, build_projection
+from ulmfit_lib.serving.onnx_session import open_graph
+from ulmfit_lib.serving.text_groups import Matrix, ids_of, read_groups
+from ulmfit_lib.tokens.documents import Documents
+
+
+class WordMeans:
+    """The weighted mean of each text's word vectors.
+
+    Args:
+        weights: the tensors behind distilled vectors (``artifact.architecture.DISTILLED``), by name.
+        architecture: sizes.
+        direction: in which texts are read, whose tensors these are.
+        precision: of the products of word vectors in context (``onnx_distilled.build_context``).
+    """
+
+    def __init__(self, weights: Tensors, architecture: Architecture, *, direction: str, precision: str) -> None:
+        self._direction = direction
+        self._vectors, self._importances = weights["words.weight"], weights["words.importance"]
+        graph = build_context(architecture, weights, precision=precision) if architecture.context else None
+        self._context = open_graph(graph) if graph else None
+
+    def __call__(self, documents: Documents, threads: int) -> Matrix:
+        """Texts, in the order of reading -> (n_texts, mean_width), in order; so many threads may read side by side."""
+        documents, places = documents.in_direction(self._direction), np.arange(len(documents))
+
+        def read(some: Ints) -> Matrix:
+            return np.array([self._mean(ids) for ids in ids_of(documents, some)], np.float32)
+
+        return read_groups(read, np.array_split(places, max(1, min(threads, len(places)))), threads)
+
+    def _mean(self, ids: Ints) -> Matrix:
+        vectors, importances = self._vectors[ids], self._importances[ids]
+        if self._context:
+            found: list[Matrix] = self._context.run(["mean"], {"vectors": vectors, "importances": importances})
+            return found[0][0]
+        factors = np.exp(importances)
+        return np.asarray(np.einsum("t,tw->w", factors, vectors) / factors.sum())
+
+
+class Projection:
+    """What makes distilled vectors of pooled outputs and of means of word vectors.
+
+    Args:
+        weights: the tensors behind distilled vectors, by name.
+        precision: of its products (``onnx_distilled.build_projection``).
+    """
+
+    def __init__(self, weights: Tensors, precision: str) -> None:
+        self._weights = weights
+        graph = build_projection(weights) if precision == "int8" else None
+        self._graph = open_graph(graph) if graph else None
+
+    def __call__(self, pooled: Matrix, means: Matrix | None) -> Matrix:
+        """All that is pooled of texts, (n, width), and means, (n, mean_width) -> (n, distilled), of length 1."""
+        words = {} if means is None else {"mean": means}
+        if self._graph:
+            vectors: Matrix = self._graph.run(["vector"], {"pooled": pooled, **words})[0]
+        else:
+            vectors = products(self._weights["map.weight"], pooled) + self._weights["map.bias"]
+            for mean in words.values():
+                vectors = vectors + products(self._weights["words.projection"], mean)
+        lengths = np.array([np.linalg.norm(vector) for vector in vectors])  # alike, however many there are
+        return np.asarray(vectors / lengths.clip(1e-12)[:, None], np.float32)
