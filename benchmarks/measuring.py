@@ -14,6 +14,7 @@ from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.cpu_products import Int8Matrix, has_bfloat16, int8_steps
 
 Row = dict[str, Any]
+CLOCKS = ("perf_counter", "monotonic")  # that count all seconds, unless ``count_cpu_seconds`` says otherwise
 FULL_SIZE = Architecture(400, 1152, 3)  # fastai's default
 
 
@@ -55,7 +56,7 @@ def seconds(job: Callable[[], Any]) -> float:
 def count_cpu_seconds() -> None:
     """From now on one thread works, and its seconds on a CPU count, so that other work on the machine does not."""
     torch.set_num_threads(1)
-    for clock in ("perf_counter", "monotonic"):
+    for clock in CLOCKS:
         setattr(time, clock, time.process_time)
 
 

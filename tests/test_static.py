@@ -12,7 +12,7 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.serving.static_classifier import StaticClassifier, find_terms
 from ulmfit_lib.serving.static_page import write_page
-from ulmfit_lib.training.static_student import Loss, distil_static, measure_loss
+from ulmfit_lib.training.static_student import Loss, distil_static, measure_certainty, measure_loss
 
 TEXTS = [
     "the film was great great",
@@ -92,8 +92,37 @@ def test_the_command_measures_first_and_refuses_what_loses_too_much(
 
 
 def test_what_was_not_measured_is_not_claimed(student):
-    with pytest.raises(OptionError, match="held-out"):
+    with pytest.raises(OptionError, match="--check FILE"):
         student.thresholds(0.9)
+    with pytest.raises(OptionError, match="held-out"):
+        student.prediction_sets(0.9)
+
+
+def test_uncertain_texts_are_unsure_by_rows_that_were_checked(
+    ulmfit, tiny_classifier, fruit, write_csv, tmp_path, student
+):
+    tiny_classifier.save(tmp_path / "m")
+    data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
+    unheard = [(f"{text} .", label) for text, label in zip(fruit.texts, fruit.labels, strict=True)]
+    check = write_csv(2 * [*unheard, *(("qqqq", label) for label in student.classes * 8)], name="check.csv")
+    asked = ["--tier", "static", "--learn", data, "--text", "review", "--label", "sentiment", "--lose", "1"]
+    code, _, err = ulmfit("export", tmp_path / "m", "--out", tmp_path / "s", *asked, "--check", check)
+    assert code == 0, err
+    code, out, err = ulmfit("predict", tmp_path / "s", "qqqq", "--min-precision", "0.9")
+    assert code == 0 and out.startswith("unsure") and "labelled unsure" in err
+    assert StaticClassifier.load(tmp_path / "s").thresholds(0.9).shape == (2,)
+    for option in ("--by-class", "--min-precision=positive=0.9"):
+        asked = [option] if "=" in option else ["--min-precision", "0.9", option]
+        code, _, err = ulmfit("predict", tmp_path / "s", "qqqq", *asked)
+        assert code == 2 and "give one number" in err
+
+
+def test_a_damaged_record_of_certainty_is_refused(student, tmp_path):
+    measured = measure_certainty(student, TextTable.from_lists(["film"] * 4, ["positive"] * 4))
+    measured.rows.append(7)
+    replace(student, measured=measured).save(tmp_path / "s")
+    with pytest.raises(ArtifactError, match="certainty"):
+        StaticClassifier.load(tmp_path / "s")
 
 
 # The page

@@ -1,7 +1,7 @@
 """Commands that put a classifier to work: export, serve."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -120,7 +120,7 @@ def _export_static(
 ) -> None:
     """Distil, say what is lost, and write only if that is no more than is allowed."""
     from ulmfit_lib.serving.static_page import check_page_name, write_page
-    from ulmfit_lib.training.static_student import distil_static, measure_loss
+    from ulmfit_lib.training.static_student import distil_static, measure_certainty, measure_loss
 
     if static.learn is None or not text:
         raise OptionError("--tier static learns from texts: name a file with --learn, and its column with --text")
@@ -142,6 +142,8 @@ def _export_static(
             f"a loss of {loss.lost:.4f} is more than --lose {static.lose:g} allows, so nothing was written: give more "
             "texts with --learn, rows that the classifier was not trained on with --check, or a larger --lose"
         )
+    if check:  # rows of --learn may be known to the classifier, which would make it look surer
+        student = replace(student, measured=measure_certainty(student, held_out))
     student.save(out, overwrite=overwrite)
     print(f"saved in {out} ({sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB)")
     if static.html:

@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, package_versions, read_config
+from ulmfit_lib.artifact.json_values import read_fields
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
 from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError, OptionError
-from ulmfit_lib.evaluation.certainty import Precision
+from ulmfit_lib.evaluation.certainty import Certainty, Precision
 from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
@@ -33,8 +34,10 @@ from ulmfit_lib.serving.stored_classifier import rule_from_config
 from ulmfit_lib.serving.texts import read_texts
 
 TERMS = "terms.json"
-UNMEASURED = (
-    "a static classifier keeps no record of how sure it was on held-out rows: ask the classifier it was made from"
+UNMEASURED = "a static classifier keeps no such measures of held-out rows: ask the classifier it was made from"
+NO_CERTAINTY = (
+    "it was not measured how often this static classifier is right at each confidence: export it again with --check "
+    "FILE --label COLUMN, labelled rows that the classifier was not trained on"
 )
 
 
@@ -69,6 +72,8 @@ class StaticClassifier:
         kind: what a label is.
         rule: which label is said, given the probabilities.
         training: of the classifier that it was distilled from.
+        measured: how often it was right at each confidence, on rows that neither had learnt from; None where there were
+            none.
     """
 
     classes: list[str]
@@ -78,6 +83,7 @@ class StaticClassifier:
     kind: LabelKind = field(default_factory=Classes)
     rule: DecisionRule = field(default_factory=DecisionRule)
     training: TrainingRecord = field(default_factory=TrainingRecord)
+    measured: Certainty | None = None
     scope: ClassVar[None] = None  # not measured
 
     @cached_property
@@ -129,9 +135,22 @@ class StaticClassifier:
         """(n,) the probability of what ``decode`` says of each row."""
         return self.kind.confidence(probabilities, self.rule)
 
-    def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Any:
-        """Nothing was measured; raises OptionError."""
-        raise OptionError(UNMEASURED)
+    @property
+    def certainty(self) -> Certainty:
+        """How often predictions of some confidence were right; raises OptionError where that was not measured."""
+        if self.measured is None:
+            raise OptionError(NO_CERTAINTY)
+        return self.measured
+
+    def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Floats:
+        """(n_classes,) the confidence below which no label is said, so that the precision is reached by all answers.
+
+        Raises:
+            OptionError: nothing was measured, or the precision cannot be reached, or is one of some labels.
+        """
+        if by_class or not isinstance(min_precision, float):
+            raise OptionError("a static classifier reaches one precision by all its answers together: give one number")
+        return np.full(len(self.classes), self.certainty.threshold(min_precision)[0])
 
     def prediction_sets(self, coverage: float, *, by_class: bool = False) -> Any:
         """Nothing was measured; raises OptionError."""
@@ -178,6 +197,7 @@ class StaticClassifier:
             "classes": self.classes,
             "rule": asdict(self.rule),
             **self.kind.config(),
+            **({"certainty": asdict(self.measured)} if self.measured else {}),
             "versions": package_versions(),
         }
         with new_folder(Path(path), overwrite=overwrite) as folder:
@@ -217,4 +237,11 @@ class StaticClassifier:
             raise ArtifactError(f"{folder / WEIGHTS}: it holds values that are not finite numbers")
         check_seal(config, folder)
         rule = rule_from_config(config, folder / "config.json", len(classes))
-        return cls(classes, terms, tensors["scores"], tensors["intercepts"], kind, rule, TrainingRecord.load(folder))
+        measured = None
+        if "certainty" in config:
+            try:
+                measured = read_fields(Certainty, config["certainty"], f"{folder / 'config.json'}: certainty")
+            except ValueError as error:
+                raise ArtifactError(f"{folder / 'config.json'}: certainty: {error}") from error
+        training, numbers = TrainingRecord.load(folder), (tensors["scores"], tensors["intercepts"])
+        return cls(classes, terms, *numbers, kind, rule, training, measured)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.labels.links import log_odds
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.classifier import Classifier
@@ -122,6 +123,16 @@ def measure_loss(teacher: Classifier, student: StaticClassifier, held_out: TextT
         return Loss(len(rows), changed)
     right = [float(np.mean([one == label for one, label in zip(s, rows.labels, strict=True)])) for s in (theirs, ours)]
     return Loss(len(rows), changed, *right)
+
+
+def measure_certainty(student: StaticClassifier, held_out: TextTable) -> Certainty | None:
+    """How often it is right at each confidence, on rows that no classifier has learnt from; None without labels."""
+    rows = held_out.labelled()
+    if not (len(rows) and student.kind.one_class_per_text):
+        return None
+    said = student.predict_proba(rows.texts)
+    right = [one == label for one, label in zip(student.decode(said), rows.labels or (), strict=True)]
+    return Certainty.measure(student.confidence(said), np.array(right))
 
 
 def _targets(classifier: Classifier, texts: Sequence[str]) -> Floats:
