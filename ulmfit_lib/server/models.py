@@ -30,7 +30,7 @@ class ServedModel:
     """One classifier, and the folder that it comes from."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.predictor = path, _load(path)
+        self.path, self.predictor, self.folder_name = path, _load(path), path.resolve().name
         self._stamp, self._looked, self._lock = self._changed(), time.monotonic(), threading.Lock()
 
     async def ready(self) -> Served:
