@@ -79,7 +79,7 @@ def test_static_classifiers_are_served_too(serve, model, tmp_path):
     assert client.post("/explain", json={"text": GOOD}).json()["label"] == found[0]["label"]
     assert client.get("/models").json()[0]["classes"] == ["negative", "positive"]
     unmeasured = client.post("/predict", json={"texts": [GOOD], "min_precision": 0.9})
-    assert unmeasured.status_code == 422 and "ask the classifier" in unmeasured.json()["detail"]
+    assert unmeasured.status_code == 422 and "--check FILE" in unmeasured.json()["detail"]
 
 
 def test_a_precision_that_cannot_be_had_and_an_unknown_model_are_said(serve):
@@ -393,6 +393,21 @@ def test_what_is_wrong_with_a_request_is_said_and_no_field_is_left_out_in_silenc
     )
     for path in ("/health", "/ready", "/"):
         assert client.head(path).status_code == 200
+
+
+def test_the_document_tells_what_calls_answer(serve):
+    client = serve()
+    calls = client.get("/openapi.json").json()["paths"]
+    for path, method in (("/jobs", "post"), ("/jobs/{name}", "get"), ("/jobs/{name}/result", "get")):
+        assert "404" in calls[path][method]["responses"]
+    assert list(calls["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    refused = client.post("/predict", json={"texts": []}), client.post("/explain", json={"text": "a", "label": "no"})
+    assert [type(answer.json()["detail"]) for answer in refused] == [list, str]
+    schema = calls["/explain"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
+    assert schema["$ref"].endswith("/Refusal")
+    for path, allowed in (("/jobs/0", "DELETE, GET"), ("/health", "GET, HEAD"), ("/predict", "POST")):
+        answer = client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 def test_a_file_of_a_header_alone_is_refused_and_blank_texts_get_no_label(serve, eventually):

@@ -90,8 +90,8 @@ class Predicting:
     def router(self) -> APIRouter:
         """``/predict`` and ``/explain``."""
         router = APIRouter()
-        router.post("/predict", responses={413: {}, 422: {}, 429: {}}, openapi_extra=ASKED_BODY)(self.predict)
-        router.post("/predict/lines", responses={404: {}, 413: {}, 422: {}, 429: {}}, response_class=StreamingResponse)(
+        router.post("/predict", responses={413: {}, 429: {}}, openapi_extra=ASKED_BODY)(self.predict)
+        router.post("/predict/lines", responses={413: {}, 429: {}}, response_class=StreamingResponse)(
             self.predict_lines
         )
         router.post("/explain", responses={413: {}, 429: {}})(self.explain)

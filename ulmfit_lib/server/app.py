@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+from starlette.routing import Match
 
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.answering import Predicting
@@ -23,6 +26,7 @@ from ulmfit_lib.server.routes import job_routes, state_routes, training_routes
 from ulmfit_lib.server.training import Train, Trainings
 from ulmfit_lib.version import __version__
 
+METHODS = ("DELETE", "GET", "HEAD", "POST")
 PAGE = Path(__file__).parent / "page"
 
 
@@ -66,6 +70,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         root_path=prefix,
+        responses={422: {"model": Refusal}},
     )
     _explain_mistakes(app)
     app.add_middleware(Guard, token=token, limits=limits, metrics=metrics)
@@ -82,8 +87,22 @@ def create_app(
     return app
 
 
+class Refusal(BaseModel):
+    """What is wrong with a request: a sentence, or where it does not fit and why."""
+
+    detail: str | list[dict[str, Any]]
+
+
 def _explain_mistakes(app: FastAPI) -> None:
     """Say in a sentence what is wrong with a request."""
+
+    @app.exception_handler(405)
+    async def not_allowed(request: Request, _: HTTPException) -> JSONResponse:
+        """All methods that a path has: the framework names those of one of its routes alone."""
+        asked = {method: {**request.scope, "method": method} for method in METHODS}
+        routes = request.app.router.routes
+        have = [method for method, one in asked.items() if any(route.matches(one)[0] == Match.FULL for route in routes)]
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(have)})
 
     @app.exception_handler(UlmfitError)
     async def mistake(_: Request, error: UlmfitError) -> JSONResponse:

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Response, UploadFile
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
+from fastapi.responses import FileResponse, PlainTextResponse
 
 from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.rows.kinds import upload_name
@@ -36,6 +36,7 @@ def file_format(
     return FileFormat(encoding or None, delimiter or None, quoting or None, sheet or None)
 
 
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such job or model."}}
 Written = Annotated[FileFormat, Depends(file_format)]
 
 
@@ -60,7 +61,7 @@ def job_routes(jobs: Jobs, models: Models) -> APIRouter:
         """The names of a file's columns, and those of a workbook's sheets."""
         return await asyncio.to_thread(column_names, partial(_copy, file), upload_name(file.filename), written)
 
-    @router.post("/jobs", status_code=202, dependencies=[Depends(refuse_unknown_fields)])
+    @router.post("/jobs", status_code=202, responses=NOT_FOUND, dependencies=[Depends(refuse_unknown_fields)])
     async def begin(
         file: Uploaded,
         text: TextColumn,
@@ -82,14 +83,14 @@ def job_routes(jobs: Jobs, models: Models) -> APIRouter:
 
         return {"id": (await asyncio.to_thread(begin_job)).name}
 
-    @router.get("/jobs/{name}")
+    @router.get("/jobs/{name}", responses=NOT_FOUND)
     async def state(name: str) -> dict[str, Any]:
         """How far a job is: `waiting`, `running`, `done` or `failed`, and how many rows of how many."""
         if job := jobs.find(name):
             return job.state
         raise HTTPException(404, "there is no such job")
 
-    @router.get("/jobs/{name}/result")
+    @router.get("/jobs/{name}/result", responses=NOT_FOUND)
     async def result(name: str) -> FileResponse:
         """The file with its predictions, its rows in their order."""
         if (job := jobs.find(name)) and job.result.is_file():
@@ -175,10 +176,10 @@ def state_routes(models: Models, metrics: Metrics) -> APIRouter:
             raise HTTPException(503, "not ready")
         return {"status": "ready", "models": list(models.by_name)}
 
-    @router.get("/metrics")
-    async def show_metrics() -> Response:
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def show_metrics() -> PlainTextResponse:
         """For Prometheus."""
-        return Response(metrics.as_text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(metrics.as_text(), media_type="text/plain; version=0.0.4")
 
     return router
 
