@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
 
 DOUBTFUL = ("None", "none", "NONE", "-", "--", "?", ".", "(null)", "(none)")  # may stand for no label
+DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters
 FEWEST_WITH_SINGLE = 50  # labelled rows among which a label seen once may be a rare class
@@ -82,14 +83,15 @@ def mention_odd_labels(table: "TextTable") -> None:
 
 
 def spellings(classes: Sequence[str]) -> list[list[str]]:
-    """Classes that differ in capitals, blanks or Unicode's forms alone, those that are alike together.
+    """Classes that differ in capitals, blanks, dashes or Unicode's forms alone, those that are alike together.
 
     >>> spellings(["Food", "bad", "food ", "good"])
     [['Food', 'food ']]
     """
     alike: dict[str, list[str]] = {}
     for name in classes:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+        seen = unicodedata.normalize("NFKC", name).translate(DASHES).casefold()
+        alike.setdefault("".join(seen.split()), []).append(name)
     return [names for names in alike.values() if len(names) > 1]
 
 

@@ -88,7 +88,7 @@ def read_table(
     if n_headers:
         note(f"{source}: the column names stand again in {counted(n_headers, 'row')}; left out")
     if not len(texts):
-        raise DataError(f"{source}: every text is blank")
+        raise DataError(f"{source}: {'every text is blank' if n_blank else 'it has no rows'}")
     places = rows.tolist() if isinstance(texts, list) else rows
     labels = tidied(labels, rows=rows, source=source)
     kind = asked or (tags_joining(labels, source) if len(as_columns(label)) > 1 else None)

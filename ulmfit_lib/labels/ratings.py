@@ -16,6 +16,7 @@ from ulmfit_lib.labels.kind import LabelledRows
 from ulmfit_lib.progress import counted
 
 MAX_CLASSES = 10
+MINUS = "\u2212"  # as people write it
 MIN_ROWS_PER_CLASS = 5  # of each class, where there are more different numbers than that
 
 
@@ -53,7 +54,10 @@ class Ratings(Classes):
         found = [None if label is None else read_rating(label) for label in labels]
         for row, label, number in zip(rows, labels, found, strict=True):
             if number is None and label is not None:
-                raise DataError(f"{source}: row {row} has the label {label!r}, and a rating is a number")
+                raise DataError(
+                    f"{source}: row {row} has the label {label!r}, and a rating is a number: write it alone, "
+                    "with a point before decimals, such as 4.5"
+                )
         names = iter(rating_classes([number for number in found if number is not None]))
         return [None if number is None else next(names) for number in found], found
 
@@ -145,11 +149,11 @@ class Ratings(Classes):
 def read_rating(label: str) -> float | None:
     """A label as a number; None where it is none.
 
-    >>> read_rating("4.5"), read_rating("good")
-    (4.5, None)
+    >>> read_rating("4.5"), read_rating("\u22121"), read_rating("good")
+    (4.5, -1.0, None)
     """
     try:
-        number = float(label)
+        number = float(label.replace(MINUS, "-"))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,17 @@ def _batch_rows(schema: "pa.Schema", batches: Any) -> Iterator[Rows]:
     yield Rows(names, [()] * len(names), kinds=kinds, class_names=known)
     for batch in batches:
         batch.validate(full=True)  # Arrow trusts a damaged file's strings, and may crash on them
-        yield Rows(names, [batch.column(place).to_pylist() for place in kept], kinds=kinds, class_names=known)
+        yield Rows(names, [_cells(batch.column(place)) for place in kept], kinds=kinds, class_names=known)
+
+
+def _cells(column: "pa.Array") -> list[Any]:
+    """A column's cells; bytes that are UTF-8, as older programs write texts, are texts."""
+    import pyarrow as pa
+
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.large_string()).to_pylist()
+    return column.to_pylist()
 
 
 def class_names(schema: "pa.Schema") -> dict[str, Sequence[str]]:

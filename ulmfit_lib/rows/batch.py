@@ -65,6 +65,18 @@ class Rows:
             kinds={**self.kinds, **(kinds or {})},
         )
 
+    def with_inner(self, names: Sequence[str]) -> "Rows":
+        """The rows with what ``names`` such as ``review.text`` find within objects, as columns of their own."""
+        found = {}
+        for name in names:
+            outer, _, inner = name.partition(".")
+            if inner and name not in self.names and outer in self.names:
+                cells = self.column(outer)
+                objects = [cell for cell in cells if isinstance(cell, Mapping)]
+                if not objects or any(inner.partition(".")[0] in cell for cell in objects):
+                    found[name] = [_within(cell, inner) for cell in cells]
+        return self.adding(found) if found else self
+
     def select(self, places: Iterable[int]) -> "Rows":
         """The rows at ``places``, in that order."""
         chosen = list(places)
@@ -121,6 +133,25 @@ def arrow(source: str | Path) -> Any:
     except ImportError as error:
         raise OptionError(f"{source}: a Parquet file needs one more package: pip install pyarrow") from error
     return pyarrow
+
+
+def decoded(cell: bytes, where: str) -> str:
+    """A text that a file holds as bytes.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        return cell.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: found bytes that are no text in UTF-8; save the column as text") from error
+
+
+def _within(cell: Any, name: str) -> Any:
+    """What an object holds under a name, such as ``a.b`` for what its ``a`` holds under ``b``."""
+    for one in name.split("."):
+        cell = cell.get(one) if isinstance(cell, Mapping) else None
+    return cell
 
 
 def is_missing(cell: Any) -> bool:

@@ -6,39 +6,67 @@ from pathlib import Path
 from ulmfit_lib.errors import DataError
 
 HEADER_LINES = 20  # among the first of which the columns may be named
+COMMENT = "# "
+LONG_NAME = 25  # characters, beyond which a name looks like a text
+MARKS = "'#*:`´’"  # that may surround a name
+INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"  # characters that nobody sees
 
 
 def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
-    """The place of the first line that has the needed names, where all above it have fewer cells, as titles do; or 0.
+    """The place of the first line that has the needed names, where all above it are comments or have fewer cells, as
+    titles do; or 0. Where no name is needed, of the first line that is no title, if it has several cells.
 
     >>> header_among([["Our survey", "", ""], ["id", "text", "label"]], ["text"])
     1
     """
+    if not needed:
+        place = next((place for place, line in enumerate(lines) if not _is_title(line)), 0)
+        return place if lines and _filled(lines[place]) > 1 else 0
     above = 0
-    for place, line in enumerate(lines if needed else ()):
-        filled = sum(bool(cell) and not cell.isspace() for cell in line)
+    for place, line in enumerate(lines):
+        filled = _filled(line)
         if set(needed) <= set(as_called(line, needed)) and filled > above:
             return place
-        above = max(above, filled)
+        comment = bool(line) and line[0].startswith(COMMENT)
+        above = above if comment else max(above, filled)
     return 0
 
 
+def _filled(line: Sequence[str]) -> int:
+    return sum(bool(cell) and not cell.isspace() for cell in line)
+
+
+def _is_title(line: Sequence[str]) -> bool:
+    """Whether a line is blank, a comment, or has nothing but several words in its first cell."""
+    first = line[0].strip() if line else ""
+    return first.startswith(COMMENT) or (_filled(line) == bool(first) and (" " in first or not first))
+
+
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:
-    """The names of a table's columns; one that differs from a needed name in blanks alone is called by that.
+    """The names of a table's columns; one that differs from a needed name in blanks, or in what
+    nobody sees, is called by that.
 
     >>> as_called(["id", " text\\n"], ["text"])
     ['id', 'text']
     """
     found = list(names)
     for name in needed:
-        places = [place for place, one in enumerate(names) if " ".join(one.split()) == " ".join(name.split())]
+        places = [place for place, one in enumerate(names) if _seen(one) == _seen(name)]
         if name not in names and len(places) == 1:
             found[places[0]] = name
     return found
 
 
-def check_columns(names: Sequence[str], needed: Sequence[str], source: str | Path) -> None:
+def check_columns(
+    names: Sequence[str], needed: Sequence[str], source: str | Path, *, advice: str | None = None
+) -> None:
     """Refuse a table that lacks a column, or has two of its name.
+
+    Args:
+        names: of the table's columns.
+        needed: the names that must be among them.
+        source: the file, for messages.
+        advice: what to do where a column is missing and none has a name like it; default that of files with a header.
 
     Raises:
         DataError: names the column, and those that there are.
@@ -47,13 +75,14 @@ def check_columns(names: Sequence[str], needed: Sequence[str], source: str | Pat
         if name not in names:
             shown = ", ".join(repr(str(one)) for one in names[:20])
             shown += f" and {len(names) - 20} more" if len(names) > 20 else ""
-            data = max((len(str(one)) for one in names), default=0) > 25
-            advice = "; if these are the cells of a row, write a line of column names above it" if data else ""
+            row = not set(needed) & set(names) or any(len(str(one)) > LONG_NAME for one in names)
+            way = "; if these are the cells of a row, write a line of column names above it" if row else ""
+            way = way if advice is None else advice
             if alike := next((one for one in map(str, names) if _plain(name) in (_plain(one), _last(one))), ""):
-                advice = f"; did you mean {alike!r}?"
+                way = f"; did you mean {alike!r}?"
             elif len(names) == 1 and _plain(name) in _plain(str(names[0])):
-                advice = "; if it holds several columns, name the character between them with --delimiter" + advice
-            raise DataError(f"{source}: no column {name!r}; it has {shown or 'none'}{advice}")
+                way = "; if it holds several columns, name the character between them with --delimiter" + way
+            raise DataError(f"{source}: no column {name!r}; it has {shown or 'none'}{way if names else ''}")
         if list(names).count(name) > 1:
             places = [str(place) for place, one in enumerate(names, 1) if one == name]
             raise DataError(
@@ -61,8 +90,12 @@ def check_columns(names: Sequence[str], needed: Sequence[str], source: str | Pat
             )
 
 
+def _seen(name: str) -> str:
+    return " ".join(name.translate(dict.fromkeys(map(ord, INVISIBLE))).split())
+
+
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    return _seen(name).strip(MARKS).casefold()
 
 
 def _last(name: str) -> str:

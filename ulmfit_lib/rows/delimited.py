@@ -11,6 +11,7 @@ from ulmfit_lib.progress import counted
 ENDS = "\r\0\x1a"  # of a line or a file, as some programs write them
 QUOTINGS = ("double", "backslash", "none")
 PAIRS = {"double": re.compile('""|"'), "backslash": re.compile(r'\\.|""|"', re.DOTALL)}
+TO_ESCAPE = "double each quotation mark within a quoted text, or pass --quoting none if the marks quote nothing"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Layout:
 
     Attributes:
         delimiter: between cells.
-        quoting: ``double`` (a mark within quotes is doubled), ``backslash`` (it stands behind one) or ``none``.
+        quoting: ``double`` (a mark within quotes is doubled), ``backslash`` (it stands behind one, as may a delimiter
+            or a line break outside quotes) or ``none``.
         skipped: lines before the header, such as Excel's ``sep=;`` or a title.
         spaced: a space follows each delimiter, and belongs to no cell.
         row_names: each row starts with a number that the header has no name for, as R writes them.
@@ -68,7 +70,7 @@ class Reading:
         Raises:
             Misfit: a quotation mark where none can be.
         """
-        plain = self.layout.quoting == "none"
+        plain, escapes = (self.layout.quoting == one for one in ("none", "backslash"))
         while (line := self._next()) is not None:
             if self.line <= self.layout.skipped:
                 continue
@@ -77,8 +79,8 @@ class Reading:
                 continue
             if not plain and self.layout.wrapped:
                 yield self.line, self._unwrapped(self._quoted(line))
-            elif plain or '"' not in line:
-                cells = line.removesuffix("\r").split(self.layout.delimiter)
+            elif plain or not ('"' in line or (escapes and "\\" in line)):
+                cells = line.rstrip("\r").split(self.layout.delimiter)
                 yield self.line, [cell.lstrip(" ") for cell in cells] if self.layout.spaced else cells
             else:
                 yield self.line, self._quoted(line)
@@ -95,28 +97,47 @@ class Reading:
             while self.layout.spaced and line.startswith(" ", place):
                 place += 1
             if not line.startswith('"', place):
-                end = line.find(delimiter, place)
-                cells.append(line[place:end] if end >= 0 else line[place:].removesuffix("\r"))
-                if end < 0:
+                cell, line, place = self._unquoted(line, place)
+                cells.append(cell)
+                if place < 0:
                     return cells
-                place = end + 1
                 continue
             pieces, place = [], place + 1
             while (end := self._closing(line, place)) < 0:
                 pieces.append(line[place:])
                 more = self._next()
                 if more is None:
-                    raise Misfit(started, "an opening double quote that is never closed")
+                    raise Misfit(started, f"an opening double quote that is never closed; {TO_ESCAPE}")
                 line, place = more, 0
             cell = self._unescaped("\n".join([*pieces, line[place:end]]))
             self.across += bool(pieces) and delimiter in cell
             cells.append(cell)
             rest = line[end + 1 :]
-            if rest in ("", "\r"):
+            if not rest.rstrip("\r"):
                 return cells
             if not rest.startswith(delimiter):
-                raise Misfit(self.line, f"{rest[:20]!r} behind a closing double quote")
+                raise Misfit(self.line, f"{rest[:20]!r} behind a closing double quote; {TO_ESCAPE}")
             place = end + 2
+
+    def _unquoted(self, line: str, place: int) -> tuple[str, str, int]:
+        """A cell that starts at a place in a line; the line that it ends in, and where the next cell starts, or -1."""
+        delimiter, pieces = self.layout.delimiter, []
+        while self.layout.quoting == "backslash" and (escape := line.find("\\", place)) >= 0:
+            if 0 <= line.find(delimiter, place) < escape:
+                break
+            escaped = line[escape + 1 : escape + 2]
+            if escaped not in ("", "\r"):
+                kept = "" if escaped in (delimiter, '"', "\\") else "\\"
+                pieces.append(line[place:escape] + kept + escaped)
+                place = escape + 2
+            elif (more := self._next()) is None:
+                break
+            else:  # the line break is the cell's
+                pieces.append(line[place:escape] + "\n")
+                line, place = more, 0
+        end = line.find(delimiter, place)
+        pieces.append(line[place:end] if end >= 0 else line[place:].rstrip("\r"))
+        return "".join(pieces), line, end + 1 if end >= 0 else -1
 
     def _unwrapped(self, cells: list[str]) -> list[str]:
         """The cells in the only one of a row that was quoted as a whole."""
@@ -159,17 +180,21 @@ def fitting_records(reading: Reading) -> Iterator[list[str]]:
 
     An empty line in a file of one column is an empty cell, as Excel writes it, unless no other follows it.
     """
-    layout, width = reading.layout, 0
+    layout, width, unnamed = reading.layout, 0, 0
     for number, (line, cells) in enumerate(reading.records()):
         if layout.row_names and number == 0:
             cells = ["", *cells]
-        width = width or len(cells)
+        if not width:
+            width = len(cells)
+            unnamed = next((place for place, name in enumerate(reversed(cells)) if name.strip()), 0)
         if 0 < number <= layout.described or (len(cells) == 1 < width and not cells[0].strip()):
             continue
         if width == 1 and number:
             yield from ([""] for _ in range(reading.blank))
         if layout.row_names and number and not cells[0].isdigit():
             raise Misfit(line, f"no row name but {cells[0][:20]!r}")
+        if len(cells) < width == len(cells) + unnamed:  # the header alone ends with delimiters
+            cells += [""] * unnamed
         if len(cells) < width:
             raise Misfit(
                 line,
@@ -178,6 +203,7 @@ def fitting_records(reading: Reading) -> Iterator[list[str]]:
             )
         if any(cells[width:]):
             way = "put texts that contain the delimiter in double quotes"
+            way = f"if each line is one text, pass --delimiter tab; else {way}" if width == 1 else way
             quoted = layout.quoting != "none"
             unquoted = ", or pass --quoting none if quotation marks are part of the texts" if quoted else ""
             raise Misfit(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -22,7 +23,8 @@ WRAPPERS = (
     "results",
     "values",
 )  # what documents call their rows
-DECODER, SPACE = json.JSONDecoder(), re.compile(r"[\s,\x1e]*")  # also what may stand between values
+SPACE = re.compile(r"[\s,\x1e]*")  # also what may stand between values
+LITERALS = re.compile(r"[\s\[]*\{\s*'")  # of Python, as its ``print`` shows them
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
@@ -32,10 +34,15 @@ def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: names the line, or the entry of an array, that is no object.
     """
-    apart = 0
-    for row, where in _values(path, text):
+    apart, parser = 0, _Parser()
+    for row, where in _values(path, text, parser):
         apart += isinstance(row, dict) and _is_disputed(row)
         yield _record(row, where)
+    if parser.twice:
+        name, count = next(iter(parser.twice)), sum(parser.twice.values())
+        note(
+            f"{path}: {counted(count, 'object')} with two values of one name, such as {name!r}; the last of them counts"
+        )
     if apart:
         note(
             f"{path}: the annotations of {counted(apart, 'task')} differ; the first of each counts, for none is marked "
@@ -43,7 +50,26 @@ def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
         )
 
 
-def _values(path: Path, text: TextStream) -> Iterator[tuple[Any, str]]:
+class _Parser:
+    """Reads JSON, also with line breaks and tabs within strings.
+
+    Attributes:
+        twice: names that an object held several times, and in how many.
+    """
+
+    def __init__(self) -> None:
+        self.twice: Counter[str] = Counter()
+        self.decoder = json.JSONDecoder(strict=False, object_pairs_hook=self._object)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            self.twice[next(name for name in names if names.count(name) > 1)] += 1
+        return found
+
+
+def _values(path: Path, text: TextStream, parser: _Parser) -> Iterator[tuple[Any, str]]:
     """What should be an object, and where it stands."""
     lines = enumerate(text.lines(), 1)
     start = next(((number, line) for number, line in lines if line.strip()), None)
@@ -57,14 +83,18 @@ def _values(path: Path, text: TextStream) -> Iterator[tuple[Any, str]]:
         )
     if not _is_record(line):
         whole = "\n".join([line, *(line for _, line in lines)])
-        values = _parsed(whole, f"{path}: from line {number} on, it")
-        found = values if len(values) > 1 else _rows_of_document(values[0])
+        values = _parsed(whole, f"{path}: from line {number} on, it", parser.decoder)
+        lists = [row for value in values for row in (value if isinstance(value, list) else [value])]
+        try:
+            found = lists if len(values) > 1 else _rows_of_document(values[0])
+        except ValueError as error:
+            raise DataError(f"{path}: its rows have not as many cells as its columns ({first_line(error)})") from error
         yield from ((row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
         return
     for number, line in chain([start], lines):
         if line.strip():
             where = f"{path}: line {number}"
-            yield from ((value, where) for value in _parsed(line, where))
+            yield from ((value, where) for value in _parsed(line, where, parser.decoder))
 
 
 def cell_at(record: dict[str, Any], name: str) -> Any:
@@ -86,13 +116,24 @@ def names_within(record: dict[str, Any]) -> list[str]:
     ]
 
 
+def lists_within(record: dict[str, Any]) -> list[str]:
+    """The names of lists within a record, and within its objects, that hold objects as a document holds its rows."""
+    found = ((name, cell_at(record, name)) for name in (*record, *names_within(record)))
+    return [
+        name for name, cell in found if isinstance(cell, list) and cell and all(isinstance(one, dict) for one in cell)
+    ]
+
+
 def _is_record(line: str) -> bool:
     """Whether a file's first line is a record, so that each line is one; or else the start of one document."""
     try:
-        found = json.loads(line)
+        found = json.loads(line, strict=False)
     except (ValueError, RecursionError):
         return line.lstrip().startswith("{") and line.rstrip().endswith("}")  # a line that is broken
-    return isinstance(found, dict) and _rows_of_document(found) == [found]
+    try:
+        return isinstance(found, dict) and _rows_of_document(found) == [found]
+    except ValueError:  # of columns whose cells are missing
+        return False
 
 
 def _rows_of_document(found: Any) -> list[Any]:
@@ -130,16 +171,17 @@ def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
     return dict(zip(found, cells, strict=True)) if plain and len({len(one) for one in cells}) == 1 >= len(keys) else {}
 
 
-def _parsed(content: str, where: str) -> list[Any]:
+def _parsed(content: str, where: str, decoder: json.JSONDecoder) -> list[Any]:
     """The values in a text, of which there are several where one was written behind the other."""
     found, place = [], 0
     try:
         while place < len(content):
-            value, place = DECODER.raw_decode(content, SPACE.match(content, place).end())  # type: ignore[union-attr]
+            value, place = decoder.raw_decode(content, SPACE.match(content, place).end())  # type: ignore[union-attr]
             found.append(_well_formed(value) if SURROGATE.search(content) else value)
             place = SPACE.match(content, place).end()  # type: ignore[union-attr]
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON ({first_line(error)})") from error
+        advice = "; Python's json.dumps writes it, and print does not" if LITERALS.match(content) else ""
+        raise DataError(f"{where} is no JSON ({first_line(error)}){advice}") from error
     return found
 
 

@@ -18,7 +18,8 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.progress import counted, note
-from ulmfit_lib.rows.batch import Rows, is_missing
+from ulmfit_lib.rows.batch import Rows, decoded, is_missing
+from ulmfit_lib.rows.columns import INVISIBLE
 
 Label: TypeAlias = "str | tuple[str, ...] | None"
 
@@ -37,9 +38,9 @@ MISSING = (
     "null",
     "NULL",
 )  # as programs write no value
-YES, NO = ("1", "1.0", "true", "yes", "y", "x"), ("0", "0.0", "false", "no", "n")
+YES = ("1", "1.0", "true", "t", "yes", "y", "on", "x", "✓", "✔")
+NO = ("0", "0.0", "false", "f", "no", "n", "off", "✗", "✘")
 NOT_SAID = ("", "-1", "-1.0", *(word.casefold() for word in MISSING))
-INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
 CALLED = re.compile(r"(?:np\.)?(?:array|set|frozenset)\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 LISTED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 BARE = re.compile(r"\[[^\[\]]*\]|\{[^{}:]*\}")  # a list whose names have no quotes
@@ -265,7 +266,9 @@ def _names_of_mapping(cell: Mapping[str, Any], where: str) -> Iterator[str]:
 def _name(cell: Any, where: str) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, list | tuple | Mapping | bytes):
+    if isinstance(cell, bytes):
+        cell = decoded(cell, where)
+    if isinstance(cell, list | tuple | Mapping):
         raise DataError(
             f"{where}: {str(cell)[:40]!r} is no label of a whole text; a label is a name, or a list of names"
         )

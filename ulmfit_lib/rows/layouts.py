@@ -23,7 +23,8 @@ DELIMITERS = (",", "\t", ";", "|")
 RARE = ("~", "^", "\x01", "\x1f", ":", " ")  # taken where the columns that are needed come out
 NAMES = {"\t": "a tab", " ": "a space"}
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*[\[{]\s*$')
-RULED = re.compile(r"[\s|+:=-]*---+\s*[|+][\s|+:=-]*")
+RULED = re.compile(r"[\s|+:=-]*---+\s*[|+][\s|+:=-]*|(?=.*---)\s*--+(?:[\s,;]+--+)+\s*")
+SURVEYMONKEY = "Open-Ended Response"
 QUALTRICS = re.compile(r'\{"ImportId":.*\}')
 
 
@@ -57,8 +58,11 @@ def find_layout(
         first, second, *_ = [*islice((line for line in text.lines() if line.strip()), 2), "", ""]
     if not first:
         raise NoRows(f"{path}: the file is empty")
-    if RULED.fullmatch(second):
-        raise DataError(f"{path}: line 2 is a ruled line, so this is a table for people to look at; export it as CSV")
+    if ruled := next((number for number, line in enumerate((first, second), 1) if RULED.fullmatch(line)), 0):
+        raise DataError(
+            f"{path}: line {ruled} is a ruled line, so this is a table for people to look at; export it as CSV, or "
+            "delete the lines that are no rows"
+        )
     marked = re.fullmatch(r'"?sep=(.)"?\r?', first)
     sure = given or (marked and marked[1])
     likely = list(dict.fromkeys(one for one in (given, marked and marked[1], default, *DELIMITERS) if one))
@@ -76,6 +80,8 @@ def find_layout(
     layout, names = best.layout, best.names
     if needed and not best.fits and JSON.match(first):
         raise DataError(f"{path}: this looks like JSON, whatever its name says; give it a name that ends in .json")
+    if layout.delimiter == " " and not all(names):
+        raise DataError(f"{path}: its columns are aligned with spaces, which texts hold, too; export it as CSV")
     if not names:
         raise DataError(f"{path}: its first line is no list of column names, such as text,label")
     check_columns(as_called(names, needed), needed, path)
@@ -102,8 +108,8 @@ def _with_header(path: Path, encoding: str | None, layout: Layout, needed: Seque
         records = _first_records(path, encoding, one, HEADER_LINES)
         place = header_among([cells for _, cells in records], needed)
         line, found = records[place] if records else (0, [])
-        if needed and set(needed) <= set(as_called(found, needed)):
-            return _Header(replace(one, skipped=line - 1) if place else one, found, True)
+        if found and set(needed) <= set(as_called(found, needed)):
+            return _Header(replace(one, skipped=line - 1) if place else one, found, bool(needed))
         names = names or found
     return _Header(layout, names, False)
 
@@ -121,7 +127,7 @@ def _first_records(path: Path, encoding: str | None, layout: Layout, most: int) 
 
 
 def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
-    """The layout with what R and Qualtrics write beside rows."""
+    """The layout with what R, Qualtrics and SurveyMonkey write beside rows."""
     each = (_first_records(path, encoding, replace(layout, quoting=one), 3) for one in (layout.quoting, *QUOTINGS))
     (_, names), *rows = max(each, key=len)
     if rows and len(rows[0][1]) == len(names) + 1 and rows[0][1][-1] and rows[0][1][0].isdigit():
@@ -133,19 +139,22 @@ def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
     if described and all(described):
         note(f"{path}: the two rows below the column names describe these, as Qualtrics writes them, and are left out")
         return replace(layout, described=2)
+    if rows and SURVEYMONKEY in rows[0][1]:
+        note(f"{path}: the row below the column names describes these, as SurveyMonkey writes it, and is left out")
+        return replace(layout, described=1)
     return layout
 
 
 def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
     """The first way of quoting that every row fits; the usual one if there is none, whose misfit is then said."""
     with open_text(path, encoding) as (text, _):
-        if not any('"' in block for block in text.blocks()):
+        if not any('"' in block or "\\" in block for block in text.blocks()):
             return layout
     across = _cells_across(path, encoding, layout)
     plain = replace(layout, quoting="none")
     others = {
         replace(layout, wrapped=True): "some rows are quoted once more, as a whole; these marks are left out",
-        replace(layout, quoting="backslash"): "a backslash escapes quotation marks (--quoting backslash)",
+        replace(layout, quoting="backslash"): "a backslash escapes what stands behind it (--quoting backslash)",
         plain: "quotation marks are part of the texts (--quoting none)",
     }
     for other, said in others.items() if across is None else ():

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.progress import bar
+from ulmfit_lib.progress import bar, quietly
 from ulmfit_lib.rows.arrow_files import arrow_rows, dataset_files, mention_shard
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.delimited import Layout, NoRows, read_records
-from ulmfit_lib.rows.json_files import cell_at, json_records, names_within
+from ulmfit_lib.rows.json_files import cell_at, json_records, lists_within, names_within
 from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, PLAIN, WORKBOOKS, suffix_of
 from ulmfit_lib.rows.layouts import find_layout
 from ulmfit_lib.rows.text_files import TextStream, open_bytes, open_text
@@ -59,8 +59,10 @@ def read_rows(
     """
     file, first, found = file or FileFormat(), 1, False
     for part in _parts(path, columns, file, rows):
+        part = part.with_inner(columns)
         names = as_called(part.names, columns)
-        check_columns(names, columns, path)
+        in_sheet = any(suffix.lower() in WORKBOOKS for suffix in path.suffixes)
+        check_columns(names, columns, path, advice=None if in_sheet else "")
         if len(part):
             found = True
             yield replace(part, names=names, first=first)
@@ -156,11 +158,13 @@ def _json_rows(path: Path, encoding: str | None, columns: Sequence[str], rows: i
             raise NoRows(f"{path}: the file is empty")
         names = dict.fromkeys(name for row in part for name in row)
         if len(part) == rows:  # there may be more, and more names in it
-            with open_text(path, encoding) as (again, _):
+            with open_text(path, encoding) as (again, _), quietly():
                 names = dict.fromkeys(name for row in json_records(path, again) for name in row)
         within = names_within(part[0])
         if missing := [name for name in columns if name not in names]:
-            check_columns([*as_called(list(names), columns), *within], columns, path)
+            lists = lists_within(part[0])
+            advice = f"; if its list {lists[0]!r} holds the rows, save that list alone" if lists else ""
+            check_columns([*as_called(list(names), columns), *within], columns, path, advice=advice)
             names |= dict.fromkeys(name for name in missing if name in within)
         while part:
             yield Rows(list(names), [[cell_at(row, name) for row in part] for name in names])

@@ -9,12 +9,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ulmfit_lib.errors import DataError, OptionError, first_line
-from ulmfit_lib.rows.kinds import table_in
+from ulmfit_lib.progress import note
+from ulmfit_lib.rows.kinds import COMPRESSED, table_in
 
 BLOCK = 1 << 20  # bytes read at a time
 MARKS = {
@@ -25,7 +27,12 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 MARK = "\ufeff"
+LINE_END = re.compile("\r*\n|\r")
 MANY_HIGH, FEW_HIGH = 0.4, 3  # share of a line's letters, and their number: more than where letters are Latin
+ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "mac-roman", "cp850")  # a character, as Python calls these encodings
+WESTERN = ("cp1252", "mac_roman", "cp850")  # of Windows, of old Macs and of DOS; the first that fits best
+SIGNS, WITHIN = "‚„ˆ˜†‡‰ƒ›", "’·–—"
+SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")  # the start of half a character, as CESU-8 has it
 OTHER_ENCODINGS = "cp1251 (Cyrillic), gb18030 (Chinese), shift_jis (Japanese), euc_kr (Korean) ..."
 PACKED = {  # what files begin with that are no text, and how their names should end
     b"\x1f\x8b": ("a gzip file", ".gz"),
@@ -37,8 +44,8 @@ PACKED = {  # what files begin with that are no text, and how their names should
     b"PAR1": ("a Parquet file", ".parquet"),
     b"ARROW1": ("an Arrow file", ".arrow"),
 }
-WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html|<\?xml)", re.IGNORECASE)
-MANY_ZEROS = 0.3  # of the bytes in every second place, as in the UTF-16 of a European language
+WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html|<table|<\?xml)", re.IGNORECASE)
+FEW_ZEROS, MANY_ZEROS = 3, 0.01  # of the bytes in every second place, as the spaces and line ends of UTF-16 have them
 
 
 @contextmanager
@@ -130,16 +137,26 @@ def find_encoding(path: Path, given: str | None) -> str:
                 if wide and b"\0" in block:
                     return str(given)
             decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            if given in ONE_BYTE and not (ascii_alone and error.object[: error.start].isascii()):
+                _mention_mixture(path, str(given))
             return str(given)
         return "utf-8" if wide or not ascii_alone else str(given)
+
+
+@cache  # so that it is said once
+def _mention_mixture(path: Path, given: str) -> None:
+    note(f"{path}: a part of it is UTF-8 and not {given}, so letters come out wrong there; save it all in one encoding")
 
 
 def _refuse_packed(path: Path, start: bytes) -> None:
     """Raise DataError for the bytes of a file that is called a text and is none."""
     if found := next((found for mark, found in PACKED.items() if start.startswith(mark)), None):
         what, ending = found
-        raise DataError(f"{path}: this is {what}, whatever its name says; give it a name that ends in {ending}")
+        if path.suffix.lower() == ending:
+            raise DataError(f"{path}: it is compressed twice; unpack it once")
+        packed = f"{path.suffix}{ending}" if ending in COMPRESSED else ending
+        raise DataError(f"{path}: this is {what}, whatever its name says; give it a name that ends in {packed}")
     if WEB_PAGE.match(start):
         raise DataError(f"{path}: this is a web page or XML, as sites send in place of a download; get it anew, as CSV")
 
@@ -152,7 +169,7 @@ def marked_encoding(start: bytes) -> str | None:
     looked_at = start[:1000]
     for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros, others = looked_at[place::2], looked_at[1 - place :: 2]
-        if zeros.count(0) > MANY_ZEROS * max(len(zeros), 2) and others.count(0) == 0:
+        if zeros.count(0) >= max(FEW_ZEROS, MANY_ZEROS * len(zeros)) and others.count(0) == 0:
             return encoding
     return None
 
@@ -215,13 +232,15 @@ class TextStream:
         yield self._decoded(b"", final=True)
 
     def lines(self) -> Iterator[str]:
-        """What newlines separate, without them; or carriage returns, as old Macs wrote, where there is no newline.
+        """What newlines separate, without them; or carriage returns, as Macs write, where the first line ends in one.
 
         A byte-order mark at the start of a line is none of its text: it is left there where files were joined.
         """
         blocks = self.blocks()
         start = next(blocks, "")
-        end = "\r" if "\r" in start and "\n" not in start else "\n"
+        first = LINE_END.search(start)
+        quoted = first is not None and start.count('"', 0, first.start()) % 2 == 1
+        end = "\r" if first and first.group() == "\r" and not quoted and "\r\n" not in start else "\n"
         rest = ""
         for block in chain([start], blocks):
             *lines, rest = (rest + block).split(end)
@@ -249,18 +268,30 @@ class TextStream:
     def _advice(self, error: UnicodeDecodeError, before: str) -> str:
         if self._encoding not in ("utf-8", "utf-8-sig") or not (self._plain and before.isascii()):
             return "the lines before it are, so correct this line, or save the whole file in one encoding"
-        rest = error.object[error.start :]
-        line = error.object[error.object.rfind(b"\n", 0, error.start) + 1 :].partition(b"\n")[0]
+        if SURROGATE.match(error.object, error.start):
+            return "this is half of a character, as CESU-8 has it, which Oracle calls UTF8: write it anew as AL32UTF8"
+        from_line = error.object[error.object.rfind(b"\n", 0, error.start) + 1 :]
+        line = from_line.partition(b"\n")[0]
         high, letters = sum(byte > 0x7F for byte in line), sum(byte > 0x40 for byte in line)
         if high > max(FEW_HIGH, MANY_HIGH * letters):
             return "save it as UTF-8, or say how it is encoded with --encoding: " + OTHER_ENCODINGS
-        with_bytes = next((one for one in ("cp1252", "latin-1") if _decodes(rest, one)), "latin-1")
-        return f"say how the file is encoded, for example --encoding {with_bytes}"
+        return f"say how the file is encoded, for example --encoding {likely_encoding(from_line)}"
 
 
-def _decodes(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+def likely_encoding(content: bytes) -> str:
+    """The Western encoding in which a text's letters beyond ASCII stand where letters do; in doubt that of Windows.
+
+    >>> likely_encoding("un café".encode("cp1252")), likely_encoding("un café".encode("mac_roman"))
+    ('cp1252', 'mac_roman')
+    """
+    able = [one for one in WESTERN if "\ufffd" not in content.decode(one, "replace")]
+    return min(able, key=lambda one: _misplaced(content.decode(one)))
+
+
+def _misplaced(text: str) -> int:
+    """Capitals behind small letters, and signs within words or behind them that no word has there."""
+    return sum(
+        before.islower() and (letter.isupper() or letter in SIGNS or (behind.islower() and letter not in WITHIN))
+        for before, letter, behind in zip(f" {text}", text, f"{text[1:]} ", strict=False)
+        if not letter.isascii() and not letter.islower()
+    )

@@ -2,21 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.rows.text_files import TextStream, open_text
 
 TEXT, LABEL = "text", "label"
+LOOKED_AT = 20  # lines
+CELLS = re.compile(r"__label__[^\s,;|]+[,;|]\S")  # of a table whose labels are marked so
 MARKED = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
 
 
 def is_marked(path: Path, encoding: str | None) -> bool:
-    """Whether a file's first line holds one of fastText's labels."""
+    """Whether most of a file's first lines hold one of fastText's labels, with a blank between it and a text."""
     with open_text(path, encoding) as (text, _):
-        first = next((line.strip() for line in text.lines() if line.strip()), "")
-        return bool(MARKED.search(first)) and (" " in first or "\t" in first)
+        first = list(islice((line.strip() for line in text.lines() if line.strip()), LOOKED_AT))
+    marked = sum(bool(MARKED.search(line)) for line in first)
+    return 2 * marked > len(first) and not any(CELLS.match(line) for line in first)
 
 
 def marked_records(text: TextStream) -> Iterator[tuple[str, list[str]]]:

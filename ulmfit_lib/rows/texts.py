@@ -9,7 +9,7 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows import folders
 from ulmfit_lib.rows.arrow_files import dataset_files
-from ulmfit_lib.rows.batch import Rows, is_missing
+from ulmfit_lib.rows.batch import Rows, decoded, is_missing
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.frames import SOURCE, rows_of
 from ulmfit_lib.rows.labels import MISSING, Label, labels_of
@@ -51,14 +51,14 @@ def read_texts(
         parts = iter([rows_of(data)])
     elif data.is_dir() and not dataset_files(data):
         columns, labelled = [folders.TEXT], labelled and [folders.LABEL]
-        parts = folders.folder_rows(data, file.encoding, rows=rows)
+        parts = folders.folder_rows(data, file.encoding, rows=rows, labelled=bool(labelled))
         needed = []
     else:
         parts = read_rows(data, needed, file, rows=rows)
     missing = 0
     for part in parts:
-        part = replace(part, names=as_called(part.names, needed))
-        check_columns(part.names, needed, source)
+        part = replace(part, names=as_called(part.names, needed)).with_inner(needed)
+        check_columns(part.names, needed, source, advice="")  # that of a file's header is checked where it is read
         missing += sum(isinstance(cell, str) and cell in MISSING for name in columns for cell in part.column(name))
         labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
         yield part, texts_of(part, columns, source), labels
@@ -117,7 +117,11 @@ def _as_text(cell: Any, source: str | Path, column: str, row: int) -> str | None
         return None
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # a column of whole numbers with gaps arrives as floats
-    if isinstance(cell, list | dict | bytes) or hasattr(cell, "tolist"):
+    if isinstance(cell, list) and len(cell) == 1 and isinstance(cell[0], str):
+        return cell[0]  # as R writes a text to JSON
+    if isinstance(cell, bytes):
+        return decoded(cell, f"{source}: row {row}, column {column!r}")
+    if isinstance(cell, list | dict) or hasattr(cell, "tolist"):
         found = "list" if hasattr(cell, "tolist") else type(cell).__name__
         raise DataError(f"{source}: row {row}, column {column!r}: found a {found}, not a text; join its parts to one")
     return str(cell)

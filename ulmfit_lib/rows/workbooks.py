@@ -1,7 +1,10 @@
 """Excel's and LibreOffice's workbooks -> rows."""
 
+import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,9 @@ from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import HEADER_LINES, as_called, header_among
 from ulmfit_lib.rows.text_files import open_bytes
+
+# A cell whose formula has no value; where its value is an empty text, its type says so.
+WITHOUT_VALUE = re.compile(rb'<c(?![^>]*t="str")[^>]*><f(?:\s[^>]*)?(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
 
 
 def sheet_names(path: Path) -> list[str]:
@@ -45,10 +51,27 @@ def workbook_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Rows
         name for name, rows in tables.items() if set(columns) <= set(as_called(rows.names, columns)) and len(rows)
     ]
     chosen = next(iter(fitting or tables))
+    _mention_formulas(path)
     if sheet is None and (chosen != sheets[0] or (len(fitting) > 1 and columns)):
         others = "; others have its columns, too (--sheet names one)" if len(fitting) > 1 else ""
         note(f"{path}: read is the sheet {chosen!r}{others}")
     return tables[chosen]
+
+
+def _mention_formulas(path: Path) -> None:
+    """Say how many formulas have no value, as programs write them that cannot compute it: these cells are empty."""
+    with open_bytes(path) as (stream, _):
+        whole = BytesIO(stream.read())
+    if not zipfile.is_zipfile(whole):
+        return
+    with zipfile.ZipFile(whole) as archive:
+        sheets = [one for one in archive.namelist() if one.startswith("xl/worksheets/") and one.endswith(".xml")]
+        empty = sum(len(WITHOUT_VALUE.findall(archive.read(one))) for one in sheets)
+    if empty:
+        note(
+            f"{path}: {counted(empty, 'formula')} without a value read as empty cells; open the workbook in Excel or "
+            "LibreOffice and save it, which computes them"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.progress import quietly
+from ulmfit_lib.rows.json_files import names_within
 from ulmfit_lib.rows.kinds import WORKBOOKS, suffix_of
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.rows.reader import FileFormat, read_rows
@@ -23,6 +24,8 @@ ROWS = 64  # labelled between two looks at whether to stop
 def column_names(content: Callable[[Path], object], name: str, file: FileFormat) -> dict[str, list[str]]:
     """The names of the ``columns`` of a file that ``content`` writes, and those of the ``sheets`` of a workbook.
 
+    What lies within the objects of the first row counts as a column, such as ``review.text``.
+
     Raises:
         DataError: it cannot be read, or has no rows.
     """
@@ -31,7 +34,9 @@ def column_names(content: Callable[[Path], object], name: str, file: FileFormat)
         content(path)
         try:
             sheets = sheet_names(path) if suffix_of(path) in WORKBOOKS else []
-            return {"columns": list(next(read_rows(path, [], file, rows=1)).names), "sheets": sheets}
+            first = next(read_rows(path, [], file, rows=1))
+            within = names_within({name: first.column(name)[0] for name in first.names})
+            return {"columns": [*first.names, *(name for name in within if name not in first.names)], "sheets": sheets}
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
 
