@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import asdict
 from functools import partial
+from types import SimpleNamespace
 from urllib.parse import urljoin
 
 import pytest
@@ -19,15 +20,18 @@ import pytest
 from ulmfit_lib import OptionError, TextClassifier, fit
 
 pytest.importorskip("fastapi")
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ulmfit_lib.data.reading import read_table
+from ulmfit_lib.labels.stored import KindOptions
 from ulmfit_lib.pipeline.fit_file import fit_file
 from ulmfit_lib.server.app import create_app
 from ulmfit_lib.server.guarding import Limits
 from ulmfit_lib.server.jobs import Jobs
 from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
+from ulmfit_lib.server.routes import training_routes
 from ulmfit_lib.server.training import Trainings
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.serving.static_classifier import StaticClassifier
@@ -264,9 +268,10 @@ def test_one_model_is_trained_at_a_time(tmp_path):
     trainings.jobs.stop()
 
 
-def tell_labels(file, out, *, text, label, written):
+def tell_labels(file, out, *, text, label, kind, written):
     out.mkdir()
-    return " ".join(read_table(file, text=text, label=label, **asdict(written)).classes)
+    table = read_table(file, text=text, label=label, **asdict(written), **asdict(kind))
+    return f"{type(table.kind).__name__}: {' '.join(table.classes)}"
 
 
 def test_a_training_reads_a_file_as_the_form_says(tmp_path, eventually):
@@ -280,6 +285,36 @@ def test_a_training_reads_a_file_as_the_form_says(tmp_path, eventually):
         assert "bitter süß" in client.get("/trainings").json()["log"]
         wrong = client.post("/trainings", files={"file": ("a.csv", content)}, data={**asked, "encodings": "cp1252"})
         assert wrong.status_code == 422 and "encoding, delimiter, quoting, sheet" in wrong.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "said"),
+    [
+        ("text,label\na,1\nb,3\nc,5\n", {"label": "label", "ratings": "true"}, "Ratings: 1 to 5"),
+        ("text,label\na,x|y\nb,y\n", {"label": "label", "label_delimiter": "|"}, "Tags: x y"),
+        ("text,x,y\na,1,1\nb,0,1\n", {"label": ["x", "y"]}, "Tags: x y"),
+        ("text,label\na,x;y\nb,z\n", {"label": "label", "label_delimiter": ""}, "Classes: x;y z"),
+    ],
+)
+def test_a_training_reads_labels_as_the_form_says(tmp_path, content, how, said):
+    def begin(write_to, *, name, text, label, kind, file, written):
+        write_to(tmp_path / file)
+        table = read_table(tmp_path / file, text=text, label=label, **asdict(kind), **asdict(written))
+        found.append(f"{type(table.kind).__name__}: {' '.join(table.classes)}")
+
+    found, app = [], FastAPI()
+    app.include_router(training_routes(SimpleNamespace(begin=begin, state=dict)))
+    client = TestClient(app)
+    sent = client.post("/trainings", files={"file": ("a.csv", content)}, data={"text": "text", "name": "one", **how})
+    assert (sent.status_code, found) == (202, [said])
+
+
+def test_labels_that_are_numbers_and_tags_at_once_are_refused_before_a_training_begins(tmp_path):
+    trainings = Trainings(tmp_path, sleep_long, print)
+    with pytest.raises(OptionError, match="a label is a number or several names, not both"):
+        trainings.begin(write("x"), name="one", text="text", label="label", kind=KindOptions(True, ";"))
+    assert trainings.state() == {"state": "none"}
+    trainings.jobs.stop()
 
 
 @pytest.mark.slow

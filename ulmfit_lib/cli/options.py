@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ulmfit_lib.artifact.cards import Card
+from ulmfit_lib.labels import stored
 from ulmfit_lib.rows import reader
 
 READING, RUNNING = "Reading the file", "Running"
@@ -153,8 +154,8 @@ class FileFormat(reader.FileFormat):
 
 
 @dataclass(frozen=True)
-class LabelKind:
-    """What the labels are: classes unless one of these says otherwise."""
+class LabelKind(stored.KindOptions):
+    """What the labels are."""
 
     ratings: Ratings = False
     label_delimiter: LabelDelimiter = None

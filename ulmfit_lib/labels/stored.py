@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,19 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
+
+
+@dataclass(frozen=True)
+class KindOptions:
+    """What labels are, as a user says it: classes unless one of these says otherwise.
+
+    Attributes:
+        ratings: they are numbers.
+        label_delimiter: stands between the tags of a text.
+    """
+
+    ratings: bool = False
+    label_delimiter: str | None = None
 
 
 def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:

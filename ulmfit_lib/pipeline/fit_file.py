@@ -1,6 +1,7 @@
 """From a file to a saved classifier in one call, as the server trains."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.files import only_process, refuse_existing
+from ulmfit_lib.labels.stored import KindOptions
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit
 from ulmfit_lib.rows.reader import FileFormat
@@ -20,7 +22,8 @@ def fit_file(
     out: Path,
     *,
     text: str,
-    label: str,
+    label: str | Sequence[str],
+    kind: KindOptions | None = None,
     base: str | Path = AUTO,
     strategy: str | None = None,
     written: FileFormat | None = None,
@@ -33,7 +36,8 @@ def fit_file(
         path: the file (``read_table``).
         out: folder for the classifier.
         text: column of the texts.
-        label: column of the labels.
+        label: column of the labels, or several that each say yes or no to one.
+        kind: what the labels are; default classes, or tags where a text has several.
         base: of ``fit``.
         strategy: of ``fit``.
         written: how the file is written; default what is found.
@@ -48,7 +52,8 @@ def fit_file(
     checkpoints = out.parent / f".{out.name}.checkpoints"
     with only_process(out):
         refuse_existing(out)
-        table = read_table(path, text=text, label=label, **asdict(written or FileFormat()))
+        asked = asdict(written or FileFormat()) | asdict(kind or KindOptions())
+        table = read_table(path, text=text, label=label, **asked)
         check_file_labels(table)
         classifier = fit(table, base=base, strategy=strategy, run=Run(checkpoints=Checkpoints(checkpoints)))
         saved = save_smallest(classifier, out, table)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Uplo
 from fastapi.responses import FileResponse, PlainTextResponse
 
 from ulmfit_lib.artifact.report import Report
+from ulmfit_lib.labels.stored import KindOptions
 from ulmfit_lib.rows.kinds import upload_name
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.answering import find_model
@@ -34,6 +35,14 @@ def file_format(
 ) -> FileFormat:
     """How an uploaded file is written, as fields of a form say it; an empty field says nothing."""
     return FileFormat(encoding or None, delimiter or None, quoting or None, sheet or None)
+
+
+def kind_options(
+    ratings: Annotated[bool, Form(description="The labels are numbers, and numbers are predicted.")] = False,
+    label_delimiter: Annotated[str | None, Form(description="What stands between the labels of one text.")] = None,
+) -> KindOptions:
+    """What the labels of an uploaded file are; an empty field says nothing."""
+    return KindOptions(ratings, label_delimiter or None)
 
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such job or model."}}
@@ -113,8 +122,15 @@ def training_routes(trainings: Trainings) -> APIRouter:
     async def begin_training(
         file: Uploaded,
         text: TextColumn,
-        label: Annotated[str, Form(description="Its column of labels.", examples=["sentiment"])],
+        label: Annotated[
+            list[str],
+            Form(
+                description="Its column of labels; given several times, each says yes or no to one.",
+                examples=[["sentiment"]],
+            ),
+        ],
         name: Annotated[str, Form(description="What the model will be called.", examples=["reviews"])],
+        kind: Annotated[KindOptions, Depends(kind_options)],
         written: Written,
     ) -> dict[str, Any]:
         """Train a classifier on a file; it is served under `name` when it is done. One at a time."""
@@ -125,6 +141,7 @@ def training_routes(trainings: Trainings) -> APIRouter:
                 name=name,
                 text=text,
                 label=label,
+                kind=kind,
                 file=upload_name(file.filename),
                 written=written,
             )

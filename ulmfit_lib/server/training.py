@@ -3,7 +3,7 @@
 import re
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.labels.stored import KindOptions, kind_of
 from ulmfit_lib.progress import tell_notes_to
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.server.jobs import UNFINISHED, Job, Jobs
@@ -19,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 SHOWN_CHARACTERS = 4000  # of what the process says
 FAILED = 2  # exit code of a process that says why
 SECONDS_A_LOOK = 0.2  # at whether to stop
-Train = Callable[..., str]  # (file, out, *, text, label, written) -> what the classifier is worth
+Train = Callable[..., str]  # (file, out, *, text, label, kind, written) -> what the classifier is worth
 
 
 class Trainings:
@@ -42,7 +43,8 @@ class Trainings:
         *,
         name: str,
         text: str,
-        label: str,
+        label: str | Sequence[str],
+        kind: KindOptions = KindOptions(),  # noqa: B008
         file: str = "input.csv",
         written: FileFormat | None = None,
     ) -> None:
@@ -52,13 +54,15 @@ class Trainings:
             content: writes it.
             name: of the model.
             text: the column of the texts.
-            label: the column of the labels.
+            label: the column of the labels, or several that each say yes or no to one.
+            kind: what the labels are.
             file: its name.
             written: how it is written; default what is found.
 
         Raises:
-            OptionError: a training runs already, or the name is taken or none.
+            OptionError: a training runs already, the name is taken or none, or there are no such labels.
         """
+        kind_of(kind.ratings, kind.label_delimiter)
         with self._lock:
             if self.state()["state"] == "running":
                 raise OptionError("a training is running already: wait for it, or stop it")
@@ -67,8 +71,8 @@ class Trainings:
             if (self.folder / name).exists():
                 raise OptionError(f"there is a model called {name!r} already: choose another name")
             self.jobs.remove(name)
-            facts: dict[str, Any] = {"text": text, "label": label, "format": asdict(written or FileFormat()), "log": ""}
-            self.jobs.begin(content, file=file, name=name, **facts)
+            facts = {"text": text, "label": label, "kind": asdict(kind), "format": asdict(written or FileFormat())}
+            self.jobs.begin(content, file=file, name=name, log="", **facts)
 
     def state(self) -> dict[str, Any]:
         """``state``: none, running, done, failed or stopped; the model's ``name``, and the ``log`` of what is said."""
@@ -100,7 +104,12 @@ def _train_in_process(train: Train, job: Job, out: Path) -> None:
     """
     context, state = get_context("spawn"), job.state
     here, there = context.Pipe(duplex=False)
-    how = {"text": state["text"], "label": state["label"], "written": FileFormat(**state.get("format", {}))}
+    how = {
+        "text": state["text"],
+        "label": state["label"],
+        "kind": KindOptions(**state.get("kind", {})),
+        "written": FileFormat(**state.get("format", {})),
+    }
     arguments = (train, there, job.file, out, how)
     process = context.Process(target=_work, args=arguments, name=f"train {job.name}")
     process.start()

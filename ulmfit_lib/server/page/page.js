@@ -206,8 +206,12 @@ $("upload").addEventListener("submit", guarded(async () => {
 }));
 
 // Training
+$("kind").addEventListener("change", () => { $("between").hidden = $("kind").value !== "tags"; });
 $("begin").addEventListener("submit", guarded(async () => {
-  await ask("trainings", { method: "POST", body: fields($("begin"), "file", "text", "label", "name", ...WRITTEN) });
+  const kind = $("kind").value, tags = kind === "tags" ? ["label_delimiter"] : [];
+  const form = fields($("begin"), "file", "text", "label", "name", ...tags, ...WRITTEN);
+  if (kind === "ratings") form.append("ratings", "true");
+  await ask("trainings", { method: "POST", body: form });
   await follow();
 }));
 $("cancel").addEventListener("click", guarded(async () => { await ask("trainings", { method: "DELETE" }); }));
