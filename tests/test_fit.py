@@ -10,10 +10,11 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.pipeline import affordable, plan
 from ulmfit_lib.pipeline.affordable import Affordable
-from ulmfit_lib.pipeline.bases import choose_base, find_bases
+from ulmfit_lib.pipeline.bases import Base, choose_base, find_bases, usual_base
 from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
 from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
@@ -293,6 +294,38 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
     blank.save(tmp_path / "a")
     same.save(tmp_path / "b")
     assert f"base {tmp_path / 'b'}: the lowest" in choose(tmp_path / "a", tmp_path / "b").why
+
+
+def test_where_there_is_no_time_to_compare_bases_the_distilled_one_is_taken(tiny_lm, fruit):
+    other = replace(tiny_lm, training=TrainingRecord("other"), weights={"forward": tiny_lm.weights["forward"]})
+    distilled = replace(
+        other, training=TrainingRecord("distilled"), architecture=replace(tiny_lm.architecture, distilled=8)
+    )
+    bases = [Base(lm.training.name, lm, None, "as asked for") for lm in (tiny_lm, distilled)]
+    assert usual_base(bases[:1], fruit.texts).why == "as asked for"
+    chosen = usual_base(bases, fruit.texts)
+    assert chosen.whole is distilled
+    assert "base distilled: there was no time to compare it with tiny" in chosen.why
+
+
+def test_a_linear_probes_vectors_are_those_of_its_classifier_and_are_read_once(tiny_lm, fruit, monkeypatch):
+    candidate, run = Candidate(tiny_lm, with_baseline=False), Run(seed=0, device="cpu")
+    classifier = candidate.fit(fruit.labelled(), run)
+    reader = candidate.reader(classifier, run)
+    expected = classifier.embed(fruit.labelled().texts)
+    monkeypatch.setattr(LanguageModel, "features", lambda *_, **__: pytest.fail("read twice"))
+    np.testing.assert_allclose(reader.to("cpu").embed(fruit.labelled().texts), expected, atol=1e-6)
+    tuned = replace(candidate, strategy="fine-tune")
+    assert tuned.reader(classifier, run) is classifier
+
+
+def test_no_time_is_spent_on_finding_out_how_long_fine_tuning_would_take_where_none_is_left(
+    tiny_lm, fruit, monkeypatch
+):
+    monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: pytest.fail("measured"))
+    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=1e-4, device="cpu")
+    assert classifier.training.report.tried[-1] == "fine-tuning the encoder was left out: no time is left"
+    assert len(classifier.training.known_texts["nats"]) == min(50, len(fruit))
 
 
 def test_features_of_texts_that_are_read_later_and_twice_are_theirs(tiny_lm, fruit):

@@ -145,13 +145,30 @@ class KnownTexts:
 
 
 def with_known_texts(
-    model: Any, texts: Sequence[str], *, lm: LanguageModel, seed: int = 42, device: str = "cpu", share: float = 1.0
+    model: Any,
+    texts: Sequence[str],
+    *,
+    lm: LanguageModel,
+    reader: Reader | None = None,
+    seed: int = 42,
+    device: str = "cpu",
+    share: float = 1.0,
 ) -> Any:
-    """A model whose record keeps numbers of texts, to compare new ones with; of a ``share`` where time is short."""
+    """A model whose record keeps numbers of texts, to compare new ones with; of a ``share`` where time is short.
+
+    Args:
+        model: a classifier or a language model.
+        texts: that it was made from.
+        lm: of ``KnownTexts.measure``.
+        reader: of ``KnownTexts.measure``, whose vectors are the model's; default the model.
+        seed: of what is drawn.
+        device: ``cpu`` or ``cuda``.
+        share: of the texts that would be drawn.
+    """
     if not len(texts):
         return model
     most = max(FEWEST_TEXTS, round(share * MOST_TEXTS))
-    known = KnownTexts.measure(texts, lm=lm, reader=model, seed=seed, device=device, most=most)
+    known = KnownTexts.measure(texts, lm=lm, reader=reader or model, seed=seed, device=device, most=most)
     return replace(model, training=replace(model.training, known_texts=known.as_dict()))
 
 

@@ -10,15 +10,18 @@ import numpy as np
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.progress import counted
 
 MEASURED_ROWS = 500
+BEGINNING = 500  # characters of each that are read where time is short
 MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes may cost
 
 
 def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False) -> str:
     """Save as ``int8`` if that costs no more than 0.1 points and 0.001 nats on rows at hand, else as ``float32``.
 
-    What it costs is kept in the record, and so in the card.
+    What it costs is kept in the record, and so in the card. Where ``fit`` had less than a minute, only the beginnings
+    of the rows are read.
 
     Args:
         classifier: as it was trained.
@@ -35,11 +38,13 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     table = data.labelled()
     share = classifier.training.report.share_of_time if classifier.training.report else 1.0
     table = table.select(table.random_rows(MEASURED_ROWS, seed=0, share=share).tolist())
+    texts = [text[:BEGINNING] for text in table.texts] if share < 1 else table.texts
+    rows = f"{'the beginnings of ' if share < 1 else ''}{counted(len(table), 'row')}"
     with tempfile.TemporaryDirectory() as folder:
         classifier.save(Path(folder) / "model", precision="int8")
         rounded = TextClassifier.load(Path(folder) / "model")
     (right, nats), (rounded_right, rounded_nats) = (
-        _scores(one.predict_proba(table.texts), table, classifier) for one in (classifier, rounded)
+        _scores(one.predict_proba(texts), table, classifier) for one in (classifier, rounded)
     )
     points, more = 100 * (right - rounded_right), rounded_nats - nats
     precision = "int8" if points <= MOST_POINTS and more <= MOST_NATS else "float32"
@@ -48,10 +53,10 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     replace(classifier, training=training).save(path, precision=precision, overwrite=overwrite)
     if precision == "float32":
         return (
-            f"saved in {path} as float32: on {len(table):,} rows bytes would cost {max(points, 0):.1f} points of "
+            f"saved in {path} as float32: on {rows} bytes would cost {max(points, 0):.1f} points of "
             f"accuracy and {max(more, 0):.4f} of log loss"
         )
-    return f"saved in {path} as int8, which changes next to nothing on {len(table):,} rows"
+    return f"saved in {path} as int8, which changes next to nothing on {rows}"
 
 
 def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[float, float]:

@@ -20,7 +20,7 @@ READING = 0.45  # share of the time in which the frozen encoder may read the lab
 SHORT = 0.5  # of that, from which on there are fewer folds
 FEW_FOLDS = 3
 ALWAYS_READ = 150_000  # characters of labelled texts
-TRIED = (2_000, 2_000, 40_000, 40_000)  # characters that a speed is measured on
+TRIED = (2_000, 2_000, 16_000, 16_000)  # characters that a speed is measured on
 KEPT_OF_EACH = 2  # rows of a class
 
 

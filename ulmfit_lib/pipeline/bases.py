@@ -102,10 +102,24 @@ def find_bases(
         for lm in models:
             own_name = base == AUTO or isinstance(base, LanguageModel)
             name = lm.training.name or "language model" if own_name else str(base)
-            other = found.setdefault(name, Base(name, lm, direction, why))
-            if other.lm.sha256() != lm.only(direction).sha256():
+            if name in found and found[name].lm.sha256() != lm.only(direction).sha256():
                 raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
+            found.setdefault(name, Base(name, lm, direction, why))
     return list(found.values())
+
+
+def usual_base(bases: Sequence[Base], texts: Sequence[str]) -> Base:
+    """The base that is seldom worse than another: one with a distilled vector, where there is no time to compare them.
+
+    Args:
+        bases: to choose from, one or more.
+        texts: some that it will read.
+    """
+    best, *others = sorted(bases, key=lambda one: not one.lm.architecture.distilled)
+    if not others:
+        return best
+    why = f"base {best.name}: there was no time to compare it with {', '.join(one.name for one in others)}"
+    return replace(best, why=why + warn_of_unknown_words(best.whole, texts))
 
 
 def choose_base(

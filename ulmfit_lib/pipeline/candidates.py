@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
@@ -16,8 +15,10 @@ from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.known_texts import Reader
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.deciding import Goal
+from ulmfit_lib.pipeline.frozen_vectors import FrozenReader, FrozenVectors
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
 from ulmfit_lib.pipeline.zero_labels import PHRASES
 from ulmfit_lib.progress import bar
@@ -75,6 +76,10 @@ class Candidate:
     def remember(self, texts: Sequence[str], features: Features) -> None:
         """Take the ``features`` of texts that were read elsewhere."""
         self._frozen.remember(texts, features)
+
+    def reader(self, classifier: TextClassifier, run: Run) -> Reader:
+        """What makes the vectors of texts that ``classifier``, which this candidate made, gives: each is read once."""
+        return classifier if self.strategy != LINEAR_PROBE else FrozenReader(self._frozen, run.device)
 
     def fit(
         self,
@@ -157,8 +162,8 @@ class Candidate:
         }
 
     @cached_property
-    def _named(self) -> "_FrozenVectors":
-        return _FrozenVectors(self.lm, "distilled")
+    def _named(self) -> "FrozenVectors":
+        return FrozenVectors(self.lm, "distilled")
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
         kind, class_weights = table.kind, self.recipe.class_weights
@@ -173,34 +178,8 @@ class Candidate:
         return members
 
     @cached_property
-    def _frozen(self) -> "_FrozenVectors":
-        return _FrozenVectors(self.lm, self.pooling)
-
-
-class _FrozenVectors:
-    """What a language model's frozen encoders make of texts, kept."""
-
-    def __init__(self, lm: LanguageModel, pooling: str) -> None:
-        self._lm = lm
-        self._pooling = pooling
-        self._places: dict[str, int] = {}
-        self._vectors: Features = {}
-
-    def features(self, texts: Sequence[str], device: torch.device) -> Features:
-        new = [text for text in dict.fromkeys(texts) if text not in self._places]
-        if new:
-            self.remember(new, self._lm.to(device).features(new, pooling=self._pooling))
-        places = [self._places[text] for text in texts]
-        return {way: vectors[places] for way, vectors in self._vectors.items()}
-
-    def knows(self, texts: Sequence[str]) -> bool:
-        return all(text in self._places for text in texts)
-
-    def remember(self, texts: Sequence[str], features: Features) -> None:
-        start = len(next(iter(self._vectors.values()), ()))
-        for way, vectors in features.items():
-            self._vectors[way] = np.concatenate([self._vectors[way], vectors]) if start else vectors
-        self._places |= {text: start + place for place, text in enumerate(texts)}
+    def _frozen(self) -> "FrozenVectors":
+        return FrozenVectors(self.lm, self.pooling)
 
 
 def cross_validate(

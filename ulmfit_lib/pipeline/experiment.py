@@ -206,8 +206,15 @@ class Experiment:
         *earlier, last = classifier.training.stages
         stages = (*earlier, replace(last, all_seconds=round(seconds)))
         classifier = replace(classifier, training=replace(classifier.training, report=report, stages=stages))
-        share, device = report.share_of_time, str(run.device)
-        return with_known_texts(classifier, self.data.texts, lm=base, seed=run.seed, device=device, share=share)
+        return with_known_texts(
+            classifier,
+            self.data.texts,
+            lm=base,
+            reader=best.candidate.reader(classifier, run),
+            seed=run.seed,
+            device=str(run.device),
+            share=report.share_of_time,
+        )
 
 
 def _kept(scored: TextTable, targets: Ints, probabilities: Floats, places: Ints) -> StoredPredictions:

@@ -13,7 +13,7 @@ from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.affordable import Affordable
-from ulmfit_lib.pipeline.bases import choose_base, find_bases
+from ulmfit_lib.pipeline.bases import choose_base, find_bases, usual_base
 from ulmfit_lib.pipeline.budget import Budget, Step, check_minutes, default_minutes, shown
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.deciding import find_goal
@@ -134,7 +134,10 @@ def fit(
     budget = budget or Budget(minutes, folder)  # without a given time, the clock starts here
     note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
-    chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=min(1.0, minutes))
+    if affordable.left_out:
+        chosen = usual_base(bases, train.texts)
+    else:
+        chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=min(1.0, minutes))
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
     probe = Candidate(

@@ -73,6 +73,9 @@ class Search:
         """
         train, splits = self.experiment.train, self.experiment.splits
         candidate = replace(self.best.candidate, strategy=FINE_TUNE)
+        if not (forced or self.budget.left()):
+            self.say("fine-tuning the encoder was left out: no time is left")
+            return
         if not forced:
             epochs, needed = self._affordable_epochs(candidate)
             if not epochs:
