@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.devices import find_device, settled
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.models.frozen import freeze, read_directions
+from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
 from ulmfit_lib.models.generation import Drawing, write_on
 from ulmfit_lib.models.scoring import perplexity_of, text_losses
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
@@ -79,6 +80,8 @@ class LanguageModel(PicklesSafely):
         Raises:
             OptionError: what ``directions`` raises.
         """
+        if direction is None:
+            return self
         return replace(self, weights={way: self.weights[way] for way in self.directions(direction)})
 
     def directions(self, direction: str | None = None) -> tuple[str, ...]:
@@ -104,7 +107,8 @@ class LanguageModel(PicklesSafely):
         Raises:
             OptionError: no such device.
         """
-        return replace(self, device=str(find_device(str(device))))
+        chosen = str(find_device(str(device)))
+        return self if chosen == self.device else replace(self, device=chosen)
 
     def net(self, direction: str, dropouts: Dropouts | None = None) -> LanguageModelNet:
         """A fresh PyTorch module with these weights; training it leaves this model as it is."""
@@ -121,16 +125,19 @@ class LanguageModel(PicklesSafely):
             pooling: how outputs become one vector (``pooling.pool``).
         """
         documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
-        encoders = {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
-        return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
+        return read_directions(self._frozen, pooling, documents, self.vocabulary.pad_id)
+
+    @cached_property
+    def _frozen(self) -> dict[str, FrozenEncoder]:
+        """The encoder of each direction, which takes long to make."""
+        return {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
 
     def sha256(self) -> str:
         """A hash of weights and vocabulary, to name this exact model as a base."""
         digest = hashlib.sha256(json.dumps(self.vocabulary.tokens).encode())
         for direction, weights in sorted(self.weights.items()):
             for name, tensor in sorted(weights.items()):
-                digest.update(f"{direction}.{name}".encode())
-                digest.update(tensor.numpy().tobytes())
+                digest.update(f"{direction}.{name}".encode() + tensor.numpy().tobytes())
         return digest.hexdigest()
 
     def perplexity(self, texts: Sequence[str]) -> float:
@@ -176,14 +183,11 @@ class LanguageModel(PicklesSafely):
 
     @settled
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> npt.NDArray[np.float32]:
-        """A vector a text, (n_texts, width), of length 1: texts that mean the same lie close together.
-
-        The vectors of both directions stand one beside the other.
+        """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
         Args:
             texts: the texts.
-            pooling: how outputs become one vector (``pooling.pool``); default ``distilled``, if this model has such
-                vectors (``stages.distill``), else ``layers``.
+            pooling: how outputs become one vector (``pooling.pool``); default ``distilled`` if there is one.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
@@ -265,13 +269,12 @@ class LanguageModel(PicklesSafely):
             ArtifactError: names the file at fault.
             OptionError: no such device.
         """
-        artifact = load_artifact(Path(path), kind=LANGUAGE_MODEL)
-        weights = {way: as_tensors(arrays) for way, arrays in artifact.language_model_weights().items()}
-        base = artifact.config.get("base")
+        found = load_artifact(Path(path), kind=LANGUAGE_MODEL)
+        weights = {way: as_tensors(arrays) for way, arrays in found.language_model_weights().items()}
+        base = found.config.get("base")
         if base is not None and not isinstance(base, dict):
-            raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} does not hold a name and a sha256")
-        architecture, vocabulary, tokenizer = artifact.architecture, artifact.vocabulary, artifact.tokenizer
-        return cls(architecture, vocabulary, tokenizer, weights, artifact.training, base).to(device)
+            raise ArtifactError(f"{found.path / 'config.json'}: base {base!r} does not hold a name and a sha256")
+        return cls(found.architecture, found.vocabulary, found.tokenizer, weights, found.training, base).to(device)
 
     @classmethod
     def from_pretrained(
@@ -293,6 +296,5 @@ class LanguageModel(PicklesSafely):
         """
         path = find_pretrained(name_or_folder)
         model = cls.load(path, device=device).only(direction)
-        on_hub = Repository.of_folder(path)
-        name = str(on_hub) if on_hub else model.training.name or path.name
+        name = str(Repository.of_folder(path) or model.training.name or path.name)
         return replace(model, training=replace(model.training, name=name))
