@@ -71,7 +71,12 @@ class Trainings:
             if (self.folder / name).exists():
                 raise OptionError(f"there is a model called {name!r} already: choose another name")
             self.jobs.remove(name)
-            facts = {"text": text, "label": label, "kind": asdict(kind), "format": asdict(written or FileFormat())}
+            facts: dict[str, Any] = {
+                "text": text,
+                "label": label,
+                "kind": asdict(kind),
+                "format": asdict(written or FileFormat()),
+            }
             self.jobs.begin(content, file=file, name=name, log="", **facts)
 
     def state(self) -> dict[str, Any]:
