@@ -99,6 +99,42 @@ def test_several_heads_count_and_the_row_that_is_scored_chooses_none_of_them():
     assert set(held_out.decided) == {0, 1}
 
 
+def test_of_few_rows_their_prior_says_which_heads_count():
+    probabilities, targets = unbalanced(16)
+    noise = softmax(np.random.default_rng(2).normal(size=(16, 2)))
+    good, bad = HeadConfig("layers", 0.1, True), HeadConfig("named", 0.01, True)
+    few = OutOfFoldPredictions(
+        Classes(), np.arange(16), targets, np.arange(16) % 5, {good: probabilities, bad: noise}, {}
+    )
+    assert set(few.head_weights()) == {bad}
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 16, 400)
+    assert set(few.among(rows).head_weights()) == {good}
+
+
+def test_heads_of_classes_leave_their_shares_to_the_blend():
+    rng = np.random.default_rng(0)
+    targets = (np.arange(100) < 10).astype(np.int64)
+    texts = {"forward": rng.normal(targets[:, None] * 0.5, 1, (100, 8)).astype(np.float32)}
+    found = predict_by_config(texts, targets, texts, ClassifierRecipe(), kind=Classes())
+    assert all(config.balanced for config in found)
+    weak = found[HeadConfig("layers", 1e-3, True)]
+    assert 0.4 < weak[:, 1].mean() < 0.6
+    balanced = Blend.fit({"ulmfit": weak}, targets).apply({"ulmfit": weak})
+    assert balanced[:, 1].mean() == pytest.approx(0.1, abs=0.05)
+    tags = predict_by_config(texts, targets[:, None], texts, ClassifierRecipe(), kind=Tags(";"))
+    assert not any(config.balanced for config in tags)
+    head = fit_head(
+        texts["forward"],
+        targets,
+        ClassifierRecipe(),
+        kind=Classes(),
+        seed=0,
+        mix={HeadConfig("layers", 1e-3, True): 1.0},
+    )
+    np.testing.assert_allclose(softmax(head(torch.from_numpy(texts["forward"])).detach().numpy()), weak, atol=1e-4)
+
+
 def test_texts_get_a_tag_where_every_row_has_one():
     rng = np.random.default_rng(0)
     truth = np.eye(3, dtype=np.int64)[rng.integers(0, 3, 60)]
@@ -271,7 +307,7 @@ def test_what_the_classes_are_called_helps_where_few_rows_have_a_label():
         few, targets, many, ClassifierRecipe(), kind=Classes(), distilled=16, names={"forward": apart}
     )
     right = {config: (p.argmax(1) == truth).mean() for config, p in found.items()}
-    named, unnamed = HeadConfig("named", 0.01), HeadConfig("distilled", 0.01)
+    named, unnamed = HeadConfig("named", 0.01, True), HeadConfig("distilled", 0.01, True)
     assert right[named] > right[unnamed] + 0.05
     head = fit_head(
         few["forward"],

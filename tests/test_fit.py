@@ -133,9 +133,13 @@ def test_the_weights_that_score_a_row_come_from_other_folds():
     assert best == HeadConfig("layers", 1.0)
 
 
-def test_few_rows_are_not_weighed():
+def test_few_rows_are_not_weighed_but_calibrate():
     good, targets = said(0.9, n=19)
-    assert predictions_of({None: good}, targets, baseline=good).blend(None).baseline == 0
+    sure = good**8 / (good**8).sum(1, keepdims=True)
+    predictions = predictions_of({None: sure}, targets, baseline=good)
+    blend = predictions.blend(predictions.members({None: 1.0}))
+    assert blend.baseline == 0
+    assert predictions.row_losses(blend.apply({"ulmfit": sure})).mean() < predictions.row_losses(sure).mean()
 
 
 # Reading

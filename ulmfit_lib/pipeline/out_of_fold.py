@@ -19,7 +19,7 @@ from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.regression import row_losses
 
 FOLDS = 5
-MIN_ROWS_TO_WEIGH = 20  # what fewer say of the members' weights is chance
+MIN_ROWS_TO_WEIGH = 20  # what fewer say of the weights of heads and members is chance
 VOTE = 0.5  # power of a head's likelihood in its weight
 LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
@@ -91,21 +91,21 @@ class OutOfFoldPredictions:
         return float((decided == self.targets).mean())
 
     def head_weights(self) -> dict[HeadConfig | None, float]:
-        """How much the scores of each head count in ULMFiT's: the better a head is once it is calibrated, the more.
+        """How much the scores of each head count in ULMFiT's: its prior times a power of its likelihood.
 
+        The likelihood is that of all decisions, once the head is calibrated; of very few rows the prior speaks alone.
         All have the same spread first. A single head is the best one on few rows by chance, and one that holds on to
-        zero hard has an intercept that depends on how many rows of each class it has learnt from. Of very few rows,
-        the head with the least log loss alone.
+        zero hard has an intercept that depends on how many rows of each class it has learnt from.
         """
         if len(self.ulmfit) == 1:
             return dict.fromkeys(self.ulmfit, 1.0)
-        if len(self.places) < MIN_ROWS_TO_WEIGH:
-            return {min(self.ulmfit, key=lambda config: float(self.row_losses(self.ulmfit[config]).mean())): 1.0}
         decisions = {config: self.kind.decisions(p) for config, p in self.ulmfit.items()}
-        decided, exclusive = self.kind.decided(self.targets), self.kind.exclusive
-        losses = np.array([calibrated_loss(p, decided, exclusive=exclusive) for p in decisions.values()])
-        votes = np.exp(-VOTE * len(self.places) * (losses - losses.min()))
-        votes[votes < LEAST_VOTE] = 0
+        votes = np.array([config.prior if config else 1.0 for config in decisions])
+        if len(self.places) >= MIN_ROWS_TO_WEIGH:
+            decided, exclusive = self.kind.decided(self.targets), self.kind.exclusive
+            losses = np.array([calibrated_loss(p, decided, exclusive=exclusive) for p in decisions.values()])
+            votes *= np.exp(-VOTE * len(decided) * (losses - losses.min()))
+        votes[votes < LEAST_VOTE * votes.max()] = 0
         return {
             config: float(vote / votes.sum() / spread(log_odds(p)))
             for (config, p), vote in zip(decisions.items(), votes, strict=True)
@@ -122,9 +122,9 @@ class OutOfFoldPredictions:
         return {"ulmfit": self.kind.from_decisions(softmax(np.asarray(mixed)), n_classes), **self.linear}
 
     def blend(self, members: Mapping[str, Floats]) -> Blend:
-        """The members' weights with the least log loss; of few rows, ULMFiT alone."""
+        """The members' weights with the least log loss; of few rows, ULMFiT alone, calibrated."""
         if len(self.places) < MIN_ROWS_TO_WEIGH:
-            return Blend()
+            members = {"ulmfit": members["ulmfit"]}
         decisions = {name: self.kind.decisions(member) for name, member in members.items()}
         return Blend.fit(decisions, self.kind.decided(self.targets), exclusive=self.kind.exclusive)
 

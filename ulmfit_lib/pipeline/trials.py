@@ -261,7 +261,8 @@ def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:
     """All of it but the kind of label, without a pickle."""
     arrays: dict[str, Any] = {"places": predictions.places, "targets": predictions.targets, "fold": predictions.fold}
     for head, p in predictions.ulmfit.items():
-        arrays[f"ulmfit/{f'{head.pooling} {head.C!r}' if head else ''}"] = p
+        name = " ".join(map(str, head)) if head else ""
+        arrays[f"ulmfit/{name}"] = p
     for name, p in predictions.linear.items():
         arrays[f"linear/{name}"] = p
     with new_file(path) as temporary, temporary.open("wb") as file:
@@ -275,8 +276,9 @@ def read_predictions(path: Path, kind: LabelKind) -> OutOfFoldPredictions:
     with np.load(path, allow_pickle=False) as arrays:
         for member, _, name in (one.partition("/") for one in arrays):
             if member == "ulmfit":
-                pooling, _, c = name.partition(" ")
-                ulmfit[HeadConfig(pooling, float(c)) if c else None] = arrays[f"{member}/{name}"]
+                pooling, *c = name.split(" ")
+                head = HeadConfig(pooling, float(c[0]), c[1:] == ["True"]) if c else None
+                ulmfit[head] = arrays[f"{member}/{name}"]
             elif member == "linear":
                 linear[name] = arrays[f"{member}/{name}"]
         return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear)
