@@ -102,7 +102,7 @@ def test_several_heads_count_and_the_row_that_is_scored_chooses_none_of_them():
 def test_of_few_rows_their_prior_says_which_heads_count():
     probabilities, targets = unbalanced(16)
     noise = softmax(np.random.default_rng(2).normal(size=(16, 2)))
-    good, bad = HeadConfig("layers", 0.1, True), HeadConfig("named", 0.01, True)
+    good, bad = HeadConfig("layers", 1.0, True), HeadConfig("named", 0.01, True)
     few = OutOfFoldPredictions(
         Classes(), np.arange(16), targets, np.arange(16) % 5, {good: probabilities, bad: noise}, {}
     )

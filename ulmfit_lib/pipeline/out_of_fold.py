@@ -20,7 +20,6 @@ from ulmfit_lib.training.regression import row_losses
 
 FOLDS = 5
 MIN_ROWS_TO_WEIGH = 20  # what fewer say of the weights of heads and members is chance
-VOTE = 0.5  # power of a head's likelihood in its weight
 LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
 Split = tuple[Ints, Ints]  # places to learn from, and to score
@@ -91,7 +90,7 @@ class OutOfFoldPredictions:
         return float((decided == self.targets).mean())
 
     def head_weights(self) -> dict[HeadConfig | None, float]:
-        """How much the scores of each head count in ULMFiT's: its prior times a power of its likelihood.
+        """How much the scores of each head count in ULMFiT's: its prior times its likelihood (Bayesian averaging).
 
         The likelihood is that of all decisions, once the head is calibrated; of very few rows the prior speaks alone.
         All have the same spread first. A single head is the best one on few rows by chance, and one that holds on to
@@ -104,7 +103,7 @@ class OutOfFoldPredictions:
         if len(self.places) >= MIN_ROWS_TO_WEIGH:
             decided, exclusive = self.kind.decided(self.targets), self.kind.exclusive
             losses = np.array([calibrated_loss(p, decided, exclusive=exclusive) for p in decisions.values()])
-            votes *= np.exp(-VOTE * len(decided) * (losses - losses.min()))
+            votes *= np.exp(-len(decided) * (losses - losses.min()))
         votes[votes < LEAST_VOTE * votes.max()] = 0
         return {
             config: float(vote / votes.sum() / spread(log_odds(p)))
