@@ -3,9 +3,14 @@
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from ulmfit_lib.artifact.cards import Card
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
+from ulmfit_lib.training.run import Run
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -44,12 +49,10 @@ def tiny_lm(reviews, tiny_recipe):
 
     return pretrain(
         reviews.texts,
-        architecture=Architecture(16, 24, 2),
-        min_count=2,
-        direction="both",
-        recipe=tiny_recipe,
-        name="tiny",
-        device="cpu",
+        recipe=replace(tiny_recipe, min_count=2),
+        run=Run(device="cpu"),
+        config=LanguageModelConfig(architecture=Architecture(16, 24, 2), direction="both"),
+        card=Card("tiny"),
     )
 
 
@@ -77,7 +80,7 @@ def fruit():
 def tiny_classifier(tiny_lm, fruit):
     from ulmfit_lib import fit_classifier
 
-    return fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu")
+    return fit_classifier(fruit, lm=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +88,7 @@ def film_classifier(tiny_lm, fruit):
     """An ensemble with TF-IDF, which one word is enough for."""
     from ulmfit_lib import fit
 
-    return fit(fruit, base=tiny_lm, strategy="features")
+    return fit(fruit, base=tiny_lm, strategy="linear-probe")
 
 
 READY_FOR_EXAMPLES = {"reviews": "reviews", "lm": "tiny_lm", "classifier": "film_classifier"}

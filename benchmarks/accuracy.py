@@ -32,7 +32,7 @@ from conditions import conditions
 from frozen_features import directions_of, frozen_features
 from frozen_heads import predict_by_heads
 
-from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.near_copies import near_copies
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few hundred rows, two seeds, up to 200 labels")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, whole = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns).labelled()
+    train, whole = read_table(arguments.train, **columns), read_table(arguments.test, **columns).labelled()
     if arguments.quick:
         train, whole = (part.select(range(min(QUICK_ROWS, len(part)))) for part in (train, whole))
         arguments.labels, arguments.seeds = [n for n in arguments.labels if n <= 200], 2

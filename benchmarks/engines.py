@@ -32,7 +32,8 @@ import psutil
 from conditions import conditions
 from made_up_texts import reviews
 
-from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, pretrain
+from ulmfit_lib import LanguageModel, TextTable, fit_classifier, pretrain
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
 from ulmfit_lib.training.run import Run

@@ -27,7 +27,7 @@ import torch
 import two_files
 from conditions import conditions
 
-from ulmfit_lib import TextClassifier, read_csv
+from ulmfit_lib import TextClassifier, read_table
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import LIKELIEST
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100)
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = (read_csv(path, **columns).labelled() for path in (arguments.train, arguments.test))
+    train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
     known = train.select(nested_order(train.targets(), 0)[: arguments.labels])
     lm, _ = load_base(arguments.base, known.texts)
     candidate = Candidate(lm, topics=learn_topics(train.texts, labelled=len(known), seed=0))

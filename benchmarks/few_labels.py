@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from conditions import conditions
 
-from ulmfit_lib import LanguageModel, TextTable, fit_classifier, read_csv
+from ulmfit_lib import LanguageModel, TextTable, fit_classifier, read_table
 from ulmfit_lib.evaluation.metrics import score
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.pipeline.label_budget import nested_order
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", choices=[FEATURES, *RECIPES], default=[FEATURES, *RECIPES])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    table = read_csv(arguments.train, text=arguments.text, label=arguments.label).labelled()
+    table = read_table(arguments.train, text=arguments.text, label=arguments.label).labelled()
     order = np.random.default_rng(0).permutation(len(table)).tolist()
     pool, valid = table.select(order[: -arguments.valid_rows]), table.select(order[-arguments.valid_rows :])
     base = LanguageModel.from_pretrained(arguments.base)

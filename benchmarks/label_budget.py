@@ -13,10 +13,10 @@ import numpy as np
 import two_files
 from conditions import conditions
 
-from ulmfit_lib import TextTable, label_budget, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
-from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.pipeline.label_budget import label_budget, nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.training.run import Run
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = (read_csv(path, **columns).labelled() for path in (arguments.train, arguments.test))
+    train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
     lm, _ = load_base(arguments.base, train.texts)
     whole = TextTable.from_lists([*train.texts, *test.texts], [*train.targets(), *test.targets()])
     train, test = whole.select(range(len(train))), whole.select(range(len(train), len(whole)))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import two_files
 from conditions import conditions
 
-from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.insight.label_errors import out_of_fold_by, own_probabilities
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = (read_csv(path, **columns).labelled() for path in (arguments.train, arguments.test))
+    train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
     train, test = (
         train.select(range(min(arguments.pool, len(train)))),
         test.select(range(min(arguments.tested, len(test)))),

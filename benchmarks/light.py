@@ -32,7 +32,7 @@ from made_up_texts import reviews
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib import LanguageModel, TextTable, read_table
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.training.static_student import distil_static
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.file:
-        table = read_csv(arguments.file, text=arguments.text, label=arguments.label).labelled()
+        table = read_table(arguments.file, text=arguments.text, label=arguments.label).labelled()
     else:
         made_up, labels = zip(*itertools.islice(reviews(), 2000), strict=True)
         table = TextTable.from_lists(list(made_up), list(labels))

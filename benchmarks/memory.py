@@ -98,22 +98,22 @@ def _pretrain(folder: Path) -> dict[str, Any]:
 
 
 def _tokenize(folder: Path) -> dict[str, Any]:
-    from ulmfit_lib import read_csv
+    from ulmfit_lib import read_table
     from ulmfit_lib.tokens.corpus import tokenize_corpus
     from ulmfit_lib.tokens.words import WordTokenizer
 
-    texts = read_csv(folder / "reviews.csv", text="review").texts
+    texts = read_table(folder / "reviews.csv", text="review").texts
     return {"texts": len(texts), "tokens": len(tokenize_corpus(texts, WordTokenizer()).ids)}
 
 
 def _fit_lm(folder: Path) -> dict[str, Any]:
-    from ulmfit_lib import fit_lm, pretrain, read_csv
+    from ulmfit_lib import fit_lm, pretrain, read_table
     from ulmfit_lib.artifact.architecture import Architecture
     from ulmfit_lib.stages.fit_lm import FINE_TUNE
     from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
     from ulmfit_lib.training.run import Run
 
-    texts = read_csv(folder / "reviews.csv", text="review").texts
+    texts = read_table(folder / "reviews.csv", text="review").texts
     short = replace(PRETRAIN, epochs=0)
     config, run = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000), Run(device="cpu")
     base = pretrain(texts[:200], config=config, recipe=short, run=run)
@@ -124,13 +124,13 @@ def _fit_lm(folder: Path) -> dict[str, Any]:
 
 
 def _predict(folder: Path) -> dict[str, Any]:
-    from ulmfit_lib import LanguageModel, fit_classifier, read_csv
+    from ulmfit_lib import LanguageModel, fit_classifier, read_table
     from ulmfit_lib.cli import main as cli
 
     with (folder / "reviews.csv").open(encoding="utf-8") as file, (folder / "few.csv").open("w") as few:
         few.writelines(line for line, _ in zip(file, range(101), strict=False))
-    table = read_csv(folder / "few.csv", text="review", label="sentiment")
-    fit_classifier(table, lm=LanguageModel.load(folder / "lm"), strategy="features").save(folder / "classifier")
+    table = read_table(folder / "few.csv", text="review", label="sentiment")
+    fit_classifier(table, lm=LanguageModel.load(folder / "lm"), strategy="linear-probe").save(folder / "classifier")
     names = (str(folder / name) for name in ("classifier", "reviews.csv"))
     sys.argv = ["ulmfit", "predict", *names, "--text", "review", "--out", str(folder / "out.csv"), "--quiet"]
     try:

@@ -22,7 +22,7 @@ from conditions import conditions
 from made_up_texts import reviews
 from memory import write_dump
 
-from ulmfit_lib import read_csv
+from ulmfit_lib import read_table
 from ulmfit_lib.data.wikipedia import store_dumps
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.words import WordTokenizer
@@ -90,7 +90,7 @@ def tokenize(files: Sequence[Path], cores: Sequence[int]) -> dict[str, Any]:
         if files[0].name == NAMES["dump"]:
             texts: Sequence[str] = store_dumps(files)
         else:
-            texts = [text for file in files for text in read_csv(file, text="review").texts]
+            texts = [text for file in files for text in read_table(file, text="review").texts]
         corpus = tokenize_corpus(texts, WordTokenizer())
         spent, used = time.perf_counter() - started, sum(os.times()[:4]) - before
         digest = hashlib.sha256()

@@ -21,7 +21,7 @@ from conditions import conditions
 from frozen_features import NONE, Pair, directions_of, frozen_features
 from frozen_heads import predict_by_heads
 
-from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.data.splitting import stratified_split
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("pretraining-features"))
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
-    train, test = read_csv(arguments.train, **columns), read_csv(arguments.test, **columns).labelled()
+    train, test = read_table(arguments.train, **columns), read_table(arguments.test, **columns).labelled()
     labelled, rows = train.labelled(), []
     classes = labelled.classes
     targets, truth = (np.array([classes.index(label) for label in part.targets()]) for part in (labelled, test))

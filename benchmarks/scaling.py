@@ -28,7 +28,8 @@ from light_side import resident
 from made_up_texts import reviews
 from measuring import count_cpu_seconds
 
-from ulmfit_lib import Architecture, LanguageModel, TextTable, fit_classifier, fit_lm, pretrain
+from ulmfit_lib import LanguageModel, TextTable, fit_classifier, fit_lm, pretrain
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor

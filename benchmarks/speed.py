@@ -25,7 +25,7 @@ from conditions import ONLY_AVX2, conditions, cpu_kind
 from made_up_texts import reviews
 from measuring import Row, Workload, count_cpu_seconds, machine_limits
 
-from ulmfit_lib import TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.artifact.architecture import Architecture
 
 QUICK = Workload(tokenize_texts=3000, lm_texts=50, classifier_texts=48, predict_texts=64, growth=(500, 5000), rounds=2)
@@ -78,7 +78,7 @@ def main() -> None:
     if arguments.cpu_seconds:
         count_cpu_seconds()
     if arguments.file:
-        table = read_csv(arguments.file, text=arguments.text, label=arguments.label).labelled()
+        table = read_table(arguments.file, text=arguments.text, label=arguments.label).labelled()
     else:
         made_up, labels = zip(*itertools.islice(reviews(), work.tokenize_texts), strict=True)
         table = TextTable.from_lists(list(made_up), list(labels))

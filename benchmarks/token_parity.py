@@ -15,7 +15,7 @@ from conditions import conditions
 from fastai.text.core import TokenizeWithRules
 from fastai.text.core import WordTokenizer as FastaiWordTokenizer
 
-from ulmfit_lib.data.reading import read_csv
+from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.words import WordTokenizer
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--text", default="review")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    texts = read_csv(arguments.file, text=arguments.text).texts
+    texts = read_table(arguments.file, text=arguments.text).texts
     ours, theirs = WordTokenizer(), TokenizeWithRules(FastaiWordTokenizer())
     seconds = {"ours": 0.0, "fastai": 0.0}
     tokens = different = 0

@@ -19,9 +19,10 @@ from typing import Any
 
 from conditions import conditions
 
-from ulmfit_lib import Checkpoints, TextClassifier, TextTable, fit, read_csv, tune
+from ulmfit_lib import TextClassifier, TextTable, fit, read_table, tune
 from ulmfit_lib.files import write_file
 from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.run import Run
 
 Made = tuple[TextClassifier, dict[str, Any]]  # and what else there is to say
@@ -75,7 +76,7 @@ def one_cell(name: str, side: str, arguments: argparse.Namespace) -> dict[str, A
     done = folder / "scores.json"
     if not done.is_file():
         pool, test = (
-            read_csv(arguments.sets / f"{name}-{part}.csv", text="text", label="label").labelled()
+            read_table(arguments.sets / f"{name}-{part}.csv", text="text", label="label").labelled()
             for part in ("train", "test")
         )
         started = time.monotonic()

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from conditions import conditions
 
-from ulmfit_lib import LanguageModel, TextTable, read_csv
+from ulmfit_lib import LanguageModel, TextTable, read_table
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.experiment import Experiment
@@ -60,7 +60,7 @@ def cells_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for draw in range(arguments.draws)
     }
     if not all(file.is_file() for file in files.values()):
-        whole = read_csv(arguments.sets / f"{name}-train.csv", text="text", label="label")
+        whole = read_table(arguments.sets / f"{name}-train.csv", text="text", label="label")
         whole = whole.select(range(min(arguments.rows, len(whole))))
         candidate, run = Candidate(LanguageModel.from_pretrained(arguments.base)), Run()
         candidate.features(whole.texts, run)  # once for all draws

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from conditions import conditions
 
-from ulmfit_lib import fit_by_names, read_csv
+from ulmfit_lib import read_table
+from ulmfit_lib.pipeline.zero_labels import fit_by_names
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = []
     for name in arguments.names:
-        table = read_csv(arguments.sets / f"{name}-test.csv", text="text", label="label")
+        table = read_table(arguments.sets / f"{name}-test.csv", text="text", label="label")
         table = table.select(range(min(arguments.rows, len(table))))
         classifier = fit_by_names(table.texts, table.classes, base=arguments.base)
         numbers, said = table.class_numbers(), classifier.predict(table.texts)

@@ -17,6 +17,7 @@ from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models import cpu_products
 from ulmfit_lib.models.cpu_products import FULL, REDUCED, SWITCH, Int8Matrix
 from ulmfit_lib.serving.onnx_graph import build_graph
+from ulmfit_lib.training.run import Run
 
 ONLY_AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -69,7 +70,7 @@ def lacking(request):
 def saved(fruit, tmp_path_factory):
     """A classifier wide enough for products of bytes, and what it says where there are none."""
     base = LanguageModel.from_pretrained("wiki-en-small")
-    classifier = fit_classifier(fruit, lm=base, direction="forward", strategy="features", device="cpu")
+    classifier = fit_classifier(fruit, lm=base.only("forward"), strategy="linear-probe", run=Run(device="cpu"))
     folder = tmp_path_factory.mktemp("saved") / "classifier"
     classifier.save(folder)
     with pytest.MonkeyPatch.context() as patch:

@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from ulmfit_lib import ArtifactError, LanguageModel, TextClassifier
+from ulmfit_lib import LanguageModel, TextClassifier
 from ulmfit_lib.artifact.catalogue import EMBEDDED, embedded_models
 from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
+from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import new_folder
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.training.tfidf import fit_tfidf

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ulmfit_lib import OptionError, TextClassifier
+from ulmfit_lib import TextClassifier
 from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.metrics import calibration_error
 from ulmfit_lib.labels.classes import Classes
@@ -87,7 +88,7 @@ def test_predict_says_unsure_and_how_often(ulmfit, tiny_lm, fruit, write_csv, tm
     tiny_lm.save(tmp_path / "lm")
     labelled = fruit
     data, model = write_csv(zip(labelled.texts, labelled.labels, strict=True)), tmp_path / "model"
-    quickly = ["--base", tmp_path / "lm", "--lm-epochs", 1, "--strategy", "features"]
+    quickly = ["--base", tmp_path / "lm", "--lm-epochs", 1, "--strategy", "linear-probe"]
     assert ulmfit("fit", data, *LABELS, *quickly, "--out", model)[0] == 0
     classifier = TextClassifier.load(model)
     least, _ = classifier.certainty.threshold(0.9)

@@ -9,33 +9,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import (
-    ClassifierRecipe,
-    DataError,
-    Dropouts,
-    OptionError,
-    TextClassifier,
-    TextTable,
-    fit,
-    fit_classifier,
-    fit_lm,
-)
+from ulmfit_lib import TextClassifier, TextTable, fit, fit_classifier, fit_lm
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.metrics import calibration_error, score, wilson_interval
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.pipeline.experiment import Scoring
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
+from ulmfit_lib.training.classifying import ClassifierRecipe
+from ulmfit_lib.training.recipes import find_recipe
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 
 STORED = Path(__file__).parent / "data" / "version-2"
 TEXTS = ["great film", "a terrible, terrible " + "long " * 200 + "film", "great " * 90, "x", "the film was terrible"]
 
 
-@pytest.mark.parametrize("strategy", ["features", "fine-tune"])
+@pytest.mark.parametrize("strategy", ["linear-probe", "fine-tune"])
 @pytest.mark.parametrize("recipe", [CLASSIFY, replace(CLASSIFY, pooling="layers", head_hidden=0)])
 def test_a_classifier_learns(tiny_lm, fruit, strategy, recipe):
-    lm = fit_lm(fruit.texts, base=tiny_lm, epochs=2, device="cpu", lr=1e-2)
+    lm = fit_lm(fruit.texts, base=tiny_lm, epochs=2, lr=1e-2, run=Run(device="cpu"))
     recipe = replace(recipe, lr=5e-3, epochs=5, dropouts=Dropouts(), head_dropout=0.0)  # of 16 units, none to spare
-    classifier = fit_classifier(fruit, lm=lm, strategy=strategy, recipe=recipe, device="cpu")
+    classifier = fit_classifier(fruit, lm=lm, strategy=strategy, recipe=recipe, run=Run(device="cpu"))
     assert classifier.pooling == recipe.pooling_for(strategy)
     assert classifier.evaluate(fruit).accuracy > 0.9
     assert set(classifier.weights) == {"forward", "backward"}
@@ -89,7 +85,7 @@ def test_a_classifier_that_has_predicted_predicts_the_same_in_a_forked_child():
 
 def test_training_leaves_the_language_model_alone(tiny_lm, fruit):
     before = tiny_lm.sha256()
-    fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", epochs=1, device="cpu")
+    fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", run=Run(device="cpu"), recipe=CLASSIFY.with_epochs(1))
     assert tiny_lm.sha256() == before
 
 
@@ -97,8 +93,8 @@ def test_many_classes_work(tiny_lm):
     words = ["apple", "bread", "cheese", "dates", "eggs"]
     table = TextTable.from_lists([f"i ate {w} and {w} today" for w in words for _ in range(12)], words * 12)
     table = replace(table, labels=[w for w in words for _ in range(12)])
-    lm = fit_lm(table.texts, base=tiny_lm, epochs=3, device="cpu", lr=1e-2)
-    classifier = fit_classifier(table, lm=lm, strategy="features", direction="forward", device="cpu")
+    lm = fit_lm(table.texts, base=tiny_lm, epochs=3, lr=1e-2, run=Run(device="cpu"))
+    classifier = fit_classifier(table, lm=lm.only("forward"), strategy="linear-probe", run=Run(device="cpu"))
     assert classifier.evaluate(table).accuracy > 0.9
     assert classifier.predict_proba(["x", "y"]).shape == (2, 5)
 
@@ -106,18 +102,23 @@ def test_many_classes_work(tiny_lm):
 def test_balanced_weights_help_the_rare_class(tiny_lm, fruit):
     rare = fruit.select([i for i in range(48) if i % 2 == 0 or i < 12])
     plain, balanced = (
-        fit_classifier(rare, lm=tiny_lm, strategy="features", class_weights=weights, device="cpu")
+        fit_classifier(
+            rare,
+            lm=tiny_lm,
+            strategy="linear-probe",
+            run=Run(device="cpu"),
+            recipe=replace(CLASSIFY, class_weights=weights),
+        )
         for weights in (None, "balanced")
     )
     column = plain.classes.index("negative")
     assert balanced.predict_proba(rare.texts)[:, column].mean() > plain.predict_proba(rare.texts)[:, column].mean()
 
 
-def test_a_device_named_at_a_call_still_works_and_is_deprecated(tiny_classifier):
+def test_a_classifier_is_moved_to_another_device_once(tiny_classifier):
     assert tiny_classifier.to("cpu") is tiny_classifier
     elsewhere = replace(tiny_classifier, device="meta")
-    with pytest.warns(DeprecationWarning, match=r"to\(device\)\.predict"):
-        assert elsewhere.predict(TEXTS, device="cpu") == tiny_classifier.predict(TEXTS)
+    assert elsewhere.to("cpu").predict(TEXTS) == tiny_classifier.predict(TEXTS)
 
 
 def test_texts_from_pandas_are_predicted_and_evaluated_as_lists_are(tiny_classifier, fruit):
@@ -162,8 +163,8 @@ def test_fine_tuning_that_was_stopped_ends_with_the_weights_of_an_undisturbed_ru
 ):
     def run(checkpoints):
         recipe = ClassifierRecipe(head_hidden=hidden, phase_epochs=1, epochs=3, batch_size=8)
-        options = {"recipe": recipe, "direction": "forward", "device": "cpu", "checkpoints": checkpoints}
-        classifier = fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", **options)
+        options = {"recipe": recipe, "run": Run(device="cpu", checkpoints=checkpoints)}
+        classifier = fit_classifier(fruit, lm=tiny_lm.only("forward"), strategy="fine-tune", **options)
         return {**classifier.weights["forward"], **classifier.heads["forward"]}
 
     undisturbed = run(None)
@@ -207,7 +208,14 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
         return score(*arguments, **options)
 
     monkeypatch.setattr("ulmfit_lib.pipeline.report.score", score_unseen)
-    classifier = fit(table, base=tiny_lm, lm_epochs=1, test_fraction=0.2, strategy="features", device="cpu")
+    classifier = fit(
+        table,
+        base=tiny_lm,
+        strategy="linear-probe",
+        run=Run(device="cpu"),
+        recipe=find_recipe("cpu").changed(lm_epochs=1),
+        scoring=Scoring(test_fraction=0.2),
+    )
     assert len(secret) == 10 and not secret & set(classifier.vocabulary.tokens)
     assert any(token.startswith("sentinel") for token in classifier.vocabulary.tokens)  # those of the others were read
     report = classifier.training.report
@@ -224,8 +232,9 @@ def test_fit_reads_no_held_out_text_and_reports_every_part(tiny_lm, fruit, tmp_p
 def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit, tmp_path):
     texts = [f"{text} sentinel{i} or sentinel{i} or sentinel{i}" for i, text in enumerate(fruit.texts)]
     table = TextTable.from_lists(texts, fruit.labels)
-    options = {"lm_epochs": 1, "test_fraction": 0.2, "strategy": "features", "device": "cpu"}
-    classifier = fit(table, base=tiny_lm, transductive=True, **options)
+    scoring, recipe = Scoring(test_fraction=0.2, transductive=True), find_recipe("cpu").changed(lm_epochs=1)
+    options = {"recipe": recipe, "strategy": "linear-probe", "run": Run(device="cpu")}
+    classifier = fit(table, base=tiny_lm, scoring=scoring, **options)
     secret = {text.split()[-1] for text in table.split(0.2, seed=42)[1].texts}
     assert len(secret & set(classifier.vocabulary.tokens)) > 5  # of 10: fit_lm keeps a few texts to measure on
     assert classifier.training.report.transductive
@@ -235,6 +244,12 @@ def test_a_transductive_fit_reads_the_held_out_texts_and_says_so(tiny_lm, fruit,
 
 @pytest.mark.slow
 def test_without_the_baseline_ulmfit_alone_is_delivered(tiny_lm, fruit):
-    classifier = fit(fruit, base=tiny_lm, lm_epochs=1, with_baseline=False, device="cpu", direction="backward")
+    classifier = fit(
+        fruit,
+        base=tiny_lm,
+        direction="backward",
+        run=Run(device="cpu"),
+        recipe=find_recipe("cpu").changed(lm_epochs=1, with_baseline=False),
+    )
     assert not classifier.tfidf and "baseline" not in classifier.training.report.scores
     assert classifier.direction == "backward"

@@ -30,7 +30,7 @@ def test_the_three_stages_follow_each_other(ulmfit, models, write_csv, fruit, tm
     lm, out = tmp_path / "new" / "lm", tmp_path / "new" / "clf"
     code, stdout, _ = ulmfit("fit-lm", data, *REVIEW, "--base", models / "lm", "--epochs", 1, "--out", lm)
     assert code == 0 and "perplexity" in stdout and str(lm) in stdout
-    arguments = ["fit-classifier", data, *LABELS, "--lm", lm, "--strategy", "features", "--out", out]
+    arguments = ["fit-classifier", data, *LABELS, "--lm", lm, "--strategy", "linear-probe", "--out", out]
     assert ulmfit(*arguments)[0] == 0
     code, stdout, _ = ulmfit("evaluate", out, data, *LABELS, "--json")
     scores = json.loads(stdout)
@@ -52,7 +52,7 @@ def test_fit_reports_and_delivers(ulmfit, models, write_csv, fruit, tmp_path):
 @pytest.mark.parametrize(("flag", "trained"), [("--with-baseline", True), ("--no-baseline", False)])
 def test_fit_trains_the_baseline_unless_told_not_to(ulmfit, models, write_csv, fruit, tmp_path, flag, trained):
     data, out = write_csv(zip(fruit.texts, fruit.labels, strict=True)), tmp_path / "model"
-    quickly = ["--base", models / "lm", "--lm-epochs", 1, "--strategy", "features", flag, "--json"]
+    quickly = ["--base", models / "lm", "--lm-epochs", 1, "--strategy", "linear-probe", flag, "--json"]
     code, stdout, stderr = ulmfit("fit", data, *LABELS, *quickly, "--out", out)
     assert code == 0, stderr
     assert ("baseline" in json.loads(stdout)) == trained
@@ -93,11 +93,11 @@ def test_predict_keeps_every_row_and_follows_a_shuffle(ulmfit, models, write_csv
 
 @pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
 def test_predictions_come_in_other_formats(ulmfit, models, write_csv, tmp_path, suffix):
-    from ulmfit_lib import read_csv
+    from ulmfit_lib import read_table
 
     out = tmp_path / f"out{suffix}"
     assert ulmfit("predict", models / "classifier", write_csv([("great", "x")]), *REVIEW, "--out", out)[0] == 0
-    assert read_csv(out, text="review", label="prediction").labels[0] in ("positive", "negative")
+    assert read_table(out, text="review", label="prediction").labels[0] in ("positive", "negative")
 
 
 def test_models_and_info_describe(ulmfit, models):
@@ -172,12 +172,12 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
         (["fit", "a.csv", "--direction", "up"], "'up' is not one of 'forward', 'backward', 'both'"),
         (
             ["fit", "a.csv", "--strategy", "magic"],
-            "'magic' is not one of 'auto', 'fine-tune', 'linear-probe', 'features'",
+            "'magic' is not one of 'auto', 'fine-tune', 'linear-probe'",
         ),
         (["fit", "a.csv", "--class-weights", "no"], "--class-weights"),
         (
             ["fit-classifier", "a.csv", "--strategy", "auto"],
-            "'auto' is not one of 'fine-tune', 'linear-probe', 'features'",
+            "'auto' is not one of 'fine-tune', 'linear-probe'",
         ),
         (["pretrain", "a.csv", "--tokens", "bytes"], "'bytes' is not one of 'words', 'subwords'"),
         (["pretrain", "a.csv", "--precision", "int4"], "'int4' is not one of 'float32', 'float16', 'int8'"),
@@ -211,8 +211,7 @@ def commands():
     """Every command of the command line, with the words that call it."""
     group = typer.main.get_command(app)
     for name, command in group.commands.items():
-        if not command.deprecated:
-            yield name, command
+        yield name, command
         for inner, other in getattr(command, "commands", {}).items():
             yield f"{name} {inner}", other
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from ulmfit_lib import Checkpoints, LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
+from ulmfit_lib import LanguageModel, TextClassifier, fit_classifier, fit_lm
 from ulmfit_lib.artifact.architecture import PAD_ID
-from ulmfit_lib.errors import ArtifactError, DataError, OptionError
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
@@ -21,6 +21,7 @@ from ulmfit_lib.serving.distilled_vectors import WordMeans
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, DistillationRecipe, WordVectorRecipe
 from ulmfit_lib.training.distilling import DistillationNet
 from ulmfit_lib.training.heads import fit_head
@@ -68,7 +69,7 @@ def test_distilled_vectors_come_close_to_the_teachers_joint_ones(taught, reviews
     vectors = teacher_vectors(reviews.texts, BagTeacher())
     targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
     for way in ("forward", "backward"):
-        assert (taught.embed(reviews.texts, direction=way) * targets).sum(1).mean() > 0.3
+        assert (taught.only(way).embed(reviews.texts) * targets).sum(1).mean() > 0.3
 
 
 def test_the_record_says_how_close_each_teacher_is(taught):
@@ -98,7 +99,7 @@ def test_word_vectors_of_both_directions_are_stored_once(taught, tmp_path):
 
 def test_a_new_word_counts_in_a_distilled_vector_as_unknown_ones_do(taught, tiny_recipe):
     texts = ["the zeppelin is a zeppelin and the film is a film"] * 30
-    read = fit_lm(texts, base=taught, recipe=replace(tiny_recipe, epochs=1), device="cpu")
+    read = fit_lm(texts, base=taught, recipe=replace(tiny_recipe, epochs=1), run=Run(device="cpu"))
     rows, index = read.weights["forward"]["words.weight"], read.vocabulary.index
     assert torch.equal(rows[index["zeppelin"]], rows[read.vocabulary.unknown_id])
 
@@ -116,7 +117,7 @@ def test_distillation_goes_on_from_the_word_vectors_of_a_distilled_base(taught, 
     assert not torch.allclose(words[index["zeppelin"]], words[again.vocabulary.unknown_id])
     vectors = teacher_vectors(texts, BagTeacher())
     targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
-    assert (again.embed(texts, direction="forward") * targets).sum(1).mean() > 0.3
+    assert (again.only("forward").embed(texts) * targets).sum(1).mean() > 0.3
 
 
 def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(taught, reviews):
@@ -159,16 +160,16 @@ def test_the_card_names_the_teacher(taught, tmp_path):
 
 
 def test_a_taught_model_goes_on_reading_and_keeps_its_map(taught, reviews, tiny_recipe):
-    read = fit_lm(reviews.texts[:60], base=taught, recipe=replace(tiny_recipe, epochs=1), device="cpu")
+    read = fit_lm(reviews.texts[:60], base=taught, recipe=replace(tiny_recipe, epochs=1), run=Run(device="cpu"))
     assert read.architecture.distilled == WIDTH
     assert torch.equal(read.weights["forward"]["map.weight"], taught.weights["forward"]["map.weight"])
     assert read.perplexity(reviews.texts[:20]) > 1
 
 
-@pytest.mark.parametrize("strategy", ["features", "fine-tune"])
+@pytest.mark.parametrize("strategy", ["linear-probe", "fine-tune"])
 def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, fruit, strategy, tmp_path):
     recipe = replace(CPU.fit_classifier, epochs=1, head_hidden=8)
-    classifier = fit_classifier(fruit, lm=taught, strategy=strategy, recipe=recipe, device="cpu")
+    classifier = fit_classifier(fruit, lm=taught, strategy=strategy, recipe=recipe, run=Run(device="cpu"))
     assert classifier.pooling.startswith("distilled+")
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
@@ -185,7 +186,7 @@ def test_heads_without_the_distilled_vector_are_not_told_what_classes_are_called
 
 
 def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):
-    classifier = fit_classifier(fruit, lm=taught, strategy="features", device="cpu")
+    classifier = fit_classifier(fruit, lm=taught, strategy="linear-probe", run=Run(device="cpu"))
     classifier.save(tmp_path / "model")
     asked, mean = [], WordMeans._mean
     monkeypatch.setattr(WordMeans, "_mean", lambda self, ids: asked.append(ids) or mean(self, ids))
@@ -198,7 +199,7 @@ def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, f
 
 
 def test_a_classifier_whose_pooling_needs_a_map_that_is_not_there_is_refused(tiny_lm, fruit, tmp_path):
-    fit_classifier(fruit, lm=tiny_lm, strategy="features", device="cpu").save(tmp_path / "model")
+    fit_classifier(fruit, lm=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).save(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "pooling": "distilled"}))
     with pytest.raises(ArtifactError, match="distilled vectors"):
@@ -221,7 +222,7 @@ def test_taught_vectors_are_refused_where_nothing_was_taught(tiny_lm):
         tiny_lm.embed(["a text"], pooling="distilled")
     with pytest.raises(OptionError, match="known are"):
         tiny_lm.embed(["a text"], pooling="thaught")
-    assert tiny_lm.embed(["a text"], direction="forward").shape == (1, 16 + 24 + 16)
+    assert tiny_lm.only("forward").embed(["a text"]).shape == (1, 16 + 24 + 16)
 
 
 def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
@@ -235,7 +236,7 @@ def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
         recipe=RECIPE,
         run=Run(seed=1, device="cpu"),
     )
-    vectors = taught.embed(known.texts, direction="forward")
+    vectors = taught.only("forward").embed(known.texts)
     assert vectors.shape == (len(known), WIDTH + 1)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.corrcoef(vectors[:, -1], opinions)[0, 1] > 0.3
@@ -321,7 +322,7 @@ def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):
         row[: len(one)] = torch.tensor(one)
     with torch.no_grad():
         reading = DistillationNet(net.eval())(ids, lengths)
-    cosines = (reading.distilled.numpy() * taught.embed(texts, direction="forward")).sum(1)
+    cosines = (reading.distilled.numpy() * taught.only("forward").embed(texts)).sum(1)
     assert (cosines > 0.99).all()  # CPUs with bfloat16 read in it
     assert len(reading.following) == int((lengths - 1).sum())
 

@@ -7,11 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from test_doctor import rows
 
-from ulmfit_lib import DataError, OptionError, fit, fit_lm, read_csv
+from ulmfit_lib import fit, fit_lm, read_table
 from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.insight.drift import Novelty, find_drift
 from ulmfit_lib.insight.vectors import most_similar
 from ulmfit_lib.models.known_texts import KnownTexts
+from ulmfit_lib.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def test_novelty_is_the_share_of_known_texts_that_are_less_surprising(tiny_lm, r
 
 @pytest.mark.slow
 def test_a_model_that_fit_made_needs_no_old_file(ulmfit, tiny_lm, lm_folder, fruit, others, write_csv, tmp_path):
-    fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(tmp_path / "m")
+    fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).save(tmp_path / "m")
     assert "terrible" not in (tmp_path / "m" / "training.json").read_text()
     same = write_csv([(text, "") for text in fruit.texts], name="same.csv")
     new = write_csv([(text, "") for text in others], name="new.csv")
@@ -61,7 +63,9 @@ def test_an_older_model_says_that_it_needs_the_old_file(ulmfit, tiny_classifier,
 
 
 def test_a_language_model_keeps_numbers_of_texts_that_it_has_not_read(tiny_lm, reviews, others, tiny_recipe):
-    lm = fit_lm(reviews.texts, base=tiny_lm, recipe=replace(tiny_recipe, epochs=1), direction="forward", device="cpu")
+    lm = fit_lm(
+        reviews.texts, base=tiny_lm.only("forward"), recipe=replace(tiny_recipe, epochs=1), run=Run(device="cpu")
+    )
     known = KnownTexts.from_record(lm.training)
     assert 20 <= len(known) < 0.2 * len(reviews) and find_drift(known, others, lm=lm, reader=lm).drifted
     with pytest.raises(OptionError, match="damaged"):
@@ -84,7 +88,7 @@ def test_drift_embed_and_similar_run(ulmfit, tiny_classifier, lm_folder, fruit, 
     code, said, _ = ulmfit(
         "drift", tmp_path / "m", new, "--known", known, "--text", "review", "--base", lm_folder, "--out", out, "--json"
     )
-    assert code == 0 and json.loads(said)["drifted"] and len(read_csv(out, text="text")) == len(others)
+    assert code == 0 and json.loads(said)["drifted"] and len(read_table(out, text="text")) == len(others)
     for name in ("v.npy", "v.parquet"):
         assert ulmfit("embed", tmp_path / "m", known, "--text", "review", "--out", tmp_path / name)[0] == 0
     vectors = np.load(tmp_path / "v.npy")

@@ -21,7 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, UlmfitClassifier, UlmfitVectorizer
+from ulmfit_lib import UlmfitClassifier, UlmfitVectorizer
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.estimators.base import as_seed
 from ulmfit_lib.progress import is_quiet, quietly
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ulmfit_lib import read_csv
+from ulmfit_lib import read_table
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -16,12 +16,12 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_the_example_reviews_are_as_many_as_promised():
-    reviews = read_csv(EXAMPLES / "reviews.csv", text="review", label="sentiment")
+    reviews = read_table(EXAMPLES / "reviews.csv", text="review", label="sentiment")
     assert len(set(reviews.texts)) == len(reviews) >= 400
     assert len(reviews.labelled()) == len(reviews) / 2
-    tiny = read_csv(EXAMPLES / "tiny-train.csv", text="review", label="sentiment")
+    tiny = read_table(EXAMPLES / "tiny-train.csv", text="review", label="sentiment")
     assert (len(tiny), len(tiny.labelled())) == (70, 8)
-    assert len(read_csv(EXAMPLES / "tiny-test.csv", text="review", label="sentiment").labelled()) == 2
+    assert len(read_table(EXAMPLES / "tiny-test.csv", text="review", label="sentiment").labelled()) == 2
 
 
 def run(*command):

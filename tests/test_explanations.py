@@ -4,8 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ulmfit_lib import Classes, DataError, OptionError, Tags, TextClassifier, explain
-from ulmfit_lib.serving.explanations import find_spans, log_odds, occlude, score_odds
+from ulmfit_lib import TextClassifier
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.serving.explanations import explain, find_spans, log_odds, occlude, score_odds
 from ulmfit_lib.serving.predictor import Predictor
 
 STORED = Path(__file__).parent / "data" / "version-2"

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ulmfit_lib import DataError, TextTable
+from ulmfit_lib import TextTable
 from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.data.label_checks import check_file_labels, mention_odd_labels
 from ulmfit_lib.data.reading import read_table
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.label_checks import check_spelling
 from ulmfit_lib.insight.label_errors import suspect
 from ulmfit_lib.labels.classes import Classes

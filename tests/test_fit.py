@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, TextTable, fit
+from ulmfit_lib import TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.errors import Interrupted
+from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
@@ -25,6 +25,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.heads import HeadConfig
+from ulmfit_lib.training.recipes import find_recipe
 from ulmfit_lib.training.run import Run
 
 
@@ -67,7 +68,7 @@ def predictions_of(ulmfit, targets, **others):
 
 
 def test_every_labelled_row_is_scored_once_and_kept(tiny_lm, table):
-    classifier = fit(table, base=tiny_lm, strategy="features", folds=3, device="cpu")
+    classifier = fit(table, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"), scoring=Scoring(folds=3))
     report = classifier.training.report
     found = report.out_of_fold
     probabilities, targets = np.array(found.probabilities), np.array(found.targets)
@@ -80,7 +81,7 @@ def test_every_labelled_row_is_scored_once_and_kept(tiny_lm, table):
 def test_a_label_that_says_nothing_is_not_seen_by_what_scores_its_row(tiny_lm, table):
     labels = np.random.default_rng(3).permutation(table.labels[:48]).tolist()
     shuffled = TextTable.from_lists(table.texts[:48], labels)
-    report = fit(shuffled, base=tiny_lm, strategy="features", device="cpu").training.report
+    report = fit(shuffled, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).training.report
     assert report.ensemble.accuracy < 0.75
 
 
@@ -97,7 +98,7 @@ def test_rows_that_are_alike_share_a_fold_and_every_class_is_learnt(fruit):
 
 def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.experiment.MAX_CROSS_VALIDATED", 40)
-    classifier = fit(fruit, base=tiny_lm, strategy="features", device="cpu")
+    classifier = fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
     report = classifier.training.report
     assert report.held_out_rows == 10 and "On 10 held-out rows" in report.sentence and report.folds == 0
     scored = find_scores(classifier, fruit)
@@ -108,14 +109,18 @@ def test_many_labelled_rows_are_held_out_instead(tiny_lm, fruit, monkeypatch):
 
 def test_what_cannot_be_done_is_said(tiny_lm, fruit):
     with pytest.raises(OptionError, match="at least 2"):
-        fit(fruit, base=tiny_lm, folds=1)
+        fit(fruit, base=tiny_lm, scoring=Scoring(folds=1))
     with pytest.raises(OptionError, match="give one of them"):
-        fit(fruit, base=tiny_lm, folds=3, test_fraction=0.2)
+        fit(fruit, base=tiny_lm, scoring=Scoring(test_fraction=0.2, folds=3))
     for minutes in (0, float("nan"), float("inf")):
         with pytest.raises(OptionError, match="more than 0"):
             fit(fruit, base=tiny_lm, minutes=minutes)
     with pytest.raises(DataError, match="no label has two different texts"):
-        fit(TextTable.from_lists(["same same same"] * 60, ["a", "b"] * 30), base=tiny_lm, test_fraction=None)
+        fit(
+            TextTable.from_lists(["same same same"] * 60, ["a", "b"] * 30),
+            base=tiny_lm,
+            scoring=Scoring(test_fraction=None),
+        )
 
 
 def test_the_weights_that_score_a_row_come_from_other_folds():
@@ -148,15 +153,18 @@ def test_few_rows_are_not_weighed_but_calibrate():
 @pytest.mark.slow
 def test_by_default_no_language_model_reads_a_scored_text(tiny_lm, table, read, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS", 1)
-    report = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu").training.report
+    report = fit(
+        table, base=tiny_lm, direction="forward", strategy="linear-probe", run=Run(device="cpu")
+    ).training.report
     assert read == [set(table.texts[48:])] and not report.transductive
     assert any("with the language model fine-tuned on" in told for told in report.tried)
 
 
 @pytest.mark.slow
 def test_epochs_that_are_asked_for_read_every_text_and_the_report_says_so(tiny_lm, table, read):
-    options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "lm_epochs": 1, "device": "cpu"}
-    report = fit(table, **options).training.report
+    options = {"base": tiny_lm, "direction": "forward", "strategy": "linear-probe", "run": Run(device="cpu")}
+    recipe = find_recipe("cpu").changed(lm_epochs=1)
+    report = fit(table, recipe=recipe, **options).training.report
     assert read == [set(table.texts)] and report.transductive and "(transductive)" in report.sentence
 
 
@@ -169,7 +177,7 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
 
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.MIN_TOKENS", 1)
     monkeypatch.setattr("ulmfit_lib.pipeline.fit.fit_lm", forget)
-    classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
+    classifier = fit(table, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
     assert "dropped" in classifier.training.report.tried[0]
     assert float(np.abs(classifier.weights["forward"]["rnns.0.weight_hh"]).sum()) > 0
 
@@ -192,13 +200,13 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
 
     for module in ("candidates", "search"):
         monkeypatch.setattr(f"ulmfit_lib.pipeline.{module}.predict_folds", predict)
-    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, device="cpu")
+    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, run=Run(device="cpu"))
     assert classifier.training.stages[-1].strategy == better
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: 1e6)
-    classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
+    classifier = fit(fruit, base=tiny_lm, direction="forward", run=Run(device="cpu"))
     assert classifier.training.stages[-1].strategy == "linear-probe"
     assert "more than is left" in classifier.training.report.tried[-1]
 
@@ -212,7 +220,7 @@ def test_where_time_is_short_the_encoder_learns_for_fewer_epochs(tiny_lm, fruit,
 
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: seconds)
     monkeypatch.setattr("ulmfit_lib.pipeline.search.predict_folds", interrupt)
-    fit(fruit, base=tiny_lm, direction="forward", minutes=10, device="cpu")
+    fit(fruit, base=tiny_lm, direction="forward", minutes=10, run=Run(device="cpu"))
     assert epochs == [5]
 
 
@@ -222,7 +230,7 @@ def test_ctrl_c_delivers_the_best_so_far(tiny_lm, fruit, monkeypatch, capsys, st
         raise stop
 
     monkeypatch.setattr(plan, "epoch_seconds", interrupt)
-    classifier = fit(fruit, base=tiny_lm, direction="forward", device="cpu")
+    classifier = fit(fruit, base=tiny_lm, direction="forward", run=Run(device="cpu"))
     assert classifier.training.stages[-1].strategy == "linear-probe"
     assert "the best classifier so far is kept" in capsys.readouterr().err
 
@@ -254,7 +262,7 @@ def test_longer_texts_get_more_time():
 
 def test_a_fit_that_goes_on_says_so(tiny_lm, fruit, tmp_path, capsys):
     Budget(1, tmp_path / "run").decide(Step.READING, "speed", 5)
-    fit(fruit, base=tiny_lm, strategy="features", checkpoints=Checkpoints(tmp_path / "run"), device="cpu")
+    fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu", checkpoints=Checkpoints(tmp_path / "run")))
     assert (
         "continues a run that was stopped. It had got as far as fine-tuning the language model on your texts"
         in capsys.readouterr().err
@@ -327,7 +335,7 @@ def test_no_time_is_spent_on_finding_out_how_long_fine_tuning_would_take_where_n
     tiny_lm, fruit, monkeypatch
 ):
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: pytest.fail("measured"))
-    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=1e-4, device="cpu")
+    classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=1e-4, run=Run(device="cpu"))
     assert classifier.training.report.tried[-1] == "fine-tuning the encoder was left out: no time is left"
     assert len(classifier.training.known_texts["nats"]) == min(50, len(fruit))
 

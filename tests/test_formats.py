@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ulmfit_lib import DataError, read_table
+from ulmfit_lib import read_table
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.rows.reader import FileFormat, read_rows

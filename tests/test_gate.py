@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ulmfit_lib import OptionError
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.insight.drift import Drift
 from ulmfit_lib.insight.gate import Limits, check_limits
 

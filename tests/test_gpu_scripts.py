@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ulmfit_lib import LanguageModel, read_csv
+from ulmfit_lib import LanguageModel, read_table
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks" / "gpu"
 REVIEWS = Path(__file__).parent.parent / "examples" / "reviews.csv"
@@ -51,7 +51,7 @@ def test_shards_train_resume_come_home_and_load(tmp_path):
         run("assemble.py", corpus, out, "--shards", shards, "--out", tmp_path / corpus)
         model = LanguageModel.load(tmp_path / corpus)
         assert model.direction == direction and len(model.vocabulary) == 400
-    texts = read_csv(REVIEWS, text="review").texts
+    texts = read_table(REVIEWS, text="review").texts
     measured = json.loads((out / "wiki-forward.json").read_text())
     assert abs(measured["nats_per_token_int8"] - measured["nats_per_token"]) < 0.02
     wiki = LanguageModel.load(tmp_path / "wiki")

@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 from hub_server import Hub
 
-from ulmfit_lib import ArtifactError, LanguageModel, OptionError, TextClassifier, from_pretrained, push_to_hub
+from ulmfit_lib import LanguageModel, TextClassifier, from_pretrained
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import Report
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.evaluation.metrics import RatingScores
 from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import hub_api
 from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.files import SAVED
+from ulmfit_lib.hub.pushing import push_to_hub
 from ulmfit_lib.hub.repository import Repository
+from ulmfit_lib.training.run import Run
 
 constants = pytest.importorskip("huggingface_hub.constants")
 ModelCard = pytest.importorskip("huggingface_hub").ModelCard
@@ -51,7 +54,7 @@ def classifier_folder(tiny_lm, fruit, tmp_path_factory):
     from ulmfit_lib import fit
 
     path = tmp_path_factory.mktemp("hub") / "fruit"
-    fit(fruit, base=tiny_lm, strategy="features", minutes=1, device="cpu").save(path)
+    fit(fruit, base=tiny_lm, strategy="linear-probe", minutes=1, run=Run(device="cpu")).save(path)
     return path
 
 
@@ -82,7 +85,7 @@ def test_a_pushed_language_model_becomes_the_base_of_others_by_its_commit(hub, l
         "--lm",
         "hf:ada/lm",
         "--strategy",
-        "features",
+        "linear-probe",
         "--out",
         tmp_path / "model",
     )

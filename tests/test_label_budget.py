@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, TextTable, fit, label_budget
+from ulmfit_lib import TextTable, fit
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
-from ulmfit_lib.pipeline.label_budget import nested_order
+from ulmfit_lib.pipeline.label_budget import label_budget, nested_order
+from ulmfit_lib.training.run import Run
 
 
 def answers(law, sizes, *, draws=5, rows=400, seed=0):
@@ -82,13 +84,13 @@ def test_the_curve_ends_where_fit_begins(tiny_lm):
         for i, label in enumerate(labels)
     ]
     table = TextTable.from_lists(texts, labels)
-    curve = label_budget(table, base=tiny_lm, device="cpu").curve
-    report = fit(table, base=tiny_lm, strategy="features", device="cpu").training.report
+    curve = label_budget(table, base=tiny_lm, run=Run(device="cpu")).curve
+    report = fit(table, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).training.report
     assert curve.sizes[-1] == 40 and 0 < curve.errors[-1] < 0.5
     assert curve.errors[-1] == pytest.approx(1 - report.ensemble.accuracy)
 
 
 @pytest.mark.slow
 def test_fine_tuning_for_every_point(tiny_lm, fruit):
-    budget = label_budget(fruit, base=tiny_lm, thorough=True, folds=1, device="cpu")
+    budget = label_budget(fruit, base=tiny_lm, thorough=True, folds=1, run=Run(device="cpu"))
     assert budget.labels == 48 and len(budget.curve.sizes) >= 2

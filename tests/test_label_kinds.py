@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, TextClassifier, TextTable
+from ulmfit_lib import TextClassifier, TextTable
 from ulmfit_lib.data.label_checks import check_file_labels
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.metrics import score_ratings, score_tags
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.labels.ratings import Ratings

@@ -4,9 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.joining import join_tables
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.label_errors import out_of_fold_by, suspect
 from ulmfit_lib.insight.suggestions import AUDIT, TYPICAL, UNCERTAIN, suggest_labels
 from ulmfit_lib.labels.classes import Classes
@@ -115,7 +116,7 @@ def test_suggestions_are_filled_in_audited_and_taken_back(ulmfit, tiny_classifie
         writer.writerows([{**one, "sentiment": truth[one["review"]]} for one in suggested])
     code, scores, _ = ulmfit("evaluate", tmp_path / "m", out, *columns, "--audit", "--json")
     assert code == 0 and json.loads(scores)["n"] == 2
-    first, again = (read_csv(path, text="review", label="sentiment") for path in (pool, out))
+    first, again = (read_table(path, text="review", label="sentiment") for path in (pool, out))
     joined = join_tables(first, [again])
     assert len(joined) == 48 and len(joined.labelled()) == 14
 
@@ -157,6 +158,6 @@ def test_doctor_and_check_labels_know_tags_and_the_command_that_is_printed_reads
     assert (code, first["row"], first["tags"], first["expected"]) == (0, "10", "staff", "price")
     assert f"--also {out} --text text --label tags --label-delimiter ';'" in said
     out.write_text(f'text,tags\n"{rows[9][0]}",price;staff\n')
-    first, again = (read_csv(path, text="text", label="tags", label_delimiter=";") for path in (data, out))
+    first, again = (read_table(path, text="text", label="tags", label_delimiter=";") for path in (data, out))
     joined = join_tables(first, [again])
     assert len(joined) == 64 and dict(zip(joined.texts, joined.labels, strict=True))[rows[9][0]] == "price;staff"

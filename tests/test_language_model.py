@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import DataError, Dropouts, LanguageModel, OptionError, TrainingError, fit_lm, pretrain
+from ulmfit_lib import LanguageModel, fit_lm, pretrain
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.cards import Card
+from ulmfit_lib.errors import DataError, OptionError, TrainingError
+from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.language_models import transfer_weights
 from ulmfit_lib.stages.pretrain import LanguageModelConfig
@@ -89,7 +91,7 @@ def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
     texts = [f"the zebra number {i} ate the quince and the quince was good" for i in range(60)]
     before = tiny_lm.sha256()
     recipe = replace(FINE_TUNE, lr=2e-2, tied_share=1.0, dropouts=Dropouts(), patience=0)
-    fitted = fit_lm(texts, base=tiny_lm, epochs=8, device="cpu", recipe=recipe)
+    fitted = fit_lm(texts, base=tiny_lm, epochs=8, recipe=recipe, run=Run(device="cpu"))
     assert tiny_lm.sha256() == before == fitted.base["sha256"]
     assert "zebra" in fitted.vocabulary.index and fitted.vocabulary.tokens[: len(tiny_lm.vocabulary)] == (
         tiny_lm.vocabulary.tokens
@@ -101,7 +103,7 @@ def test_fine_tuning_fits_the_texts_and_leaves_its_base_alone(tiny_lm):
 
 def test_the_best_epoch_is_kept(tiny_lm, reviews):
     recipe = replace(FINE_TUNE, frozen_epochs=0, epochs=4, lr=0.5, patience=0, clip=0)  # far too fast on purpose
-    fitted = fit_lm(reviews.texts[:80], base=tiny_lm, recipe=recipe, direction="forward", device="cpu")
+    fitted = fit_lm(reviews.texts[:80], base=tiny_lm.only("forward"), recipe=recipe, run=Run(device="cpu"))
     stage = fitted.training.stages[-1]
     losses = [row["valid_loss"] for row in stage.history["forward"]]
     measured = np.log(stage.validation.perplexity)
@@ -111,10 +113,13 @@ def test_the_best_epoch_is_kept(tiny_lm, reviews):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
     def run(seed):
-        from ulmfit_lib import Architecture
+        from ulmfit_lib.artifact.architecture import Architecture
 
         return pretrain(
-            reviews.texts[:60], architecture=Architecture(8, 8, 1), recipe=tiny_recipe, seed=seed, device="cpu"
+            reviews.texts[:60],
+            recipe=tiny_recipe,
+            run=Run(seed=seed, device="cpu"),
+            config=LanguageModelConfig(architecture=Architecture(8, 8, 1)),
         ).sha256()
 
     assert run(1) == run(1) != run(2)
@@ -124,7 +129,7 @@ def test_the_same_seed_gives_the_same_weights(reviews, tiny_recipe):
 def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
     reviews, tiny_recipe, tmp_path, killed_often, monkeypatch
 ):
-    from ulmfit_lib import Architecture
+    from ulmfit_lib.artifact.architecture import Architecture
 
     progress, watch = set(), History._watch
 
@@ -137,11 +142,9 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
     def run(checkpoints):
         return pretrain(
             reviews.texts[:120],
-            architecture=Architecture(8, 8, 1),
             recipe=replace(tiny_recipe, window=8),
-            seed=1,
-            device="cpu",
-            checkpoints=checkpoints,
+            run=Run(seed=1, device="cpu", checkpoints=checkpoints),
+            config=LanguageModelConfig(architecture=Architecture(8, 8, 1)),
         ).sha256()
 
     undisturbed, steps = run(None), set(progress)
@@ -151,9 +154,9 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
 
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_path, reviews):
-    def run(texts=reviews.texts[:60], **changed):
-        options = {"direction": "forward", "device": "cpu", "checkpoints": Checkpoints(tmp_path), **changed}
-        return fit_lm(texts, base=tiny_lm, **options)
+    def run(texts=reviews.texts[:60], seed=42, **changed):
+        run = Run(seed=seed, device="cpu", checkpoints=Checkpoints(tmp_path))
+        return fit_lm(texts, base=tiny_lm.only("forward"), run=run, **changed)
 
     first = run(epochs=1).sha256()
     assert run(epochs=1).sha256() == first  # it was finished already
@@ -174,7 +177,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny_lm, tmp_pa
 def test_a_direction_that_is_not_there_is_named(tiny_lm, direction):
     forward = replace(tiny_lm, weights={"forward": tiny_lm.weights["forward"]})
     with pytest.raises(OptionError, match=direction):
-        fit_lm(["a text", "another"], base=forward, direction=direction)
+        fit_lm(["a text", "another"], base=forward.only(direction))
 
 
 def test_too_few_texts_are_named(tiny_lm):
@@ -185,15 +188,13 @@ def test_too_few_texts_are_named(tiny_lm):
 
 
 def test_subword_models_train_too(tiny_recipe, reviews):
-    from ulmfit_lib import Architecture
+    from ulmfit_lib.artifact.architecture import Architecture
 
     model = pretrain(
         reviews.texts[:100],
-        tokens="subwords",
-        vocab_size=300,
-        architecture=Architecture(8, 8, 1),
         recipe=tiny_recipe,
-        device="cpu",
+        run=Run(device="cpu"),
+        config=LanguageModelConfig(architecture=Architecture(8, 8, 1), tokens="subwords", vocab_size=300),
     )
     assert model.score(reviews.texts[100:120]).unknown_share < 0.02
 
@@ -201,7 +202,13 @@ def test_subword_models_train_too(tiny_recipe, reviews):
 def test_pretraining_goes_on_from_a_base_and_adds_its_commonest_new_words(tiny_lm, tiny_recipe):
     texts = [f"the zebra and quince number {i % 7} met the quagga" for i in range(60)]
     size = len(tiny_lm.vocabulary) + 2
-    model = pretrain(texts, base=tiny_lm, vocab_size=size, recipe=tiny_recipe, direction="forward", device="cpu")
+    model = pretrain(
+        texts,
+        base=tiny_lm,
+        recipe=tiny_recipe,
+        run=Run(device="cpu"),
+        config=LanguageModelConfig(vocab_size=size, direction="forward"),
+    )
     assert len(model.vocabulary) == size
     assert model.vocabulary.tokens[: len(tiny_lm.vocabulary)] == tiny_lm.vocabulary.tokens
     assert model.base == {"name": "tiny", "sha256": tiny_lm.sha256()} and model.direction == "forward"
@@ -223,10 +230,8 @@ def test_a_model_settles_device_and_direction_when_it_is_loaded(tiny_lm, tmp_pat
     loaded = LanguageModel.from_pretrained(tmp_path / "lm", direction="backward", device="cpu")
     assert loaded.direction == "backward" and loaded.device == "cpu"
     vectors = loaded.embed(["a text"])
-    with pytest.warns(DeprecationWarning, match=r"embed\(direction=...\): call model.only\(direction\).embed"):
-        np.testing.assert_array_equal(tiny_lm.embed(["a text"], direction="backward"), vectors)
-    with pytest.warns(DeprecationWarning, match=r"score\(device=...\): call model.to\(device\).score"):
-        assert tiny_lm.score(["a text"], device="cpu") == tiny_lm.score(["a text"])
+    np.testing.assert_array_equal(tiny_lm.only("backward").embed(["a text"]), vectors)
+    assert tiny_lm.to("cpu").score(["a text"]) == tiny_lm.score(["a text"])
     with pytest.raises(OptionError, match="device 'magic'"):
         tiny_lm.to("magic")
     with pytest.raises(OptionError, match="direction 'sideways'"):
@@ -240,17 +245,3 @@ def test_what_pretraining_makes_is_said_by_a_config_and_a_card(reviews, tiny_rec
     model = pretrain(reviews.texts[:40], config=config, recipe=nothing, card=card, run=run)
     assert len(model.vocabulary) == 40 and model.direction == "backward" and model.architecture == config.architecture
     assert (model.training.name, model.training.licence, model.training.last.source) == ("mine", "MIT", "reviews")
-    with pytest.warns(DeprecationWarning, match=r"pretrain\(vocab_size=...\) is deprecated: give config with"):
-        former = pretrain(
-            reviews.texts[:40],
-            architecture=config.architecture,
-            vocab_size=40,
-            direction="backward",
-            recipe=nothing,
-            name="mine",
-            source="reviews",
-            licence="MIT",
-            seed=3,
-            device="cpu",
-        )
-    assert former.sha256() == model.sha256()

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from ulmfit_lib.training.run import Run
+
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
@@ -22,7 +24,7 @@ def address(tiny_lm, fruit, tmp_path_factory):
     from ulmfit_lib import fit
 
     folder = tmp_path_factory.mktemp("page")
-    fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(folder / "films")
+    fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).save(folder / "films")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

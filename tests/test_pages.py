@@ -2,6 +2,7 @@ import json
 import re
 import shlex
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,10 @@ def test_the_reference_describes_every_public_name():
     described = re.findall(r"^::: ulmfit_lib\.(.+)$", pages, re.MULTILINE)
     assert len(described) == len(set(described))
     everyday = {f"{home}.{name}" for name, home in ulmfit_lib._HOMES.items()}
-    moved = {f"{home}.{name}" for home, name in ulmfit_lib._MOVED_FROM.values() if name != "teach"}  # deprecated, too
-    assert everyday | moved <= set(described)
+    assert everyday <= set(described)
+    for name in described:
+        home, _, last = name.rpartition(".")
+        assert callable(getattr(import_module(f"ulmfit_lib.{home}"), last)), name
 
 
 @pytest.mark.parametrize("page", PAGES)

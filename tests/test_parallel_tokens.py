@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ulmfit_lib import read_csv
+from ulmfit_lib import read_table
 from ulmfit_lib.data import wikipedia
 from ulmfit_lib.errors import TrainingError
 from ulmfit_lib.tokens import corpus, workers
@@ -53,7 +53,7 @@ def test_many_files_of_texts_become_the_same_bytes_with_any_number_of_workers(wi
     files = [write_csv([[words(100 * name + i), "a"] for i in range(50)], name=f"{name}.csv") for name in range(3)]
 
     def job():
-        texts = [text for file in files for text in read_csv(file, text="review").texts]
+        texts = [text for file in files for text in read_table(file, text="review").texts]
         tokenize_corpus(texts, WordTokenizer())
 
     alone = with_workers(job, 1)

@@ -59,9 +59,9 @@ def test_every_other_plot_is_written(tiny_lm, tiny_classifier, fruit, tmp_path):
 
 def test_trials_stand_at_whole_numbers_and_those_that_were_given_up_are_crosses():
     losses = [0.5, 0.4, None, 0.45]
-    trials = [{"trial": i, "log_loss": loss, "strategy": "features"} for i, loss in enumerate(losses)]
+    trials = [{"trial": i, "log_loss": loss, "strategy": "linear-probe"} for i, loss in enumerate(losses)]
     axes = plot_trials(trials)
     drawn = {line.get_label(): line for line in axes.lines}
-    assert list(drawn["given up"].get_xdata()) == [2] and list(drawn["features"].get_xdata()) == [0, 1, 3]
+    assert list(drawn["given up"].get_xdata()) == [2] and list(drawn["linear-probe"].get_xdata()) == [0, 1, 3]
     assert list(drawn["lowest so far"].get_ydata()) == [0.5, 0.4, 0.4, 0.4]
     assert all(tick == round(tick) for tick in axes.get_xticks())

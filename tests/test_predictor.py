@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import ArtifactError, OptionError, TextClassifier, fit_classifier
+from ulmfit_lib import TextClassifier, fit_classifier
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.format import PREDICTOR
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
@@ -23,6 +24,7 @@ from ulmfit_lib.serving.onnx_graph import WIDE, build_graph, usual_precision
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.heads import HeadConfig
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 
 pytest.importorskip("onnxruntime")
@@ -33,7 +35,7 @@ TEXTS = ["the film was great great", "terrible", "", "number 7 : " + "word and "
 def whole(tiny_lm, fruit):
     """A classifier whose neural part and baseline both count."""
     weak = HeadConfig("layers", 1e-3)  # else all probabilities are 0 or 1
-    made = fit_classifier(fruit, lm=tiny_lm, strategy="features", head=weak, device="cpu")
+    made = fit_classifier(fruit, lm=tiny_lm, strategy="linear-probe", head=weak, run=Run(device="cpu"))
     return replace(made, tfidf={"baseline": fit_tfidf(fruit.texts, fruit.targets())}, blend=Blend(1.0, 0.5))
 
 
@@ -96,7 +98,7 @@ def test_every_pooling_and_a_hidden_head_say_the_same(tiny_lm, fruit, tmp_path, 
     from ulmfit_lib.training.recipes import CPU, override
 
     recipe = override(CPU.fit_classifier, pooling=pooling, epochs=1, head_hidden=6)
-    fit_classifier(fruit, lm=tiny_lm, recipe=recipe, device="cpu").save(tmp_path / "model")
+    fit_classifier(fruit, lm=tiny_lm, recipe=recipe, run=Run(device="cpu")).save(tmp_path / "model")
     assert export_checked(tmp_path / "model", tmp_path / "onnx", precision="float32", texts=TEXTS).largest < 1e-5
 
 

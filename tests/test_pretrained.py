@@ -13,8 +13,9 @@ import pooch
 import pytest
 import torch
 
-from ulmfit_lib import ArtifactError, LanguageModel, OptionError
+from ulmfit_lib import LanguageModel
 from ulmfit_lib.artifact.catalogue import Download, add_model, own_models
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import cache_folder
 from ulmfit_lib.models import downloading
 from ulmfit_lib.models.bases import load_base

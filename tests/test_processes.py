@@ -19,15 +19,19 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from ulmfit_lib import Architecture, LanguageModel, LanguageModelRecipe, TextClassifier, fit_classifier, pretrain
+from ulmfit_lib import LanguageModel, TextClassifier, fit_classifier, pretrain
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.cli import main
 from ulmfit_lib.errors import OptionError, TrainingError
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.stages.pretrain import LanguageModelConfig
 from ulmfit_lib.tokens import corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.words import WordTokenizer
+from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.processes import Share, SharedSteps, all_reduce, joined, own_device
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.streams import ClassifierBatches, LanguageModelStream
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -102,13 +106,15 @@ def test_every_text_is_one_processs_and_none_is_read_twice(count):
 def test_a_language_model_learns_on_two_processes_what_one_does_with_twice_the_batch(
     reviews, processes, exact, tmp_path
 ):
-    settings = {"architecture": Architecture(16, 24, 2), "min_count": 2, "device": "cpu"}
+    config, run, recipe = LanguageModelConfig(Architecture(16, 24, 2)), Run(device="cpu"), replace(LM, min_count=2)
 
     def train():
         with joined():
-            pretrain(reviews.texts[:150], recipe=LM, **settings).save(tmp_path / f"lm-{os.environ['RANK']}")
+            pretrain(reviews.texts[:150], config=config, recipe=recipe, run=run).save(
+                tmp_path / f"lm-{os.environ['RANK']}"
+            )
 
-    one = pretrain(reviews.texts[:150], recipe=replace(LM, batch_size=10), **settings)
+    one = pretrain(reviews.texts[:150], config=config, recipe=replace(recipe, batch_size=10), run=run)
     assert processes(train)[0] == [0, 0]
     first, second = (LanguageModel.load(tmp_path / f"lm-{rank}") for rank in range(2))
     assert first.training.stages[-1].processes == 2
@@ -125,7 +131,8 @@ def test_a_classifier_learns_on_two_processes_what_one_does_with_twice_the_batch
     """With a last batch of three, batch normalisation, and classes that do not weigh the same."""
     table = reviews.labelled().select(range(75))
     recipe = replace(CLASSIFY, batch_size=4, dropouts=Dropouts(), head_dropout=0.0, epochs=2, max_steps=0, clip=0.05)
-    settings = {"lm": tiny_lm, "direction": "forward", "device": "cpu", "class_weights": class_weights, "valid": table}
+    recipe = replace(recipe, class_weights=class_weights)
+    settings = {"lm": tiny_lm.only("forward"), "run": Run(device="cpu"), "valid": table}
 
     def train():
         with joined():

@@ -1,6 +1,8 @@
 import pytest
 
 from ulmfit_lib import progress
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.run import Run
 
 
 def test_a_notebook_sees_the_loss_of_each_epoch_and_keeps_it(monkeypatch, fruit, tiny_lm):
@@ -17,7 +19,14 @@ def test_a_notebook_sees_the_loss_of_each_epoch_and_keeps_it(monkeypatch, fruit,
     monkeypatch.setattr(progress, "SECONDS_BEFORE_A_BAR", 0)
     from ulmfit_lib import fit_classifier
 
-    fit_classifier(fruit, lm=tiny_lm, strategy="fine-tune", direction="forward", epochs=1, valid=fruit, device="cpu")
+    fit_classifier(
+        fruit,
+        lm=tiny_lm.only("forward"),
+        strategy="fine-tune",
+        valid=fruit,
+        run=Run(device="cpu"),
+        recipe=CLASSIFY.with_epochs(1),
+    )
     moving, last = [one for one in shown if "loss 0." in one], shown[-1]
     assert any("<progress" in one and "s left" in one for one in moving)
     assert "<progress" not in last and "<td>1</td>" in last and "validation loss" in last

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import DataError, fit, fit_classifier, fit_lm
+from ulmfit_lib import fit, fit_classifier, fit_lm
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.doctor import diagnose_data
 from ulmfit_lib.insight.drift import find_drift
 from ulmfit_lib.insight.label_errors import check_label_errors

@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, TextTable, fit
+from ulmfit_lib import TextTable, fit
 from ulmfit_lib.data.label_checks import check_file_labels
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.training import regression
+from ulmfit_lib.training.recipes import find_recipe
 from ulmfit_lib.training.regression import folds
+from ulmfit_lib.training.run import Run
 
 ARGUMENTS = ["--text", "review", "--label", "sentiment"]
 
@@ -56,16 +59,16 @@ def test_a_class_too_rare_to_be_among_the_rows_that_choose_the_strength(monkeypa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "strategy"), [(2, "fine-tune"), (3, "fine-tune"), (2, "features")])
+@pytest.mark.parametrize(("count", "strategy"), [(2, "fine-tune"), (3, "fine-tune"), (2, "linear-probe")])
 def test_fit_learns_a_class_of_few_rows(tiny_lm, fruit, count, strategy):
     rows = with_oddities(fruit, count)
     classifier = fit(
         TextTable.from_lists(*map(list, zip(*rows, strict=True))),
         base=tiny_lm,
         strategy=strategy,
-        lm_epochs=1,
         direction="forward",
-        device="cpu",
+        run=Run(device="cpu"),
+        recipe=find_recipe("cpu").changed(lm_epochs=1),
     )
     assert classifier.classes == ["negative", "odd", "positive"]
     assert classifier.predict(fruit.texts[:10]) == fruit.labels[:10]

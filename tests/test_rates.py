@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.stages.fit_lm import FINE_TUNE
 from ulmfit_lib.stages.lr_find import lr_find_classifier, lr_find_lm
 from ulmfit_lib.training.range_test import suggest
 from ulmfit_lib.training.recipes import CPU
+from ulmfit_lib.training.run import Run
 
 
 def valley_and_wall(rates):
@@ -27,8 +30,8 @@ def test_a_curve_of_few_steps_suggests_nothing():
 @pytest.mark.slow
 def test_the_loss_is_tried_at_growing_rates_until_it_explodes(tiny_lm, fruit):
     before = tiny_lm.sha256()
-    of_texts = lr_find_lm(fruit.texts, base=tiny_lm, min_count=1, device="cpu")
-    of_labels = lr_find_classifier(fruit, lm=tiny_lm, direction="backward", device="cpu")
+    of_texts = lr_find_lm(fruit.texts, base=tiny_lm, run=Run(device="cpu"), recipe=replace(FINE_TUNE, min_count=1))
+    of_labels = lr_find_classifier(fruit, lm=tiny_lm.only("backward"), run=Run(device="cpu"))
     for found, recipe in ((of_texts, CPU.fit_lm), (of_labels, CPU.fit_classifier)):
         assert found.recipe == recipe.lr and found.rates[0] == pytest.approx(1e-7)
         assert len(found.losses) == len(found.rates) <= 100 and np.all(np.diff(found.rates) > 0)
@@ -39,7 +42,7 @@ def test_the_loss_is_tried_at_growing_rates_until_it_explodes(tiny_lm, fruit):
 
 def test_no_text_no_rates(tiny_lm):
     with pytest.raises(DataError):
-        lr_find_lm([], base=tiny_lm, device="cpu")
+        lr_find_lm([], base=tiny_lm, run=Run(device="cpu"))
 
 
 @pytest.mark.slow

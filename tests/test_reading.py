@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, TextTable, read_csv
+from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.data import stored_texts
 from ulmfit_lib.data.reading import read_parts
 from ulmfit_lib.data.splitting import stratified_split
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.rows.writer import row_writer
@@ -38,14 +39,14 @@ def test_csv_tsv_jsonl_and_parquet_read_alike(tmp_path):
         (tmp_path / f"{name}.xz").write_bytes(lzma.compress(plain))
         (tmp_path / f"{name}.zst").write_bytes(zstandard.ZstdCompressor().compress(plain))
         for suffix in ("", ".gz", ".xz", ".zst"):
-            check(read_csv(tmp_path / (name + suffix), text="review", label="sentiment"))
+            check(read_table(tmp_path / (name + suffix), text="review", label="sentiment"))
 
 
 def test_a_folder_per_label_is_read(tmp_path):
     for label, text in (("pos", "good"), ("neg", "bad"), ("unsup", "who knows")):
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.txt").write_text(text)
-    table = read_csv(tmp_path, text="text", label="label")
+    table = read_table(tmp_path, text="text", label="label")
     assert dict(zip(table.texts, table.labels, strict=True)) == {"good": "pos", "bad": "neg", "who knows": None}
 
 
@@ -53,19 +54,19 @@ def test_several_columns_are_joined_with_fastais_field_marks(write_csv):
     from fastai.text.core import _join_texts
 
     path = write_csv([("Great", "I liked it"), ("Bad", "")], header=("title", "body"))
-    ours = read_csv(path, text=["title", "body"]).texts
+    ours = read_table(path, text=["title", "body"]).texts
     assert ours == list(_join_texts(pd.DataFrame({"t": ["Great", "Bad"], "b": ["I liked it", ""]}), mark_fields=True))
 
 
 def test_words_that_pandas_takes_for_missing_stay_texts(write_csv):
     """A text of one such word is a text; a label is none."""
-    table = read_csv(write_csv([("NA", "null"), ("None", "nan")]), text="review", label="sentiment")
+    table = read_table(write_csv([("NA", "null"), ("None", "nan")]), text="review", label="sentiment")
     assert table.texts == ["NA", "None"] and table.labels == [None, None]
 
 
 def test_blank_texts_are_skipped_and_counted_or_kept(write_csv):
     path = write_csv([("good", "pos"), ("  ", "neg"), ("", "neg"), ("bad", "neg")])
-    table = read_csv(path, text="review", label="sentiment")
+    table = read_table(path, text="review", label="sentiment")
     assert (table.texts, table.skipped, table.rows) == (["good", "bad"], 2, [1, 4])
     assert [table.texts for _, table in read_parts(path, text="review")] == [["good", "", "", "bad"]]
 
@@ -73,7 +74,7 @@ def test_blank_texts_are_skipped_and_counted_or_kept(write_csv):
 def test_numbers_as_labels_become_their_names(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"text": ["a", "b", "c"], "label": [1.0, 0.0, None]}).to_parquet(path)
-    assert read_csv(path, text="text", label="label").labels == ["1", "0", None]
+    assert read_table(path, text="text", label="label").labels == ["1", "0", None]
 
 
 def test_a_parquet_file_that_is_read_does_not_stay_in_memory(tmp_path):
@@ -90,7 +91,7 @@ def test_a_parquet_file_that_is_read_does_not_stay_in_memory(tmp_path):
 def test_a_list_is_no_text(tmp_path):
     pd.DataFrame({"text": ["a", None], "words": [None, [1, 2]]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="row 2, column 'words': found a list, not a text"):
-        read_csv(tmp_path / "a.parquet", text=["text", "words"])
+        read_table(tmp_path / "a.parquet", text=["text", "words"])
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_bad_files_get_one_sentence(tmp_path, name, content, said):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        read_csv(path, text="review", label="sentiment")
+        read_table(path, text="review", label="sentiment")
     message = str(caught.value)
     assert said in message and str(path) in message and "\n" not in message
 
@@ -126,9 +127,9 @@ def test_bad_files_get_one_sentence(tmp_path, name, content, said):
 def test_an_encoding_helps_and_an_unknown_one_is_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("review\ncafé\n".encode("cp1252"))
-    assert read_csv(path, text="review", encoding="cp1252").texts == ["café"]
+    assert read_table(path, text="review", encoding="cp1252").texts == ["café"]
     with pytest.raises(OptionError, match="utf-99"):
-        read_csv(path, text="review", encoding="utf-99")
+        read_table(path, text="review", encoding="utf-99")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_a_file_read_in_parts_is_the_file_read_whole(tmp_path):
 def test_half_a_surrogate_pair_is_shown_as_what_it_is(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(r'{"text": "a \ud83d\ude00 b \ud83d c", "more": ["\ude00"]}')
-    assert read_csv(path, text="text").texts == ["a \U0001f600 b \ufffd c"]
+    assert read_table(path, text="text").texts == ["a \U0001f600 b \ufffd c"]
     tokens = list(WordTokenizer()(["one \ud83d two", "three"]))
     assert tokens == [["xxbos", "one", "\ufffd", "two"], ["xxbos", "three"]]
 
@@ -193,7 +194,7 @@ def test_parquet_whose_strings_are_damaged_is_refused(tmp_path):
     texts = pa.StringArray.from_buffers(2, offsets, content)
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="no readable Parquet file"):
-        read_csv(tmp_path / "a.parquet", text="text")
+        read_table(tmp_path / "a.parquet", text="text")
 
 
 def test_json_names_that_come_late_are_in_every_part(tmp_path):
@@ -215,15 +216,15 @@ def test_errors_far_into_a_file_name_their_line(tmp_path):
         (json_lines, "line 150001 is no JSON"),
     ):
         with pytest.raises(DataError) as caught:
-            read_csv(path, text="review")
+            read_table(path, text="review")
         assert said in str(caught.value)
 
 
 def test_texts_beyond_memory_lie_in_a_file(write_csv, monkeypatch):
     path = write_csv([(f"text {i}", "ab"[i % 2]) for i in range(40)])
-    whole = read_csv(path, text="review", label="sentiment")
+    whole = read_table(path, text="review", label="sentiment")
     monkeypatch.setattr(stored_texts, "MOST_IN_MEMORY", 50)
-    stored = read_csv(path, text="review", label="sentiment")
+    stored = read_table(path, text="review", label="sentiment")
     assert isinstance(stored.texts, stored_texts.StoredTexts)
     for ours, theirs in zip(stored.split(), whole.split(), strict=True):
         assert (list(ours.texts), ours.labels, ours.rows) == (theirs.texts, theirs.labels, theirs.rows)

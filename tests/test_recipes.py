@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from ulmfit_lib import Architecture, OptionError
+from ulmfit_lib.artifact.architecture import Architecture
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.head import Head

@@ -30,16 +30,12 @@ def test_what_any_version_wrote_is_read_and_written_back_whole(file):
     assert {**found, "stages": 0, "report": 0} == {**again, "stages": 0, "report": 0}
 
 
-def test_a_report_is_read_by_attribute_and_until_the_next_version_by_key():
+def test_a_report_is_read_by_attribute():
     record = TrainingRecord.from_json(REPORTED)
     report = record.report
     assert report is not None and report.ensemble is report.scores[ENSEMBLE]
     assert report.sentence.startswith("On 8 held-out rows") and report.ensemble.low == pytest.approx(0.6756, abs=1e-4)
-    with pytest.warns(DeprecationWarning, match="read the attribute"):
-        assert record["report"]["delivered"]["accuracy"] == report.ensemble.accuracy
-    with pytest.warns(DeprecationWarning):
-        assert record.get("stages")[-1]["stage"] == record.last.name == "classify"
-    assert record.get("nothing") is None
+    assert record.last.name == "classify"
 
 
 def test_what_a_later_version_adds_is_kept():

@@ -15,10 +15,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ulmfit_lib import LanguageModel, TextClassifier, TrainingError, fit_classifier, fit_lm
-from ulmfit_lib.errors import ArtifactError, UlmfitError
+from ulmfit_lib import LanguageModel, TextClassifier, fit_classifier, fit_lm
+from ulmfit_lib.errors import ArtifactError, TrainingError, UlmfitError
 from ulmfit_lib.files import new_folder, only_process
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.training.run import Run
 
 RELIABILITY = Path(__file__).parent.parent / "benchmarks" / "reliability"
 
@@ -179,12 +180,14 @@ def test_too_little_memory_halves_the_step(tiny_lm, fruit, monkeypatch, capfd):
     monkeypatch.setattr("ulmfit_lib.training.classifying.F.cross_entropy", hungry)
     monkeypatch.setattr("ulmfit_lib.training.classifying.MIN_TOKENS", 8)
     linear = replace(CLASSIFY, head_hidden=0)  # solved, so that the loss is of fine-tuning alone
-    classifier = fit_classifier(fruit, lm=tiny_lm, direction="forward", recipe=linear, epochs=1, lr=1e-4, device="cpu")
+    classifier = fit_classifier(
+        fruit, lm=tiny_lm.only("forward"), recipe=replace(linear, lr=1e-4).with_epochs(1), run=Run(device="cpu")
+    )
     assert max(sizes) > 4 and max(sizes[-6:]) <= 4 and classifier.evaluate(fruit).accuracy > 0.9
     assert "out of memory: training begins again with 8000 tokens a step" in capfd.readouterr().err
     monkeypatch.setattr("ulmfit_lib.training.classifying.MIN_TOKENS", 8000)
     with pytest.raises(TrainingError, match="do not fit into memory"):
-        fit_classifier(fruit, lm=tiny_lm, direction="forward", recipe=linear, epochs=1, device="cpu")
+        fit_classifier(fruit, lm=tiny_lm.only("forward"), recipe=linear.with_epochs(1), run=Run(device="cpu"))
 
 
 def test_too_little_memory_for_a_batch_is_enough_for_its_halves(tiny_classifier, fruit, monkeypatch):
@@ -214,7 +217,7 @@ def test_an_exploding_loss_ends_the_training_and_keeps_the_best_epoch(tiny_lm, r
 
     def fit():
         calls.clear()
-        return fit_lm(reviews.texts[:150], base=tiny_lm, direction="forward", epochs=6, device="cpu")
+        return fit_lm(reviews.texts[:150], base=tiny_lm.only("forward"), epochs=6, run=Run(device="cpu"))
 
     monkeypatch.setattr(SampledSoftmax, "__call__", explode)
     limit, factor = 10**9, 1000.0
@@ -230,7 +233,7 @@ def test_an_exploding_loss_ends_the_training_and_keeps_the_best_epoch(tiny_lm, r
 
 def test_the_same_seed_gives_the_same_bits(tiny_lm, fruit):
     def weights():
-        classifier = fit_classifier(fruit, lm=tiny_lm, epochs=1, device="cpu", seed=7)
+        classifier = fit_classifier(fruit, lm=tiny_lm, run=Run(seed=7, device="cpu"), recipe=CLASSIFY.with_epochs(1))
         record = classifier.training.stages[-1]
         assert record.seed == 7 and record.data_sha256 == fruit.sha256() and record.recipe["epochs"] == 1
         assert record.versions["torch"] == torch.__version__.split("+")[0]

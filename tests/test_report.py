@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import Ratings, Tags, TextTable, fit
+from ulmfit_lib import TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.labels.ratings import Ratings
+from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.reporting.page import render_report, write_report
 from ulmfit_lib.reporting.texts import map_places
+from ulmfit_lib.training.run import Run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = (
@@ -22,7 +25,7 @@ COLUMNS = ["--text", "review", "--label", "sentiment"]
 
 @pytest.fixture(scope="module")
 def fitted(tiny_lm, fruit):
-    return fit(fruit, base=tiny_lm, strategy="features", device="cpu")
+    return fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_every_kind_of_label_has_a_page(tiny_lm, fruit):
     )
     stars = TextTable.from_lists(fruit.texts, ["5" if label == "positive" else "1" for label in fruit.labels])
     for table, said in ((tags.with_kind(Tags(";")), "micro F1"), (stars.with_kind(Ratings()), "off by")):
-        classifier = fit(table, base=tiny_lm, strategy="features", device="cpu")
+        classifier = fit(table, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
         for data in (table, table.select(range(0, 40)), None):
             assert said in render_report(classifier, data=data)
 
@@ -99,7 +102,7 @@ def test_what_cannot_be_scored_is_said(tiny_classifier, fitted, fruit, tmp_path)
 @pytest.mark.slow
 def test_the_training_file_is_known_without_its_rows_that_have_no_label(tiny_lm, fruit):
     mixed = TextTable.from_lists(["a text", *fruit.texts], [None, *fruit.labels])
-    classifier = fit(mixed, base=tiny_lm, strategy="features", device="cpu")
+    classifier = fit(mixed, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu"))
     assert "in 5 folds" in render_report(classifier, data=fruit) and "Most typical" in render_report(
         classifier, data=fruit
     )
@@ -112,7 +115,7 @@ def test_a_few_texts_are_called_too_few(fitted, fruit):
 @pytest.mark.slow
 def test_the_command_writes_the_report_and_fit_does_with_plots(ulmfit, lm_folder, fruit, write_csv, tmp_path):
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
-    asked = ["--base", lm_folder, "--strategy", "features", "--out", tmp_path / "model"]
+    asked = ["--base", lm_folder, "--strategy", "linear-probe", "--out", tmp_path / "model"]
     made = ["--report", tmp_path / "fit.html", "--plots", tmp_path / "plots"]
     assert ulmfit("fit", data, *COLUMNS, *asked, *made, "--report", tmp_path / "x.txt")[0] == 2
     assert ulmfit("fit", data, *COLUMNS, *asked, *made)[0] == 0

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,19 +6,8 @@ import torch
 from ulmfit_lib import fit_lm
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import seeded
-
-
-@dataclass(frozen=True)
-class Settings:
-    epochs: int = 2
-
-
-@with_former_keywords(epochs="recipe")
-def stage(text: str, *, recipe: Settings = Settings(), run: Run | None = None) -> tuple[str, int, int, torch.device]:
-    run = run or Run()
-    return text, recipe.epochs, run.seed, run.device
 
 
 def test_a_run_settles_its_device_once_and_refuses_one_that_is_unknown():
@@ -34,17 +23,6 @@ def test_a_part_of_a_run_keeps_its_checkpoints_in_a_subfolder(tmp_path):
     assert part.checkpoints is not None
     assert (part.checkpoints.folder, part.checkpoints.every) == (tmp_path / "trial", 5)
     assert Run(device="cpu").within("trial").checkpoints is None
-
-
-def test_former_keywords_still_work_and_warn():
-    cpu = torch.device("cpu")
-    assert stage("a", run=Run(seed=1, device="cpu")) == ("a", 2, 1, cpu)
-    with pytest.warns(DeprecationWarning, match=r"stage\(seed=...\) is deprecated: give run=Run\(seed=...\)"):
-        assert stage("a", seed=3, run=Run(device="cpu")) == ("a", 2, 3, cpu)
-    with pytest.warns(DeprecationWarning, match=r"stage\(epochs=...\) is deprecated"):
-        assert stage("a", epochs=5, device="cpu") == ("a", 5, 42, cpu)
-    with pytest.raises(TypeError):
-        stage("a", magic=1)
 
 
 def test_a_seed_holds_while_it_is_needed_and_the_callers_numbers_go_on():

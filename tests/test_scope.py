@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import ArtifactError, OptionError, TextClassifier, TextTable, fit
+from ulmfit_lib import TextClassifier, TextTable, fit
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.linear.scope import Scope
 from ulmfit_lib.server.models import answer
 from ulmfit_lib.serving.predictor import Predictor

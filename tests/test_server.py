@@ -17,7 +17,9 @@ from urllib.parse import urljoin
 
 import pytest
 
-from ulmfit_lib import OptionError, TextClassifier, fit
+from ulmfit_lib import TextClassifier, fit
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.training.run import Run
 
 pytest.importorskip("fastapi")
 from fastapi import FastAPI
@@ -43,7 +45,7 @@ GOOD, BAD = "the film was great great", "the film was terrible terrible"
 @pytest.fixture(scope="module")
 def model(tiny_lm, fruit, tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "films"
-    fit(fruit, base=tiny_lm, strategy="features", device="cpu").save(path)
+    fit(fruit, base=tiny_lm, strategy="linear-probe", run=Run(device="cpu")).save(path)
     return path
 
 
@@ -143,8 +145,8 @@ def test_a_replaced_folder_is_read_anew(serve, model, tiny_lm, fruit, tmp_path, 
     swapped = fit(
         type(fruit).from_lists(fruit.texts, ["yes" if label == "positive" else "no" for label in fruit.labels]),
         base=tiny_lm,
-        strategy="features",
-        device="cpu",
+        strategy="linear-probe",
+        run=Run(device="cpu"),
     )
     swapped.save(path, overwrite=True)
     assert client.post("/predict", json={"texts": [GOOD]}).json()["predictions"][0]["label"] == "yes"
@@ -321,7 +323,7 @@ def test_labels_that_are_numbers_and_tags_at_once_are_refused_before_a_training_
 @pytest.mark.timeout(300)
 def test_a_model_that_is_trained_from_a_file_is_served(lm_folder, fruit, tmp_path, eventually):
     models = Models([], threads=1, waiting=10)
-    train = partial(fit_file, base=str(lm_folder), strategy="features")
+    train = partial(fit_file, base=str(lm_folder), strategy="linear-probe")
     rows = io.StringIO()
     csv.writer(rows).writerows([("text", "label"), *zip(fruit.texts, fruit.labels, strict=True)])
     with TestClient(create_app(models, folder=tmp_path, train=train)) as client:

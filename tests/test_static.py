@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import ArtifactError, DataError, OptionError
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.serving.static_classifier import StaticClassifier, find_terms
 from ulmfit_lib.serving.static_page import write_page

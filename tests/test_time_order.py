@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulmfit_lib import DataError, TextTable, fit, read_table
+from ulmfit_lib import TextTable, fit, read_table
 from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.data.times import read_times
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.pipeline.experiment import Scoring
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ulmfit_lib import ArtifactError, OptionError
+from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.tokens import words
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import encode_texts

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from ulmfit_lib import TextClassifier, TextTable, fit, label_budget
+from ulmfit_lib import TextClassifier, TextTable, fit
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.pipeline.label_budget import label_budget
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
 from ulmfit_lib.training.topics import Topics, learn_topics
 
@@ -87,7 +89,7 @@ def test_there_are_none_where_most_texts_have_a_label():
 def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path, read):
     labelled, free = made_up(40, seed=5), made_up(1200, seed=6)[0]
     table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
-    classifier = fit(table, base=tiny_lm, direction="forward", strategy="features", device="cpu")
+    classifier = fit(table, base=tiny_lm, direction="forward", strategy="linear-probe", run=Run(device="cpu"))
     report = classifier.training.report
     assert read == [free] and report.held_out_rows == 40
     assert report.scores["topics"].accuracy == 1 and "topics of the unlabelled texts 100.0 %" in report.sentence
@@ -108,7 +110,7 @@ def test_fit_learns_them_from_what_it_may_read_and_saves_them(tiny_lm, tmp_path,
 @pytest.mark.slow
 def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
     labelled, free = made_up(40, seed=10), made_up(1200, seed=11)[0]
-    options = {"base": tiny_lm, "direction": "forward", "strategy": "features", "device": "cpu"}
+    options = {"base": tiny_lm, "direction": "forward", "strategy": "linear-probe", "run": Run(device="cpu")}
     stars = ["2" if label == "sky" else "5" for label in labelled[1]]
     rated = TextTable.from_lists([*labelled[0], *free], [*stars, *[None] * len(free)]).with_kind(Ratings())
     report = fit(rated, **options).training.report
@@ -123,7 +125,7 @@ def test_topics_tell_ratings_and_several_labels_apart_too(tiny_lm):
 def test_a_label_budget_learns_topics_from_texts_without_a_label(tiny_lm, read):
     labelled, free = made_up(60, seed=12), made_up(1200, seed=13)[0]
     table = TextTable.from_lists([*labelled[0], *free], [*labelled[1], *[None] * len(free)])
-    budget = label_budget(table, base=tiny_lm, direction="forward", device="cpu")
+    budget = label_budget(table, base=tiny_lm, direction="forward", run=Run(device="cpu"))
     assert read == [free] and budget.labels == 60
-    alone = label_budget(table.labelled(), base=tiny_lm, direction="forward", device="cpu")
+    alone = label_budget(table.labelled(), base=tiny_lm, direction="forward", run=Run(device="cpu"))
     assert budget.curve.error(60) < alone.curve.error(60)

@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ulmfit_lib import OptionError, fit_classifier, track
+from ulmfit_lib import fit_classifier
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.tracking import tracked_part
+from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.tracking import track, tracked_part
 
 
 def scalars(folder):
@@ -37,7 +40,7 @@ def test_a_tracked_training_writes_losses_and_settings_and_no_text(ulmfit, lm_fo
 
 def test_a_tracked_fit_writes_its_scores_and_the_verdict(ulmfit, lm_folder, write_csv, fruit, tmp_path):
     data = write_csv(zip(fruit.texts, fruit.labels, strict=True))
-    arguments = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--strategy", "features"]
+    arguments = ["--text", "review", "--label", "sentiment", "--base", lm_folder, "--strategy", "linear-probe"]
     place = f"tensorboard:{tmp_path / 'fit'}"
     assert ulmfit("fit", data, *arguments, "--out", tmp_path / "classifier", "--track", place)[0] == 0
     found = scalars(tmp_path / "fit")
@@ -48,7 +51,12 @@ def test_a_training_that_goes_on_is_tracked_from_where_it_was(tiny_lm, fruit, tm
     def train(name):
         with track(f"tensorboard:{tmp_path / name}"):
             kept = Checkpoints(tmp_path / "kept" / name)
-            fit_classifier(fruit, lm=tiny_lm.only("forward"), epochs=4, device="cpu", checkpoints=kept)
+            fit_classifier(
+                fruit,
+                lm=tiny_lm.only("forward"),
+                run=Run(device="cpu", checkpoints=kept),
+                recipe=CLASSIFY.with_epochs(4),
+            )
 
     train("whole")
     kills, _ = killed_often(lambda: train("killed"))
@@ -75,7 +83,7 @@ def test_trainings_of_a_part_are_named_after_it(tmp_path, tiny_lm, fruit):
     with track(f"tensorboard:{tmp_path}"):
         for name in ("trial 1", "trial 2"):
             with tracked_part(name):
-                fit_classifier(fruit, lm=tiny_lm.only("forward"), epochs=1, device="cpu")
+                fit_classifier(fruit, lm=tiny_lm.only("forward"), run=Run(device="cpu"), recipe=CLASSIFY.with_epochs(1))
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         "trial 1, classifier forward, 4 of 4 groups",
         "trial 2, classifier forward, 4 of 4 groups",

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from fastai.text.models.awdlstm import WeightDropout
 
-from ulmfit_lib import Architecture, discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
 from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.models.lstm import LSTM
 from ulmfit_lib.training.losses import SampledSoftmax, _log_inclusion, _LogSumExp
+from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular
 
 
 @pytest.mark.parametrize("total", [10, 100, 1000])

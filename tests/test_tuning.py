@@ -12,18 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import (
-    ArtifactError,
-    DataError,
-    LanguageModel,
-    OptionError,
-    TextClassifier,
-    TextTable,
-    TrainingError,
-    tune,
-)
+from ulmfit_lib import LanguageModel, TextClassifier, TextTable, tune
 from ulmfit_lib.artifact.record import TrainingRecord
-from ulmfit_lib.errors import Interrupted
+from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError, TrainingError
 from ulmfit_lib.evaluation.mcnemar import McNemar
 from ulmfit_lib.pipeline.candidates import predict_folds
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
@@ -77,7 +68,7 @@ def trial_tables(monkeypatch):
 
 @pytest.mark.slow
 def test_a_search_that_finds_nothing_keeps_the_defaults_and_says_so(base, table, tmp_path, trial_tables):
-    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=2, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=2, run=Run(device="cpu"))
     assert not tuned.gained and "The search gained nothing" in tuned.sentence
     assert "kept" in tuned.sentence and "rows that the search never saw" in tuned.sentence
     first, second = tuned.trials
@@ -103,7 +94,7 @@ def test_a_search_that_finds_something_delivers_it_and_says_so(base, table, tmp_
     monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_: bases[0])
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     other = replace(base, training=TrainingRecord("other"))
-    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, run=Run(device="cpu"))
     assert tuned.gained and "The search gained something" in tuned.sentence and "so it is kept" in tuned.sentence
     assert tuned.settings["base"] == "other" and tuned.scores["default_settings"]["base"] == "tiny"
     assert tuned.classifier.training.report.base.startswith("base other:")
@@ -137,7 +128,7 @@ def test_a_trial_that_falls_behind_is_stopped_after_two_folds(tiny_lm, base, tab
     monkeypatch.setitem(stratified_folds.__kwdefaults__, "count", 3)
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     other = replace(tiny_lm.only("backward"), training=TrainingRecord("other"))
-    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base, other], max_trials=4, run=Run(device="cpu"))
     assert [one["given_up"] for one in tuned.trials] == ["", "", "", "behind the median"]
     assert folds == ["forward"] * 6 + ["backward"] * 5 and tuned.trials[3]["log_loss"] is None
 
@@ -150,7 +141,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, tab
                 raise Interrupted
             yield one
 
-    options = {"folder": tmp_path / "stopped", "bases": [base], "max_trials": 3, "device": "cpu"}
+    options = {"folder": tmp_path / "stopped", "bases": [base], "max_trials": 3, "run": Run(device="cpu")}
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", stop)
         tune(table, **options)
@@ -164,7 +155,7 @@ def test_a_search_that_was_stopped_goes_on_with_the_trials_that_it_has(base, tab
     assert losses[0] == losses[1]
     np.testing.assert_array_equal(*(one.classifier.predict_proba(table.texts) for one in (tuned, whole)))
     with pytest.raises(TrainingError, match=r"of another search \(the seed was 42, and is 43\)"):
-        tune(table, **options, seed=43)
+        tune(table, **{**options, "run": Run(seed=43, device="cpu")})
 
 
 @pytest.mark.slow
@@ -176,7 +167,7 @@ def test_fine_tuning_is_drawn_when_all_heads_are_tried(base, table, tmp_path, qu
         return predict_folds(candidate, table, *others, **options)
 
     monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", remember)
-    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=4, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base], max_trials=4, run=Run(device="cpu"))
     assert [one["strategy"] for one in tuned.trials] == ["linear-probe"] * 2 + ["fine-tune"] * 2
     usual, drawn = tuned.trials[2:]
     assert usual["lr"] == quick.lr and usual["dropout"] == 0
@@ -215,7 +206,7 @@ def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_s
 
 @pytest.mark.slow
 def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_path, quick, monkeypatch, capsys):
-    options = {"folder": tmp_path, "bases": [base], "device": "cpu", "max_trials": 3}
+    options = {"folder": tmp_path, "bases": [base], "run": Run(device="cpu"), "max_trials": 3}
     with monkeypatch.context() as patch:
         patch.setattr("ulmfit_lib.pipeline.plan.epoch_seconds", lambda *_, **__: 1e4)
         tuned = tune(table, minutes=5, **options)
@@ -330,7 +321,7 @@ def test_heads_are_judged_by_what_they_take_and_not_by_what_reading_the_texts_ta
     monkeypatch.setattr(LanguageModel, "features", slow)
     monotonic = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + clock[0])
-    tuned = tune(table, folder=tmp_path, bases=[base], minutes=6, max_trials=2, device="cpu")
+    tuned = tune(table, folder=tmp_path, bases=[base], minutes=6, max_trials=2, run=Run(device="cpu"))
     assert [one["frozen_pooling"] for one in tuned.trials] == ["layers", "all"]
 
 

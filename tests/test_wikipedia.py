@@ -3,9 +3,10 @@ import random
 
 import pytest
 
-from ulmfit_lib import DataError, LanguageModel
+from ulmfit_lib import LanguageModel
 from ulmfit_lib.data.stored_texts import Selection, StoredTexts
 from ulmfit_lib.data.wikipedia import plain_text, read_dump
+from ulmfit_lib.errors import DataError
 
 PAGE = "<page><title>{title}</title><ns>{ns}</ns>{extra}<revision><id>2</id><text>{text}</text></revision></page>"
 SITE = (

@@ -2,7 +2,9 @@
 
 import pytest
 
-from ulmfit_lib import LanguageModel, OptionError, TextClassifier, fit_by_names
+from ulmfit_lib import LanguageModel, TextClassifier
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.pipeline.zero_labels import fit_by_names
 
 PRAISE = ["I loved every minute of it.", "Excellent sound and a great battery.", "A wonderful, funny film."]
 BLAME = ["The worst film I have ever seen.", "It broke after a week, a useless product.", "Rude staff, awful food."]

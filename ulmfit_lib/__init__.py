@@ -51,43 +51,6 @@ _HOMES = {
     "tune": "pipeline.tuning",
     "write_report": "reporting.page",
 }
-_MOVED = {  # names that were here in 0.1, by the module that holds them
-    "artifact.architecture": ["Architecture"],
-    "engines.ray": ["predict_on_ray"],
-    "engines.ray_files": ["predict_files_on_ray"],
-    "engines.spark": ["predict_on_spark"],
-    "errors": ["ArtifactError", "DataError", "OptionError", "TrainingError"],
-    "hub.pushing": ["push_to_hub"],
-    "insight.diagnosis": ["diagnose_model"],
-    "insight.doctor": ["diagnose_data"],
-    "insight.drift": ["find_drift"],
-    "insight.label_errors": ["check_label_errors"],
-    "insight.suggestions": ["suggest_labels"],
-    "labels.classes": ["Classes"],
-    "labels.ratings": ["Ratings"],
-    "labels.tags": ["Tags"],
-    "models.dropouts": ["Dropouts"],
-    "pipeline.fit": ["fit_csv"],
-    "pipeline.label_budget": ["LabelBudget", "label_budget"],
-    "pipeline.tuning": ["Tuned"],
-    "pipeline.zero_labels": ["fit_by_names"],
-    "serving.explanations": ["Explanation", "explain"],
-    "stages.distill": ["distill", "teach"],
-    "training.checkpoints": ["Checkpoints"],
-    "training.classifying": ["ClassifierRecipe"],
-    "training.language_modelling": ["LanguageModelRecipe"],
-    "training.schedules": ["discriminative_lrs", "gradual_unfreezing", "one_cycle", "slanted_triangular"],
-    "training.teachers": ["find_teacher"],
-    "training.distillation_recipe": ["DistillationRecipe"],
-    "training.tracking": ["track", "track_model"],
-}
-_MOVED_FROM = {name: (home, name) for home, names in _MOVED.items() for name in names}
-_MOVED_FROM |= {
-    "TeachingRecipe": ("training.distillation_recipe", "DistillationRecipe"),
-    "find_classifier_rates": ("stages.lr_find", "lr_find_classifier"),
-    "find_language_model_rates": ("stages.lr_find", "lr_find_lm"),
-    "read_csv": ("data.reading", "read_table"),
-}
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # fastai's affair, not the user's
 
 __all__ = [
@@ -110,14 +73,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name not in _MOVED_FROM:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home, new_name = _MOVED_FROM[name]
-    advice = f"from {__name__}.{home} import {new_name}"
-    warnings.warn(f"{__name__}.{name} is deprecated: {advice}", DeprecationWarning, stacklevel=2)
-    return getattr(import_module(f"{__name__}.{home}"), new_name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulmfit_lib import read_csv
+from ulmfit_lib import read_table
 from ulmfit_lib.progress import track
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -32,11 +32,11 @@ def main() -> None:
     parser.add_argument("--vocab-size", type=int, default=40_000)
     parser.add_argument("--shard-tokens", type=int, default=20_000_000, help="some 24 MB compressed")
     arguments = parser.parse_args()
-    reviews = read_csv(arguments.reviews, text=arguments.text).texts
+    reviews = read_table(arguments.reviews, text=arguments.text).texts
     order = np.random.default_rng(0).permutation(len(reviews))
     texts = {
-        "wiki": [text for file in arguments.wiki for text in read_csv(file, text=arguments.text).texts],
-        "wiki-valid": read_csv(arguments.valid, text=arguments.text).texts,
+        "wiki": [text for file in arguments.wiki for text in read_table(file, text=arguments.text).texts],
+        "wiki-valid": read_table(arguments.valid, text=arguments.text).texts,
         "reviews": [reviews[i] for i in order[:-HELD_OUT_REVIEWS]],
         "reviews-valid": [reviews[i] for i in order[-HELD_OUT_REVIEWS:]],
     }

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from processes import parse_cases, peak_megabytes, print_summary, reset_peak, run_cases
 
-from ulmfit_lib import Architecture, LanguageModel, TextClassifier, fit_classifier, pretrain, read_csv
+from ulmfit_lib import LanguageModel, TextClassifier, fit_classifier, pretrain, read_table
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.stages.pretrain import LanguageModelConfig
@@ -33,7 +34,7 @@ TEXTS = ["The hotel was clean and the staff were very kind .", "It broke after a
 
 def make_models(folder: Path) -> list[str]:
     """Language models and classifiers, of words and subwords, in float32 and int8, with a baseline and without."""
-    reviews = read_csv(REVIEWS, text="review", label="sentiment")
+    reviews = read_table(REVIEWS, text="review", label="sentiment")
     few = reviews.labelled().select(range(60))
     for tokens in ("words", "subwords"):
         config = LanguageModelConfig(Architecture(6, 8, 1), tokens, vocab_size=300, direction="both")

@@ -24,7 +24,8 @@ from typing import Any
 import pandas as pd
 from processes import parse_cases, peak_megabytes, print_summary, reset_peak, run_cases
 
-from ulmfit_lib import Architecture, fit_classifier, pretrain, read_csv
+from ulmfit_lib import fit_classifier, pretrain, read_table
+from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.stages.pretrain import LanguageModelConfig
@@ -93,7 +94,7 @@ SUFFIXES = [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"]
 
 def make_model(folder: Path) -> Path:
     """A classifier small enough to read thousands of files."""
-    reviews = read_csv(REVIEWS, text="review", label="sentiment")
+    reviews = read_table(REVIEWS, text="review", label="sentiment")
     config = LanguageModelConfig(Architecture(6, 8, 1), vocab_size=300)
     lm = pretrain(reviews.texts[:100], config=config, run=Run(device="cpu"))
     fit_classifier(reviews, lm=lm, strategy="linear-probe", run=Run(device="cpu")).save(folder / "model")

@@ -85,7 +85,7 @@ def test_the_wheel_trains_and_predicts_offline_with_its_own_base_and_reviews(tmp
     rows = (package / "embedded" / "reviews.csv").read_text(encoding="utf-8").splitlines()
     labelled = [row for row in rows if not row.endswith(",")]
     (tmp_path / "reviews.csv").write_text("\n".join(labelled[:41]), encoding="utf-8")
-    options = ["--text", "review", "--label", "sentiment", "--base", "wiki-en-small", "--strategy", "features"]
+    options = ["--text", "review", "--label", "sentiment", "--base", "wiki-en-small", "--strategy", "linear-probe"]
     run([ulmfit, "fit", "reviews.csv", *options, "--out", "model", "--quiet"], cwd=tmp_path)
     assert "%" in run([ulmfit, "predict", "model", "A wonderful meal."], cwd=tmp_path)
 

@@ -16,9 +16,10 @@ pytest.importorskip("ray", reason="the extra [ray] is not installed")
 import psutil
 from nasty_files import OF_EACH_READER, write_nasty
 
-from ulmfit_lib import ArtifactError, DataError, OptionError, predict_files_on_ray, predict_on_ray
-from ulmfit_lib.engines.ray_files import _read
+from ulmfit_lib.engines.ray import predict_on_ray
+from ulmfit_lib.engines.ray_files import _read, predict_files_on_ray
 from ulmfit_lib.engines.sources import Source
+from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.rows.reader import FileFormat
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"

@@ -12,8 +12,8 @@ if not shutil.which("java"):
 
 from nasty_files import WITH_UNIQUE_NAMES, write_nasty
 
-from ulmfit_lib import DataError, predict_on_spark
-from ulmfit_lib.engines.spark import read_on_spark
+from ulmfit_lib.engines.spark import predict_on_spark, read_on_spark
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.serving.predictor import Predictor
 
 

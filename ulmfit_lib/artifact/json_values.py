@@ -1,8 +1,6 @@
 """Dataclasses to JSON and back, each value checked by the type of its field: files may be strangers'."""
 
 import types
-import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -11,30 +9,14 @@ from ulmfit_lib.errors import ArtifactError
 Value = TypeVar("Value")
 
 
-class Stored(Mapping[str, Any]):
-    """A dataclass that a file holds; what the file holds beside its fields is in ``more``.
-
-    Until the next minor version, it is read by the file's keys, too.
-    """
+class Stored:
+    """A dataclass that a file holds; what the file holds beside its fields is in ``more``."""
 
     def as_json(self) -> dict[str, Any]:
         """As the file holds it: without what is None, and with ``more`` beside the fields."""
         record: Any = self
         found = {one.name: _plain(getattr(record, one.name)) for one in fields(record) if one.name != "more"}
         return {**{name: value for name, value in found.items() if value is not None}, **record.more}
-
-    def __getitem__(self, key: str) -> Any:
-        warnings.warn(f"record[{key!r}] is deprecated; read the attribute", DeprecationWarning, stacklevel=2)
-        return self.as_json()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.as_json())
-
-    def __len__(self) -> int:
-        return len(self.as_json())
-
-    def __bool__(self) -> bool:
-        return True
 
 
 def read_fields(cls: type[Value], found: dict[str, Any], place: str) -> Value:

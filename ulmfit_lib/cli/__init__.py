@@ -11,8 +11,8 @@ from io import TextIOWrapper
 import typer
 
 # Importing a module registers its commands, in the order of --help.
-from ulmfit_lib.cli import language_models, distilling, fitting, demonstration, tuning, predicting, evaluating, gating  # noqa: F401  # isort: skip
-from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, agents, hub, catalogue  # noqa: F401  # isort: skip
+from ulmfit_lib.cli import language_models, distilling, fitting, tuning, predicting, evaluating, gating  # noqa: F401  # isort: skip
+from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, catalogue  # noqa: F401  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 

@@ -1,4 +1,4 @@
-"""Commands that put a classifier to work: export, serve."""
+"""Commands that put a classifier to work: export, serve, mcp, push."""
 
 import os
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ulmfit_lib.cli.options import Classifier, FileFormat, Out, Overwrite, Quiet
-from ulmfit_lib.cli.running import command, load_text_classifier, read_table, start
+from ulmfit_lib.cli.running import command, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
 
@@ -95,9 +95,10 @@ def export_command(
     quiet: Quiet = False,
 ) -> None:
     """Write a classifier so that it predicts without PyTorch, and check that it says the same."""
-    start(quiet, out, overwrite)
+    from ulmfit_lib.files import refuse_existing
     from ulmfit_lib.hub.fetching import find_folder
 
+    refuse_existing(out, overwrite=overwrite)
     if static.tier == "static":
         _export_static(find_folder(model), out, static, text=text, check=check, overwrite=overwrite)
         return
@@ -166,7 +167,6 @@ def serve_command(
     load: Load,
 ) -> None:
     """Answer by HTTP, and serve a page to try a classifier, label files, and train (--train)."""
-    start(quiet)
     try:
         import uvicorn
 
@@ -209,3 +209,45 @@ def _fit_file() -> "Train":
     from ulmfit_lib.pipeline.fit_file import fit_file
 
     return fit_file
+
+
+@command("mcp", example="mcp data")
+def mcp_command(
+    folder: Annotated[Path, typer.Argument(help="The only folder whose files an agent may read and write.")],
+) -> None:
+    """Let an agent train and use classifiers in a folder, by the Model Context Protocol over stdin and stdout."""
+    from ulmfit_lib.progress import set_quiet
+
+    try:
+        from ulmfit_lib.cli.mcp_tools import build_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        raise OptionError("mcp needs one more package: pip install 'ulmfit-lib[mcp]'") from error
+    if not folder.is_dir():
+        raise OptionError(f"{folder}: no such folder; name the one that holds the files for the agent")
+    set_quiet(True)  # what an agent's program shows of standard error is no place for progress bars
+    build_server(folder).run("stdio")
+
+
+@command("push", example="push models/reviews ada/reviews")
+def push(
+    model: Annotated[Path, typer.Argument(help="Folder of a classifier, an exported classifier or a language model.")],
+    repository: Annotated[str, typer.Argument(help="Where it goes: user/name; it is made where there is none.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody read it; otherwise it is private.")] = False,
+    words: Annotated[
+        bool,
+        typer.Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too."),
+    ] = False,
+    branch: Annotated[str, typer.Option(help="Branch of the repository.")] = "main",
+    message: Annotated[str, typer.Option(help="Message of the commit.")] = "",
+    licence: Annotated[
+        str | None, typer.Option(help="Licence in the hub's words, such as `mit`, if the model's card names none.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Send a saved model to the Hugging Face hub, with a card; others then use it as hf:user/name."""
+    from ulmfit_lib.hub.pushing import push_to_hub
+
+    sent = push_to_hub(model, repository, public=public, words=words, branch=branch, message=message, licence=licence)
+    print(f"sent {model}; commands take it as {sent}")

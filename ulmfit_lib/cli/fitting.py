@@ -1,4 +1,4 @@
-"""Commands that make classifiers: fit-classifier, fit."""
+"""Commands that make classifiers: fit-classifier, fit, demo."""
 
 import json
 from dataclasses import asdict, replace
@@ -13,6 +13,7 @@ from ulmfit_lib.cli.options import (
     LabelledFile,
     Out,
     RecipeChoice,
+    SeededCompute,
     TextFile,
     TrainingRun,
 )
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.models.language_model import LanguageModel
+    from ulmfit_lib.training.run import Run
+
+ACCURACY_UNKNOWN = (
+    "It was made from the names of its classes alone, so its accuracy is not known.\n"
+    "Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them."
+)
 
 
 @command(
@@ -45,7 +52,7 @@ def fit_classifier_command(
     choice: RecipeChoice,
     options: ClassifierOptions,
     kind: LabelKind,
-    run: TrainingRun,
+    asked: TrainingRun,
     plots: Plots = None,
 ) -> None:
     """Stage 3: train a classifier on your labels, from a language model."""
@@ -54,9 +61,8 @@ def fit_classifier_command(
     from ulmfit_lib.stages.fit_classifier import fit_classifier
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
-    from ulmfit_lib.training.run import Run
 
-    with training(run, out) as checkpoints:
+    with training(asked, out) as run:
         chosen = find_recipe(choice.recipe)
         changed = override(
             with_settings(chosen.fit_classifier, choice.settings),
@@ -74,10 +80,10 @@ def fit_classifier_command(
             lm=load_base_model(lm).only(options.direction),
             recipe=changed,
             strategy=options.strategy,
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
         if is_main():
-            classifier.save(out, overwrite=run.overwrite)
+            classifier.save(out, overwrite=asked.overwrite)
         if is_main() and plots:
             plot_classifier(plots, classifier, replace(chosen, fit_classifier=changed))
     classes, labelled = counted(len(classifier.classes), "class"), counted(len(table.labelled()), "labelled text")
@@ -93,18 +99,16 @@ def fit_command(
     scoring: ScoringOptions,
     output: FitOutput,
     kind: LabelKind,
-    run: TrainingRun,
+    asked: TrainingRun,
 ) -> None:
     """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
     from ulmfit_lib.data.joining import join_tables
     from ulmfit_lib.data.label_checks import check_file_labels
-    from ulmfit_lib.data.reading import read_csv
+    from ulmfit_lib.data.reading import read_table
     from ulmfit_lib.labels.stored import kind_of
-    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.experiment import Scoring
     from ulmfit_lib.pipeline.fit import fit
     from ulmfit_lib.training.recipes import find_recipe, with_stage_settings
-    from ulmfit_lib.training.run import Run
 
     if output.report:
         from ulmfit_lib.models.classifier import TextClassifier
@@ -113,9 +117,11 @@ def fit_command(
         check_report_name(output.report)
     if bool(labels.label) == (labels.classes is not None):
         raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
-    with training(run, output.out) as checkpoints:
+    with training(asked, output.out) as run:
         if labels.classes is not None:
-            _fit_by_names(source, labels.classes.split(","), options, run, output.out)
+            named = _fit_by_names(source, labels.classes.split(","), options, run)
+            named.save(output.out, overwrite=asked.overwrite)
+            print(f"saved in {output.out}. {ACCURACY_UNKNOWN}")
             return
         changed = with_stage_settings(find_recipe(options.recipe), options.settings).changed(
             lm_epochs=options.lm_epochs,
@@ -123,13 +129,12 @@ def fit_command(
             with_baseline=scoring.with_baseline,
             descriptions=_descriptions(labels.describe),
         )
-        asked = kind_of(kind.ratings, kind.label_delimiter)
         columns: dict[str, Any] = {"text": source.text, "label": labels.label, **asdict(source.file)}
         files = (source.data, *labels.also)
         columns |= {"label_delimiter": kind.label_delimiter, "time": scoring.time_column}
-        first, *others = (read_csv(path, **columns) for path in files)
+        first, *others = (read_table(path, **columns) for path in files)
         table = join_tables(first, others)
-        table = table.with_kind(asked) if kind.ratings else table
+        table = table.with_kind(kind_of(kind.ratings, kind.label_delimiter)) if kind.ratings else table
         table = table if labels.other is None else table.set_apart(labels.other)
         check_file_labels(table)
         classifier = fit(
@@ -140,14 +145,14 @@ def fit_command(
             strategy=options.strategy,
             minutes=options.minutes,
             scoring=Scoring(scoring.test_fraction, scoring.folds, scoring.transductive, scoring.decide_for),
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
-        saved = save_classifier(classifier, output.out, table, precision=output.precision, overwrite=run.overwrite)
+        saved = save_classifier(classifier, output.out, table, precision=output.precision, overwrite=asked.overwrite)
     if output.plots:
         plot_classifier(output.plots, classifier, changed)
     if output.report:
-        device = str(find_device(run.device))
-        write_report(TextClassifier.load(output.out), output.report, data=table, seed=run.seed, device=device)
+        saved_one = TextClassifier.load(output.out)
+        write_report(saved_one, output.report, data=table, seed=run.seed, device=str(run.device))
     print_fit(classifier, output.out, saved, output.as_json)
 
 
@@ -164,36 +169,24 @@ def _descriptions(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _base(table: "TextTable", options: FitOptions, run: TrainingRun) -> "str | LanguageModel":
+def _base(table: "TextTable", options: FitOptions, run: "Run") -> "str | LanguageModel":
     """The base that was asked for, after its distillation on the texts of a table where there is a teacher."""
     if not options.teacher:
         return options.base
     from ulmfit_lib.pipeline.bases import distill_base
-    from ulmfit_lib.training.run import Run
     from ulmfit_lib.training.teachers import find_teacher
 
-    teachers = [find_teacher(one, device=run.device) for one in options.teacher]
-    settings = Run(seed=run.seed, device=run.device)
-    return distill_base(options.base, table.texts, teachers, direction=options.direction, run=settings)
+    teachers = [find_teacher(one, device=str(run.device)) for one in options.teacher]
+    return distill_base(options.base, table.texts, teachers, direction=options.direction, run=run)
 
 
-def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: TrainingRun, out: Path) -> None:
+def _fit_by_names(source: TextFile, classes: list[str], options: FitOptions, run: "Run") -> "TextClassifier":
     """``fit`` without labels."""
     from ulmfit_lib.pipeline.zero_labels import fit_by_names
-    from ulmfit_lib.training.run import Run
 
     table = read(source)
-    classifier = fit_by_names(
-        table.texts,
-        classes,
-        base=_base(table, options, run),
-        direction=options.direction,
-        source=table.source,
-        run=Run(seed=run.seed, device=run.device),
-    )
-    classifier.save(out, overwrite=run.overwrite)
-    print(f"saved in {out}. It was made from the names of its classes alone, so its accuracy is not known.")
-    print("Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them.")
+    base = _base(table, options, run)
+    return fit_by_names(table.texts, classes, base=base, direction=options.direction, source=table.source, run=run)
 
 
 def save_classifier(
@@ -218,3 +211,33 @@ def print_fit(classifier: "TextClassifier", out: Path, saved: str, as_json: bool
     print(report.sentence)
     labelled = counted(classifier.training.last.labelled_texts or 0, "labelled row")
     print(f"{saved}; the saved classifier was trained on {labelled}")
+
+
+@command("demo", example="demo --out demo-model")
+def demo(compute: SeededCompute, out: Out = Path("demo-model")) -> None:
+    """Train a classifier on 400 invented reviews and try it on five more; takes a few minutes on a CPU."""
+    from ulmfit_lib.artifact.catalogue import EMBEDDED
+    from ulmfit_lib.data.reading import read_table
+    from ulmfit_lib.files import refuse_existing
+    from ulmfit_lib.pipeline.fit import fit
+
+    refuse_existing(out, overwrite=True)
+    table = read_table(EMBEDDED / "reviews.csv", text="review", label="sentiment")
+    classifier = fit(table, run=compute.run())
+    saved = save_classifier(classifier, out, table, precision="auto", overwrite=True)
+    print_fit(classifier, out, saved, as_json=False)
+    print("\nFive reviews that it was not trained on:")
+    probabilities = classifier.predict_proba(DEMO_REVIEWS)
+    labels, sure = classifier.decode(probabilities), classifier.confidence(probabilities)
+    for text, label, confidence in zip(DEMO_REVIEWS, labels, sure, strict=True):
+        print(f"  {label:8} {100 * confidence:3.0f} %  {text}")
+    print(f"\nTo label your own texts: ulmfit predict {out} YOUR.csv --text COLUMN")
+
+
+DEMO_REVIEWS = [
+    "A wonderful film with a great cast, funny and warm. Loved every minute.",
+    "The food was cold, the waiter was rude and we waited an hour. Never again.",
+    "Great little speaker, the sound is excellent and the battery lasts for days.",
+    "It broke after a week and they refused a refund. A useless product.",
+    "Terrible acting, a stupid plot and a horrible ending. I was bored.",
+]

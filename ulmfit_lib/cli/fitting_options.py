@@ -25,7 +25,7 @@ class ClassifierOptions:
 
     direction: Directions = None
     strategy: Annotated[
-        Literal["fine-tune", "linear-probe", "features"],
+        Literal["fine-tune", "linear-probe"],
         typer.Option(help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds."),
     ] = "fine-tune"
     class_weights: ClassWeights = None
@@ -82,10 +82,10 @@ class FitOptions:
         typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
     ] = field(default_factory=list)
     strategy: Annotated[
-        Literal["auto", "fine-tune", "linear-probe", "features"] | None,
+        Literal["auto", "fine-tune", "linear-probe"] | None,
         typer.Option(
-            help="`fine-tune` trains the whole network, `linear-probe` (formerly `features`) only the head; `auto` "
-            "does what pays within the time. By default the recipe decides."
+            help="`fine-tune` trains the whole network, `linear-probe` only the head; `auto` does what pays within the "
+            "time. By default the recipe decides."
         ),
     ] = None
     minutes: Annotated[

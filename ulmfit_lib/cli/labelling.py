@@ -105,11 +105,10 @@ def check_labels_command(
     from ulmfit_lib.progress import note
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.rows.writer import row_writer
-    from ulmfit_lib.training.run import Run
 
     if len(source.text) > 1:
         raise OptionError("check-labels reads one column of texts, so that its table can be given to `fit --also`")
-    run = Run(seed=compute.seed, device=compute.device)
+    run = compute.run()
     table = read(source, kind)
     found = check_label_errors(table, base=base, run=run)[:most]
     if as_json:

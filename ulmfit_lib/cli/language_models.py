@@ -110,25 +110,23 @@ def pretrain_command(
     options: PretrainingOptions,
     card: CardText,
     file: FileFormat,
-    run: TrainingRun,
+    asked: TrainingRun,
 ) -> None:
     """Stage 1: train a language model on many texts, such as the articles of Wikipedia."""
     from ulmfit_lib.artifact.architecture import Architecture
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.data.stored_texts import collect_texts
     from ulmfit_lib.data.wikipedia import is_dump, store_dumps
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig, pretrain
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import override
-    from ulmfit_lib.training.run import Run
 
-    with training(run, out) as checkpoints:
+    with training(asked, out) as run:
         if options.base and (given := [option for option, value in vars(network).items() if value is not None]):
             raise OptionError(f"--{given[0]}: the base decides this already; leave out --{given[0]} or --base")
 
         def read_texts(path: Path) -> Sequence[str]:
-            return read_csv(path, text=corpus.text, **asdict(file)).texts
+            return read_table(path, text=corpus.text, file=file).texts
 
         texts = (
             store_dumps(files)
@@ -157,10 +155,10 @@ def pretrain_command(
                 min_count=options.min_count,
             ),
             card=card.card(out, files),
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
         if is_main():
-            model.save(out, precision=options.precision, overwrite=run.overwrite)
+            model.save(out, precision=options.precision, overwrite=asked.overwrite)
     _finish_language_model(out, model.training)
 
 
@@ -169,7 +167,7 @@ def fit_lm_command(
     source: TextFile,
     out: Out,
     choice: RecipeChoice,
-    run: TrainingRun,
+    asked: TrainingRun,
     base: Base = "auto",
     direction: Directions = None,
     plots: Plots = None,
@@ -180,9 +178,8 @@ def fit_lm_command(
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings
-    from ulmfit_lib.training.run import Run
 
-    with training(run, out) as checkpoints:
+    with training(asked, out) as run:
         chosen_recipe = find_recipe(choice.recipe)
         changed = with_settings(chosen_recipe.fit_lm, choice.settings)
         table = read(source)
@@ -195,10 +192,10 @@ def fit_lm_command(
             epochs=choice.epochs,
             lr=choice.lr,
             source=table.source,
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
         if is_main():
-            model.save(out, overwrite=run.overwrite)
+            model.save(out, overwrite=asked.overwrite)
         if is_main() and plots:
             used = replace(chosen_recipe, fit_lm=override(changed, lr=choice.lr))
             plot_language_model(plots, model, used, choice.epochs)
@@ -235,11 +232,10 @@ def evaluate_lm(
     compute: Compute,
 ) -> None:
     """Compare language models by their perplexity per word, and show the texts that each finds hardest."""
-    from ulmfit_lib.data.reading import read_csv
     from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.models.language_model import LanguageModel
 
-    table = read_csv(on, text=text, **asdict(file))
+    table = read_table(on, text=text, file=file)
     before = read_table(known, text=text, file=file).texts if known else None
     results, chosen = [], str(find_device(compute.device))
     for name in models:

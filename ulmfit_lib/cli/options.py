@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.labels import stored
 from ulmfit_lib.rows import reader
+
+if TYPE_CHECKING:
+    from ulmfit_lib.training.run import Run
 
 READING, RUNNING = "Reading the file", "Running"
 
@@ -63,37 +66,11 @@ ClassWeights = Annotated[
     Literal["balanced"] | None, typer.Option("--class-weights", help="Give rare classes as much weight as common ones.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Encoding = Annotated[
-    str | None,
-    typer.Option(help="Character encoding of text files that are not UTF-8, such as cp1252.", rich_help_panel=READING),
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(help="Character between columns, or `tab`; by default it is found.", rich_help_panel=READING),
-]
-Quoting = Annotated[
-    Literal["double", "backslash", "none"] | None,
-    typer.Option(
-        help="How quotation marks within quotes are written; `none`: they quote nothing. By default it is found.",
-        rich_help_panel=READING,
-    ),
-]
-Sheet = Annotated[
-    str | None,
-    typer.Option(help="Sheet of a workbook; by default the first that has the columns.", rich_help_panel=READING),
-]
 TimeColumn = Annotated[
     str | None,
     typer.Option(
         help="Column that says when each text was written, as dates or numbers: scores are also told in the order of "
         "time."
-    ),
-]
-LabelFile = Annotated[
-    str | None,
-    typer.Option(
-        help="File of labels, one a line, for a file of texts, one a line: then --text text --label label.",
-        rich_help_panel=READING,
     ),
 ]
 Seed = Annotated[
@@ -109,43 +86,40 @@ Quiet = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a model that exists already.", rich_help_panel=RUNNING)
 ]
-Restart = Annotated[
-    bool,
-    typer.Option(
-        "--restart", help="Start again, without the checkpoints of a run that was stopped.", rich_help_panel=RUNNING
-    ),
-]
-CheckpointEvery = Annotated[
-    float, typer.Option(min=0, help="Seconds between two checkpoints.", rich_help_panel=RUNNING)
-]
-Track = Annotated[
-    str | None,
-    typer.Option(
-        help="Write losses, settings and scores down: tensorboard:FOLDER, or mlflow:URI such as "
-        "mlflow:sqlite:///runs.db.",
-        rich_help_panel=RUNNING,
-    ),
-]
-Ratings = Annotated[
-    bool, typer.Option("--ratings", help="Treat the labels as numbers and predict numbers.", rich_help_panel=READING)
-]
-LabelDelimiter = Annotated[
-    str | None,
-    typer.Option(
-        help="Character between the labels of one text, such as ';', where texts have several.", rich_help_panel=READING
-    ),
-]
 
 
 @dataclass(frozen=True)
 class FileFormat(reader.FileFormat):
     """How text files are written."""
 
-    encoding: Encoding = None
-    delimiter: Delimiter = None
-    quoting: Quoting = None
-    sheet: Sheet = None
-    label_file: LabelFile = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Character encoding of text files that are not UTF-8, such as cp1252.", rich_help_panel=READING
+        ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Character between columns, or `tab`; by default it is found.", rich_help_panel=READING),
+    ] = None
+    quoting: Annotated[
+        Literal["double", "backslash", "none"] | None,
+        typer.Option(
+            help="How quotation marks within quotes are written; `none`: they quote nothing. By default it is found.",
+            rich_help_panel=READING,
+        ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        typer.Option(help="Sheet of a workbook; by default the first that has the columns.", rich_help_panel=READING),
+    ] = None
+    label_file: Annotated[
+        str | None,
+        typer.Option(
+            help="File of labels, one a line, for a file of texts, one a line: then --text text --label label.",
+            rich_help_panel=READING,
+        ),
+    ] = None
 
     def as_arguments(self) -> list[str]:
         """The options that were given, for a command that reads the same file."""
@@ -157,8 +131,17 @@ class FileFormat(reader.FileFormat):
 class LabelKind(stored.KindOptions):
     """What the labels are."""
 
-    ratings: Ratings = False
-    label_delimiter: LabelDelimiter = None
+    ratings: Annotated[
+        bool,
+        typer.Option("--ratings", help="Treat the labels as numbers and predict numbers.", rich_help_panel=READING),
+    ] = False
+    label_delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="Character between the labels of one text, such as ';', where texts have several.",
+            rich_help_panel=READING,
+        ),
+    ] = None
 
     def as_arguments(self) -> list[str]:
         """The options that were given, for a command that reads the same labels."""
@@ -206,6 +189,12 @@ class SeededCompute:
     device: Device = "auto"
     quiet: Quiet = False
 
+    def run(self) -> "Run":
+        """What the library's functions take."""
+        from ulmfit_lib.training.run import Run
+
+        return Run(seed=self.seed, device=self.device)
+
 
 @dataclass(frozen=True)
 class RecipeChoice:
@@ -235,9 +224,23 @@ class TrainingRun:
     """How a command that trains runs, and how it goes on after it was stopped."""
 
     overwrite: Overwrite = False
-    restart: Restart = False
-    checkpoint_every: CheckpointEvery = 60
-    track: Track = None
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart", help="Start again, without the checkpoints of a run that was stopped.", rich_help_panel=RUNNING
+        ),
+    ] = False
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two checkpoints.", rich_help_panel=RUNNING)
+    ] = 60
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="Write losses, settings and scores down: tensorboard:FOLDER, or mlflow:URI such as "
+            "mlflow:sqlite:///runs.db.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None
     seed: Seed = 42
     device: Device = "auto"
     quiet: Quiet = False

@@ -45,7 +45,6 @@ def lr_find(
     from ulmfit_lib.progress import note
     from ulmfit_lib.stages.lr_find import lr_find_classifier, lr_find_lm
     from ulmfit_lib.training.recipes import find_recipe
-    from ulmfit_lib.training.run import Run
 
     chosen = find_recipe(recipe)
     label = source.label
@@ -54,7 +53,7 @@ def lr_find(
     )
     model, why = load_base(base, table.texts, direction=direction, seed=compute.seed)
     note(why)
-    run = Run(seed=compute.seed, device=compute.device)
+    run = compute.run()
     if label:
         found = lr_find_classifier(table, lm=model, recipe=chosen.fit_classifier, run=run)
     else:

@@ -45,10 +45,8 @@ def report_command(
     base: Base = "auto",
 ) -> None:
     """Write one page that says what a classifier is worth, on which texts it fails, and how it was made."""
-    from ulmfit_lib.models.devices import find_device
     from ulmfit_lib.pipeline.label_budget import label_budget
     from ulmfit_lib.reporting.page import check_report_name, write_report
-    from ulmfit_lib.training.run import Run
 
     check_report_name(out)
     if shown.data is not None and not (shown.text and shown.label):
@@ -59,9 +57,7 @@ def report_command(
     table = None
     if shown.data is not None:
         table = read_table(shown.data, text=shown.text, label=shown.label, file=shown.file).with_kind(classifier.kind)
-    device = str(find_device(compute.device))
-    budget = None
-    if table is not None and with_budget:
-        budget = label_budget(table, base=base, run=Run(seed=compute.seed, device=device))
-    write_report(classifier, out, data=table, texts=with_texts, budget=budget, seed=compute.seed, device=device)
+    run = compute.run()
+    budget = label_budget(table, base=base, run=run) if table is not None and with_budget else None
+    write_report(classifier, out, data=table, texts=with_texts, budget=budget, seed=run.seed, device=str(run.device))
     print(f"wrote the report {out} ({out.stat().st_size / 1000:,.0f} kB); open it in any browser")

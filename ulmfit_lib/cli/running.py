@@ -18,7 +18,7 @@ from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.training.checkpoints import Checkpoints
+    from ulmfit_lib.training.run import Run
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of its driver on Linux, and within Windows
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -30,19 +30,15 @@ app = typer.Typer(
 )
 
 
-def command(name: str, *, example: str, group: typer.Typer = app, former: str = "") -> Callable[[Command], Command]:
+def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
     """Register a command whose help ends with ``example``, given without ``ulmfit``.
 
     A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field; so does a field
-    that is one. Where there is an option --quiet, it holds from the start. ``former`` is a name that the command had;
-    it still works, and says that it is deprecated.
+    that is one. Where there is an option --quiet, it holds from the start.
     """
 
     def register(function: Command) -> Command:
-        run = _with_options_of_groups(function)
-        group.command(name, epilog=f"Example:  ulmfit {example}")(run)
-        if former:
-            group.command(former, hidden=True, deprecated=True)(run)
+        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(function))
         return function
 
     return register
@@ -74,39 +70,25 @@ def _options(command: Callable[..., Any]) -> Iterator[inspect.Parameter]:
     if is_dataclass(command):
         made = {one.name: one.default_factory() for one in fields(command) if one.default_factory is not MISSING}
     for one in inspect.signature(command).parameters.values():
-        if _is_group(one.annotation):
+        if isinstance(one.annotation, type) and is_dataclass(one.annotation):
             yield from _options(one.annotation)
         else:
             yield one.replace(default=made.get(one.name, one.default))
-
-
-def _is_group(annotation: object) -> bool:
-    return is_dataclass(annotation)
 
 
 def _arguments(command: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     """``values`` by the names of options -> arguments, some of them groups."""
     found = {}
     for one in inspect.signature(command).parameters.values():
-        if _is_group(one.annotation):
+        if isinstance(one.annotation, type) and is_dataclass(one.annotation):
             found[one.name] = one.annotation(**_arguments(one.annotation, values))
         else:
             found[one.name] = values[one.name]
     return found
 
 
-def start(quiet: bool, out: Path | None = None, overwrite: bool = False) -> None:
-    """Say before any work if the result could not be saved."""
-    from ulmfit_lib.files import refuse_existing
-    from ulmfit_lib.progress import set_quiet
-
-    set_quiet(quiet)
-    if out is not None:
-        refuse_existing(out, overwrite=overwrite)
-
-
 @contextmanager
-def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
+def training(asked: TrainingRun, out: Path) -> "Iterator[Run]":
     """A command that trains: no other process makes the same model meanwhile, and none is overwritten unasked.
 
     Its checkpoints lie beside the result, so that the same command run again finds them, until the result is saved.
@@ -115,14 +97,16 @@ def training(run: TrainingRun, out: Path) -> "Iterator[Checkpoints]":
     from ulmfit_lib.files import only_process, refuse_existing
     from ulmfit_lib.training.checkpoints import Checkpoints
     from ulmfit_lib.training.processes import is_main
+    from ulmfit_lib.training.run import Run
 
     folder = out.parent / f".{out.name}.checkpoints"
     with only_process(out) if is_main() else nullcontext():
-        refuse_existing(out, overwrite=run.overwrite)
-        if run.restart and is_main():
+        refuse_existing(out, overwrite=asked.overwrite)
+        if asked.restart and is_main():
             shutil.rmtree(folder, ignore_errors=True)
-        with _tracked(run.track if is_main() else None, out):
-            yield Checkpoints(folder, every=run.checkpoint_every)
+        checkpoints = Checkpoints(folder, every=asked.checkpoint_every)
+        with _tracked(asked.track if is_main() else None, out):
+            yield Run(seed=asked.seed, device=asked.device, checkpoints=checkpoints)
         if is_main():
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -168,12 +152,12 @@ def read_table(
     kind: LabelKind | None = None,
     time_column: str | None = None,
 ) -> "TextTable":
-    """``read_csv`` with the options of the command line; rows that are left out are mentioned."""
-    from ulmfit_lib.data.reading import read_csv
+    """``data.reading.read_table`` with the options of the command line; rows that are left out are mentioned."""
+    from ulmfit_lib.data import reading
     from ulmfit_lib.progress import counted, note
 
     kind = kind or LabelKind()
-    table = read_csv(
+    table = reading.read_table(
         data,
         text=text,
         label=label,

@@ -31,7 +31,7 @@ def tune_command(
     source: LabelledFile,
     search: Search,
     kind: LabelKind,
-    run: TrainingRun,
+    asked: TrainingRun,
     out: Annotated[Path, typer.Option(help="Folder for the trials, and in it, in `model`, for the classifier.")],
     base: Annotated[
         list[str],
@@ -46,11 +46,10 @@ def tune_command(
     """Search for settings that suit your labels better than the defaults, and say honestly what that gained."""
     from ulmfit_lib.models.precision import save_smallest
     from ulmfit_lib.pipeline.tuning import tune
-    from ulmfit_lib.training.run import Run
 
     study = out / "study"
-    with training(run, out / "model") as checkpoints:
-        if run.restart:
+    with training(asked, out / "model") as run:
+        if asked.restart:
             shutil.rmtree(study, ignore_errors=True)
         table = read(source, kind)
         tuned = tune(
@@ -61,10 +60,11 @@ def tune_command(
             minutes=search.minutes,
             max_trials=search.trials,
             test_fraction=search.test_fraction,
-            run=Run(seed=run.seed, device=run.device, checkpoints=checkpoints),
+            run=run,
         )
         _write(out, tuned)
-        saved = save_smallest(tuned.classifier, out / "model", table, overwrite=run.overwrite)  # last: then it is done
+        # Last: then it is done.
+        saved = save_smallest(tuned.classifier, out / "model", table, overwrite=asked.overwrite)
     if as_json:
         print(json.dumps({**tuned.as_dict(), "saved": str(out / "model")}))
         return

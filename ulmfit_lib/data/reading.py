@@ -30,7 +30,7 @@ def read_table(
     time: str | None = None,
     **written: Any,
 ) -> TextTable:
-    """Read texts and labels from a file, a folder or a table in memory; ``read_csv`` is another name for this.
+    """Read texts and labels from a file, a folder or a table in memory.
 
     Files may be larger than memory: many texts go to a temporary file in the cache folder. Rows without a text are left
     out, and counted in ``skipped``; ``read_parts`` keeps them.
@@ -95,9 +95,6 @@ def read_table(
     settled, kind = settle(labels, rows=rows, source=source, kind=kind)
     table = TextTable(texts, settled, places, source, n_blank).with_kind(kind)
     return table if time is None else replace(table, times=read_times(times, rows=places, column=time, source=source))
-
-
-read_csv = read_table
 
 
 def read_parts(

@@ -16,7 +16,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, stratified_folds
 from ulmfit_lib.progress import note
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 
 MIN_ROWS = 20
 
@@ -40,7 +40,6 @@ class SuspectedLabel:
     probability: float
 
 
-@with_former_keywords()
 def check_label_errors(
     data: TextTable, *, base: str | Path | LanguageModel = AUTO, run: Run | None = None
 ) -> list[SuspectedLabel]:

@@ -11,11 +11,11 @@ from ulmfit_lib.arrays import Features
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.models.devices import compute_in_forked_children, find_device, settled
+from ulmfit_lib.models.devices import compute_in_forked_children, find_device
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
 from ulmfit_lib.models.tensors import as_tensors
 from ulmfit_lib.progress import note
-from ulmfit_lib.serving.classifier import ByMember, Classifier
+from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents
 
@@ -74,15 +74,6 @@ class TextClassifier(Classifier):
         encoders = {way: self.encoder(way) for way in self.heads}
         return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
 
-    predict = settled(Classifier.predict)
-    predict_ratings = settled(Classifier.predict_ratings)
-    predict_proba = settled(Classifier.predict_proba)
-    probabilities = settled(Classifier.probabilities)
-    judge = settled(Classifier.judge)
-    embed = settled(Classifier.embed)
-    features = settled(Classifier.features)
-
-    @settled
     def evaluate(self, data: TextTable | Sequence[str], labels: Sequence[str] | None = None) -> Any:
         """Score predictions against true labels.
 
@@ -119,8 +110,4 @@ class TextClassifier(Classifier):
         truth, classes = self.kind.truth(table, self.classes)
         found = self.probabilities(table.texts)
         decided = {ENSEMBLE: self.decide(found[ENSEMBLE])}
-        return ByMember(
-            {name: self.kind.score(p, truth, classes, decided=decided.get(name)) for name, p in found.items()}
-        )
-
-    evaluate_parts = settled(evaluate_members)
+        return {name: self.kind.score(p, truth, classes, decided=decided.get(name)) for name, p in found.items()}

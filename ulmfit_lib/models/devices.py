@@ -1,17 +1,12 @@
 """Where to compute, and in what precision."""
 
 import os
-import warnings
-from collections.abc import Callable
-from functools import cache, partial, wraps
-from typing import Any, TypeVar, cast
+from functools import cache, partial
 
 import torch
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.cpu_products import has_bfloat16
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -50,22 +45,3 @@ def compute_in_forked_children() -> None:
     """With one thread: those of OpenMP, which PyTorch uses, do not survive a fork, and a child would wait for them."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
-
-
-def settled(method: Method) -> Method:
-    """A method that still takes, with a DeprecationWarning, what its model settles now.
-
-    ``load`` and ``to`` settle the ``device``, and a language model's ``only`` the ``direction``.
-    """
-
-    @wraps(method)
-    def call(self: Any, *args: Any, **options: Any) -> Any:
-        for name, settle in (("device", "to"), ("direction", "only")):
-            given = options.pop(name, None)
-            if given is not None:
-                self = getattr(self, settle)(given)
-                advice = f"call model.{settle}({name}).{method.__name__}(...) instead"
-                warnings.warn(f"{method.__name__}({name}=...): {advice}", DeprecationWarning, stacklevel=2)
-        return method(self, *args, **options)
-
-    return cast(Method, call)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.arrays import Features, Floats, side_by_side
-from ulmfit_lib.artifact.architecture import OLD_POOLINGS, POOLINGS, Architecture, is_distilled
+from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -23,7 +23,7 @@ from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.metrics import LanguageModelScore
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
-from ulmfit_lib.models.devices import find_device, settled
+from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
 from ulmfit_lib.models.generation import Drawing, write_on
@@ -116,7 +116,6 @@ class LanguageModel(PicklesSafely):
         copy_weights(net, self.weights[direction])
         return net.eval()
 
-    @settled
     def features(self, texts: Sequence[str], *, pooling: str) -> Features:
         """Texts, each read once by the frozen encoders, as vectors: (n_texts, width) by direction.
 
@@ -144,7 +143,6 @@ class LanguageModel(PicklesSafely):
         """exp(mean nats per token) of texts, by the full softmax; each text is read from its own start."""
         return self.score(texts).perplexity
 
-    @settled
     def score(self, texts: Sequence[str]) -> LanguageModelScore:
         """Perplexity of texts, per token and per word; with both directions, of their mean loss.
 
@@ -153,7 +151,6 @@ class LanguageModel(PicklesSafely):
         """
         return self.score_each(texts)[0]
 
-    @settled
     def score_each(self, texts: Sequence[str]) -> tuple[LanguageModelScore, Floats]:
         """The score of all texts, and each text's perplexity per word, (n_texts,): nan for one without a word.
 
@@ -181,7 +178,6 @@ class LanguageModel(PicklesSafely):
             total += text_losses(net, turned, self.vocabulary.pad_id, description=f"scoring {direction}")
         return total / len(self.weights)
 
-    @settled
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> npt.NDArray[np.float32]:
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
@@ -193,7 +189,6 @@ class LanguageModel(PicklesSafely):
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
         """
         pooling = pooling or ("distilled" if self.architecture.distilled else "layers")
-        pooling = OLD_POOLINGS.get(pooling, pooling)
         if pooling not in POOLINGS:
             raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
         if is_distilled(pooling) and not self.architecture.distilled:

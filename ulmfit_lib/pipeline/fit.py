@@ -1,13 +1,10 @@
 """From a table to a classifier: choose a base, cross-validate candidates while there is time, refit the best one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.label_checks import check_labels
-from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.models.classifier import TextClassifier
@@ -25,7 +22,7 @@ from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
 from ulmfit_lib.training.recipes import BY_TIME, Recipe, find_recipe
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
 from ulmfit_lib.training.topics import learn_topics
 
@@ -34,28 +31,7 @@ FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model 
 SECOND_SHARE = 0.45  # of what is left after that, to fine-tune it on as many texts as possible, if the sample paid
 
 
-def fit_csv(
-    path: str | Path,
-    *,
-    text: str | Sequence[str],
-    label: str,
-    encoding: str = "utf-8",
-    delimiter: str | None = None,
-    **options: Any,
-) -> TextClassifier:
-    """A CSV of texts, some or all with labels -> a classifier: ``fit(read_table(...), **options)``."""
-    return fit(read_table(path, text=text, label=label, encoding=encoding, delimiter=delimiter), **options)
-
-
 @leaves_random_numbers
-@with_former_keywords(
-    lm_epochs=("recipe", lambda recipe, epochs: find_recipe(recipe).changed(lm_epochs=epochs)),
-    class_weights=("recipe", lambda recipe, weights: find_recipe(recipe).changed(class_weights=weights)),
-    with_baseline=("recipe", lambda recipe, wanted: find_recipe(recipe).changed(with_baseline=wanted)),
-    test_fraction="scoring",
-    folds="scoring",
-    transductive="scoring",
-)
 def fit(
     data: TextTable,
     *,

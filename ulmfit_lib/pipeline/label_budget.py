@@ -18,7 +18,7 @@ from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import FOLDS
 from ulmfit_lib.progress import note, track
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.topics import learn_topics
 
 MIN_ROWS = 40  # below, the curve would be noise
@@ -69,7 +69,6 @@ class LabelBudget:
         }
 
 
-@with_former_keywords()
 def label_budget(
     data: TextTable,
     *,

@@ -21,7 +21,7 @@ from ulmfit_lib.pipeline.tuner import Tuner, digest
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.topics import learn_topics
 
 MINUTES = 30.0
@@ -59,7 +59,6 @@ class Tuned:
         }
 
 
-@with_former_keywords(most_trials=("max_trials", lambda _, count: count))
 def tune(
     data: TextTable,
     *,

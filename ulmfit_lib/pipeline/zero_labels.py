@@ -20,7 +20,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_classifier import encoder_weights
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 
 PHRASES = ("{0}", "{0}.", "this is {0}", "It is about {0}.", "a text about {0}", "{0} , {0} , {0}")
 SHARPNESS = 8.0  # log odds that a text is of one class and not another, by the difference of their cosines
@@ -52,7 +52,6 @@ OPINION_SHARPNESS = 8.0  # log odds that a text praises, by how much nearer it i
 NEUTRAL = 0.1  # log odds that a text which says nothing is neutral
 
 
-@with_former_keywords()
 def fit_by_names(
     texts: Sequence[str],
     classes: Sequence[str],

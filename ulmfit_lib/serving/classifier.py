@@ -1,6 +1,5 @@
 """One classifier, whatever runs its encoders: what it predicts, embeds and explains."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,16 +23,6 @@ from ulmfit_lib.serving.texts import read_texts
 from ulmfit_lib.tokens.documents import Documents, encode_texts
 
 BATCH_NORM_EPS = 1e-5  # PyTorch's
-
-
-class ByMember(dict[str, Any]):
-    """Something of the ``ensemble`` and of each member: ``ulmfit`` and, if there are, ``baseline`` and ``topics``."""
-
-    def __missing__(self, name: str) -> Any:
-        if name != "delivered":
-            raise KeyError(name)
-        warnings.warn("'delivered' is deprecated: it is called 'ensemble'", DeprecationWarning, stacklevel=2)
-        return self[ENSEMBLE]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +146,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         """
         members = {"ulmfit": self.ulmfit_proba(features or self.features(texts))}
         members |= {name: member.predict_proba(texts) for name, member in self.tfidf.items()}
-        return ByMember({ENSEMBLE: blend_parts(members, self.blend, self.kind), **members})
+        return {ENSEMBLE: blend_parts(members, self.blend, self.kind), **members}
 
     def ulmfit_proba(self, features: Features) -> Floats:
         """(n_texts, n_classes) from the neural member alone, for texts by their ``features``: the directions' mean."""

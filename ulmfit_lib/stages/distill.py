@@ -2,7 +2,6 @@
 
 import random
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
@@ -180,25 +179,6 @@ def distill(
     )
     return replace(
         model, training=TrainingRecord(card.name, base.training.stages, licence=card.licence or None).then(stage)
-    )
-
-
-def teach(texts: Sequence[str], *, teacher: Teacher, **options: Any) -> LanguageModel:
-    """Deprecated: ``distill`` with one teacher, whose options were arguments of their own."""
-    warnings.warn("teach(...) is deprecated: use distill(..., teachers=[...])", DeprecationWarning, stacklevel=2)
-    card = Card(*(options.pop(name, usual) for name, usual in (("name", "distilled"), ("source", ""), ("licence", ""))))
-    of_run = {name: options.pop(name) for name in ("seed", "device", "checkpoints") if name in options}
-    changed = {name: options.pop(name) for name in ("epochs", "lr", "vocab_size", "min_count") if options.get(name)}
-    recipe = replace(options.pop("recipe", DISTILL), **changed)
-    base = options.pop("base").only(options.pop("direction", None))
-    return distill(
-        texts,
-        base=base,
-        teachers=[teacher],
-        recipe=recipe,
-        card=card,
-        run=Run(**of_run),
-        **options,
     )
 
 

@@ -36,20 +36,13 @@ from ulmfit_lib.training.heads import HeadConfig, HeadMix, fit_head, fit_hidden_
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share
 from ulmfit_lib.training.recipes import CPU, mention_processes, on_all_processes
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
 
 CLASSIFY = CPU.fit_classifier
 
 
 @leaves_random_numbers
-@with_former_keywords(
-    direction="lm",
-    epochs=("recipe", ClassifierRecipe.with_epochs),
-    lr="recipe",
-    class_weights="recipe",
-    label_smoothing="recipe",
-)
 def fit_classifier(
     data: TextTable,
     *,

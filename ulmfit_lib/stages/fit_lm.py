@@ -10,7 +10,7 @@ from ulmfit_lib.stages.language_models import extend, train_directions
 from ulmfit_lib.tokens.corpus import Corpus
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import CPU, on_all_processes, override
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
 
 FINE_TUNE = CPU.fit_lm
@@ -19,7 +19,6 @@ FEWEST_ROWS = 4
 
 
 @leaves_random_numbers
-@with_former_keywords(min_count="recipe", direction="base")
 def fit_lm(
     texts: Sequence[str],
     *,

@@ -16,12 +16,11 @@ from ulmfit_lib.training.language_modelling import LanguageModelRecipe, language
 from ulmfit_lib.training.learner import Objective
 from ulmfit_lib.training.losses import SampledSoftmax
 from ulmfit_lib.training.range_test import LearningRates, range_test
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import seeded
 from ulmfit_lib.training.streams import LanguageModelStream
 
 
-@with_former_keywords(min_count="recipe", direction="base")
 def lr_find_lm(
     texts: Sequence[str],
     *,
@@ -63,7 +62,6 @@ def lr_find_lm(
         )
 
 
-@with_former_keywords(direction="lm")
 def lr_find_classifier(
     data: TextTable,
     *,

@@ -23,7 +23,7 @@ from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.recipes import on_all_processes
-from ulmfit_lib.training.run import Run, with_former_keywords
+from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers, seeded
 
 PRETRAIN = LanguageModelRecipe()
@@ -55,19 +55,6 @@ class LanguageModelConfig:
 
 
 @leaves_random_numbers
-@with_former_keywords(
-    epochs="recipe",
-    lr="recipe",
-    min_count="recipe",
-    architecture="config",
-    tokens="config",
-    language="config",
-    vocab_size="config",
-    direction="config",
-    name="card",
-    source="card",
-    licence="card",
-)
 def pretrain(
     texts: Sequence[str],
     *,

@@ -25,7 +25,6 @@ from ulmfit_lib.training.streams import ClassifierBatches
 
 LINEAR_PROBE = "linear-probe"  # the head alone learns the labels
 FINE_TUNE = "fine-tune"  # the encoder, too
-FORMER_STRATEGIES = {"features": LINEAR_PROBE}
 MIN_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
 MIN_TEXTS = 8  # in a batch
@@ -33,16 +32,15 @@ MIN_EPOCHS = 4
 
 
 def find_strategy(name: str, *, also: str | None = None) -> str:
-    """One of the two strategies, or ``also``, by this or its former name.
+    """One of the two strategies, or ``also``.
 
     Raises:
         OptionError: there is none of that name.
     """
-    strategy = FORMER_STRATEGIES.get(name, name)
     known = [FINE_TUNE, LINEAR_PROBE, *([also] if also else [])]
-    if strategy not in known:
+    if name not in known:
         raise OptionError(f"strategy {name!r}; known are {', '.join(known)}")
-    return strategy
+    return name
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.processes import my_share
 
 BY_TIME = "auto"  # a strategy: what pays within the time
-RENAMED = {"most_steps": "max_steps"}  # values that had another name in version 0.1
 AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, ClassifierRecipe)
 Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architecture)
 
@@ -241,7 +240,6 @@ def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = ""
     changes: dict[str, Any] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
-        name = RENAMED.get(name, name)
         if name not in numbers:
             raise OptionError(f"--set {stage}{setting}: give one of {', '.join(numbers)}, as in {stage}batch_size=32")
         try:

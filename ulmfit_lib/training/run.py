@@ -1,22 +1,15 @@
 """What all steps of one training share: the seed, the device, and where the checkpoints are."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
-from inspect import signature
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 
 from ulmfit_lib.models.devices import find_device
-from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.training.checkpoints import Checkpoints, run_facts
 from ulmfit_lib.training.processes import own_device
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, init=False)
@@ -67,54 +60,3 @@ class Run:
             return self
         facts = run_facts(net, {**settings, "seed": self.seed}, data())
         return replace(self, checkpoints=self.checkpoints.of(facts))
-
-
-def with_former_keywords(
-    **moved: str | tuple[str, Callable[[Any, Any], Any]],
-) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Accept, with a DeprecationWarning, keywords that are attributes of another argument now.
-
-    ``seed``, ``device`` and ``checkpoints`` are the run's; ``direction`` selects the weights of a language model.
-
-    Args:
-        moved: former keywords -> the keyword-only argument that holds them now, a dataclass or a language model. Where
-            one is more than an attribute of that, also a function of the argument and the value that gives it anew.
-    """
-    changes = {name: place[1] for name, place in moved.items() if not isinstance(place, str)}
-    homes = {name: place if isinstance(place, str) else place[0] for name, place in moved.items()}
-    homes |= {"seed": "run", "device": "run", "checkpoints": "run"}
-
-    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-        defaults = {name: parameter.default for name, parameter in signature(function).parameters.items()}
-
-        @wraps(function)
-        def call(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
-            given: dict[str, Any] = {**keywords}
-            for name in homes.keys() & given.keys() - defaults.keys():
-                home, value = homes[name], given.pop(name)
-                warnings.warn(
-                    f"{function.__name__}({name}=...) is deprecated: {_advice(name, home)}",
-                    DeprecationWarning,
-                    stacklevel=2,
-                )
-                if value is not None:
-                    owner: Any = given.get(home, defaults[home]) or Run()
-                    if name in changes:
-                        given[home] = changes[name](owner, value)
-                    elif isinstance(owner, LanguageModel):
-                        given[home] = owner.only(value)
-                    else:
-                        given[home] = replace(owner, **{name: value})
-            return function(*args, **given)
-
-        return call
-
-    return decorate
-
-
-def _advice(name: str, home: str) -> str:
-    if home == "run":
-        return f"give run=Run({name}=...)"
-    if home in ("base", "lm"):
-        return f"give {home}={home}.only({name})"
-    return f"give {home} with this {name}, as dataclasses.replace makes it"
