@@ -5,18 +5,18 @@ All files that they read and write lie in one folder, which the user names.
 
 import asyncio
 import time
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
+from ulmfit_lib.cli.running import load_classifier
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.version import __version__
 
-Result = TypeVar("Result")
 SHOWN_ROWS, SHOWN_CHARACTERS = 5, 300
 MOST_TEXTS = 1000  # in one call
 SECONDS = 2.0  # between two signs of life of a training
@@ -46,25 +46,30 @@ def build_server(folder: Path) -> MCPServer[Any]:
     """A server whose tools see this folder and nothing else."""
     server: MCPServer[Any] = MCPServer("ulmfit", version=__version__, instructions=INSTRUCTIONS)
 
-    def tool(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Register a function; what a user would read as an error, an agent reads, too."""
+    @contextmanager
+    def in_a_sentence() -> Iterator[None]:
+        """What a user would read as an error, an agent reads, too."""
+        try:
+            yield
+        except UlmfitError as error:
+            raise ToolError(str(error).replace(f"{folder.resolve()}/", "")) from error
 
-        @wraps(function)
-        async def run(*args: Any, **values: Any) -> Any:
-            try:
-                return await function(*args, **values)
-            except UlmfitError as error:
-                raise ToolError(str(error).replace(f"{folder.resolve()}/", "")) from error
-
-        server.tool()(run)
-        return run
-
-    @tool
-    async def look_at_file(file: str) -> dict[str, Any]:
+    @server.tool()
+    @in_a_sentence()
+    def look_at_file(file: str) -> dict[str, Any]:
         """The columns, the first rows and the number of rows of a CSV, TSV, JSON Lines or Parquet file."""
-        return await asyncio.to_thread(_look, inside(folder, file))
+        from ulmfit_lib.rows.reader import read_rows
 
-    @tool
+        parts = read_rows(inside(folder, file), [])
+        first = next(parts)
+        shown = zip(*(column[:SHOWN_ROWS] for column in first.columns), strict=True)
+        return {
+            "columns": list(first.names),
+            "rows": len(first) + sum(map(len, parts)),
+            "first_rows": [["" if cell is None else str(cell)[:SHOWN_CHARACTERS] for cell in row] for row in shown],
+        }
+
+    @server.tool()
     async def fit(context: Context, file: str, text: str, label: str, model: str) -> str:
         """Train a classifier on a file and save it; takes minutes. Says how good it is on held-out rows.
 
@@ -72,86 +77,60 @@ def build_server(folder: Path) -> MCPServer[Any]:
         """
         from ulmfit_lib.pipeline.fit_file import fit_file
 
-        source, out = inside(folder, file), inside(folder, model)
-        work = asyncio.create_task(asyncio.to_thread(fit_file, source, out, text=text, label=label))
-        began = time.monotonic()
-        while not (await asyncio.wait([work], timeout=SECONDS))[0]:
-            seconds = time.monotonic() - began
-            await context.report_progress(seconds, message=f"training for {seconds:.0f} seconds")
-        return work.result()
+        with in_a_sentence():
+            source, out = inside(folder, file), inside(folder, model)
+            work = asyncio.create_task(asyncio.to_thread(fit_file, source, out, text=text, label=label))
+            began = time.monotonic()
+            while not (await asyncio.wait([work], timeout=SECONDS))[0]:
+                seconds = time.monotonic() - began
+                await context.report_progress(seconds, message=f"training for {seconds:.0f} seconds")
+            return work.result()
 
-    @tool
-    async def report(model: str) -> str:
+    @server.tool()
+    @in_a_sentence()
+    def report(model: str) -> str:
         """What a classifier is worth: its scores on held-out rows beside those of simpler methods."""
-        found = (await asyncio.to_thread(_load, inside(folder, model))).training.report
+        found = load_classifier(inside(folder, model)).training.report
         return found.sentence if found else "This classifier was made without `fit`, so its folder holds no report."
 
-    @tool
-    async def predict(model: str, texts: list[str]) -> list[dict[str, Any]]:
+    @server.tool()
+    @in_a_sentence()
+    def predict(model: str, texts: list[str]) -> list[dict[str, Any]]:
         """The label of each text and its confidence; at most 1,000 texts a call."""
         if len(texts) > MOST_TEXTS:
             raise OptionError(f"{len(texts):,} texts: at most {MOST_TEXTS:,} in one call")
-        return await asyncio.to_thread(_predict, inside(folder, model), texts)
+        classifier = load_classifier(inside(folder, model))
+        if not texts:
+            return []
+        said, outside = classifier.judge(texts)
+        found = zip(classifier.decode(said, 0.0, outside), classifier.confidence(said), strict=True)
+        return [{"label": label, "confidence": round(float(one), 4)} for label, one in found]
 
-    @tool
-    async def explain(model: str, text: str, label: str | None = None) -> dict[str, Any]:
+    @server.tool()
+    @in_a_sentence()
+    def explain(model: str, text: str, label: str | None = None) -> dict[str, Any]:
         """What each word of a text adds to the log odds of its label, or of `label`."""
-        return dict((await asyncio.to_thread(_explain, inside(folder, model), text, label)).as_dict())
+        return dict(load_classifier(inside(folder, model)).explain(text, label=label).as_dict())
 
-    @tool
-    async def suggest_labels(model: str, file: str, text: str, n: int = 20) -> list[dict[str, Any]]:
+    @server.tool()
+    @in_a_sentence()
+    def suggest_labels(model: str, file: str, text: str, n: int = 20) -> list[dict[str, Any]]:
         """The texts of a file whose labels would help a classifier most: their rows, and why."""
-        return await asyncio.to_thread(_suggest, inside(folder, model), inside(folder, file), text, n)
+        from ulmfit_lib.data.reading import read_table
+        from ulmfit_lib.insight.suggestions import suggest_labels
+        from ulmfit_lib.models.classifier import TextClassifier
+
+        classifier = TextClassifier.load(inside(folder, model))
+        table = read_table(inside(folder, file), text=text)
+        found = suggest_labels(
+            classifier.embed(table.texts),
+            n=n,
+            probabilities=classifier.ruled(classifier.predict_proba(table.texts)),
+            known=classifier.training.last.labelled_texts,
+        )
+        return [
+            {"row": table.rows[one.place], "text": table.texts[one.place][:SHOWN_CHARACTERS], "why": one.why}
+            for one in found
+        ]
 
     return server
-
-
-def _look(file: Path) -> dict[str, Any]:
-    from ulmfit_lib.rows.reader import read_rows
-
-    parts = read_rows(file, [])
-    first = next(parts)
-    shown = zip(*(column[:SHOWN_ROWS] for column in first.columns), strict=True)
-    return {
-        "columns": list(first.names),
-        "rows": len(first) + sum(map(len, parts)),
-        "first_rows": [["" if cell is None else str(cell)[:SHOWN_CHARACTERS] for cell in row] for row in shown],
-    }
-
-
-def _load(model: Path) -> Any:
-    from ulmfit_lib.cli.running import load_classifier
-
-    return load_classifier(model)
-
-
-def _predict(model: Path, texts: list[str]) -> list[dict[str, Any]]:
-    classifier = _load(model)
-    said, outside = classifier.judge(texts)
-    sure = classifier.confidence(said) if texts else []
-    return [
-        {"label": label, "confidence": round(float(one), 4)}
-        for label, one in zip(classifier.decode(said, 0.0, outside) if texts else [], sure, strict=True)
-    ]
-
-
-def _explain(model: Path, text: str, label: str | None) -> Any:
-    return _load(model).explain(text, label=label)
-
-
-def _suggest(model: Path, file: Path, text: str, n: int) -> list[dict[str, Any]]:
-    from ulmfit_lib.data.reading import read_table
-    from ulmfit_lib.insight.suggestions import suggest_labels
-    from ulmfit_lib.models.classifier import TextClassifier
-
-    classifier, table = TextClassifier.load(model), read_table(file, text=text)
-    found = suggest_labels(
-        classifier.embed(table.texts),
-        n=n,
-        probabilities=classifier.ruled(classifier.predict_proba(table.texts)),
-        known=classifier.training.last.labelled_texts,
-    )
-    return [
-        {"row": table.rows[one.place], "text": table.texts[one.place][:SHOWN_CHARACTERS], "why": one.why}
-        for one in found
-    ]
