@@ -38,35 +38,20 @@ PACKAGES = ("torch", "fastai", "spacy", "numpy", "scikit-learn")
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """What a model's folder holds; one that was read is checked as far as it can be without knowing the kind.
+    """What a model's folder holds; one that was read is checked as far as it can be without knowing the kind."""
 
-    Attributes:
-        kind: ``language-model``, ``classifier`` or ``predictor``.
-        direction: ``forward``, ``backward`` or ``both``.
-        architecture: sizes of the encoder.
-        vocabulary: tokens by id.
-        tokenizer: what splits texts for it.
-        tensors: float32, by name, the direction first: ``forward.encoder.weight``.
-        training: how it came to be.
-        config: what only this kind has in ``config.json``; all of it where the folder was read.
-        card: the model card, Markdown.
-        files: more files, by name.
-        version: the earliest version of the format that can hold all this.
-        path: the folder it was read from.
-    """
-
-    kind: str
-    direction: str
-    architecture: Architecture
-    vocabulary: Vocabulary
-    tokenizer: Tokenizer
-    tensors: Tensors
-    training: TrainingRecord
-    config: dict[str, Any]
-    card: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    version: int = PLAIN_VERSION
-    path: Path = Path()
+    kind: str  # `language-model`, `classifier` or `predictor`
+    direction: str  # `forward`, `backward` or `both`
+    architecture: Architecture  # sizes of the encoder
+    vocabulary: Vocabulary  # tokens by id
+    tokenizer: Tokenizer  # what splits texts for it
+    tensors: Tensors  # float32, by name, the direction first: `forward.encoder.weight`
+    training: TrainingRecord  # how it came to be
+    config: dict[str, Any]  # what only this kind has in `config.json`; all of it where the folder was read
+    card: str = ""  # the model card, Markdown
+    files: Mapping[str, bytes] = field(default_factory=dict)  # more files, by name
+    version: int = PLAIN_VERSION  # the earliest version of the format that can hold all this
+    path: Path = Path()  # the folder it was read from
 
     def part(self, prefix: str) -> Tensors:
         """The tensors whose name starts with ``prefix.``, without it."""

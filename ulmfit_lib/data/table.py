@@ -26,14 +26,9 @@ FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such
 
 
 class Apart(NamedTuple):
-    """Texts that are of none of a table's classes.
+    """Texts that are of none of a table's classes."""
 
-    Attributes:
-        label: that they have.
-        texts: the texts.
-    """
-
-    label: str
+    label: str  # that they have
     texts: list[str]
 
 

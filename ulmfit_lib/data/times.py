@@ -14,15 +14,10 @@ _TWO_PARTS = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}\b")  # a day and a
 
 
 class Time(NamedTuple):
-    """A point in time.
+    """A point in time."""
 
-    Attributes:
-        value: the later, the higher: seconds since 1970 of a date, or the number that the file holds.
-        shown: as the file holds it.
-    """
-
-    value: float
-    shown: str
+    value: float  # the later, the higher: seconds since 1970 of a date, or the number that the file holds
+    shown: str  # as the file holds it
 
 
 def read_times(cells: Sequence[Any], *, rows: Sequence[int], column: str, source: str) -> list[Time | None]:

@@ -40,17 +40,11 @@ def arrow_table(data: str | Path, *, text: str | Sequence[str], file: FileFormat
 
 @dataclass(frozen=True)
 class Source:
-    """Files of the same columns.
+    """Files of the same columns."""
 
-    Attributes:
-        files: by name.
-        text: columns that hold the texts.
-        file: how text files are written.
-    """
-
-    files: dict[str, Path]
-    text: list[str]
-    file: FileFormat
+    files: dict[str, Path]  # by name
+    text: list[str]  # columns that hold the texts
+    file: FileFormat  # how text files are written
 
     @classmethod
     def find(cls, data: Path, text: Sequence[str], file: FileFormat) -> "Source":

@@ -13,15 +13,10 @@ _REVISION = re.compile(r"[\w-][\w./-]{0,199}", re.ASCII)
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the hub.
+    """A repository of the hub."""
 
-    Attributes:
-        name: ``user/name``.
-        revision: a branch, a tag or a commit's hash; None: the newest commit of the branch ``main``.
-    """
-
-    name: str
-    revision: str | None = None
+    name: str  # `user/name`
+    revision: str | None = None  # a branch, a tag or a commit's hash; None: the newest commit of the branch `main`
 
     @classmethod
     def parse(cls, text: str) -> "Repository":

@@ -40,17 +40,11 @@ USUALLY_TAKEN = 700_000_000  # bytes, by PyTorch, spaCy and the rest
 
 @dataclass(frozen=True)
 class Forecast:
-    """What ``fit`` would take here.
+    """What ``fit`` would take here."""
 
-    Attributes:
-        seconds: about how long.
-        megabytes: about how much memory.
-        plan: a sentence on what would be read.
-    """
-
-    seconds: float
-    megabytes: float
-    plan: str
+    seconds: float  # about how long
+    megabytes: float  # about how much memory
+    plan: str  # a sentence on what would be read
 
     def __str__(self) -> str:
         return f"{self.plan} It would take about {self.megabytes:,.0f} MB of memory."

@@ -25,15 +25,10 @@ MIN_AUC = 0.6  # of new texts against known ones by their vectors, likewise
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """How surprising texts are to a language model, beside texts that are known.
-
-    Attributes:
-        lm: what reads them.
-        known: (n_known,) log loss per word of known texts, sorted.
-    """
+    """How surprising texts are to a language model, beside texts that are known."""
 
     lm: LanguageModel
-    known: Floats
+    known: Floats  # (n_known,) log loss per word of known texts, sorted
 
     @classmethod
     def measure(

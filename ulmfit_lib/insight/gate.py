@@ -12,20 +12,15 @@ from ulmfit_lib.insight.drift import SIGNIFICANCE, Drift
 class Limits:
     """What a classifier must keep; None: anything will do.
 
-    Attributes:
-        min_accuracy: least accuracy, in [0, 1].
-        max_drift: largest drift, in [0, 1]: of the texts' words by Kolmogorov and Smirnov's distance, and of their
-            vectors by Gini's coefficient, 2 * AUC - 1. 0 means that new texts are like known ones, 1 that they have
-            nothing in common.
-        max_calibration_error: largest calibration error, in [0, 1].
-
     Raises:
         OptionError: no limit at all, or one outside [0, 1].
     """
 
-    min_accuracy: float | None = None
+    min_accuracy: float | None = None  # least accuracy, in [0, 1]
+    # Largest drift, in [0, 1]: of the texts' words by Kolmogorov and Smirnov's distance, and of their vectors by Gini's
+    # coefficient, 2 * AUC - 1. 0 means that new texts are like known ones, 1 that they have nothing in common.
     max_drift: float | None = None
-    max_calibration_error: float | None = None
+    max_calibration_error: float | None = None  # largest calibration error, in [0, 1]
 
     def __post_init__(self) -> None:
         given = {f"--{name.replace('_', '-')}": limit for name, limit in asdict(self).items() if limit is not None}
@@ -45,21 +40,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Check:
-    """One limit and what was found.
+    """One limit and what was found."""
 
-    Attributes:
-        name: what was looked at.
-        found: its value.
-        limit: the least or the largest that is allowed.
-        passed: whether it is kept.
-        note: what else is to be known.
-    """
-
-    name: str
+    name: str  # what was looked at
     found: float
-    limit: float
+    limit: float  # the least or the largest that is allowed
     passed: bool
-    note: str = ""
+    note: str = ""  # what else is to be known
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

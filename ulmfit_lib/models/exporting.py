@@ -26,19 +26,12 @@ MOST_DIFFERENT = 1e-4  # of a probability in float32
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """How an exported classifier differs from the one that it was made from.
+    """How an exported classifier differs from the one that it was made from."""
 
-    Attributes:
-        texts: that were compared.
-        largest: difference of a probability.
-        changed: labels that differ.
-        megabytes: of the exported folder.
-    """
-
-    texts: int
-    largest: float
-    changed: int
-    megabytes: float
+    texts: int  # that were compared
+    largest: float  # difference of a probability
+    changed: int  # labels that differ
+    megabytes: float  # of the exported folder
 
 
 def check_texts(file: Path | None, columns: Sequence[str]) -> list[str]:

@@ -17,17 +17,11 @@ Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an enco
 
 
 class Projection(NamedTuple):
-    """What makes a distilled vector: pooled outputs times a matrix, plus the weighted mean of word vectors.
+    """What makes a distilled vector: pooled outputs times a matrix, plus the weighted mean of word vectors."""
 
-    Attributes:
-        weight: (distilled, width of all that is pooled).
-        bias: (distilled,).
-        words: None where there are no word vectors.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    words: WordVectors | None
+    weight: Tensor  # (distilled, width of all that is pooled)
+    bias: Tensor  # (distilled,)
+    words: WordVectors | None  # None where there are no word vectors
 
     def __call__(self, pooled: Tensor, words: Tensor | None) -> Tensor:
         """(batch, all that is pooled) and (batch, words) -> (batch, distilled), of length 1."""

@@ -26,17 +26,11 @@ KEPT_OF_EACH = 2  # rows of a class
 
 @dataclass(frozen=True, eq=False)
 class Affordable:
-    """What there is time to learn from, and to score.
+    """What there is time to learn from, and to score."""
 
-    Attributes:
-        data: the table, or a part of its rows, drawn at random.
-        scoring: on which of them a classifier is scored.
-        left_out: what there was no time for, a sentence; "" where nothing was left out.
-    """
-
-    data: TextTable
-    scoring: Scoring
-    left_out: str = ""
+    data: TextTable  # the table, or a part of its rows, drawn at random
+    scoring: Scoring  # on which of them a classifier is scored
+    left_out: str = ""  # what there was no time for, a sentence; "" where nothing was left out
 
     @classmethod
     def of(cls, data: TextTable, scoring: Scoring, *, lm: LanguageModel, budget: Budget, seed: int) -> "Affordable":

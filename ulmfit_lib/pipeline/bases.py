@@ -27,19 +27,12 @@ FROM_BASE = ContextRecipe()  # where the base has word vectors to go on from
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A language model to start from.
+    """A language model to start from."""
 
-    Attributes:
-        name: what the user calls it.
-        whole: the language model as its folder holds it.
-        direction: that is used of it; None: all that it has.
-        why: this one, a sentence.
-    """
-
-    name: str
-    whole: LanguageModel
-    direction: str | None
-    why: str
+    name: str  # what the user calls it
+    whole: LanguageModel  # the language model as its folder holds it
+    direction: str | None  # that is used of it; None: all that it has
+    why: str  # this one, a sentence
 
     @property
     def lm(self) -> LanguageModel:

@@ -56,25 +56,15 @@ class Scoring:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A table, divided: candidates are compared on the one part, and the best is scored on the other.
+    """A table, divided: candidates are compared on the one part, and the best is scored on the other."""
 
-    Attributes:
-        data: the whole table.
-        train: the labelled rows that candidates are cross-validated on.
-        test: labelled rows that are held out from that; empty where the cross-validation is the score.
-        splits: of ``train``.
-        texts: what a language model may read.
-        all_texts: the same, and the texts of rows that are scored by cross-validation.
-        copies: rows that are copies or near copies of others.
-    """
-
-    data: TextTable
-    train: TextTable
-    test: TextTable
-    splits: list[Split]
-    texts: Sequence[str]
-    all_texts: Sequence[str]
-    copies: int
+    data: TextTable  # the whole table
+    train: TextTable  # the labelled rows that candidates are cross-validated on
+    test: TextTable  # labelled rows that are held out from that; empty where the cross-validation is the score
+    splits: list[Split]  # of `train`
+    texts: Sequence[str]  # what a language model may read
+    all_texts: Sequence[str]  # the same, and the texts of rows that are scored by cross-validation
+    copies: int  # rows that are copies or near copies of others
 
     @classmethod
     def of(cls, data: TextTable, scoring: Scoring = Scoring(), *, seed: int) -> "Experiment":

@@ -19,17 +19,11 @@ from ulmfit_lib.training.regression import row_losses
 
 @dataclass(frozen=True)
 class Gain:
-    """How much lower the log loss of the best is than the defaults', of the same decisions, in nats.
+    """How much lower the log loss of the best is than the defaults', of the same decisions, in nats."""
 
-    Attributes:
-        mean: of all decisions.
-        low: lower end of its interval.
-        high: its upper end.
-    """
-
-    mean: float
-    low: float
-    high: float
+    mean: float  # of all decisions
+    low: float  # lower end of its interval
+    high: float  # its upper end
 
     @classmethod
     def of(cls, default: Floats, best: Floats, *, chance: float, folds: int = 0) -> "Gain":
@@ -46,23 +40,14 @@ class Gain:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The best trial beside the defaults on rows that the search never saw, JSON-ready.
+    """The best trial beside the defaults on rows that the search never saw, JSON-ready."""
 
-    Attributes:
-        rows: that were held out.
-        decisions: on them; one a row unless labels are tags.
-        accuracy: of each, with its 95 % interval.
-        log_loss: of each.
-        gain: in log loss, with its 95 % interval.
-        verdict: the best beside the defaults.
-    """
-
-    rows: int
-    decisions: int
-    accuracy: dict[str, tuple[float, float, float]]
-    log_loss: dict[str, float]
-    gain: Gain
-    verdict: McNemar
+    rows: int  # that were held out
+    decisions: int  # on them; one a row unless labels are tags
+    accuracy: dict[str, tuple[float, float, float]]  # of each, with its 95 % interval
+    log_loss: dict[str, float]  # of each
+    gain: Gain  # in log loss, with its 95 % interval
+    verdict: McNemar  # the best beside the defaults
 
     @classmethod
     def of(cls, experiment: Experiment, answers: dict[str, HeldOutAnswers]) -> "HeldOut":

@@ -32,17 +32,11 @@ def count_tokens(texts: Sequence[str], lm: LanguageModel) -> int:
 
 @dataclass(frozen=True)
 class LmFineTuning:
-    """What a language model will be fine-tuned on, and for how long.
-
-    Attributes:
-        texts: which texts.
-        recipe: hyperparameters, with the number of epochs.
-        n_tokens: in those texts.
-    """
+    """What a language model will be fine-tuned on, and for how long."""
 
     texts: Sequence[str]
-    recipe: LanguageModelRecipe
-    n_tokens: int
+    recipe: LanguageModelRecipe  # hyperparameters, with the number of epochs
+    n_tokens: int  # in those texts
 
     @property
     def passes(self) -> int:
@@ -76,19 +70,12 @@ def learnt_share(table: TextTable, splits: Sequence[Split]) -> float:
 
 @dataclass(frozen=True)
 class FineTuningTime:
-    """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it.
+    """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it."""
 
-    Attributes:
-        epoch: seconds that one epoch takes, of one fit to all of it.
-        joining: epochs in which the groups join, before all of them train together.
-        share: of the table that a split learns from.
-        fits: how many fits to all of the table take as long as those to the splits and those that follow.
-    """
-
-    epoch: float
-    joining: int
-    share: float
-    fits: float
+    epoch: float  # seconds that one epoch takes, of one fit to all of it
+    joining: int  # epochs in which the groups join, before all of them train together
+    share: float  # of the table that a split learns from
+    fits: float  # how many fits to all of the table take as long as those to the splits and those that follow
 
     @classmethod
     def of(

@@ -17,21 +17,13 @@ MIN_ROWS_TO_COMPARE = 30  # what fewer say of two candidates is chance
 
 @dataclass
 class Search:
-    """The best candidate so far, and what was tried to find a better one.
+    """The best candidate so far, and what was tried to find a better one."""
 
-    Attributes:
-        experiment: what candidates are compared on.
-        budget: the time.
-        run: seed, device and checkpoints.
-        best: the candidate with the least cross-validated log loss.
-        tried: what was tried and what it brought, a sentence each.
-    """
-
-    experiment: Experiment
+    experiment: Experiment  # what candidates are compared on
     budget: Budget
-    run: Run
-    best: EvaluatedCandidate
-    tried: list[str] = field(default_factory=list)
+    run: Run  # seed, device and checkpoints
+    best: EvaluatedCandidate  # the candidate with the least cross-validated log loss
+    tried: list[str] = field(default_factory=list)  # what was tried and what it brought, a sentence each
 
     def say(self, sentence: str) -> None:
         """Tell the user, and remember it for the report."""

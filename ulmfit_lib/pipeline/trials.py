@@ -32,15 +32,10 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """The settings that are tried.
+    """The settings that are tried."""
 
-    Attributes:
-        bases: names of language models, that of the defaults first.
-        recipe: the defaults, for as many texts as there are.
-    """
-
-    bases: Sequence[str]
-    recipe: ClassifierRecipe
+    bases: Sequence[str]  # names of language models, that of the defaults first
+    recipe: ClassifierRecipe  # the defaults, for as many texts as there are
 
     @property
     def default(self) -> Params:

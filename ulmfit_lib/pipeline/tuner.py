@@ -27,22 +27,14 @@ FINAL_FITS = 2  # on the rows of the search, and on all of them
 
 @dataclass
 class Tuner:
-    """All that trials have in common.
+    """All that trials have in common."""
 
-    Attributes:
-        experiment: what they are scored on.
-        bases: by name.
-        space: what is tried.
-        run: seed, device and checkpoints.
-        topics: of the texts without a label.
-        times: how long fine-tuning takes here, by base, as far as it is known.
-    """
-
-    experiment: Experiment
-    bases: dict[str, Base]
-    space: Space
-    run: Run
-    topics: Topics | None = None
+    experiment: Experiment  # what they are scored on
+    bases: dict[str, Base]  # by name
+    space: Space  # what is tried
+    run: Run  # seed, device and checkpoints
+    topics: Topics | None = None  # of the texts without a label
+    # How long fine-tuning takes here, by base, as far as it is known.
     times: dict[str, FineTuningTime] = field(default_factory=dict)
 
     def search(self, trials: Trials, budget: Budget, max_trials: int | None) -> None:

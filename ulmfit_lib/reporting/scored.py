@@ -18,27 +18,17 @@ from ulmfit_lib.progress import counted
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores, and the rows behind them as far as they are known.
+    """Scores, and the rows behind them as far as they are known."""
 
-    Attributes:
-        report: the scores.
-        how: the rows were scored, a sentence.
-        folds: of cross-validation; 0 without it.
-        table: the rows that were scored, each with a label; None where the texts are not known.
-        targets: their labels, as ``LabelKind.targets``.
-        probabilities: (n_rows, n_classes) of the ``ensemble`` and, of a test file, of its members.
-        decided: the ensemble's answers, as ``LabelKind.targets``; None where the rows are not known.
-        notes: what is missing and why, a sentence each.
-    """
-
-    report: Report
-    how: str
-    folds: int = 0
-    table: TextTable | None = None
-    targets: Ints | None = None
+    report: Report  # the scores
+    how: str  # the rows were scored, a sentence
+    folds: int = 0  # of cross-validation; 0 without it
+    table: TextTable | None = None  # the rows that were scored, each with a label; None where the texts are not known
+    targets: Ints | None = None  # their labels, as `LabelKind.targets`
+    # (n_rows, n_classes) of the `ensemble` and, of a test file, of its members.
     probabilities: dict[str, Floats] = field(default_factory=dict)
-    decided: Ints | None = None
-    notes: Sequence[str] = ()
+    decided: Ints | None = None  # the ensemble's answers, as `LabelKind.targets`; None where the rows are not known
+    notes: Sequence[str] = ()  # what is missing and why, a sentence each
 
 
 def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: str = "cpu") -> Scored:

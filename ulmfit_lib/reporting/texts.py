@@ -26,68 +26,41 @@ MOST_MAPPED, FEWEST_MAPPED = 600, 8
 
 @dataclass(frozen=True)
 class ShownText:
-    """A text with the words that moved its label.
+    """A text with the words that moved its label."""
 
-    Attributes:
-        row: in its file, from 1.
-        label: its own.
-        predicted: the label that the classifier gives it.
-        confidence: of that prediction, in [0, 1].
-        of: the label that the colours explain.
-        text: in colours, HTML.
-    """
-
-    row: int
-    label: str
-    predicted: str
-    confidence: float
-    of: str
-    text: Markup
+    row: int  # in its file, from 1
+    label: str  # its own
+    predicted: str  # the label that the classifier gives it
+    confidence: float  # of that prediction, in [0, 1]
+    of: str  # the label that the colours explain
+    text: Markup  # in colours, HTML
 
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """Texts of one class.
+    """Texts of one class."""
 
-    Attributes:
-        name: of the class.
-        typical: those most like the others of the class.
-        hardest: those whose label is the least likely one, but for the mistakes that are shown already.
-    """
-
-    name: str
-    typical: list[ShownText]
-    hardest: list[ShownText]
+    name: str  # of the class
+    typical: list[ShownText]  # those most like the others of the class
+    hardest: list[ShownText]  # those whose label is the least likely one, but for the mistakes that are shown already
 
 
 @dataclass(frozen=True)
 class CopyGroup:
-    """Texts that are copies or near copies of each other.
+    """Texts that are copies or near copies of each other."""
 
-    Attributes:
-        rows: in their file, from 1.
-        labels: that they have, each once.
-        text: the first of them.
-    """
-
-    rows: list[int]
-    labels: list[str]
-    text: str
+    rows: list[int]  # in their file, from 1
+    labels: list[str]  # that they have, each once
+    text: str  # the first of them
 
 
 @dataclass(frozen=True)
 class Shown:
-    """All of them.
+    """All of them."""
 
-    Attributes:
-        mistakes: the most confident first.
-        classes: of each class, or of the largest ones.
-        suspects: labels that may be wrong, the most doubtful first.
-    """
-
-    mistakes: list[ShownText]
-    classes: list[ClassTexts]
-    suspects: list[SuspectedLabel]
+    mistakes: list[ShownText]  # the most confident first
+    classes: list[ClassTexts]  # of each class, or of the largest ones
+    suspects: list[SuspectedLabel]  # labels that may be wrong, the most doubtful first
 
 
 def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> Shown:

@@ -29,65 +29,38 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Measure:
-    """A score of the classifier, of one of its members, or of a constant prediction.
+    """A score of the classifier, of one of its members, or of a constant prediction."""
 
-    Attributes:
-        name: of what is scored.
-        score: in the verdict's unit.
-        interval: its 95 % interval; None where it is not known.
-        first: it is the whole classifier.
-    """
-
-    name: str
-    score: float
-    interval: Interval | None = None
-    first: bool = False
+    name: str  # of what is scored
+    score: float  # in the verdict's unit
+    interval: Interval | None = None  # its 95 % interval; None where it is not known
+    first: bool = False  # it is the whole classifier
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """How well one class is predicted.
+    """How well one class is predicted."""
 
-    Attributes:
-        name: of the class.
-        rows: that have it.
-        precision: share of the rows given this label that have it; None where it is not known.
-        recall: share of the rows with this label that are given it; likewise.
-        f1: their harmonic mean.
-    """
-
-    name: str
-    rows: int | None
-    precision: float | None
-    recall: float | None
-    f1: float
+    name: str  # of the class
+    rows: int | None  # that have it
+    precision: float | None  # share of the rows given this label that have it; None where it is not known
+    recall: float | None  # share of the rows with this label that are given it; likewise
+    f1: float  # their harmonic mean
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What stands at the top of the page.
+    """What stands at the top of the page."""
 
-    Attributes:
-        sentence: the verdict.
-        remarks: what else must be known of it, sentences.
-        grade: ``good``, ``doubtful`` or ``poor``.
-        tiles: name, number and remark of what counts most.
-        unit: of the measures.
-        measures: of the classifier, of its members, and of a constant prediction.
-        whole: the score at which a measure's bar is full.
-        digits: of a score, behind the point.
-        few: so few texts were scored that the grade tells nothing.
-    """
-
-    sentence: str
-    grade: str
-    tiles: list[tuple[str, str, str]]
-    unit: str
-    measures: list[Measure]
-    whole: float = 1.0
-    digits: int = 3
-    few: bool = False
-    remarks: tuple[str, ...] = ()
+    sentence: str  # the verdict
+    grade: str  # `good`, `doubtful` or `poor`
+    tiles: list[tuple[str, str, str]]  # name, number and remark of what counts most
+    unit: str  # of the measures
+    measures: list[Measure]  # of the classifier, of its members, and of a constant prediction
+    whole: float = 1.0  # the score at which a measure's bar is full
+    digits: int = 3  # of a score, behind the point
+    few: bool = False  # so few texts were scored that the grade tells nothing
+    remarks: tuple[str, ...] = ()  # what else must be known of it, sentences
 
     @property
     def chip(self) -> str:

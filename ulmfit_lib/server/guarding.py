@@ -23,19 +23,12 @@ UPLOADS = ("/jobs", "/columns", "/trainings", "/predict/lines")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for.
+    """What one request may ask for."""
 
-    Attributes:
-        texts: in one request.
-        characters: in one text.
-        body: bytes of a request with texts.
-        file: bytes of a file.
-    """
-
-    texts: int = 1000
-    characters: int = 100_000
-    body: int = 10_000_000
-    file: int = 1_000_000_000
+    texts: int = 1000  # in one request
+    characters: int = 100_000  # in one text
+    body: int = 10_000_000  # bytes of a request with texts
+    file: int = 1_000_000_000  # bytes of a file
 
 
 class Metrics:

@@ -11,17 +11,11 @@ from ulmfit_lib.tokens.documents import Documents
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Some texts of like length.
+    """Some texts of like length."""
 
-    Attributes:
-        ids: (batch, longest) int64, the longest text first, padded on the right.
-        lengths: (batch,) tokens in each text.
-        indices: (batch,) each text's place in the collection.
-    """
-
-    ids: Ints
-    lengths: Ints
-    indices: Ints
+    ids: Ints  # (batch, longest) int64, the longest text first, padded on the right
+    lengths: Ints  # (batch,) tokens in each text
+    indices: Ints  # (batch,) each text's place in the collection
 
 
 def text_batches(documents: Documents, *, pad_id: int) -> Iterator[TextBatch]:

@@ -24,19 +24,12 @@ PARALLEL_FROM = 4_000_000  # characters; below, starting workers costs more than
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tokenised texts before any model's vocabulary: ids into the corpus's own list of distinct tokens.
+    """Tokenised texts before any model's vocabulary: ids into the corpus's own list of distinct tokens."""
 
-    Attributes:
-        types: the distinct tokens in order of first appearance.
-        counts: (n_types,) how often each occurs.
-        ids: (n_tokens,) places in ``types``.
-        offsets: (n_texts + 1,) where each text starts.
-    """
-
-    types: list[str]
-    counts: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.integer] | StoredIds
-    offsets: npt.NDArray[np.int64]
+    types: list[str]  # the distinct tokens in order of first appearance
+    counts: npt.NDArray[np.int64]  # (n_types,) how often each occurs
+    ids: npt.NDArray[np.integer] | StoredIds  # (n_tokens,) places in `types`
+    offsets: npt.NDArray[np.int64]  # (n_texts + 1,) where each text starts
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -12,17 +12,11 @@ ARROW_FROM = 100_000  # characters; below, importing it takes longer than all th
 
 
 class Cut(NamedTuple):
-    """What texts are made of.
+    """What texts are made of."""
 
-    Attributes:
-        distinct: the different pieces, in order of first appearance.
-        places: (n_pieces,) of each piece in ``distinct``.
-        counts: (n_texts,) pieces in each text.
-    """
-
-    distinct: list[str]
-    places: npt.NDArray[np.integer]
-    counts: npt.NDArray[np.integer]
+    distinct: list[str]  # the different pieces, in order of first appearance
+    places: npt.NDArray[np.integer]  # (n_pieces,) of each piece in `distinct`
+    counts: npt.NDArray[np.integer]  # (n_texts,) pieces in each text
 
 
 def cut_at_spaces(texts: Sequence[str]) -> Cut:

@@ -16,19 +16,13 @@ PIECE = 1 << 20  # tokens looked at together where all texts are passed over
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts as ids of a model's vocabulary, translated as they are read, so that a corpus can stay on disk.
+    """Texts as ids of a model's vocabulary, translated as they are read, so that a corpus can stay on disk."""
 
-    Attributes:
-        stored: (n_tokens,) integers, usually a corpus's ids in their file.
-        offsets: (n_texts + 1,); text i is ``stored[offsets[i]:offsets[i + 1]]``.
-        table: (n_types,) the vocabulary's id for each stored one; None where these are the vocabulary's already.
-        reverse: each text is read from its end, for a backward model.
-    """
-
-    stored: npt.NDArray[np.integer] | StoredIds
-    offsets: npt.NDArray[np.int64]
+    stored: npt.NDArray[np.integer] | StoredIds  # (n_tokens,) integers, usually a corpus's ids in their file
+    offsets: npt.NDArray[np.int64]  # (n_texts + 1,); text i is `stored[offsets[i]:offsets[i + 1]]`
+    # (n_types,) the vocabulary's id for each stored one; None where these are the vocabulary's already.
     table: npt.NDArray[np.integer] | None = None
-    reverse: bool = False
+    reverse: bool = False  # each text is read from its end, for a backward model
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -33,23 +33,15 @@ class Pattern:
 
 @dataclass(frozen=True, eq=False)
 class SplittingRules:
-    """How texts of a language are split at other places than spaces.
+    """How texts of a language are split at other places than spaces."""
 
-    Attributes:
-        special_cases: the tokens of stretches that no pattern is asked about.
-        prefix: what is cut off the start of a stretch without spaces, as long as there is something.
-        suffix: what is cut off its end.
-        infix: where the rest is cut.
-        whole: what is never cut.
-        address: what is not cut at infixes.
-    """
-
-    special_cases: Mapping[str, Sequence[str]]
+    special_cases: Mapping[str, Sequence[str]]  # the tokens of stretches that no pattern is asked about
+    # What is cut off the start of a stretch without spaces, as long as there is something.
     prefix: Pattern | None = None
-    suffix: Pattern | None = None
-    infix: Pattern | None = None
-    whole: Pattern | None = None
-    address: Pattern | None = None
+    suffix: Pattern | None = None  # what is cut off its end
+    infix: Pattern | None = None  # where the rest is cut
+    whole: Pattern | None = None  # what is never cut
+    address: Pattern | None = None  # what is not cut at infixes
 
     @classmethod
     @lru_cache(maxsize=8)

@@ -7,17 +7,11 @@ import numpy.typing as npt
 
 
 class TokenIds(NamedTuple):
-    """Tokens of texts, one text after the other.
+    """Tokens of texts, one text after the other."""
 
-    Attributes:
-        types: the distinct tokens, in order of first appearance.
-        ids: (n_tokens,) places in ``types``.
-        lengths: (n_texts,) tokens in each text.
-    """
-
-    types: list[str]
-    ids: npt.NDArray[np.int32]
-    lengths: npt.NDArray[np.int64]
+    types: list[str]  # the distinct tokens, in order of first appearance
+    ids: npt.NDArray[np.int32]  # (n_tokens,) places in `types`
+    lengths: npt.NDArray[np.int64]  # (n_texts,) tokens in each text
 
 
 def by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -45,21 +45,13 @@ def find_strategy(name: str, *, also: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class ClassifierPhase:
-    """One step of gradual unfreezing.
+    """One step of gradual unfreezing."""
 
-    Attributes:
-        groups: how many train, from the top; the head is one of them.
-        epochs: how long.
-        share: of the recipe's rate.
-        cut_frac: share of the steps in which the slanted triangle rises.
-        ratio: its highest rate over its lowest.
-    """
-
-    groups: int
-    epochs: int = 1
-    share: float = 1.0
-    cut_frac: float = 0.1
-    ratio: float = 32
+    groups: int  # how many train, from the top; the head is one of them
+    epochs: int = 1  # how long
+    share: float = 1.0  # of the recipe's rate
+    cut_frac: float = 0.1  # share of the steps in which the slanted triangle rises
+    ratio: float = 32  # its highest rate over its lowest
 
 
 @dataclass(frozen=True)
@@ -139,19 +131,12 @@ class ClassifierRecipe:
 
 @dataclass(frozen=True, eq=False)
 class LabelledDocuments:
-    """What fine-tuning learns from.
+    """What fine-tuning learns from."""
 
-    Attributes:
-        documents: token ids, in the order in which they are read.
-        targets: their labels, as ``LabelKind.targets``.
-        kind: of label.
-        pad_id: the token that fills up shorter documents.
-    """
-
-    documents: Documents
-    targets: Ints
-    kind: LabelKind
-    pad_id: int
+    documents: Documents  # token ids, in the order in which they are read
+    targets: Ints  # their labels, as `LabelKind.targets`
+    kind: LabelKind  # of label
+    pad_id: int  # the token that fills up shorter documents
 
     def batches(self, recipe: ClassifierRecipe, *, batch_tokens: int, seed: int) -> ClassifierBatches:
         """This process's share of each batch, in a random order."""

@@ -44,16 +44,11 @@ class OptimizerSettings(Protocol):
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network is trained for.
+    """What a network is trained for."""
 
-    Attributes:
-        loss: of the network's output and the targets.
-        weigh: targets -> over how much the loss is a mean.
-        accuracy: of the network's output and the targets, which is shown beside the loss; None shows none.
-    """
-
-    loss: Callable[..., torch.Tensor]
-    weigh: Weigh = torch.numel
+    loss: Callable[..., torch.Tensor]  # of the network's output and the targets
+    weigh: Weigh = torch.numel  # targets -> over how much the loss is a mean
+    # Of the network's output and the targets, which is shown beside the loss; None shows none.
     accuracy: Metric | None = None
 
 

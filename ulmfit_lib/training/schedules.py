@@ -10,21 +10,13 @@ Schedule = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Phase:
-    """One call of fastai's ``fit``.
+    """One call of fastai's ``fit``."""
 
-    Attributes:
-        name: what the progress bar says.
-        first_group: the lowest parameter group that trains; those below stay as they are.
-        epochs: how long; 0 leaves the phase out.
-        lrs: the maximal rate of each group, lowest group first.
-        schedule: progress in [0, 1] -> share of the maximal rate.
-    """
-
-    name: str
-    first_group: int
-    epochs: int
-    lrs: Sequence[float]
-    schedule: Schedule
+    name: str  # what the progress bar says
+    first_group: int  # the lowest parameter group that trains; those below stay as they are
+    epochs: int  # how long; 0 leaves the phase out
+    lrs: Sequence[float]  # the maximal rate of each group, lowest group first
+    schedule: Schedule  # progress in [0, 1] -> share of the maximal rate
 
 
 def slanted_triangular(progress: float, *, cut_frac: float = 0.1, ratio: float = 32) -> float:

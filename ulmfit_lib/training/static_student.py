@@ -31,19 +31,12 @@ VALIDATION = 0.15  # of the texts that are learnt from, by which the penalties a
 
 @dataclass(frozen=True)
 class Loss:
-    """What a static classifier loses beside the one that it was distilled from, on held-out rows.
+    """What a static classifier loses beside the one that it was distilled from, on held-out rows."""
 
-    Attributes:
-        rows: that were compared.
-        changed: share of the labels that differ.
-        teacher_accuracy: share of the classifier's labels that are right; None without labels.
-        student_accuracy: the same of the static one.
-    """
-
-    rows: int
-    changed: float
-    teacher_accuracy: float | None = None
-    student_accuracy: float | None = None
+    rows: int  # that were compared
+    changed: float  # share of the labels that differ
+    teacher_accuracy: float | None = None  # share of the classifier's labels that are right; None without labels
+    student_accuracy: float | None = None  # the same of the static one
 
     @property
     def lost(self) -> float:

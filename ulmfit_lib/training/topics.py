@@ -22,13 +22,9 @@ C_VALUES = (1e-3, 1e-2, 1e-1, 1.0)  # of logistic regression, to choose from
 
 @dataclass(frozen=True, eq=False)
 class Topics:
-    """The strongest directions in which the TF-IDF of many texts varies.
+    """The strongest directions in which the TF-IDF of many texts varies."""
 
-    Attributes:
-        axes: gives each topic a score, which over those texts has mean 0 and variance 1.
-    """
-
-    axes: TermScorer
+    axes: TermScorer  # gives each topic a score, which over those texts has mean 0 and variance 1
 
     @classmethod
     def learn(cls, texts: Sequence[str], *, seed: int) -> "Topics | None":
