@@ -33,9 +33,9 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import LIKELIEST
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.frozen import FloatEncoder
-from ulmfit_lib.models.head import build_head
+from ulmfit_lib.models.head import Head
 from ulmfit_lib.models.pooling import pool
-from ulmfit_lib.models.tensors import State, as_tensors
+from ulmfit_lib.models.tensors import State, Weights, as_tensors
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
@@ -141,6 +141,14 @@ class Interpolated(FloatEncoder):
             output, _, _ = torch.lstm(output, (zero, zero), weights, True, 1, 0.0, False, False, True)
             outputs.append(output)
         return outputs, []
+
+
+def build_head(weights: Weights) -> Head:
+    """A head, ready to predict, from its tensors."""
+    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
+    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
+    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
+    return head.eval()
 
 
 class Gradients:

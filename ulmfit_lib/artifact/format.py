@@ -214,8 +214,8 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: no config.json in this folder, so it is no saved model")
     if odd := [file.name for file in path.iterdir() if not file.is_file()]:
         raise ArtifactError(f"{path / sorted(odd)[0]}: this is not a plain file, and a saved model holds nothing else")
-    config = read_object(path / "config.json")
-    if config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
+    config = read_json(path / "config.json")
+    if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(config.get("kind"), str):
         raise ArtifactError(f"{path / 'config.json'}: not written by ulmfit_lib")
     found = config.get("format_version")
     if type(found) is not int or not 1 <= found <= FORMAT_VERSION:
@@ -228,15 +228,3 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ArtifactError: it is missing, damaged, or something else.
-    """
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise ArtifactError(f"{path}: a JSON object is needed")
-    return value

@@ -80,7 +80,7 @@ def gate(
     checks = check_limits(asked, scores, drift)
     passed = all(check.passed for check in checks)
     if as_json:
-        print(json.dumps({"passed": passed, "rows": len(table), "checks": [check.as_dict() for check in checks]}))
+        print(json.dumps({"passed": passed, "rows": len(table), "checks": [asdict(check) for check in checks]}))
     else:
         print("\n".join(gate_table(checks)))
     if not passed:

@@ -1,7 +1,6 @@
 """Limits that a classifier must keep before it may be put to work."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.metrics import Scores
@@ -47,10 +46,6 @@ class Check:
     limit: float  # the least or the largest that is allowed
     passed: bool
     note: str = ""  # what else is to be known
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def check_limits(limits: Limits, scores: Scores | None = None, drift: Drift | None = None) -> list[Check]:

@@ -42,14 +42,6 @@ class Head(nn.Module):
         return logits
 
 
-def build_head(weights: Weights) -> Head:
-    """A head, ready to predict, from its tensors."""
-    hidden = weights["layers.1.bias"].numel() if "layers.1.bias" in weights else 0
-    head = Head(weights["mean"].numel(), len(weights["output.bias"]), hidden=hidden)
-    head.load_state_dict(weights, strict=False)  # batch norm's step counter is no weight
-    return head.eval()
-
-
 def head_arrays(head: Head) -> Tensors:
     """A copy of a head's tensors, as the arrays that a classifier holds."""
     return {name: tensor.detach().cpu().clone().numpy() for name, tensor in head_tensors(head).items()}
