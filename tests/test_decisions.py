@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ulmfit_lib import TextClassifier, TextTable
+from ulmfit_lib import TextClassifier, TextTable, fit
 from ulmfit_lib.artifact.report import ENSEMBLE, StoredPredictions
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.conformal import PredictionSets
@@ -18,7 +18,6 @@ from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.linear.blend import Blend
-from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.deciding import Goal, find_goal, learn_rule
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
 from ulmfit_lib.pipeline.report import report_on
@@ -29,6 +28,7 @@ from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.server.models import answer
 from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.heads import HeadConfig, fit_head, predict_by_config
+from ulmfit_lib.training.recipes import find_recipe
 
 
 def unbalanced(n=200, share=0.15, told=1.5, seed=0):
@@ -325,8 +325,10 @@ def test_what_the_classes_are_called_helps_where_few_rows_have_a_label():
 
 def test_a_description_of_no_label_and_one_without_words_are_said(write_csv, ulmfit, tmp_path):
     file = write_csv([["fine", "good"], ["lovely", "good"], ["awful", "bad"], ["dull", "bad"]])
-    fit = ("fit", file, "--text", "review", "--label", "sentiment", "--out", tmp_path / "model", "--describe")
-    code, _, said = ulmfit(*fit, "good")
+    command = ("fit", file, "--text", "review", "--label", "sentiment", "--out", tmp_path / "model", "--describe")
+    code, _, said = ulmfit(*command, "good")
     assert code == 2 and "write LABEL: WORDS" in said
+    recipe = find_recipe("cpu").changed(descriptions={"odd": "strange"})
+    table = TextTable.from_lists(["fine", "lovely", "awful", "dull"], ["good", "good", "bad", "bad"])
     with pytest.raises(OptionError, match="--describe odd: no such label; there are bad, good"):
-        Candidate(None).described({"odd": "strange"}, ["bad", "good"])
+        fit(table, base=tmp_path / "no such base", recipe=recipe)  # before any work

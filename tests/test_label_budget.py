@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from ulmfit_lib import TextTable, fit
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.pipeline.label_budget import label_budget, nested_order
+from ulmfit_lib.pipeline.tuning import tune
 from ulmfit_lib.training.run import Run
 
 
@@ -94,3 +96,9 @@ def test_the_curve_ends_where_fit_begins(tiny_lm):
 def test_fine_tuning_for_every_point(tiny_lm, fruit):
     budget = label_budget(fruit, base=tiny_lm, thorough=True, folds=1, run=Run(device="cpu"))
     assert budget.labels == 48 and len(budget.curve.sizes) >= 2
+
+
+def test_what_is_no_table_is_refused_with_the_way_to_one(tmp_path):
+    for refuse in (label_budget, partial(tune, folder=tmp_path)):
+        with pytest.raises(DataError, match=r"where a table of texts and labels is needed: read_table"):
+            refuse(["a text"])

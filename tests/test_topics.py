@@ -7,6 +7,7 @@ from ulmfit_lib import TextClassifier, TextTable, fit
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.pipeline.experiment import Scoring
 from ulmfit_lib.pipeline.label_budget import label_budget
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import fit_tfidf
@@ -30,6 +31,19 @@ def read(monkeypatch):
     found, learn = [], Topics.learn
     monkeypatch.setattr(Topics, "learn", lambda texts, seed: found.append(list(texts)) or learn(texts, seed=seed))
     return found
+
+
+@pytest.mark.slow
+def test_a_transductive_fit_says_that_topics_had_read_the_scored_texts(tiny_lm, read, monkeypatch):
+    monkeypatch.setattr("ulmfit_lib.training.topics.FEWEST_TEXTS", 300)
+    texts, labels = made_up(400, seed=5)
+    table = TextTable.from_lists(texts, [*labels[:60], *[None] * 340])
+    options = {"base": tiny_lm.only("forward"), "strategy": "linear-probe", "minutes": 0.01, "run": Run(device="cpu")}
+    report = fit(table, scoring=Scoring(transductive=True), **options).training.report
+    assert set(read[0]) == set(texts) and report.transductive
+    assert "The topics had read these rows' texts, without their labels (transductive)." in report.sentence
+    report = fit(table, **options).training.report
+    assert set(read[1]) == set(texts[60:]) and not report.transductive and "transductive" not in report.sentence
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ class Report(Stored):
         base: which language model reads the texts, and why.
         base_has_read: where the texts are from that this one had read before.
         copies: rows that are copies or near copies of others.
-        transductive: the language model has read the texts of the held-out rows.
+        transductive: the language model or the topics have read the texts of the held-out rows.
         tried: what was tried within the time and what it brought, a sentence each.
         minutes: the time that there was.
         folds: of cross-validation; 0 without it.

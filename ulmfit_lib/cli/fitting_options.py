@@ -118,7 +118,7 @@ class ScoringOptions:
         bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
     ] = True
     transductive: Annotated[
-        bool, typer.Option("--transductive", help="Let the language model read the held-out texts, too.")
+        bool, typer.Option("--transductive", help="Let the language model and the topics read the held-out texts, too.")
     ] = False
     decide_for: Annotated[
         str,

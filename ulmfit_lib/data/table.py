@@ -254,3 +254,13 @@ def check_table(data: Any) -> None:
             f"data: of the type {type(data).__name__}, where a table of texts and labels is needed: "
             "read_table(data, text=..., label=...) makes one of a file's name, a frame or the like"
         )
+
+
+def check_learnable(data: Any) -> None:
+    """Say before any work why nothing can be learnt from what should be a table.
+
+    Raises:
+        DataError: what ``check_table`` or ``check_labels`` raises.
+    """
+    check_table(data)
+    check_labels(data)

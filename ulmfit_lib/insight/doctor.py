@@ -10,7 +10,7 @@ import numpy as np
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.label_checks import check_labels, suggest_ratings
-from ulmfit_lib.data.table import TextTable, check_table
+from ulmfit_lib.data.table import TextTable, check_learnable, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.findings import DATA, RARE, WRONG_COLUMN, Diagnosis, Finding
 from ulmfit_lib.insight.label_checks import (
@@ -106,6 +106,7 @@ def forecast(data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: 
     Raises:
         DataError: labels that cannot be learnt from.
     """
+    check_learnable(data)
     experiment = Experiment.of(data, seed=seed)
     train = experiment.train
     lm, _ = load_base(base, train.texts, seed=seed)

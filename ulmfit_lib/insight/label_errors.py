@@ -8,8 +8,7 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.data.label_checks import check_labels
-from ulmfit_lib.data.table import TextTable, check_table
+from ulmfit_lib.data.table import TextTable, check_learnable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.language_model import LanguageModel
@@ -60,9 +59,8 @@ def check_label_errors(
         >>> doubtful[0].label, doubtful[0].expected
         ('positive', 'negative')
     """
-    check_table(data)
+    check_learnable(data)
     table = data.labelled()
-    check_labels(table)
     answers = out_of_fold(table, base=base, run=run or Run())
     return suspect(table, answers.probabilities[ENSEMBLE], answers.decided)
 

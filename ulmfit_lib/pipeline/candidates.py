@@ -10,7 +10,6 @@ import numpy as np
 from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.linear.blend import Blend
 from ulmfit_lib.linear.tfidf import TfidfClassifier
@@ -58,16 +57,6 @@ class Candidate:
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
         return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
-
-    def described(self, descriptions: Mapping[str, str], classes: Sequence[str]) -> "Candidate":
-        """The same with what the classes are about.
-
-        Raises:
-            OptionError: there is no such class.
-        """
-        if unknown := sorted(descriptions.keys() - set(classes)):
-            raise OptionError(f"--describe {unknown[0]}: no such label; there are {', '.join(classes)}")
-        return replace(self, descriptions=descriptions)
 
     def features(self, texts: Sequence[str], run: Run) -> Features:
         """By direction, (n_texts, width) vectors from the frozen encoders, which read each text once."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, Report, StoredPredictions
-from ulmfit_lib.data.label_checks import check_labels, mention_odd_labels
-from ulmfit_lib.data.table import TextTable, check_table
+from ulmfit_lib.data.label_checks import mention_odd_labels
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.decision import BALANCE
 from ulmfit_lib.models.classifier import TextClassifier
@@ -23,7 +23,6 @@ from ulmfit_lib.training.run import Run
 
 MAX_CROSS_VALIDATED = 2000  # labelled rows up to which all of them are scored out of fold
 HELD_OUT = 0.2  # of more
-TRANSDUCTIVE = " The language model had read these rows' texts, without their labels (transductive)."
 MAX_KEPT = 10_000  # held-out rows of which the model's folder keeps the predictions
 
 
@@ -68,13 +67,11 @@ class Experiment:
 
     @classmethod
     def of(cls, data: TextTable, scoring: Scoring = Scoring(), *, seed: int) -> "Experiment":
-        """A table whose labels are checked, and divided as ``scoring`` says.
+        """A table that can be learnt from (``check_learnable``), divided as ``scoring`` says.
 
         Raises:
-            DataError: labels that cannot be learnt from, or no row can be held out.
+            DataError: no row can be held out.
         """
-        check_table(data)
-        check_labels(data)
         mention_odd_labels(data)
         labelled = data.labelled()
         fraction = scoring.test_fraction
@@ -187,7 +184,7 @@ class Experiment:
         classifier = replace(classifier, scope=scope)
         report = replace(
             report,
-            sentence=report.sentence + (TRANSDUCTIVE if report.transductive else "") + about_scope(classifier.scope),
+            sentence=report.sentence + about_scope(classifier.scope),
             base_has_read=tuple(stage.source for stage in base.training.stages),
             copies=self.copies,
             blend=asdict(classifier.blend),

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.label_checks import check_labels
-from ulmfit_lib.data.table import TextTable, check_table
+from ulmfit_lib.data.table import TextTable, check_learnable
 from ulmfit_lib.errors import Interrupted
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
@@ -21,7 +20,7 @@ from ulmfit_lib.pipeline.time_order import check_times, time_report
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
-from ulmfit_lib.training.recipes import BY_TIME, Recipe, find_recipe
+from ulmfit_lib.training.recipes import BY_TIME, Recipe, check_descriptions, find_recipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
 from ulmfit_lib.training.topics import learn_topics
@@ -87,8 +86,8 @@ def fit(
     strategy = find_strategy(strategy or recipe.strategy, also=BY_TIME)
     if minutes is not None:
         check_minutes(minutes)
-    check_table(data)
-    check_labels(data)
+    check_learnable(data)
+    check_descriptions(recipe.descriptions, data.classes)
     if data.times:
         check_times(data)
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
@@ -117,8 +116,13 @@ def fit(
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
     probe = Candidate(
-        chosen.lm, recipe=recipe.fit_classifier, with_baseline=recipe.with_baseline, topics=topics, goal=goal
-    ).described(recipe.descriptions, train.classes)
+        chosen.lm,
+        recipe=recipe.fit_classifier,
+        with_baseline=recipe.with_baseline,
+        topics=topics,
+        goal=goal,
+        descriptions=recipe.descriptions,
+    )
     search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
@@ -134,15 +138,23 @@ def fit(
     best = search.best
     report = experiment.report(best, experiment.predict_test(best, run))
     by_time = time_report(best, experiment, run) if data.times else None
-    reads_scored_texts = scoring.transductive or (fixed_epochs and not len(experiment.test))
+    lm_reads_all = scoring.transductive or (fixed_epochs and not len(experiment.test))
+    have_read = {
+        "the language model": best.candidate.passes and lm_reads_all,
+        "the topics": best.candidate.topics and scoring.transductive,
+    }
+    readers = " and ".join(reader for reader, has_read in have_read.items() if has_read)
+    told = [report.sentence, by_time.sentence if by_time else "", affordable.left_out]
+    if readers:
+        told.insert(1, f"{readers.capitalize()} had read these rows' texts, without their labels (transductive).")
     report = replace(
         report,
-        sentence=" ".join(filter(None, [report.sentence, by_time.sentence if by_time else "", affordable.left_out])),
+        sentence=" ".join(filter(None, told)),
         time=by_time,
         base=chosen.why,
         tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,
-        transductive=best.candidate.passes > 0 and reads_scored_texts,
+        transductive=bool(readers),
     )
     return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent())
 

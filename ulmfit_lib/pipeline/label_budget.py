@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.table import TextTable, check_learnable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.evaluation.learning_curve import LearningCurve
 from ulmfit_lib.models.bases import load_base
@@ -98,6 +98,7 @@ def label_budget(
         ArtifactError: no such base.
     """
     run = run or Run()
+    check_learnable(data)
     if not data.kind.one_class_per_text:
         raise OptionError("a label budget needs one class a text; it cannot forecast ratings or several labels")
     if (labels := len(data.labelled())) < MIN_ROWS:

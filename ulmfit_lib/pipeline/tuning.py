@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.artifact.catalogue import AUTO
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.table import TextTable, check_learnable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
 from ulmfit_lib.models.classifier import TextClassifier
@@ -99,6 +99,7 @@ def tune(
     """
     run = run or Run()
     check_minutes(minutes)
+    check_learnable(data)
     started = time.monotonic()
     if (labels := len(data.labelled())) < MIN_ROWS:
         raise DataError(f"{data.source}: {labels} labelled rows; a search needs {MIN_ROWS} at least")

@@ -60,6 +60,16 @@ class Recipe:
         return recipe if with_baseline is None else replace(recipe, with_baseline=with_baseline)
 
 
+def check_descriptions(descriptions: Mapping[str, str], classes: Sequence[str]) -> None:
+    """Say which class there is not.
+
+    Raises:
+        OptionError: names it.
+    """
+    if unknown := sorted(descriptions.keys() - set(classes)):
+        raise OptionError(f"--describe {unknown[0]}: no such label; there are {', '.join(classes)}")
+
+
 # Howard & Ruder 2018, section 4.1; epochs, which they tuned for each set, are ours.
 PAPER_DROPOUTS = Dropouts(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5)
 PAPER = Recipe(
