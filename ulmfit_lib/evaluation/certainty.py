@@ -18,17 +18,11 @@ Precision = float | Mapping[str, float]  # to reach by all answers together, or 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How many predictions for held-out rows were correct, by their confidence.
+    """How many predictions for held-out rows were correct, by their confidence."""
 
-    Attributes:
-        confidence: from high to low.
-        rows: how many predictions were at least that confident.
-        right: how many of those were correct.
-    """
-
-    confidence: list[float]
-    rows: list[int]
-    right: list[int]
+    confidence: list[float]  # from high to low
+    rows: list[int]  # how many predictions were at least that confident
+    right: list[int]  # how many of those were correct
 
     def __post_init__(self) -> None:
         fit_together = len(self.confidence) == len(self.rows) == len(self.right)

@@ -10,13 +10,9 @@ from ulmfit_lib.errors import OptionError
 
 @dataclass(frozen=True)
 class PredictionSets:
-    """From which probability on a class belongs to a text's set (conformal prediction, Vovk et al. 2005).
+    """From which probability on a class belongs to a text's set (conformal prediction, Vovk et al. 2005)."""
 
-    Attributes:
-        thresholds: (n_classes,) the least probability, by class.
-    """
-
-    thresholds: tuple[float, ...]
+    thresholds: tuple[float, ...]  # (n_classes,) the least probability, by class
 
     @classmethod
     def measure(

@@ -15,21 +15,13 @@ TYPICAL, SPREAD = 0.2, 0.05  # of text classifiers' exponents: a few noisy point
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """A power law of the error, ``scale * labels ** -exponent`` (Cortes et al. 1993), with resampled ones beside it.
+    """A power law of the error, ``scale * labels ** -exponent`` (Cortes et al. 1993), with resampled ones beside it."""
 
-    Attributes:
-        sizes: (n_sizes,) numbers of labels that were trained on.
-        errors: (n_sizes,) error rate on held-out rows, over all draws.
-        scale: of the law.
-        exponent: of the law; never negative, since labels do not hurt on average.
-        resampled: (RESAMPLES, 2) scale and exponent of laws fitted to resampled draws and rows.
-    """
-
-    sizes: npt.NDArray[np.int64]
-    errors: Floats
-    scale: float
-    exponent: float
-    resampled: Floats
+    sizes: npt.NDArray[np.int64]  # (n_sizes,) numbers of labels that were trained on
+    errors: Floats  # (n_sizes,) error rate on held-out rows, over all draws
+    scale: float  # of the law
+    exponent: float  # of the law; never negative, since labels do not hurt on average
+    resampled: Floats  # (RESAMPLES, 2) scale and exponent of laws fitted to resampled draws and rows
 
     @classmethod
     def fit(cls, sizes: Sequence[int], wrong: Sequence[npt.NDArray[np.bool_]], *, seed: int = 0) -> "LearningCurve":

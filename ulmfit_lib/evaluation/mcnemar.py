@@ -12,17 +12,11 @@ SIGNIFICANT = 0.05  # chance below which a difference counts as one
 
 @dataclass(frozen=True)
 class McNemar:
-    """Two classifiers on the same decisions (McNemar 1947).
+    """Two classifiers on the same decisions (McNemar 1947)."""
 
-    Attributes:
-        ahead: decisions that only the first one has right.
-        behind: that only the second one has right.
-        p_value: how likely a difference as large as this is by chance (exact binomial test).
-    """
-
-    ahead: int
-    behind: int
-    p_value: float
+    ahead: int  # decisions that only the first one has right
+    behind: int  # that only the second one has right
+    p_value: float  # how likely a difference as large as this is by chance (exact binomial test)
 
     @classmethod
     def of(cls, first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> "McNemar":

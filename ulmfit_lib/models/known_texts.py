@@ -36,20 +36,13 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class KnownTexts:
-    """Texts as numbers.
+    """Texts as numbers."""
 
-    Attributes:
-        log_losses: (n,) log loss per word of the beginning of each text; nan for one without a word.
-        vectors: (n, WIDTH) random projections of the texts' vectors.
-        words: (n,) words of each text.
-        unknown_share: of the words, outside the language model's vocabulary.
-        base: name and sha256 of the language model that found the words likely or not; empty: the model itself.
-    """
-
-    log_losses: Floats
-    vectors: npt.NDArray[np.float32]
-    words: Floats
-    unknown_share: float
+    log_losses: Floats  # (n,) log loss per word of the beginning of each text; nan for one without a word
+    vectors: npt.NDArray[np.float32]  # (n, WIDTH) random projections of the texts' vectors
+    words: Floats  # (n,) words of each text
+    unknown_share: float  # of the words, outside the language model's vocabulary
+    # Name and sha256 of the language model that found the words likely or not; empty: the model itself.
     base: dict[str, str] = field(default_factory=dict)
 
     @classmethod
