@@ -427,7 +427,7 @@ def test_a_slow_start_does_not_make_a_machine_look_fast(monkeypatch):
             clock[0] += next(seconds)
 
     monkeypatch.setattr(affordable.time, "monotonic", lambda: clock[0])
-    assert affordable._characters_per_second(Slow(), ["a" * 1_000] * 100) == pytest.approx(38_000 / 4)
+    assert affordable._characters_per_second(Slow(), ["a" * 1_000] * 100) == pytest.approx(14_000 / 4)
 
 
 def test_what_was_left_out_stands_in_the_report_and_not_as_a_run_that_was_stopped(
