@@ -149,17 +149,17 @@ def exported_by(checkout: Path, model: Path, work: Path, rows: tuple[list[str], 
 def read_by(checkout: Path, model: Path, work: Path) -> bool:
     """Whether an earlier release knows the format of a model."""
     try:
-        one_process_of(checkout, ["-c", READ, str(model.resolve())], work)
+        one_process_of(checkout, ["-c", READ, str(model.resolve())], work, stderr=subprocess.DEVNULL)
     except subprocess.CalledProcessError:
         return False
     return True
 
 
-def one_process_of(checkout: Path, arguments: list[str], work: Path) -> None:
+def one_process_of(checkout: Path, arguments: list[str], work: Path, *, stderr: int | None = None) -> None:
     """Python, where the library is that of a checkout."""
     path = os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
     run, environment = [sys.executable, "-W", "ignore", *arguments], {**os.environ, "PYTHONPATH": path}
-    subprocess.run(run, check=True, cwd=work, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(run, check=True, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 def same_network(table: TextTable, base: str, work: Path) -> dict[str, Path]:
