@@ -435,7 +435,12 @@ def test_what_is_wrong_with_a_request_is_said_and_no_field_is_left_out_in_silenc
 def test_the_document_tells_what_calls_answer(serve):
     client = serve()
     calls = client.get("/openapi.json").json()["paths"]
-    for path, method in (("/jobs", "post"), ("/jobs/{name}", "get"), ("/jobs/{name}/result", "get")):
+    for path, method in (
+        ("/predict/lines", "post"),
+        ("/jobs", "post"),
+        ("/jobs/{name}", "get"),
+        ("/jobs/{name}/result", "get"),
+    ):
         assert "404" in calls[path][method]["responses"]
     assert list(calls["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
     refused = client.post("/predict", json={"texts": []}), client.post("/explain", json={"text": "a", "label": "no"})

@@ -23,6 +23,7 @@ RETRY_SECONDS = 1
 SECONDS_BUSY = 0.05  # after which a request of many lines looks again whether it may go on
 
 
+REFUSED: dict[int | str, dict[str, Any]] = {404: {"description": "No such model"}, 413: {}, 429: {}}
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
@@ -90,11 +91,9 @@ class Predicting:
     def router(self) -> APIRouter:
         """``/predict`` and ``/explain``."""
         router = APIRouter()
-        router.post("/predict", responses={413: {}, 429: {}}, openapi_extra=ASKED_BODY)(self.predict)
-        router.post("/predict/lines", responses={413: {}, 429: {}}, response_class=StreamingResponse)(
-            self.predict_lines
-        )
-        router.post("/explain", responses={413: {}, 429: {}})(self.explain)
+        router.post("/predict", responses=REFUSED, openapi_extra=ASKED_BODY)(self.predict)
+        router.post("/predict/lines", responses=REFUSED, response_class=StreamingResponse)(self.predict_lines)
+        router.post("/explain", responses=REFUSED)(self.explain)
         return router
 
     async def predict(self, request: Request) -> JSONResponse:

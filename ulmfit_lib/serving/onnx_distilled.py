@@ -7,6 +7,7 @@ from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.onnx_format import CONTRIB, Graph
 from ulmfit_lib.serving.rounding import STEPS, Matrix, rounded, row_bytes
 
+LEFT = 2 * STEPS  # parts of a step that the second byte of a weight counts
 HALF_STEPS = 63  # of an input to ``_fine_product``: 2 * 127 * 127 fits 16 bits, so that weights keep all their steps
 
 
@@ -70,7 +71,9 @@ def _add_context_block(graph: Graph, block: int, read: str, weights: Tensors, pr
 
 
 def build_projection(weights: Tensors) -> bytes:
-    """A graph of the matrices behind distilled vectors, with weights of bytes and inputs of twice as many bits.
+    """A graph of the matrices behind distilled vectors, whose numbers and inputs are two bytes each.
+
+    One byte would not do: these matrices solve a regression, and what they say is a small difference of large sums.
 
     In go ``pooled`` (texts, width) and, where there are word vectors, ``mean`` (texts, mean_width); out comes
     ``vector`` (texts, distilled). A text's numbers do not depend on the texts beside it.
@@ -93,13 +96,14 @@ def build_projection(weights: Tensors) -> bytes:
 
 
 def _fine_product(graph: Graph, inputs: str, matrix: Matrix) -> str:
-    """(rows, n_in) by (n_out, n_in); a row's numbers are rounded by its largest, and what is left is rounded, too."""
+    """(rows, n_in) by (n_out, n_in); numbers are rounded by their row's largest, and what is left is rounded, too."""
 
     def name(part: str) -> str:
         return f"{inputs}_{part}"
 
     scale = (np.abs(matrix).max(1) / STEPS).clip(1e-12)
     numbers = rounded(matrix, scale[:, None], above=0, kind=np.int8)
+    rest = rounded(matrix - numbers * scale[:, None], scale[:, None] / LEFT, above=0, kind=np.int8)
     size = graph.node("ReduceMax", [graph.node("Abs", [inputs], [name("sizes")])], [name("size")], axes=[1])
     size = graph.node("Max", [size, "tiny"], [name("largest")])
     read = graph.node("Div", [inputs, size], [name("shares")])
@@ -109,8 +113,11 @@ def _fine_product(graph: Graph, inputs: str, matrix: Matrix) -> str:
     fine = graph.node("QuantizeLinear", [left, "fine_step", "zero"], [name("fine")])
     both = [graph.node("Unsqueeze", [one, "parts"], [f"{one}_part"]) for one in (coarse, fine)]
     both_parts = graph.node("Concat", both, [name("parts")], axis=1)
-    factors = [graph.constant(name("weight"), numbers.T), "step", graph.constant(name("scale"), scale), "zero"]
+    weight = graph.constant(name("weight"), np.concatenate([numbers, rest]).T)
+    factors = [weight, "step", graph.constant(name("scale"), np.concatenate([scale, scale / LEFT])), "zero"]
     sums = graph.node("MatMulIntegerToFloat", [both_parts, *factors], [name("sums")], domain=CONTRIB)
     sums = graph.node("Mul", [sums, "weigh"], [name("weighed")])
     sums = graph.node("ReduceSum", [sums, "parts"], [name("summed")], keepdims=0)
+    graph.node("Split", [sums], [name("sum"), name("rest")], axis=1)
+    sums = graph.node("Add", [name("sum"), name("rest")], [name("both")])
     return graph.node("Mul", [sums, size], [name("product")])
