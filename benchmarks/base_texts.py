@@ -1,18 +1,20 @@
 """The lines that `general-en-small` is distilled on, of every kind at hand, without labels; and its vocabulary.
 
     python benchmarks/base_texts.py DATA --base general-en-small --lines 700000 --out lines.jsonl --out-base start
+    python benchmarks/base_texts.py DATA --mixture topics --lines 300000 --out topics.jsonl
 
 DATA holds `texts/KIND/SOURCE.jsonl.xz`, `wikipedia/train-0*.jsonl.xz`, `imdb/imdb.parquet` and
-`tweets/tweets.jsonl.xz`. Kinds are drawn by the shares in SHARES and not by their size; no test review of IMDb is read,
-and no line comes twice. A long text gives one or a few of its sentences, sometimes its beginning. The lines are in
-random order: the shipped base was distilled on the first 385,024 of such a file.
+`tweets/tweets.jsonl.xz`. Kinds are drawn by shares and not by their size; no test review of IMDb is read, and no line
+comes twice. A long text gives one or a few of its sentences, sometimes its beginning. The lines are in random order.
+The mixture `topics` has longer passages, most of them of Wikipedia, forums, tweets and news.
 
 `start` is the base with the 40,000 commonest tokens of the first half million lines, some articles and some reviews.
-The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is:
+The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is.
+The shipped base was distilled on 385,024 lines of `kinds` with two blocks of context; these then grew to four blocks,
+384 wide, and went on learning on lines of both mixtures, as its card tells. In one go, that is
 
-    head -n 385024 lines.jsonl > some.jsonl
-    ulmfit distill some.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 --context-blocks 2 --epochs 0 \\
-        --precision int8 --out distilled
+    ulmfit distill lines.jsonl topics.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 \\
+        --context-blocks 4 --context-width 384 --epochs 0 --precision int8 --out distilled
 """
 
 import argparse
@@ -22,7 +24,7 @@ import lzma
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -34,7 +36,7 @@ from ulmfit_lib.files import write_file
 from ulmfit_lib.stages.distill import exchange_words
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 
-SHARES = {  # of the lines, in no unit
+KINDS = {  # of the lines, in no unit
     "dialogue_requests/bitext_customer_service": 2.0,
     "dialogue_requests/mit_restaurant": 0.4,
     "dialogue_requests/multidogo": 3.5,
@@ -91,39 +93,100 @@ SHARES = {  # of the lines, in no unit
     "tweets": 12.0,
     "wikipedia": 5.0,
 }
+TOPICS = {
+    "wikipedia": 50.0,
+    "chat_forum/irc": 3.0,
+    "chat_forum/reddit_college": 4.0,
+    "chat_forum/reddit_posts": 1.5,
+    "chat_forum/reddit_prodigy": 2.0,
+    "commit_messages/git_logs": 1.5,
+    "definitions/wordnet_glosses": 2.0,
+    "emails/spamassassin_ham": 4.0,
+    "government/18f_blog": 1.0,
+    "government/digital_gov": 2.0,
+    "howto/debian_handbook": 1.0,
+    "issues/github_issues": 1.0,
+    "issues/problem_reports": 3.0,
+    "jokes/stupidstuff": 0.5,
+    "legal/terms_of_service": 1.5,
+    "medical/bio_ner_sentences": 4.0,
+    "medical/medquad_a": 2.0,
+    "mental_health/counsel_chat": 1.0,
+    "mixed/brown_masc": 4.0,
+    "news/abc_au": 3.0,
+    "news/onestopenglish": 1.0,
+    "news/senseval_rte": 4.0,
+    "questions/ir_topics": 4.0,
+    "questions/medical_forum_qa": 2.0,
+    "quotes/fortunes": 2.0,
+    "speeches/us_speeches": 1.0,
+    "imdb": 4.0,
+    "tweets": 12.0,
+}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Which texts are drawn, and how much of the long ones is kept.
+
+    Attributes:
+        shares: by kind, of the lines, in no unit.
+        shards: of Wikipedia.
+        seed: of what is drawn.
+        beginnings: share of the long texts that give their beginning.
+        beginning_words: of a beginning, at most.
+        longest: words of a run of sentences, drawn from these.
+        goes_on: chance that a run of sentences takes the next one, too.
+    """
+
+    shares: dict[str, float]
+    shards: tuple[int, ...]
+    seed: int
+    beginnings: float
+    beginning_words: int
+    longest: tuple[int, ...]
+    goes_on: float
+
+
+MIXTURES = {
+    "kinds": Mixture(KINDS, (0, 5), 7, 0.06, 110, (28,) * 9 + (60,), 0.6),
+    "topics": Mixture(TOPICS, (1, 2, 6), 11, 0.12, 150, (30, 45, 60), 1.0),
+}
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(A-Z0-9])")
-SHORT, BEGINNING, LONGEST = 32, 110, 70  # words: kept whole; of a beginning; of some sentences
-BEGINNINGS, LONG_SHARE = 0.06, 0.15  # of the long texts: give their beginning; may give up to sixty words
+SHORT, LONGEST = 32, 80  # words: of a text that is kept whole; of some sentences
 COUNTED_LINES, COUNTED_ARTICLES, COUNTED_REVIEWS = 500_000, 2500, 8000  # that the vocabulary is counted on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--mixture", choices=MIXTURES, default="kinds")
     parser.add_argument("--lines", type=int, default=700_000)
     parser.add_argument("--out", type=Path, required=True, help=".jsonl of text and kind")
     parser.add_argument("--base", default="general-en-small")
     parser.add_argument("--vocab-size", type=int, default=40_000)
-    parser.add_argument("--out-base", type=Path, required=True, help="folder of the base with its new vocabulary")
+    parser.add_argument("--out-base", type=Path, help="folder of the base with its new vocabulary")
     arguments = parser.parse_args()
-    rng = random.Random(7)
-    rows = draw_lines(arguments.data, arguments.lines, rng)
+    rows = draw_lines(arguments.data, arguments.lines, MIXTURES[arguments.mixture])
     write_file(arguments.out, "".join(json.dumps({"text": text, "kind": kind}) + "\n" for text, kind in rows).encode())
-    base = LanguageModel.from_pretrained(arguments.base)
-    with_vocabulary(base, arguments.data, [text for text, _ in rows], arguments.vocab_size).save(arguments.out_base)
-    print(f"{len(rows):,} lines in {arguments.out}, the base with its new vocabulary in {arguments.out_base}")
+    print(f"{len(rows):,} lines in {arguments.out}")
+    if arguments.out_base:
+        base = LanguageModel.from_pretrained(arguments.base)
+        with_vocabulary(base, arguments.data, [text for text, _ in rows], arguments.vocab_size).save(arguments.out_base)
+        print(f"the base with its new vocabulary in {arguments.out_base}")
 
 
-def draw_lines(data: Path, count: int, rng: random.Random) -> list[tuple[str, str]]:
+def draw_lines(data: Path, count: int, mixture: Mixture) -> list[tuple[str, str]]:
     """Lines and their kinds, in random order, no line twice."""
+    rng = random.Random(mixture.seed)
     rows: list[tuple[str, str]] = []
     seen: set[bytes] = set()
-    for kind, share in SHARES.items():
-        wanted = round(count * share / sum(SHARES.values()))
-        texts = list(read_source(data, kind, rng))
+    for kind, share in mixture.shares.items():
+        wanted = round(count * share / sum(mixture.shares.values()))
+        texts = list(read_source(data, kind, mixture, rng))
         rng.shuffle(texts)
         for text in texts:
-            line = piece(text, rng)
+            line = piece(text, mixture, rng)
             known = hashlib.md5(line.lower().encode()).digest()
             if wanted and len(line.split()) > 1 and known not in seen:
                 seen.add(known)
@@ -133,11 +196,11 @@ def draw_lines(data: Path, count: int, rng: random.Random) -> list[tuple[str, st
     return rows
 
 
-def read_source(data: Path, kind: str, rng: random.Random) -> Iterator[str]:
+def read_source(data: Path, kind: str, mixture: Mixture, rng: random.Random) -> Iterator[str]:
     if kind == "imdb":
         yield from film_reviews(data)
     elif kind == "wikipedia":
-        for shard in (0, 5):
+        for shard in mixture.shards:
             for article in read_jsonl(data / f"wikipedia/train-0{shard}.jsonl.xz"):
                 paragraphs = [one for one in article.split("\n") if len(one.split()) > 6]
                 yield from rng.sample(paragraphs, min(5, len(paragraphs)))
@@ -160,20 +223,19 @@ def read_jsonl(file: Path) -> Iterator[str]:
             yield json.loads(line)["text"]
 
 
-def piece(text: str, rng: random.Random) -> str:
+def piece(text: str, mixture: Mixture, rng: random.Random) -> str:
     """A short text as it is; of a long one its beginning or some of its sentences."""
     words = text.split()
     if len(words) <= SHORT:
         return " ".join(words)
-    luck = rng.random()
-    if luck < BEGINNINGS:
-        return " ".join(words[:BEGINNING])
+    if rng.random() < mixture.beginnings:
+        return " ".join(words[: mixture.beginning_words])
     sentences = SENTENCE_END.split(" ".join(words))
     place = rng.randrange(len(sentences))
     found = sentences[place]
-    most = 60 if luck < LONG_SHARE else 28
+    most = rng.choice(mixture.longest)
     for sentence in sentences[place + 1 :]:
-        if len(found.split()) + len(sentence.split()) > most or rng.random() >= 0.6:
+        if len(found.split()) + len(sentence.split()) > most or rng.random() >= mixture.goes_on:
             break
         found += " " + sentence
     return " ".join(found.split()[:LONGEST])
