@@ -282,7 +282,7 @@ def test_a_model_of_ones_own_is_added_and_found_by_name(cache, tiny_lm, tmp_path
 def test_auto_takes_an_embedded_model_with_distilled_vectors(reviews):
     model, why = load_base("auto", reviews.texts)
     assert model.architecture.distilled
-    assert why.startswith(f"base {model.training['name']}: it has distilled vectors")
+    assert why.startswith(f"base {model.training.name}: it has distilled vectors")
     with pytest.raises(ArtifactError, match="wiki-en-small"):
         load_base("no-such-model", reviews.texts)
 
