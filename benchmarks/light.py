@@ -56,7 +56,7 @@ import json, sys
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier
 texts, labels, base, direction, folder = json.loads(sys.argv[1])
 table, lm = TextTable.from_lists(texts, labels), LanguageModel.from_pretrained(base)
-fit_classifier(table, lm=lm, direction=direction, strategy="linear-probe", device="cpu").save(folder)
+fit_classifier(table, lm=lm.only(direction), strategy="linear-probe").save(folder)
 """
 OWN_MODEL = "own"
 SIDES = ("static", "light", "light-int8", "torch", "old", "old-int8", "minilm", "minilm-int8", "fastai")

@@ -133,6 +133,15 @@ def test_heads_of_classes_leave_their_shares_to_the_blend():
         mix={HeadConfig("layers", 1e-3, True): 1.0},
     )
     np.testing.assert_allclose(softmax(head(torch.from_numpy(texts["forward"])).detach().numpy()), weak, atol=1e-4)
+    with pytest.raises(OptionError, match="cannot see 'standardized'"):
+        fit_head(
+            texts["forward"],
+            targets,
+            ClassifierRecipe(),
+            kind=Classes(),
+            seed=0,
+            mix={HeadConfig("standardized"): 1.0},
+        )
 
 
 def test_texts_get_a_tag_where_every_row_has_one():

@@ -269,6 +269,12 @@ def test_a_column_of_opinions_names_the_row_that_is_none(tiny_lm, tmp_path, ulmf
     assert code == 2 and "row 2 has the opinion 'awful'" in told
 
 
+def test_a_width_of_context_without_blocks_is_refused(ulmfit, tmp_path):
+    asked = ["distill", "texts.csv", "--base", "lm", "--teacher", "teacher", "--out", tmp_path / "distilled"]
+    code, _, told = ulmfit(*asked, "--context-width", "384")
+    assert code == 2 and "add --context-blocks" in told
+
+
 def test_too_few_texts_are_refused(tiny_lm):
     with pytest.raises(DataError, match="20 texts"):
         distill(["one text"], base=tiny_lm, teachers=[BagTeacher()])

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ulmfit_lib import DataError, read_table
+from ulmfit_lib import read_table
 from ulmfit_lib.data.label_checks import spellings
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.rows.text_files import likely_encoding
 from ulmfit_lib.rows.texts import read_texts
@@ -122,6 +123,8 @@ def test_a_file_in_two_encodings_is_told(tmp_path, capsys):
 def test_utf_16_without_a_mark_is_found_where_few_letters_are_latin(tmp_path):
     (tmp_path / "a.csv").write_bytes(("text,label\n" + "всё было прекрасно и очень мило,да\n" * 40).encode("utf-16-le"))
     assert read_table(tmp_path / "a.csv", text="text", label="label").classes == ["да"]
+    (tmp_path / "c.csv").write_bytes(("text,label\n" + "一个很好的故事,好\n" * 40).encode("utf-16-le"))
+    assert read_table(tmp_path / "c.csv", text="text", label="label").classes == ["好"]
     (tmp_path / "b.txt").write_bytes(b"text\nFine\0\n")  # a zero alone is no UTF-16
     assert list(read_table(tmp_path / "b.txt", text="text").texts) == ["Fine\0"]
 
@@ -142,6 +145,12 @@ def test_formulas_without_a_value_are_told(tmp_path, capsys):
     book.save(tmp_path / "a.xlsx")
     assert read_table(tmp_path / "a.xlsx", text="text", label="label").labels == ["x", None]
     assert "1 formula without a value read as empty cells" in capsys.readouterr().err
+
+
+def test_a_column_within_texts_that_are_no_objects_is_missing(tmp_path):
+    pq.write_table(pa.table({"title": ["Fine."], "review": ["Good."]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"review\.body"):
+        read_table(tmp_path / "a.parquet", text=["title", "review.body"])
 
 
 def test_objects_and_bytes_of_parquet_are_read_as_json_has_them(tmp_path):
@@ -182,6 +191,7 @@ def test_the_parts_of_a_dataset_are_no_labels_of_a_folder(tmp_path):
     [
         ("titles.csv", "Our survey of May\n,\n# by Ann\ntext,label\nc,y\n", ["text", "label"]),
         ("one.csv", "a text\nc\nd\n", ["a text"]),
+        ("hash.csv", "# id,text,label\n1,c,y\n", ["# id", "text", "label"]),
         ("index.csv", ",text\n0,c\n", ["", "text"]),
         (
             "lines.jsonl",

@@ -139,16 +139,19 @@ def test_a_token_is_needed_where_there_is_one(serve):
 
 def test_a_replaced_folder_is_read_anew(serve, model, tiny_lm, fruit, tmp_path, monkeypatch):
     monkeypatch.setattr("ulmfit_lib.server.models.LOOKED_AFTER", 0.0)
-    path = tmp_path / "films"
-    shutil.copytree(model, path)
-    client = serve(models=(path,))
+    link = tmp_path / "live"
+    link.symlink_to(shutil.copytree(model, tmp_path / "first"))
+    client = serve(models=(link,))
     swapped = fit(
         type(fruit).from_lists(fruit.texts, ["yes" if label == "positive" else "no" for label in fruit.labels]),
         base=tiny_lm,
         strategy="linear-probe",
         run=Run(device="cpu"),
     )
-    swapped.save(path, overwrite=True)
+    link.unlink()
+    swapped.save(tmp_path / "second")
+    link.symlink_to(tmp_path / "second")
+    assert client.post("/predict", json={"texts": [GOOD]}).json()["model"] == "second"
     assert client.post("/predict", json={"texts": [GOOD]}).json()["predictions"][0]["label"] == "yes"
 
 

@@ -41,5 +41,7 @@ def test_a_file_without_labels_needs_two_names_and_a_distilled_base(ulmfit, tiny
     asked = ["fit", file, "--text", "review", "--out", tmp_path / "model"]
     code, _, told = ulmfit(*asked)
     assert code == 2 and "--label" in told and "--classes" in told
+    code, _, told = ulmfit(*asked, "--classes", "good,bad", "--describe", "good: praise")
+    assert code == 2 and "--describe needs labels" in told
     code, told, _ = ulmfit(*asked, "--classes", "positive,negative", "--base", "general-en-small")
     assert code == 0 and "its accuracy is not known" in told

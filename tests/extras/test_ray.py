@@ -24,7 +24,7 @@ from ulmfit_lib.rows.reader import FileFormat
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (
-    "import sys; from pathlib import Path; from ulmfit_lib import predict_files_on_ray;"
+    "import sys; from pathlib import Path; from ulmfit_lib.engines.ray_files import predict_files_on_ray;"
     "predict_files_on_ray(*map(Path, sys.argv[1:]), text=['prediction'], workers=2)"
 )
 

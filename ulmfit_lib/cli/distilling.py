@@ -10,7 +10,7 @@ import typer
 
 from ulmfit_lib.cli.options import CardText, Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
 from ulmfit_lib.cli.running import command, training
-from ulmfit_lib.errors import DataError
+from ulmfit_lib.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -80,6 +80,8 @@ def distill_command(
     from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
     from ulmfit_lib.training.teachers import find_teacher
 
+    if student.context_width and not student.context_blocks:
+        raise OptionError("--context-width: only blocks of context widen word vectors; add --context-blocks")
     with training(asked, out) as run:
         tables = [read_table(path, text=read.text, label=read.opinion, **asdict(read.file)) for path in files]
         sizes = {"blocks": student.context_blocks, "width": student.context_width}

@@ -117,10 +117,13 @@ def fit_command(
         check_report_name(output.report)
     if bool(labels.label) == (labels.classes is not None):
         raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
+    if labels.classes is not None:
+        _refuse_what_needs_labels(labels, options, scoring, output, kind)
     with training(asked, output.out) as run:
         if labels.classes is not None:
             named = _fit_by_names(source, labels.classes.split(","), options, run)
-            named.save(output.out, overwrite=asked.overwrite)
+            precision = "float32" if output.precision == "auto" else output.precision
+            named.save(output.out, precision=precision, overwrite=asked.overwrite)
             print(f"saved in {output.out}. {ACCURACY_UNKNOWN}")
             return
         changed = with_stage_settings(find_recipe(options.recipe), options.settings).changed(
@@ -154,6 +157,36 @@ def fit_command(
         saved_one = TextClassifier.load(output.out)
         write_report(saved_one, output.report, data=table, seed=run.seed, device=str(run.device))
     print_fit(classifier, output.out, saved, output.as_json)
+
+
+def _refuse_what_needs_labels(
+    labels: FitLabels, options: FitOptions, scoring: ScoringOptions, output: FitOutput, kind: LabelKind
+) -> None:
+    """Say which option does nothing for a classifier that knows the names of its classes alone."""
+    given = {
+        "--describe": labels.describe,
+        "--other": labels.other,
+        "--also": labels.also,
+        "--recipe": options.recipe != "cpu",
+        "--set": options.settings,
+        "--strategy": options.strategy,
+        "--minutes": options.minutes,
+        "--lm-epochs": options.lm_epochs,
+        "--class-weights": options.class_weights,
+        "--test-fraction": scoring.test_fraction,
+        "--folds": scoring.folds,
+        "--time-column": scoring.time_column,
+        "--no-baseline": not scoring.with_baseline,
+        "--transductive": scoring.transductive,
+        "--decide-for": scoring.decide_for != "auto",
+        "--ratings": kind.ratings,
+        "--label-delimiter": kind.label_delimiter,
+        "--report": output.report,
+        "--plots": output.plots,
+        "--json": output.as_json,
+    }
+    if useless := next((name for name, value in given.items() if value), None):
+        raise OptionError(f"{useless} needs labels: leave it out, or name their column with --label, not --classes")
 
 
 def _descriptions(given: list[str]) -> dict[str, str]:

@@ -124,8 +124,8 @@ class ScoringOptions:
         str,
         typer.Option(
             help="What labels are chosen for: `accuracy`, `macro-f1`, `balanced` (all classes found alike), or "
-            "`cost:FILE` with the columns label, predicted and cost. `auto`: macro F1 where it costs at most about 2 "
-            "points of accuracy."
+            "`cost:FILE` with the columns label, predicted and cost. `auto`: macro F1 where it costs at most about 1 "
+            "point of accuracy."
         ),
     ] = "auto"
 

@@ -63,7 +63,12 @@ Settings = Annotated[
 Epochs = Annotated[int | None, typer.Option(min=1, help="Number of epochs, instead of the recipe's.")]
 Rate = Annotated[float | None, typer.Option("--lr", min=1e-8, help="Learning rate, instead of the recipe's.")]
 ClassWeights = Annotated[
-    Literal["balanced"] | None, typer.Option("--class-weights", help="Give rare classes as much weight as common ones.")
+    Literal["balanced"] | None,
+    typer.Option(
+        "--class-weights",
+        help="Give rare classes as much weight as common ones in fine-tuning and TF-IDF, as heads of a linear probe "
+        "always do.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 TimeColumn = Annotated[

@@ -73,7 +73,7 @@ class Rows:
             if inner and name not in self.names and outer in self.names:
                 cells = self.column(outer)
                 objects = [cell for cell in cells if isinstance(cell, Mapping)]
-                if not objects or any(inner.partition(".")[0] in cell for cell in objects):
+                if any(inner.partition(".")[0] in cell for cell in objects) or all(map(is_missing, cells)):
                     found[name] = [_within(cell, inner) for cell in cells]
         return self.adding(found) if found else self
 

@@ -20,7 +20,10 @@ def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
     1
     """
     if not needed:
-        place = next((place for place, line in enumerate(lines) if not _is_title(line)), 0)
+        below = [*lines[1:], ()]
+        place = next(
+            (place for place, (line, then) in enumerate(zip(lines, below, strict=True)) if not _is_title(line, then)), 0
+        )
         return place if lines and _filled(lines[place]) > 1 else 0
     above = 0
     for place, line in enumerate(lines):
@@ -36,10 +39,15 @@ def _filled(line: Sequence[str]) -> int:
     return sum(bool(cell) and not cell.isspace() for cell in line)
 
 
-def _is_title(line: Sequence[str]) -> bool:
-    """Whether a line is blank, a comment, or has nothing but several words in its first cell."""
+def _is_title(line: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether a line is blank, a comment, or has nothing but several words in its first cell.
+
+    Where it is as full as the line below it, the mark of a comment is a part of the first column's name.
+    """
     first = line[0].strip() if line else ""
-    return first.startswith(COMMENT) or (_filled(line) == bool(first) and (" " in first or not first))
+    if first.startswith(COMMENT):
+        return _filled(line) == 1 or _filled(line) < _filled(below)
+    return _filled(line) == bool(first) and (" " in first or not first)
 
 
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:

@@ -169,7 +169,7 @@ def marked_encoding(start: bytes) -> str | None:
     looked_at = start[:1000]
     for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros, others = looked_at[place::2], looked_at[1 - place :: 2]
-        if zeros.count(0) >= max(FEW_ZEROS, MANY_ZEROS * len(zeros)) and others.count(0) == 0:
+        if zeros.count(0) >= max(FEW_ZEROS, MANY_ZEROS * len(zeros)) and 2 * others.count(0) <= zeros.count(0):
             return encoding
     return None
 

@@ -45,7 +45,7 @@ ASKED_BODY = {"requestBody": {"required": True, "content": {"application/json": 
 
 
 async def read_asked(request: Request) -> Asked:
-    """What a request asks for, as FastAPI would read it; but this takes a fifth less of all that a request takes.
+    """What a request asks for, as FastAPI would read it; this saves a fifth of a request's time.
 
     Raises:
         RequestValidationError: it is something else, or does not say that it is JSON.

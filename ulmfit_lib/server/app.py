@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.answering import Predicting
@@ -100,9 +100,9 @@ def _explain_mistakes(app: FastAPI) -> None:
     async def not_allowed(request: Request, _: HTTPException) -> JSONResponse:
         """All methods that a path has: the framework names those of one of its routes alone."""
         asked = {method: {**request.scope, "method": method} for method in METHODS}
-        routes = request.app.router.routes
+        routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
         have = [method for method, one in asked.items() if any(route.matches(one)[0] == Match.FULL for route in routes)]
-        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(have)})
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(have or ["GET", "HEAD"])})
 
     @app.exception_handler(UlmfitError)
     async def mistake(_: Request, error: UlmfitError) -> JSONResponse:

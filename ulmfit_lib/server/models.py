@@ -45,7 +45,7 @@ class ServedModel:
                 self._looked = time.monotonic()
                 if (stamp := self._changed()) != self._stamp:
                     self._stamp = stamp
-                    self.predictor = _load(self.path)
+                    self.predictor, self.folder_name = _load(self.path), self.path.resolve().name
                     note(f"{self.path} was replaced and is read anew")
             except (UlmfitError, OSError) as error:
                 note(f"{self.path} was replaced, but the old model stays: {error}")

@@ -22,7 +22,7 @@ from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
 from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError, OptionError
-from ulmfit_lib.evaluation.certainty import Certainty, Precision
+from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision
 from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
@@ -138,6 +138,10 @@ class StaticClassifier:
     @property
     def certainty(self) -> Certainty:
         """How often predictions of some confidence were right; raises OptionError where that was not measured."""
+        if not self.kind.one_class_per_text:
+            raise OptionError("only classes have a measured precision: these labels are ratings or tags")
+        if UNSURE in self.classes:
+            raise OptionError(f"a class is called {UNSURE!r}, so that it could not be told from the answer")
         if self.measured is None:
             raise OptionError(NO_CERTAINTY)
         return self.measured

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.arrays import Features, Floats, Ints
+from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.head import Head
 from ulmfit_lib.training.classifying import ClassifierRecipe, cross_entropy
@@ -161,6 +162,8 @@ def fit_head(
         head.output.bias.zero_()
     if names is not None:
         inputs[NAMED] = inputs["distilled"]
+    if unknown := sorted({config.pooling for config in mix} - inputs.keys()):
+        raise OptionError(f"a head cannot see {unknown[0]!r} of this encoder: it has {', '.join(sorted(inputs))}")
     for (pooling, balanced), some in itertools.groupby(
         sorted(mix, key=lambda config: (config.pooling, config.balanced, config.C)),
         lambda config: (config.pooling, config.balanced),

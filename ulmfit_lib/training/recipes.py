@@ -61,7 +61,7 @@ class Recipe:
 
 
 def check_descriptions(descriptions: Mapping[str, str], classes: Sequence[str]) -> None:
-    """Say which class there is not.
+    """Refuse descriptions of classes that do not exist.
 
     Raises:
         OptionError: names it.

@@ -206,7 +206,11 @@ $("upload").addEventListener("submit", guarded(async () => {
 }));
 
 // Training
-$("kind").addEventListener("change", () => { $("between").hidden = $("kind").value !== "tags"; });
+$("kind").addEventListener("change", () => {
+  const tags = $("kind").value === "tags";
+  $("between").hidden = !tags;
+  $("between").querySelector("input").required = tags;
+});
 $("begin").addEventListener("submit", guarded(async () => {
   const kind = $("kind").value, tags = kind === "tags" ? ["label_delimiter"] : [];
   const form = fields($("begin"), "file", "text", "label", "name", ...tags, ...WRITTEN);
