@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -124,24 +125,11 @@ def test_heads_of_classes_leave_their_shares_to_the_blend():
     assert balanced[:, 1].mean() == pytest.approx(0.1, abs=0.05)
     tags = predict_by_config(texts, targets[:, None], texts, ClassifierRecipe(), kind=Tags(";"))
     assert not any(config.balanced for config in tags)
-    head = fit_head(
-        texts["forward"],
-        targets,
-        ClassifierRecipe(),
-        kind=Classes(),
-        seed=0,
-        mix={HeadConfig("layers", 1e-3, True): 1.0},
-    )
+    fit = partial(fit_head, texts["forward"], targets, ClassifierRecipe(), kind=Classes(), seed=0)
+    head = fit(mix={HeadConfig("layers", 1e-3, True): 1.0})
     np.testing.assert_allclose(softmax(head(torch.from_numpy(texts["forward"])).detach().numpy()), weak, atol=1e-4)
     with pytest.raises(OptionError, match="cannot see 'standardized'"):
-        fit_head(
-            texts["forward"],
-            targets,
-            ClassifierRecipe(),
-            kind=Classes(),
-            seed=0,
-            mix={HeadConfig("standardized"): 1.0},
-        )
+        fit(mix={HeadConfig("standardized"): 1.0})
 
 
 def test_texts_get_a_tag_where_every_row_has_one():

@@ -151,7 +151,7 @@ class Candidate:
         }
 
     @cached_property
-    def _named(self) -> "FrozenVectors":
+    def _named(self) -> FrozenVectors:
         return FrozenVectors(self.lm, "distilled")
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
@@ -167,7 +167,7 @@ class Candidate:
         return members
 
     @cached_property
-    def _frozen(self) -> "FrozenVectors":
+    def _frozen(self) -> FrozenVectors:
         return FrozenVectors(self.lm, self.pooling)
 
 
