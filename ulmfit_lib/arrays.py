@@ -6,10 +6,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Features = dict[str, npt.NDArray[np.float32]]  # by direction: (n_texts, width), one pooled vector a text
+Vectors = npt.NDArray[np.float32]  # of texts or words, one a row
+Features = dict[str, Vectors]  # by direction: (n_texts, width), one pooled vector a text
 
 
-def products(matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def products(matrix: Vectors, vectors: Vectors) -> Vectors:
     """(n_out, n_in) by (..., n_in) -> (..., n_out), a product of two vectors for each number.
 
     So a vector's numbers do not depend on the vectors beside it; and the call stays in its thread. NumPy's product of a
@@ -18,7 +19,7 @@ def products(matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) 
     return np.asarray(np.matmul(matrix[:, None, :], vectors[..., None, :, None])[..., 0, 0])
 
 
-def side_by_side(features: Features) -> npt.NDArray[np.float32]:
+def side_by_side(features: Features) -> Vectors:
     """The vectors of all directions, one beside the other, of length 1."""
     vectors = np.concatenate(list(features.values()), axis=1)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)

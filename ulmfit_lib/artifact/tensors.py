@@ -17,7 +17,7 @@ _SCALES = (".column_scale", ".row_scale")  # by the axis that has one value a sc
 _BY_COLUMN = ("map.weight",)  # its columns differ by orders of magnitude: a scale a row would blur most
 
 
-def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[np.float32]], precision: str) -> None:
+def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
     """Write float32 tensors by name; ``int8`` rounds matrices alone, and stores the rest as float16.
 
     Raises:

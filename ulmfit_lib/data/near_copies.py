@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.progress import bar
 
 WORDS = re.compile(r"\w+").findall
@@ -18,7 +18,7 @@ RARE = 20  # a shingle of more texts than this is a turn of phrase: it brings no
 CHUNK = 2000
 
 
-def near_copies(texts: Sequence[str], chosen: Sequence[int]) -> npt.NDArray[np.int64]:
+def near_copies(texts: Sequence[str], chosen: Sequence[int]) -> Ints:
     """Which texts belong together: a number per text, (n_texts,), the same for texts that are alike.
 
     Case, marks and spaces do not count. Near copies are looked for between the ``chosen`` texts and all; a chain of
@@ -45,7 +45,7 @@ def _same_words(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield other, place
 
 
-def _alike(texts: Sequence[str], chosen: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _alike(texts: Sequence[str], chosen: Ints) -> Iterator[tuple[int, int]]:
     if not len(chosen):
         return
     own = _shingled(texts[i] for i in chosen.tolist())

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.data.stored_texts import Selection, as_texts
 from ulmfit_lib.errors import DataError
 
@@ -25,9 +25,7 @@ def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[
     return sorted(held_out)
 
 
-def grouped_folds(
-    groups: npt.NDArray[np.int64], strata: npt.NDArray[np.int64], *, count: int, seed: int
-) -> list[tuple[Any, Any]]:
+def grouped_folds(groups: Ints, strata: Ints, *, count: int, seed: int) -> list[tuple[Any, Any]]:
     """Train and test places of ``count`` folds, each of ``strata`` in its proportion; a group is never parted."""
     from sklearn.model_selection import StratifiedGroupKFold
 

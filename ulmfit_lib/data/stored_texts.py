@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import cache_folder, new_folder
 from ulmfit_lib.serving.texts import read_texts
@@ -41,7 +42,7 @@ class StoredTexts(_LazyTexts):
         offsets: (n_texts + 1,) where each starts, in bytes.
     """
 
-    def __init__(self, file: BinaryIO, offsets: npt.NDArray[np.int64]) -> None:
+    def __init__(self, file: BinaryIO, offsets: Ints) -> None:
         self._file, self._offsets = file, offsets
 
     @classmethod
@@ -105,7 +106,7 @@ def collect_texts(texts: Iterable[str]) -> Sequence[str]:
     return collected
 
 
-def _write(texts: Iterable[str], file: BinaryIO) -> npt.NDArray[np.int64]:
+def _write(texts: Iterable[str], file: BinaryIO) -> Ints:
     offsets = array("q", [0])
     for text in texts:
         offsets.append(offsets[-1] + file.write(text.encode("utf-8", "surrogatepass")))

@@ -17,10 +17,10 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.format import read_config
 from ulmfit_lib.artifact.seal import SEAL
 from ulmfit_lib.engines.ray_cluster import cluster
@@ -145,9 +145,9 @@ def _start_or_go_on(out: Path, job: dict[str, Any]) -> Iterator[Path]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _scored_rows(out: Path) -> dict[str, npt.NDArray[np.int64]]:
+def _scored_rows(out: Path) -> dict[str, Ints]:
     """The numbers of the rows that parts hold, by file."""
-    done: dict[str, list[npt.NDArray[np.int64]]] = {}
+    done: dict[str, list[Ints]] = {}
     for part in sorted(out.glob("*.parquet")):
         try:
             rows = pq.read_table(part, columns=[FILE, ROW])
@@ -157,9 +157,7 @@ def _scored_rows(out: Path) -> dict[str, npt.NDArray[np.int64]]:
     return {name: np.concatenate(numbers) for name, numbers in done.items()}
 
 
-def _parts(
-    source: Source, schema: pa.Schema, done: Mapping[str, npt.NDArray[np.int64]], scorer: dict[str, Any], size: int
-) -> "Dataset":
+def _parts(source: Source, schema: pa.Schema, done: Mapping[str, Ints], scorer: dict[str, Any], size: int) -> "Dataset":
     """Counts of rows, one row a part, which are there when the part is written."""
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy, from_items
 
@@ -195,9 +193,7 @@ def _parts(
     )
 
 
-def _read(
-    names: dict[str, Any], source: Source, schema: pa.Schema, done: Mapping[str, npt.NDArray[np.int64]]
-) -> Iterator[pa.Table]:
+def _read(names: dict[str, Any], source: Source, schema: pa.Schema, done: Mapping[str, Ints]) -> Iterator[pa.Table]:
     """The rows of a file that no part held when the run began: a reader that is started again must find the same."""
     set_quiet(True)
     name = str(names["name"][0])

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.metrics import wilson_interval
 
@@ -30,7 +30,7 @@ class Certainty:
             raise ValueError("confidence, rows and right must be lists of one length, and no number may be negative")
 
     @classmethod
-    def measure(cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> "Certainty":
+    def measure(cls, confidence: Floats, correct: Bools) -> "Certainty":
         """From each row's confidence, (n,), and whether its prediction was correct, (n,)."""
         order = np.argsort(-confidence, kind="stable")
         ordered, right = confidence[order], np.cumsum(correct[order])
@@ -40,9 +40,7 @@ class Certainty:
         return cls(floor.tolist(), (ends + 1).tolist(), right[ends].tolist())
 
     @classmethod
-    def least_confidence(
-        cls, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], min_precision: float
-    ) -> float:
+    def least_confidence(cls, confidence: Floats, correct: Bools, min_precision: float) -> float:
         """From which on predictions are that precise (``measure``, ``threshold``); infinite where none are for sure.
 
         Raises:

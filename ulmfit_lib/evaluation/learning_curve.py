@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Bools, Floats, Ints
 
 RESAMPLES = 1000
 INTERVAL = (5, 95)  # percentiles
@@ -17,14 +16,14 @@ TYPICAL, SPREAD = 0.2, 0.05  # of text classifiers' exponents: a few noisy point
 class LearningCurve:
     """A power law of the error, ``scale * labels ** -exponent`` (Cortes et al. 1993), with resampled ones beside it."""
 
-    sizes: npt.NDArray[np.int64]  # (n_sizes,) numbers of labels that were trained on
+    sizes: Ints  # (n_sizes,) numbers of labels that were trained on
     errors: Floats  # (n_sizes,) error rate on held-out rows, over all draws
     scale: float  # of the law
     exponent: float  # of the law; never negative, since labels do not hurt on average
     resampled: Floats  # (RESAMPLES, 2) scale and exponent of laws fitted to resampled draws and rows
 
     @classmethod
-    def fit(cls, sizes: Sequence[int], wrong: Sequence[npt.NDArray[np.bool_]], *, seed: int = 0) -> "LearningCurve":
+    def fit(cls, sizes: Sequence[int], wrong: Sequence[Bools], *, seed: int = 0) -> "LearningCurve":
         """From what was wrong: per draw of rows, (n_sizes, n_held_out).
 
         The law is a line through the logarithms, its slope drawn toward a typical one as far as the points are noisy.
@@ -53,7 +52,7 @@ class LearningCurve:
         return self.error(labels) - self.error(labels + more), float(low), float(high)
 
 
-def _law(logs: Floats, wrong: Sequence[npt.NDArray[np.bool_]], typical: float) -> tuple[float, float]:
+def _law(logs: Floats, wrong: Sequence[Bools], typical: float) -> tuple[float, float]:
     together = np.concatenate(wrong, axis=1)
     errors = (together.sum(axis=1) + 0.5) / (together.shape[1] + 1)  # none wrong is still not never
     fall, apart = -np.log(errors), logs - logs.mean()

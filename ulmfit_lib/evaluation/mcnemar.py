@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from ulmfit_lib.arrays import Bools
 from ulmfit_lib.progress import counted
 
 SIGNIFICANT = 0.05  # chance below which a difference counts as one
@@ -19,7 +17,7 @@ class McNemar:
     p_value: float  # how likely a difference as large as this is by chance (exact binomial test)
 
     @classmethod
-    def of(cls, first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> "McNemar":
+    def of(cls, first: Bools, second: Bools) -> "McNemar":
         """From which decisions each has right, (n,) each."""
         from scipy.stats import binomtest
 

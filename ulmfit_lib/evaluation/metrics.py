@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.arrays import Bools, Floats, Ints
 
 Z95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
@@ -249,13 +248,13 @@ def wilson_interval(successes: int, n: int, *, z: float = Z95) -> tuple[float, f
     return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
-def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10) -> float:
+def calibration_error(confidence: Floats, correct: Bools, *, bins: int = 10) -> float:
     """Expected calibration error: |confidence - accuracy| per bin of equal width, weighted by rows."""
     gaps = [one["rows"] * abs(one["confidence"] - one["right"]) for one in reliability(confidence, correct, bins=bins)]
     return float(sum(gaps)) / len(confidence)
 
 
-def reliability(confidence: Floats, correct: npt.NDArray[np.bool_], *, bins: int = 10) -> list[dict[str, float]]:
+def reliability(confidence: Floats, correct: Bools, *, bins: int = 10) -> list[dict[str, float]]:
     """Per bin of confidence that has rows: their number, mean confidence and accuracy."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     chosen = [places == place for place in np.unique(places)]

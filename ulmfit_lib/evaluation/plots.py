@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.figure_style import BLUE as BLUE
 from ulmfit_lib.evaluation.figure_style import COLOURS as COLOURS
@@ -222,9 +221,7 @@ def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_map(
-    places: Floats, classes: Sequence[str], wrong: npt.NDArray[np.bool_] | None = None, axes: Axes | None = None
-) -> Axes:
+def plot_map(places: Floats, classes: Sequence[str], wrong: Bools | None = None, axes: Axes | None = None) -> Axes:
     """Texts as points, coloured and shaped by class; a ring is round each that was predicted wrongly.
 
     Args:

@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Vectors
 from ulmfit_lib.data.stored_texts import as_texts
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
@@ -187,9 +186,7 @@ def find_drift(
     )
 
 
-def likeness(
-    reader: Reader, known: Sequence[str], texts: Sequence[str], *, seed: int, device: str
-) -> npt.NDArray[np.float32]:
+def likeness(reader: Reader, known: Sequence[str], texts: Sequence[str], *, seed: int, device: str) -> Vectors:
     """(n,) the cosine of each text with the known one, of at most 300 drawn at random, that is most like it."""
     reader = reader.to(device)
     return nearest(reader.embed(texts), reader.embed(draw(known, seed)))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Vectors
 from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import CLASSIFIER
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -59,7 +59,7 @@ def find_known(
     return texts, itself or load_base(base, texts, seed=seed)[0]
 
 
-def nearest(vectors: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def nearest(vectors: Vectors, others: Vectors) -> Vectors:
     """(n,) the cosine of each vector with the one among ``others``, (m, width), that is most like it."""
     parts = [(vectors[i : i + 1024] @ others.T).max(1) for i in range(0, len(vectors), 1024)]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats, Ints
+from ulmfit_lib.arrays import Floats, Ints, Vectors
 from ulmfit_lib.errors import DataError, OptionError
 
 FEW_LABELS = 50  # below, a classifier's probabilities say too little of what it lacks
@@ -31,7 +30,7 @@ class Suggestion:
 
 
 def suggest_labels(
-    vectors: npt.NDArray[np.float32],
+    vectors: Vectors,
     *,
     n: int,
     probabilities: Floats | None = None,
@@ -87,9 +86,7 @@ def suggest_labels(
     return found + [Suggestion(int(place), AUDIT) for place in audit]
 
 
-def find_typical(
-    vectors: npt.NDArray[np.float32], free: Ints, *, labelled: Sequence[int], n: int, seed: int
-) -> list[int]:
+def find_typical(vectors: Vectors, free: Ints, *, labelled: Sequence[int], n: int, seed: int) -> list[int]:
     """Of each of the ``n`` largest groups without a label, the text in the middle; the largest group first."""
     if n < 1 or not len(free):
         return []
@@ -116,9 +113,7 @@ def find_typical(
     return found
 
 
-def find_uncertain(
-    vectors: npt.NDArray[np.float32], free: Ints, probabilities: Floats, *, n: int, seed: int
-) -> list[int]:
+def find_uncertain(vectors: Vectors, free: Ints, probabilities: Floats, *, n: int, seed: int) -> list[int]:
     """Of the texts with the least margin between their two likeliest labels, one of each of ``n`` groups."""
     if n < 1 or not len(free):
         return []
@@ -140,7 +135,7 @@ def margin(probabilities: Floats) -> Floats:
     return np.asarray(best[:, -1] - best[:, -2])
 
 
-def _cluster(vectors: npt.NDArray[np.float32], count: int, seed: int) -> tuple[Ints, Floats]:
+def _cluster(vectors: Vectors, count: int, seed: int) -> tuple[Ints, Floats]:
     """Each vector's group, and its distance from the group's middle."""
     from sklearn.cluster import KMeans
 

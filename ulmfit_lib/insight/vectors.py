@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Vectors
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.files import new_file
@@ -50,7 +50,7 @@ def check_vectors_name(out: Path) -> None:
         raise OptionError(f"--out {out}: its name must end in .npy or .parquet")
 
 
-def write_vectors(out: Path, table: TextTable, vectors: npt.NDArray[np.float32]) -> None:
+def write_vectors(out: Path, table: TextTable, vectors: Vectors) -> None:
     """(n_texts, width) vectors to a file: ``.npy`` as they are; ``.parquet`` as a column beside row and text.
 
     Raises:

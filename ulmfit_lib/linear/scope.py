@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Bools, Floats, Ints
+from ulmfit_lib.arrays import Bools, Floats, Ints, Vectors
 from ulmfit_lib.errors import OptionError
 
 NONE_OF_THESE = "none of these"
@@ -15,7 +14,6 @@ NEIGHBOURS = 0.02  # share of the other texts that a text is compared with, and 
 FEWEST_NEIGHBOURS = 3
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 KEPT = 0.95  # share of texts that is kept while the weight is chosen
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

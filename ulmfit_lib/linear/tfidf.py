@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Ints, Vectors
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 
@@ -48,7 +47,7 @@ class TermScorer:
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(WORD if any(map(re.compile(WORD).search, self.terms)) else NO_SPACE)
 
-    def _tfidf(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    def _tfidf(self, texts: Sequence[str]) -> tuple[Ints, Ints, Floats]:
         """Row, column and value of what is not zero in ``TfidfVectorizer``'s matrix; its import would take a second."""
         rows: list[int] = []
         columns: list[int] = []
@@ -65,7 +64,7 @@ class TermScorer:
         norms = np.sqrt(np.bincount(place, values**2, len(texts)))
         return place, np.array(columns, np.int64), values / norms[place]
 
-    def contributions(self, text: str) -> tuple[npt.NDArray[np.int64], Floats]:
+    def contributions(self, text: str) -> tuple[Ints, Floats]:
         """What each word of a text adds to its scores, exactly: a sum is all there is to a linear model.
 
         A term's part is shared evenly by its occurrences, and that of a pair by both of its words.
@@ -91,7 +90,7 @@ class TermScorer:
         np.add.at(total, order, np.array([part for _, part in parts]).reshape(-1, total.shape[1]))
         return starts, total
 
-    def numbers(self) -> dict[str, npt.NDArray[np.float32]]:
+    def numbers(self) -> dict[str, Vectors]:
         """The arrays to save, by name."""
         arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercepts": self.intercepts}
         return {name: np.asarray(array, np.float32) for name, array in arrays.items()}

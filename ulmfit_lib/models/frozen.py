@@ -7,12 +7,11 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.arrays import Ints
+from ulmfit_lib.arrays import Ints, Vectors
 from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, Architecture, is_distilled
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.cpu_products import int8_steps
@@ -26,7 +25,6 @@ from ulmfit_lib.tokens.batches import group_by_length, pad_texts
 from ulmfit_lib.tokens.documents import Documents
 
 TEXTS = 64  # read together, at most
-Vectors = npt.NDArray[np.float32]
 
 
 class FrozenEncoder(Protocol):

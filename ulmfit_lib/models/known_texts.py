@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Vectors
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.models.language_model import LanguageModel
@@ -27,7 +26,7 @@ NEXT = "name its folder with --base, or name a file of such texts with --known"
 class Reader(Protocol):
     """What makes vectors of texts: a classifier or a language model."""
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> Vectors:
         """(n_texts, width), of length 1."""
 
     def to(self, device: str) -> "Reader":
@@ -39,7 +38,7 @@ class KnownTexts:
     """Texts as numbers."""
 
     log_losses: Floats  # (n,) log loss per word of the beginning of each text; nan for one without a word
-    vectors: npt.NDArray[np.float32]  # (n, WIDTH) random projections of the texts' vectors
+    vectors: Vectors  # (n, WIDTH) random projections of the texts' vectors
     words: Floats  # (n,) words of each text
     unknown_share: float  # of the words, outside the language model's vocabulary
     # Name and sha256 of the language model that found the words likely or not; empty: the model itself.
@@ -165,7 +164,7 @@ def with_known_texts(
     return replace(model, training=replace(model.training, known_texts=known.as_dict()))
 
 
-def project(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def project(vectors: Vectors) -> Vectors:
     """(n, width) -> (n, WIDTH), as exact as they are kept: in always the same random directions.
 
     Random directions keep what lies apart apart (Johnson & Lindenstrauss 1984).

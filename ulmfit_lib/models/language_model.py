@@ -10,10 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Features, Floats, side_by_side
+from ulmfit_lib.arrays import Features, Floats, Vectors, side_by_side
 from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
@@ -178,7 +177,7 @@ class LanguageModel(PicklesSafely):
             total += text_losses(net, turned, self.vocabulary.pad_id, description=f"scoring {direction}")
         return total / len(self.weights)
 
-    def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
         Args:

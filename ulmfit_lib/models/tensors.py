@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,6 +21,6 @@ def as_arrays(weights: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
     return {f"{group}.{name}": tensor.numpy() for group, some in weights.items() for name, tensor in some.items()}
 
 
-def as_tensors(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Weights:
+def as_tensors(arrays: Tensors) -> Weights:
     """Arrays by name -> tensors that share their memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

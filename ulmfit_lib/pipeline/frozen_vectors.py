@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Features, side_by_side
+from ulmfit_lib.arrays import Features, Vectors, side_by_side
 from ulmfit_lib.models.language_model import LanguageModel
 
 
@@ -57,7 +56,7 @@ class FrozenReader:
     vectors: FrozenVectors
     device: torch.device
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> Vectors:
         """(n_texts, width), of length 1."""
         width = self.vectors.distilled or None
         found = self.vectors.features(texts, self.device)

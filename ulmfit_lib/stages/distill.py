@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ulmfit_lib.arrays import Vectors
 from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED, Architecture
 from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.format import package_versions
@@ -186,7 +187,7 @@ class _Fitted(NamedTuple):
     """Texts that projections are solved for, and what their word vectors lack of the targets, (n_texts, distilled)."""
 
     documents: Documents
-    lacking: npt.NDArray[np.float32]
+    lacking: Vectors
     vocabulary: Vocabulary
     run: Run
 
@@ -194,15 +195,13 @@ class _Fitted(NamedTuple):
         """The projection with the least squares, beside the word vectors."""
         return solve_projection(self._pool(architecture, weights, way, "all", self.documents), self.lacking)
 
-    def vectors(
-        self, architecture: Architecture, weights: Weights, way: str, documents: Documents
-    ) -> npt.NDArray[np.float32]:
+    def vectors(self, architecture: Architecture, weights: Weights, way: str, documents: Documents) -> Vectors:
         """The distilled vectors of some texts."""
         return self._pool(architecture, weights, way, "distilled", documents)
 
     def _pool(
         self, architecture: Architecture, weights: Weights, way: str, pooling: str, documents: Documents
-    ) -> npt.NDArray[np.float32]:
+    ) -> Vectors:
         encoder = freeze(architecture, weights, self.run.device)
         return read_directions({way: encoder}, pooling, documents, self.vocabulary.pad_id)[way]
 
@@ -219,7 +218,7 @@ def _as_texts(vocabulary: Vocabulary) -> list[str]:
     return [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
 
 
-def _checked(opinions: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
+def _checked(opinions: npt.ArrayLike, count: int) -> Vectors:
     numbers = np.asarray(opinions, np.float32)
     if numbers.shape != (count,) or not (np.abs(numbers) <= 1).all():
         raise DataError(f"opinions must be {count} numbers from -1 to 1, one for each text")
@@ -235,7 +234,7 @@ def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weight
     return exchanged
 
 
-def solve_projection(features: npt.NDArray[np.float32], targets: npt.NDArray[np.floating[Any]]) -> Weights:
+def solve_projection(features: Vectors, targets: npt.NDArray[np.floating[Any]]) -> Weights:
     """The matrix and the bias with the least squares, a little regularised, from (n, width) pooled texts to targets."""
     mean, spread = features.mean(0), features.std(0) + 1e-3
     standard, wanted = (features - mean) / spread, targets.astype(np.float32)

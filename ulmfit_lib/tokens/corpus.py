@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.files import cache_folder, content_hash, new_folder, only_process
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
@@ -27,9 +28,9 @@ class Corpus:
     """Tokenised texts before any model's vocabulary: ids into the corpus's own list of distinct tokens."""
 
     types: list[str]  # the distinct tokens in order of first appearance
-    counts: npt.NDArray[np.int64]  # (n_types,) how often each occurs
+    counts: Ints  # (n_types,) how often each occurs
     ids: npt.NDArray[np.integer] | StoredIds  # (n_tokens,) places in `types`
-    offsets: npt.NDArray[np.int64]  # (n_texts + 1,) where each text starts
+    offsets: Ints  # (n_texts + 1,) where each text starts
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -65,7 +66,7 @@ def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path |
 def _write_corpus(texts: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:
     index: dict[str, int] = {}
     counts = np.zeros(1024, np.int64)
-    lengths: list[npt.NDArray[np.int64]] = []
+    lengths: list[Ints] = []
     with (folder / "ids.bin").open("wb") as file:
         for types, local_ids, chunk_lengths in _tokenize_chunks(texts, tokenizer):
             table = np.fromiter((index.setdefault(token, len(index)) for token in types), np.int32, len(types))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.tokens.stored_ids import StoredIds
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -19,7 +20,7 @@ class Documents:
     """Texts as ids of a model's vocabulary, translated as they are read, so that a corpus can stay on disk."""
 
     stored: npt.NDArray[np.integer] | StoredIds  # (n_tokens,) integers, usually a corpus's ids in their file
-    offsets: npt.NDArray[np.int64]  # (n_texts + 1,); text i is `stored[offsets[i]:offsets[i + 1]]`
+    offsets: Ints  # (n_texts + 1,); text i is `stored[offsets[i]:offsets[i + 1]]`
     # (n_types,) the vocabulary's id for each stored one; None where these are the vocabulary's already.
     table: npt.NDArray[np.integer] | None = None
     reverse: bool = False  # each text is read from its end, for a backward model
@@ -44,11 +45,11 @@ class Documents:
         return len(self.stored)
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """Tokens in each text, (n_texts,)."""
         return np.diff(self.offsets)
 
-    def counts(self, size: int) -> npt.NDArray[np.int64]:
+    def counts(self, size: int) -> Ints:
         """How often each id of a vocabulary of ``size`` occurs, (size,)."""
         total = np.zeros(size, np.int64)
         for start in range(0, self.n_tokens, PIECE):
@@ -89,9 +90,7 @@ def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabul
     return Documents(table[ids], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
 
-def renumber(
-    parts: Sequence[Documents], vocab_size: int, *, keep: int = 0
-) -> tuple[npt.NDArray[np.int64], list[Documents]]:
+def renumber(parts: Sequence[Documents], vocab_size: int, *, keep: int = 0) -> tuple[Ints, list[Documents]]:
     """The ids that occur in any of the documents, and the documents with each id's place among these instead.
 
     What learns from few texts then carries no rows for words that they lack. The first ``keep`` ids stay as they are.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Bools
+
 # How a piece meets its neighbours:
 BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, UNCLEAR = 1, 2, 4, 8, 16
 NO_WORD = -1
@@ -37,7 +39,7 @@ class PieceTable:
         self.last_words.append(last)
         self.flags.append(flags)
 
-    def blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    def blanks_meet(self, numbers: npt.NDArray[np.int32], owners: npt.NDArray[np.int32]) -> Bools:
         """Pieces that depend on their surroundings, mostly because their outer blanks make up one with those there."""
         flags = np.frombuffer(self.flags, np.uint8)[numbers]
         left, right = flags, np.append(flags[1:], 0)
@@ -47,7 +49,7 @@ class PieceTable:
         meet |= (numbers == START_OF_TEXT) & ((right & BLANK_FIRST) > 0)
         return meet | ((left & UNCLEAR) > 0)
 
-    def words_meet(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    def words_meet(self, numbers: npt.NDArray[np.int32]) -> Bools:
         """Pieces that end in the word that the next one starts with: perhaps it is there for the third time."""
         solid = np.flatnonzero((np.frombuffer(self.flags, np.uint8)[numbers] & BLANK) == 0)
         first = np.frombuffer(self.first_words, np.int32)[numbers[solid[1:]]]
@@ -58,11 +60,11 @@ class PieceTable:
 
     def may_be_cut(
         self,
-        crossing: npt.NDArray[np.bool_],
+        crossing: Bools,
         numbers: npt.NDArray[np.int32],
-        whole: npt.NDArray[np.bool_],
+        whole: Bools,
         owners: npt.NDArray[np.int32],
-    ) -> npt.NDArray[np.bool_]:
+    ) -> Bools:
         """Behind which pieces (the last one is left out) a text's tokens do not depend on what follows."""
         near = np.convolve(crossing, np.ones(2 * REACH + 2, np.int8))[REACH:][: len(crossing)] > 0
         plain = (np.frombuffer(self.flags, np.uint8)[numbers] == 0) & ~near & ~whole

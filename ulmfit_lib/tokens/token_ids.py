@@ -5,16 +5,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
+
 
 class TokenIds(NamedTuple):
     """Tokens of texts, one text after the other."""
 
     types: list[str]  # the distinct tokens, in order of first appearance
     ids: npt.NDArray[np.int32]  # (n_tokens,) places in `types`
-    lengths: npt.NDArray[np.int64]  # (n_texts,) tokens in each text
+    lengths: Ints  # (n_texts,) tokens in each text
 
 
-def by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+def by_first_place(ids: npt.NDArray[np.int32], n_types: int) -> tuple[Ints, npt.NDArray[np.int32]]:
     """The distinct numbers among ``ids``, in the order in which they come first, and each id's place among them."""
     if len(ids) < n_types:  # a short text must not look at all types that are known
         distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import read_json
 from ulmfit_lib.tokens.rules import PAD, SPECIAL_TOKENS, START, UNKNOWN
@@ -29,7 +29,7 @@ class Vocabulary:
 
     @classmethod
     def from_counts(
-        cls, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int = 30_000, min_count: int = 3
+        cls, tokens: Sequence[str], counts: Ints, *, max_size: int = 30_000, min_count: int = 3
     ) -> "Vocabulary":
         """The special tokens, then the commonest of ``tokens``: at most ``max_size`` in all.
 
@@ -49,17 +49,13 @@ class Vocabulary:
         common = [tokens[i] for i in by_count[: max_size + len(special)] if counts[i] >= min_count]
         return cls([*SPECIAL_TOKENS, *(token for token in common if token not in special)][:max_size])
 
-    def extended(
-        self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, max_size: int, min_count: int = 3
-    ) -> "Vocabulary":
+    def extended(self, tokens: Sequence[str], counts: Ints, *, max_size: int, min_count: int = 3) -> "Vocabulary":
         """These tokens in their places, then the commonest others of ``tokens``: at most ``max_size`` in all."""
         found = Vocabulary.from_counts(tokens, counts, max_size=max_size + len(self), min_count=min_count)
         new = [token for token in found.tokens if token not in self.index]
         return Vocabulary([*self.tokens, *new[: max(0, max_size - len(self))]])
 
-    def refitted(
-        self, tokens: Sequence[str], counts: npt.NDArray[np.int64], *, size: int, min_count: int = 3
-    ) -> "Vocabulary":
+    def refitted(self, tokens: Sequence[str], counts: Ints, *, size: int, min_count: int = 3) -> "Vocabulary":
         """The special tokens, then the commonest of these and of ``tokens``: ``size`` in all, these in their order.
 
         A new token needs ``min_count`` occurrences; one of these needs none where there is room.

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ulmfit_lib.arrays import Ints
 from ulmfit_lib.tokens.cutting import cut_at_spaces
 from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
 from ulmfit_lib.tokens.rules import (
@@ -134,14 +135,14 @@ class WordTokenizer:
             self._rights.append(right)
         return number
 
-    def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def _number(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Ints]:
         """Numbers of all tokens of some texts, and how many each text has."""
         try:
             return self._number_well_formed(texts)
         except UnicodeEncodeError:
             return self._number_well_formed([well_formed(text) for text in texts])
 
-    def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def _number_well_formed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Ints]:
         table = self._table
         joined, uncut = self._with_marks(texts)
         distinct, places, n_pieces = cut_at_spaces(joined)
@@ -179,7 +180,7 @@ class WordTokenizer:
         ids = np.concatenate([*parts, ids[done:]])
         return ids, np.bincount(owners[first], weights=counts, minlength=len(texts)).astype(np.int64)
 
-    def _special_cases_across(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64]) -> list[int]:
+    def _special_cases_across(self, ids: npt.NDArray[np.int32], ends: Ints) -> list[int]:
         """Pieces, their tokens ending at ``ends``, that may make up a special case with the next one."""
         inner = ends[ends < len(ids)]
         left = np.frombuffer(self._lefts, np.int16)[ids[inner - 1]]

@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 
 CHUNK = 512  # vectors scored at a time on a CPU, so that they stay in its cache; a GPU takes all at once
@@ -27,7 +27,7 @@ class SampledSoftmax:
         samples: words per batch; 0, or more than half the vocabulary, means all of it.
     """
 
-    def __init__(self, net: LanguageModelNet, counts: npt.NDArray[np.int64], *, samples: int = 2048) -> None:
+    def __init__(self, net: LanguageModelNet, counts: Ints, *, samples: int = 2048) -> None:
         self.net = net
         frequencies = (counts + 0.5) / (counts + 0.5).sum()
         self.frequencies = torch.tensor(frequencies, dtype=torch.float32)
@@ -90,7 +90,7 @@ class _LogSumExp(torch.autograd.Function):
         return (weighted @ rows).float(), (weighted.T @ vectors).float(), weighted.float().sum(0), None, None
 
 
-def _log_inclusion(frequencies: npt.NDArray[np.float64], samples: int) -> npt.NDArray[np.float64]:
+def _log_inclusion(frequencies: Floats, samples: int) -> Floats:
     """Log of each word's chance to be among ``samples`` distinct draws: 1 - (1 - f)^k, with k such that they sum up."""
     low, high = float(samples), 1e9
     log_miss = np.log1p(-frequencies)

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Floats, Vectors
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.certainty import Certainty
@@ -147,17 +146,17 @@ def _choose_terms(classifier: Classifier, found: Sequence[Sequence[str]]) -> tup
     return [*words, *pairs], len(words)
 
 
-def _in_bytes(scores: Floats) -> npt.NDArray[np.float32]:
+def _in_bytes(scores: Floats) -> Vectors:
     """The scores as they are when they have been saved and read again."""
     scale = (np.maximum(np.abs(scores).max(1, keepdims=True), 1e-12) / 127).astype(np.float32)
     return np.asarray(np.round(scores / scale).astype(np.float32) * scale, np.float32)
 
 
-def _ridge(inputs: Any, targets: Floats, held: int) -> npt.NDArray[np.float64]:
+def _ridge(inputs: Any, targets: Floats, held: int) -> Floats:
     """(n_inputs, n_targets) coefficients; the penalty is the one that suits the first ``held`` rows best."""
     from sklearn.linear_model import Ridge
 
-    def fitted(penalty: float, start: int) -> npt.NDArray[np.float64]:
+    def fitted(penalty: float, start: int) -> Floats:
         model = Ridge(alpha=penalty, fit_intercept=False, solver="sparse_cg", tol=1e-4)
         return np.atleast_2d(model.fit(inputs[start:], targets[start:]).coef_).T
 
