@@ -15,17 +15,11 @@ MEMBERS = ("ulmfit", "baseline", "topics")
 
 @dataclass(frozen=True)
 class StoredPredictions:
-    """What a model's folder keeps of rows that were scored before their labels were learnt.
+    """What a model's folder keeps of rows that were scored before their labels were learnt."""
 
-    Attributes:
-        rows: their numbers in the file.
-        targets: their labels, as ``LabelKind.targets``.
-        probabilities: (rows, classes) of the ensemble.
-    """
-
-    rows: list[int]
-    targets: list[Any]
-    probabilities: list[list[float]]
+    rows: list[int]  # their numbers in the file
+    targets: list[Any]  # their labels, as `LabelKind.targets`
+    probabilities: list[list[float]]  # (rows, classes) of the ensemble
 
     def __post_init__(self) -> None:
         fit_together = len(self.rows) == len(self.targets) == len(self.probabilities)
@@ -35,52 +29,31 @@ class StoredPredictions:
 
 @dataclass(frozen=True)
 class GoalReport:
-    """What a classifier's decisions are worth by the goal that they were chosen for.
+    """What a classifier's decisions are worth by the goal that they were chosen for."""
 
-    Attributes:
-        measure: in words, such as ``macro F1``.
-        value: of the ensemble's decisions.
-        likeliest: of saying the likeliest label always.
-        accuracy_of_likeliest: the accuracy of that.
-        baseline: of TF-IDF + logistic regression; None without it.
-        low: lower end of the 95 % interval of how far the ensemble is ahead of the baseline; below 0 it may be behind.
-        high: its upper end.
-    """
-
-    measure: str
-    value: float
-    likeliest: float
-    accuracy_of_likeliest: float
-    baseline: float | None = None
+    measure: str  # in words, such as `macro F1`
+    value: float  # of the ensemble's decisions
+    likeliest: float  # of saying the likeliest label always
+    accuracy_of_likeliest: float  # the accuracy of that
+    baseline: float | None = None  # of TF-IDF + logistic regression; None without it
+    # Lower end of the 95 % interval of how far the ensemble is ahead of the baseline; below 0 it may be behind.
     low: float | None = None
-    high: float | None = None
+    high: float | None = None  # its upper end
 
 
 @dataclass(frozen=True)
 class TimeReport:
-    """What is lost where a classifier learns from the past alone and is scored on what came later.
+    """What is lost where a classifier learns from the past alone and is scored on what came later."""
 
-    Attributes:
-        since: the time from which on rows were scored, as the file holds it.
-        rows: that were scored.
-        learnt: rows before that, which were learnt from.
-        measure: in words, such as ``accuracy``.
-        past: by learning from the past alone.
-        shuffled: on the same rows, by cross-validation in folds that are drawn at random.
-        lost: by how much the former is worse.
-        low: lower end of the 95 % interval of ``lost``.
-        high: its upper end.
-    """
-
-    since: str
-    rows: int
-    learnt: int
-    measure: str
-    past: float
-    shuffled: float
-    lost: float
-    low: float
-    high: float
+    since: str  # the time from which on rows were scored, as the file holds it
+    rows: int  # that were scored
+    learnt: int  # rows before that, which were learnt from
+    measure: str  # in words, such as `accuracy`
+    past: float  # by learning from the past alone
+    shuffled: float  # on the same rows, by cross-validation in folds that are drawn at random
+    lost: float  # by how much the former is worse
+    low: float  # lower end of the 95 % interval of `lost`
+    high: float  # its upper end
 
     @property
     def sentence(self) -> str:

@@ -12,31 +12,18 @@ Z95 = 1.96  # standard deviations to either side that hold 95 % of a normal dist
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How good predictions are.
+    """How good predictions are."""
 
-    Attributes:
-        n: rows scored.
-        accuracy: share of rows of which the true class is said.
-        low: lower end of accuracy's 95 % interval (Wilson).
-        high: its upper end.
-        macro_f1: mean over classes of the F1 score.
-        log_loss: mean negative logarithm of the true class's probability.
-        calibration_error: mean gap between confidence and accuracy over 10 bins of confidence, weighted by rows.
-        confusion: (n_classes, n_classes) rows by true class, then by predicted class.
-        classes: their names, in order.
-        reliability: per bin of confidence its ``rows``, mean ``confidence`` and accuracy (``right``).
-    """
-
-    n: int
-    accuracy: float
-    low: float
-    high: float
-    macro_f1: float
-    log_loss: float
-    calibration_error: float
-    confusion: list[list[int]]
-    classes: list[str]
-    reliability: list[dict[str, float]]
+    n: int  # rows scored
+    accuracy: float  # share of rows of which the true class is said
+    low: float  # lower end of accuracy's 95 % interval (Wilson)
+    high: float  # its upper end
+    macro_f1: float  # mean over classes of the F1 score
+    log_loss: float  # mean negative logarithm of the true class's probability
+    calibration_error: float  # mean gap between confidence and accuracy over 10 bins of confidence, weighted by rows
+    confusion: list[list[int]]  # (n_classes, n_classes) rows by true class, then by predicted class
+    classes: list[str]  # their names, in order
+    reliability: list[dict[str, float]]  # per bin of confidence its `rows`, mean `confidence` and accuracy (`right`)
 
     def __post_init__(self) -> None:
         if [len(row) for row in self.confusion] != len(self.classes) * [len(self.classes)]:
@@ -124,21 +111,13 @@ def score(
 
 @dataclass(frozen=True)
 class TagScores:
-    """How good predictions are where a text has several labels.
+    """How good predictions are where a text has several labels."""
 
-    Attributes:
-        n: rows scored.
-        micro_f1: F1 score over all decisions for a label.
-        macro_f1: mean over labels of their F1 scores.
-        exact: share of rows whose labels are all correct.
-        f1: by label.
-    """
-
-    n: int
-    micro_f1: float
-    macro_f1: float
-    exact: float
-    f1: dict[str, float]
+    n: int  # rows scored
+    micro_f1: float  # F1 score over all decisions for a label
+    macro_f1: float  # mean over labels of their F1 scores
+    exact: float  # share of rows whose labels are all correct
+    f1: dict[str, float]  # by label
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -170,17 +149,11 @@ def score_tags(probabilities: Floats, targets: Ints, classes: list[str], *, pred
 
 @dataclass(frozen=True)
 class RatingScores:
-    """How good predicted ratings are.
+    """How good predicted ratings are."""
 
-    Attributes:
-        n: rows scored.
-        mean_absolute_error: mean distance between prediction and truth, in the ratings' unit.
-        spearman: rank correlation of expected and true ratings; 0 where all of one kind are equal.
-    """
-
-    n: int
-    mean_absolute_error: float
-    spearman: float
+    n: int  # rows scored
+    mean_absolute_error: float  # mean distance between prediction and truth, in the ratings' unit
+    spearman: float  # rank correlation of expected and true ratings; 0 where all of one kind are equal
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -208,21 +181,13 @@ def score_ratings(predicted: Floats, truth: Floats, expected: Floats | None = No
 
 @dataclass(frozen=True)
 class LanguageModelScore:
-    """How well a language model predicts some texts, by the full softmax.
+    """How well a language model predicts some texts, by the full softmax."""
 
-    Attributes:
-        perplexity: exp(log loss per token), an unknown word counting as one token.
-        perplexity_per_word: exp(log loss per whitespace-separated word), comparable between tokenizers.
-        unknown_share: tokens outside the vocabulary, in [0, 1].
-        tokens: how many were predicted.
-        words: how many the texts hold.
-    """
-
-    perplexity: float
-    perplexity_per_word: float
-    unknown_share: float
-    tokens: int
-    words: int
+    perplexity: float  # exp(log loss per token), an unknown word counting as one token
+    perplexity_per_word: float  # exp(log loss per whitespace-separated word), comparable between tokenizers
+    unknown_share: float  # tokens outside the vocabulary, in [0, 1]
+    tokens: int  # how many were predicted
+    words: int  # how many the texts hold
 
 
 def confusion_matrix(targets: Ints, predicted: Ints, n_classes: int) -> Ints:

@@ -57,27 +57,17 @@ def with_novelty(rows: Rows, texts: Sequence[str], novelty: Novelty, *, device: 
 
 @dataclass(frozen=True)
 class Drift:
-    """New texts beside known ones.
+    """New texts beside known ones."""
 
-    Attributes:
-        known_texts, new_texts: how many were looked at.
-        known_nats, new_nats: mean nats per word under the language model.
-        words_distance: between the distributions of these (Kolmogorov and Smirnov), in [0, 1].
-        words_chance: that texts of one source differ as much.
-        told_apart: how often a new text is told from a known one by its vector (area under the ROC curve).
-        vectors_chance: that texts of one source are told apart as well.
-        known_unknown, new_unknown: shares of words outside the vocabulary.
-    """
-
-    known_texts: int
+    known_texts: int  # how many were looked at
     new_texts: int
-    known_nats: float
+    known_nats: float  # mean nats per word under the language model
     new_nats: float
-    words_distance: float
-    words_chance: float
-    told_apart: float
-    vectors_chance: float
-    known_unknown: float
+    words_distance: float  # between the distributions of these (Kolmogorov and Smirnov), in [0, 1]
+    words_chance: float  # that texts of one source differ as much
+    told_apart: float  # how often a new text is told from a known one by its vector (area under the ROC curve)
+    vectors_chance: float  # that texts of one source are told apart as well
+    known_unknown: float  # shares of words outside the vocabulary
     new_unknown: float
 
     @property

@@ -24,32 +24,20 @@ DATA, BASE, LANGUAGE_MODEL, CLASSIFIER = "data", "base", "language model", "clas
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong.
+    """Something that is wrong."""
 
-    Attributes:
-        cause: one of ``CAUSES``.
-        stage: at fault: ``data``, ``base``, ``language model``, ``classifier``.
-        what: was found, a sentence.
-        do: next, a sentence.
-    """
-
-    cause: str
-    stage: str
-    what: str
-    do: str
+    cause: str  # one of `CAUSES`
+    stage: str  # at fault: `data`, `base`, `language model`, `classifier`
+    what: str  # was found, a sentence
+    do: str  # next, a sentence
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found, and facts that are as they should be.
+    """All that was found, and facts that are as they should be."""
 
-    Attributes:
-        findings: the cause that comes first explains the most.
-        facts: sentences on what was looked at.
-    """
-
-    findings: list[Finding]
-    facts: list[str]
+    findings: list[Finding]  # the cause that comes first explains the most
+    facts: list[str]  # sentences on what was looked at
 
     @classmethod
     def of(cls, findings: Iterable[Finding | None], facts: Iterable[str]) -> "Diagnosis":

@@ -22,21 +22,13 @@ MIN_ROWS = 20
 
 @dataclass(frozen=True)
 class SuspectedLabel:
-    """A labelled row, and what those say that have not learnt from it.
+    """A labelled row, and what those say that have not learnt from it."""
 
-    Attributes:
-        row: in its file, from 1.
-        text: the text.
-        label: what the file says.
-        expected: the label that the classifiers give.
-        probability: of ``label``, or of the most doubtful of its tags, in [0, 1]: the lower, the more doubtful.
-    """
-
-    row: int
+    row: int  # in its file, from 1
     text: str
-    label: str
-    expected: str
-    probability: float
+    label: str  # what the file says
+    expected: str  # the label that the classifiers give
+    probability: float  # of `label`, or of the most doubtful of its tags, in [0, 1]: the lower, the more doubtful
 
 
 def check_label_errors(

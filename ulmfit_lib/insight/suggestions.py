@@ -18,15 +18,10 @@ MAX_CLUSTERED = 20_000  # texts; of more a random part is clustered
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A text to label.
+    """A text to label."""
 
-    Attributes:
-        place: among the texts that were given.
-        why: ``typical``, ``uncertain``, or ``audit``: drawn at random, to score on.
-    """
-
-    place: int
-    why: str
+    place: int  # among the texts that were given
+    why: str  # `typical`, `uncertain`, or `audit`: drawn at random, to score on
 
 
 def suggest_labels(

@@ -14,17 +14,11 @@ from ulmfit_lib.insight.readers import Reader
 
 @dataclass(frozen=True)
 class SimilarText:
-    """A text, and how like another it is.
+    """A text, and how like another it is."""
 
-    Attributes:
-        row: in its file, from 1.
-        text: the text.
-        cosine: of the angle between both vectors, in [-1, 1].
-    """
-
-    row: int
+    row: int  # in its file, from 1
     text: str
-    cosine: float
+    cosine: float  # of the angle between both vectors, in [-1, 1]
 
 
 def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10) -> list[SimilarText]:

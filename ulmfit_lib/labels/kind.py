@@ -38,16 +38,11 @@ class LabelKind(ABC):
 
     Targets are class numbers, (n,), where exactly one class is right for a text, and (n, n_classes) of 0 and 1 where
     any number of them may be. Probabilities are (n, n_classes).
-
-    Attributes:
-        exclusive: exactly one class is right for a text.
-        one_class_per_text: the answer is the name of a class, so that a text can be called unsure.
-        fewest_classes: that a classifier needs.
     """
 
-    exclusive: ClassVar[bool]
-    one_class_per_text: ClassVar[bool]
-    fewest_classes: ClassVar[int] = 2
+    exclusive: ClassVar[bool]  # exactly one class is right for a text
+    one_class_per_text: ClassVar[bool]  # the answer is the name of a class, so that a text can be called unsure
+    fewest_classes: ClassVar[int] = 2  # that a classifier needs
 
     # Labels -> targets
 

@@ -15,15 +15,10 @@ from ulmfit_lib.labels.tags import Tags
 
 @dataclass(frozen=True)
 class KindOptions:
-    """What labels are, as a user says it: classes unless one of these says otherwise.
+    """What labels are, as a user says it: classes unless one of these says otherwise."""
 
-    Attributes:
-        ratings: they are numbers.
-        label_delimiter: stands between the tags of a text.
-    """
-
-    ratings: bool = False
-    label_delimiter: str | None = None
+    ratings: bool = False  # they are numbers
+    label_delimiter: str | None = None  # stands between the tags of a text
 
 
 def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:

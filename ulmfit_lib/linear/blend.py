@@ -27,18 +27,13 @@ class Blend:
     """How much ULMFiT, the baseline and topics count: probabilities are multiplied, each to the power of its weight.
 
     A weight of 0 leaves a member out; all at once also sharpen or soften the result, which calibrates it.
-
-    Attributes:
-        ulmfit: the weight of ULMFiT.
-        baseline: of TF-IDF + logistic regression.
-        topics: of topics of texts without a label.
-        offsets: what is added to the log probability of each class, (n_classes,); empty: nothing. Regressions on few
-            rows hold on to the share of each class too much.
     """
 
-    ulmfit: float = 1.0
-    baseline: float = 0.0
-    topics: float = 0.0
+    ulmfit: float = 1.0  # the weight of ULMFiT
+    baseline: float = 0.0  # of TF-IDF + logistic regression
+    topics: float = 0.0  # of topics of texts without a label
+    # What is added to the log probability of each class, (n_classes,); empty: nothing. Regressions on few rows hold on
+    # to the share of each class too much.
     offsets: tuple[float, ...] = ()
 
     @classmethod

@@ -23,24 +23,16 @@ class Scope:
     A text's score is its cosine with the nearest class, less a part of its mean cosine with those of some other texts
     that are most like it. These are texts without a label, among which are such of no class, or examples of these: a
     text that has more in common with them than with any class is none of the classes (a ratio of densities).
-
-    Attributes:
-        means: (n_classes, width) the mean vector of each class, of length 1.
-        others: (n_others, width) vectors of the other texts, of length 1; there may be none.
-        weight: of the cosine with these, in [0, 1].
-        known: scores of labelled texts, each without itself in its class's mean, from low to high.
-        label: that is said of texts out of scope.
-        keep: share of texts to keep where none is asked for; None: all of them.
-        told_apart: share of the other texts that are out of scope, each measured without itself, where ``KEPT`` of the
-            labelled ones are kept.
     """
 
-    means: Vectors
-    others: Vectors
-    weight: float
-    known: Floats
-    label: str = NONE_OF_THESE
-    keep: float | None = None
+    means: Vectors  # (n_classes, width) the mean vector of each class, of length 1
+    others: Vectors  # (n_others, width) vectors of the other texts, of length 1; there may be none
+    weight: float  # of the cosine with these, in [0, 1]
+    known: Floats  # scores of labelled texts, each without itself in its class's mean, from low to high
+    label: str = NONE_OF_THESE  # that is said of texts out of scope
+    keep: float | None = None  # share of texts to keep where none is asked for; None: all of them
+    # Share of the other texts that are out of scope, each measured without itself, where `KEPT` of the labelled ones
+    # are kept.
     told_apart: float = 0.0
 
     @classmethod

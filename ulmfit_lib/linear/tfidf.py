@@ -19,19 +19,12 @@ WORD, NO_SPACE = r"(?u)\b\w\w+\b", r"\S+"  # scikit-learn's word; and what texts
 
 @dataclass(frozen=True, eq=False)
 class TermScorer:
-    """Scores that are weighted sums of the TF-IDF of a text's terms (1- and 2-grams, sublinear counts).
+    """Scores that are weighted sums of the TF-IDF of a text's terms (1- and 2-grams, sublinear counts)."""
 
-    Attributes:
-        terms: the vocabulary, by column.
-        idf: (n_terms,) inverse document frequencies.
-        coefficients: (n_scores, n_terms).
-        intercepts: (n_scores,).
-    """
-
-    terms: list[str]
-    idf: Floats
-    coefficients: Floats
-    intercepts: Floats
+    terms: list[str]  # the vocabulary, by column
+    idf: Floats  # (n_terms,) inverse document frequencies
+    coefficients: Floats  # (n_scores, n_terms)
+    intercepts: Floats  # (n_scores,)
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """(n_texts, n_scores)."""
@@ -102,13 +95,9 @@ class TermScorer:
 
 @dataclass(frozen=True, eq=False)
 class TfidfClassifier(TermScorer):
-    """A linear classifier of TF-IDF terms.
+    """A linear classifier of TF-IDF terms."""
 
-    Attributes:
-        kind: what turns its scores into probabilities.
-    """
-
-    kind: LabelKind = field(default_factory=Classes)
+    kind: LabelKind = field(default_factory=Classes)  # what turns its scores into probabilities
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """(n_texts, n_classes) probabilities."""

@@ -28,14 +28,10 @@ FEWEST_OF_CLASS = 5  # rows of each class, from which on a classifier must not s
 
 @dataclass(frozen=True)
 class Goal:
-    """What decisions should be good at.
+    """What decisions should be good at."""
 
-    Attributes:
-        name: one of ``GOALS``.
-        costs: of ``cost``: (n_classes, n_classes) what a mistake costs, by true class, then by the class that is said.
-    """
-
-    name: str = BALANCE
+    name: str = BALANCE  # one of `GOALS`
+    # Of `cost`: (n_classes, n_classes) what a mistake costs, by true class, then by the class that is said.
     costs: tuple[tuple[float, ...], ...] = ()
 
 

@@ -48,23 +48,15 @@ def stratified_folds(table: TextTable, *, count: int = FOLDS, seed: int) -> list
 
 @dataclass(frozen=True, eq=False)
 class OutOfFoldPredictions:
-    """Probabilities of rows, each from members that were fitted to other rows.
+    """Probabilities of rows, each from members that were fitted to other rows."""
 
-    Attributes:
-        kind: of label.
-        places: (n,) the rows' places in their table.
-        targets: (n,) or (n, n_tags), as ``LabelKind.targets``.
-        fold: (n,) the number of the fold in which each was held out.
-        ulmfit: (n, n_classes) probabilities by the configuration of the head; by None of a fine-tuned encoder.
-        linear: (n, n_classes) probabilities of ``baseline`` and ``topics``, where there are such members.
-    """
-
-    kind: LabelKind
-    places: Ints
-    targets: Ints
-    fold: Ints
+    kind: LabelKind  # of label
+    places: Ints  # (n,) the rows' places in their table
+    targets: Ints  # (n,) or (n, n_tags), as `LabelKind.targets`
+    fold: Ints  # (n,) the number of the fold in which each was held out
+    # (n, n_classes) probabilities by the configuration of the head; by None of a fine-tuned encoder.
     ulmfit: dict[HeadConfig | None, Floats]
-    linear: dict[str, Floats]
+    linear: dict[str, Floats]  # (n, n_classes) probabilities of `baseline` and `topics`, where there are such members
 
     def among(self, rows: Ints) -> "OutOfFoldPredictions":
         """Of some of the rows."""
@@ -166,30 +158,19 @@ class OutOfFoldPredictions:
 
 @dataclass(frozen=True)
 class Choice:
-    """How the members' answers become one.
+    """How the members' answers become one."""
 
-    Attributes:
-        heads: weights of the scores of ULMFiT's heads.
-        blend: weights of the members.
-        rule: which label is said, given the probabilities.
-    """
-
-    heads: Mapping[HeadConfig | None, float]
-    blend: Blend
-    rule: DecisionRule
+    heads: Mapping[HeadConfig | None, float]  # weights of the scores of ULMFiT's heads
+    blend: Blend  # weights of the members
+    rule: DecisionRule  # which label is said, given the probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOutAnswers:
-    """What is said of rows, with every choice made on others.
+    """What is said of rows, with every choice made on others."""
 
-    Attributes:
-        probabilities: (n, n_classes) of the ``ensemble`` and of each member.
-        decided: the ensemble's answers, as ``LabelKind.targets``.
-    """
-
-    probabilities: dict[str, Floats]
-    decided: Ints
+    probabilities: dict[str, Floats]  # (n, n_classes) of the `ensemble` and of each member
+    decided: Ints  # the ensemble's answers, as `LabelKind.targets`
 
 
 def concatenate(folds: Sequence[OutOfFoldPredictions]) -> OutOfFoldPredictions:

@@ -52,21 +52,13 @@ def about_scope(scope: Scope | None) -> str:
 
 @dataclass(frozen=True)
 class ScopeScores:
-    """How often texts that are of none of the classes are told from those of the classes.
+    """How often texts that are of none of the classes are told from those of the classes."""
 
-    Attributes:
-        label: of the former.
-        rows: with that label.
-        found: share of these that get it.
-        others: rows of the classes.
-        kept: share of these that do not.
-    """
-
-    label: str
-    rows: int
-    found: float
-    others: int
-    kept: float
+    label: str  # of the former
+    rows: int  # with that label
+    found: float  # share of these that get it
+    others: int  # rows of the classes
+    kept: float  # share of these that do not
 
     def __str__(self) -> str:
         return (

@@ -8,62 +8,39 @@ from ulmfit_lib.models.dropouts import Dropouts
 
 @dataclass(frozen=True)
 class ContextRecipe:
-    """Hyperparameters of the blocks that read words in context.
+    """Hyperparameters of the blocks that read words in context."""
 
-    Attributes:
-        blocks: how many.
-        width: what they widen the word vectors to; 0: these stay as wide as they are.
-        epochs: how often each text is read.
-        lr: AdamW's maximal rate of the blocks.
-        vectors_lr: of the word vectors, which are brought to a root mean square of 1 first.
-        importance_lr: of the words' weights.
-        projection_lr: of the matrix.
-        weight_decay: of the blocks.
-        batch_size: texts per step.
-        clip: the largest norm of the blocks' gradient.
-    """
-
-    blocks: int = 2
-    width: int = 0
-    epochs: int = 5
-    lr: float = 1e-3
-    vectors_lr: float = 7e-3
-    importance_lr: float = 4e-3
-    projection_lr: float = 2e-5
-    weight_decay: float = 0.01
-    batch_size: int = 128
-    clip: float = 1.0
+    blocks: int = 2  # how many
+    width: int = 0  # what they widen the word vectors to; 0: these stay as wide as they are
+    epochs: int = 5  # how often each text is read
+    lr: float = 1e-3  # AdamW's maximal rate of the blocks
+    vectors_lr: float = 7e-3  # of the word vectors, which are brought to a root mean square of 1 first
+    importance_lr: float = 4e-3  # of the words' weights
+    projection_lr: float = 2e-5  # of the matrix
+    weight_decay: float = 0.01  # of the blocks
+    batch_size: int = 128  # texts per step
+    clip: float = 1.0  # the largest norm of the blocks' gradient
 
 
 @dataclass(frozen=True)
 class WordVectorRecipe:
-    """Hyperparameters of word vectors.
+    """Hyperparameters of word vectors."""
 
-    Attributes:
-        width: of the vectors; a matrix makes them as wide as the targets.
-        epochs: how often each text is read.
-        lr: AdamW's maximal rate of the vectors; all rates rise over the first steps and fall to zero linearly.
-        importance_lr: of the words' weights, which are logarithms and thus much larger than a vector's numbers.
-        projection_lr: of the matrix.
-        batch_size: texts per step.
-        dropout: share of the tokens that are left out of a text in training.
-        similarities: weight of the mean squared error of the similarities of a batch's texts with each other, beside
-            the distance to the target, 1 - cosine.
-        context: how blocks learn to read the words in context; None: there are none. They need some hundred thousand
-            texts.
-        from_base: go on from the base's word vectors, if it has some, instead of starting from single words; for few
-            texts.
-    """
-
-    width: int = 288
-    epochs: int = 3
+    width: int = 288  # of the vectors; a matrix makes them as wide as the targets
+    epochs: int = 3  # how often each text is read
+    # AdamW's maximal rate of the vectors; all rates rise over the first steps and fall to zero linearly.
     lr: float = 8e-4
+    # Of the words' weights, which are logarithms and thus much larger than a vector's numbers.
     importance_lr: float = 1.5e-2
-    projection_lr: float = 5e-3
-    batch_size: int = 256
-    dropout: float = 0.1
+    projection_lr: float = 5e-3  # of the matrix
+    batch_size: int = 256  # texts per step
+    dropout: float = 0.1  # share of the tokens that are left out of a text in training
+    # Weight of the mean squared error of the similarities of a batch's texts with each other, beside the distance to
+    # the target, 1 - cosine.
     similarities: float = 10.0
+    # How blocks learn to read the words in context; None: there are none. They need some hundred thousand texts.
     context: ContextRecipe | None = None
+    # Go on from the base's word vectors, if it has some, instead of starting from single words; for few texts.
     from_base: bool = False
 
     def __post_init__(self) -> None:

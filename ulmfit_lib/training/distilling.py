@@ -36,17 +36,11 @@ def with_opinions(vectors: Vectors, opinions: npt.NDArray[np.float32]) -> Vector
 
 
 class Reading(NamedTuple):
-    """What the network makes of a batch of texts.
+    """What the network makes of a batch of texts."""
 
-    Attributes:
-        vectors: (n_tokens, embedding), one per token that has a next one.
-        following: (n_tokens,) ids of those.
-        distilled: (batch, distilled), of length 1.
-    """
-
-    vectors: Tensor
-    following: Tensor
-    distilled: Tensor
+    vectors: Tensor  # (n_tokens, embedding), one per token that has a next one
+    following: Tensor  # (n_tokens,) ids of those
+    distilled: Tensor  # (batch, distilled), of length 1
 
 
 class DistillationNet(nn.Module):

@@ -20,16 +20,11 @@ class JointTargets:
 
     The cosine of two texts' joint vectors is about the mean of the teachers' own centred cosines, so that each teacher
     counts the same, whatever the width of its vectors.
-
-    Attributes:
-        means: (width,) of each teacher's vectors.
-        basis: (sum of the teachers' widths, joint width).
-        explained: share of the squared length that the components keep.
     """
 
-    means: tuple[Matrix, ...]
-    basis: Matrix
-    explained: float
+    means: tuple[Matrix, ...]  # (width,) of each teacher's vectors
+    basis: Matrix  # (sum of the teachers' widths, joint width)
+    explained: float  # share of the squared length that the components keep
 
     @classmethod
     def fit(cls, vectors: Sequence[Vectors], width: int) -> "JointTargets":

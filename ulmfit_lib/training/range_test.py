@@ -24,19 +24,14 @@ SUGGESTIONS = (valley, slide, steep, minimum)
 
 @dataclass(frozen=True)
 class LearningRates:
-    """What a range test found.
+    """What a range test found."""
 
-    Attributes:
-        rates: (n,) that were tried, of the group with the highest one; the other groups' kept their proportion.
-        losses: (n,) nats, smoothed.
-        suggestions: rates by the name of what suggests them in fastai; empty where the loss exploded too early.
-        recipe: the rate that the recipe takes.
-    """
-
+    # (n,) that were tried, of the group with the highest one; the other groups' kept their proportion.
     rates: list[float]
-    losses: list[float]
+    losses: list[float]  # (n,) nats, smoothed
+    # Rates by the name of what suggests them in fastai; empty where the loss exploded too early.
     suggestions: dict[str, float]
-    recipe: float
+    recipe: float  # the rate that the recipe takes
 
 
 def range_test(

@@ -19,22 +19,14 @@ Settings = TypeVar("Settings", LanguageModelRecipe, ClassifierRecipe, Architectu
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stage 2, stage 3, and whether stage 3 trains the encoder.
+    """Stage 2, stage 3, and whether stage 3 trains the encoder."""
 
-    Attributes:
-        fit_lm: of the language model on the user's texts.
-        fit_classifier: of the classifier.
-        strategy: ``linear-probe``, ``fine-tune``, or ``auto``: what pays within the time.
-        epochs_by_length: ``fit`` chooses the language model's epochs by the length of the texts.
-        with_baseline: TF-IDF + logistic regression joins what ``fit`` makes, and is compared with it.
-        descriptions: by class, words that say what it is about; they help where few texts have a label.
-    """
-
-    fit_lm: LanguageModelRecipe
-    fit_classifier: ClassifierRecipe
-    strategy: str = "fine-tune"
-    epochs_by_length: bool = False
-    with_baseline: bool = True
+    fit_lm: LanguageModelRecipe  # of the language model on the user's texts
+    fit_classifier: ClassifierRecipe  # of the classifier
+    strategy: str = "fine-tune"  # `linear-probe`, `fine-tune`, or `auto`: what pays within the time
+    epochs_by_length: bool = False  # `fit` chooses the language model's epochs by the length of the texts
+    with_baseline: bool = True  # TF-IDF + logistic regression joins what `fit` makes, and is compared with it
+    # By class, words that say what it is about; they help where few texts have a label.
     descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def changed(
