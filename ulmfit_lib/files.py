@@ -37,11 +37,7 @@ def content_hash(texts: Iterable[str], made_by: str) -> str:
 
 
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
-    """Say early, before hours of training, that a result could not be written to ``path``.
-
-    Raises:
-        ArtifactError: something is there already and ``overwrite`` is off, or it is no saved model.
-    """
+    """Say early, before hours of training, as an ArtifactError, that a result could not be written to ``path``."""
     if not path.exists():
         return
     if not overwrite:
@@ -55,9 +51,6 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling to fill; at the end it is synced and takes the place of ``path``.
 
     If the block fails, the sibling is removed and ``path`` stays as it was.
-
-    Raises:
-        ArtifactError: ``path`` exists and may not be replaced, or cannot be written.
     """
     refuse_existing(path, overwrite=overwrite)
     temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
@@ -84,12 +77,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def new_file(path: Path, *, within: Path | None = None) -> Iterator[Path]:
     """Yield a temporary file to write; at the end it is synced and takes the place of ``path``.
 
-    Args:
-        path: what is made.
-        within: a folder for the temporary file, on the same disk; default that of ``path``.
-
-    Raises:
-        ArtifactError: it cannot be written.
+    It lies beside ``path``, or ``within`` another folder on the same disk.
     """
     temporary = (within or path.parent) / f".{path.name}.{os.getpid()}.writing"
     try:
@@ -105,11 +93,7 @@ def new_file(path: Path, *, within: Path | None = None) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """A file's JSON, from whomever it is.
-
-    Raises:
-        ArtifactError: it is missing or damaged.
-    """
+    """A file's JSON, from whomever it is; an ArtifactError where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -126,14 +110,8 @@ def write_file(path: Path, content: bytes) -> None:
 def only_process(path: Path, *, wait: bool = False) -> Iterator[None]:
     """While it lasts, no other process of this user does the same for ``path``; one that is killed lets go.
 
-    What a killed one left half-written beside ``path`` is removed.
-
-    Args:
-        path: what is made.
-        wait: for another process that is at it, rather than refuse.
-
-    Raises:
-        ArtifactError: another process is at it, or the lock, in the cache folder, cannot be written.
+    What a killed one left half-written beside ``path`` is removed. Where another process is at it, ``wait``, or else an
+    ArtifactError.
     """
     file = cache_folder() / "locks" / hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]
     lock = FileLock(file)

@@ -101,12 +101,6 @@ class NotebookBar:
 
     A cell keeps an output for each display for ever, so that what is over at once displays nothing, and bars that leave
     no table share one.
-
-    Args:
-        total: where it ends.
-        description: what it says.
-        unit: of ``total``.
-        initial: where it starts.
     """
 
     def __init__(self, total: float, description: str, unit: str, initial: float = 0) -> None:

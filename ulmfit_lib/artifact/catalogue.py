@@ -44,10 +44,7 @@ def own_models() -> list[str]:
 
 
 def find_model(name_or_folder: str | Path) -> Path | None:
-    """The folder of a model given by name or by folder; a name wins over a folder that is called the same.
-
-    Returns:
-        None for a model that would have to be downloaded first (``models.wt103``).
+    """The folder of a model given by name, which comes first, or by folder; None: ``models.wt103`` must download it.
 
     Raises:
         ArtifactError: neither a name nor a folder; the message lists the names.
@@ -111,11 +108,7 @@ def describe_models() -> list[dict[str, Any]]:
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """What a model's folder says about itself, and the hash of its weights, which are not loaded.
-
-    Raises:
-        ArtifactError: no model there.
-    """
+    """What a model's folder says about itself, and the hash of its weights, which are not loaded."""
     config = read_config(path)
     training = TrainingRecord.load(path)
     weights = path / WEIGHTS

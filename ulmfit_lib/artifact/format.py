@@ -59,11 +59,7 @@ class Artifact:
         return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
 
     def directions(self) -> tuple[str, ...]:
-        """The directions that it holds, forward first.
-
-        Raises:
-            ArtifactError: ``config.json`` names none that is known.
-        """
+        """The directions that it holds, forward first; an ArtifactError where ``config.json`` names an unknown one."""
         if self.direction == "both":
             return DIRECTIONS
         if self.direction in DIRECTIONS:
@@ -72,11 +68,7 @@ class Artifact:
         raise ArtifactError(f"{place}: direction {self.direction!r}; known are forward, backward, both")
 
     def language_model_weights(self) -> dict[str, Tensors]:
-        """Each direction's tensors, if this is a language model as it was written.
-
-        Raises:
-            ArtifactError: what ``check`` raises.
-        """
+        """Each direction's tensors, if this is a language model as it was written (``check``)."""
         shapes = self.architecture.weight_shapes(len(self.vocabulary))
         self.check({f"{way}.{name}": shape for way in self.directions() for name, shape in shapes.items()})
         return {way: self.part(way) for way in self.directions()}
@@ -100,16 +92,7 @@ class Artifact:
         check_seal(self.config, self.path)
 
     def save(self, path: Path, *, precision: str = "float32", overwrite: bool = False) -> None:
-        """Write the folder, whole or not at all.
-
-        Args:
-            path: the folder to make.
-            precision: ``float32``, ``float16``, or ``int8`` with one scale per row of each matrix.
-            overwrite: replace a model that is there.
-
-        Raises:
-            ArtifactError: the place is taken or cannot be written.
-        """
+        """Write the folder, whole or not at all; ``int8`` has one scale per row of each matrix."""
         config = {
             "format": FORMAT,
             "format_version": max(self.version, _version_of(self.architecture)),

@@ -20,11 +20,7 @@ class Stored:
 
 
 def read_fields(cls: type[Value], found: dict[str, Any], place: str) -> Value:
-    """A dataclass from its fields' values; what else there is goes into ``more`` if it has such a field.
-
-    Raises:
-        ArtifactError: something is missing or of the wrong type; ``place`` is named.
-    """
+    """A dataclass from its fields' values; what else there is goes into ``more`` if it has such a field."""
     types_of, known = get_type_hints(cls), {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
     values = {name: read_value(types_of[name], found[name], f"{place}.{name}") for name in known if name in found}
     for name, one in known.items():
@@ -36,13 +32,10 @@ def read_fields(cls: type[Value], found: dict[str, Any], place: str) -> Value:
 
 
 def read_value(kind: Any, value: Any, place: str) -> Any:
-    """A value of a type, such as ``list[int]``, from JSON.
+    """A value of a type, such as ``list[int]``, from JSON; an ArtifactError names the ``place`` of one of another type.
 
     >>> read_value(dict[str, float], {"forward": 1}, "here")
     {'forward': 1}
-
-    Raises:
-        ArtifactError: it is of another type; ``place`` is named.
     """
     origin, inside = get_origin(kind), get_args(kind)
     if kind is Any or type(value) is kind or (kind is float and type(value) is int):

@@ -20,11 +20,7 @@ def seal(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def check_seal(config: dict[str, Any], folder: Path) -> None:
-    """Whether all files are as they were sealed; format version 1 had no seal.
-
-    Raises:
-        ArtifactError: names the file that is not.
-    """
+    """Raise an ArtifactError if a file is not as it was sealed; format version 1 had no seal."""
     if SEAL not in config and config.get("format_version") == 1:
         return
     hashes = config.get(SEAL)
@@ -36,11 +32,7 @@ def check_seal(config: dict[str, Any], folder: Path) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """The sha256 of a file's content.
-
-    Raises:
-        ArtifactError: it cannot be read.
-    """
+    """The sha256 of a file's content; an ArtifactError if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

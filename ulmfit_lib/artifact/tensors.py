@@ -18,11 +18,7 @@ _BY_COLUMN = ("map.weight",)  # its columns differ by orders of magnitude: a sca
 
 
 def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
-    """Write float32 tensors by name; ``int8`` rounds matrices alone, and stores the rest as float16.
-
-    Raises:
-        ArtifactError: an unknown precision.
-    """
+    """Write float32 tensors by name; ``int8`` rounds matrices alone, and stores the rest as float16."""
     if precision not in PRECISIONS:
         raise ArtifactError(f"precision {precision!r}; known are {', '.join(PRECISIONS)}")
     stored: dict[str, npt.NDArray[Any]] = {}
@@ -38,11 +34,7 @@ def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
 
 
 def read_tensors(path: Path) -> Tensors:
-    """The float32 tensors that ``write_tensors`` wrote, by name.
-
-    Raises:
-        ArtifactError: the file is missing or damaged.
-    """
+    """The float32 tensors that ``write_tensors`` wrote, by name; an ArtifactError where they are missing or damaged."""
     try:
         stored = load_file(path)
         return {name: _restored(name, stored) for name in stored if not name.endswith(_SCALES)}

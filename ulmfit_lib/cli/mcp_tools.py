@@ -28,11 +28,7 @@ INSTRUCTIONS = (
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A path within a folder, whatever links there are on the way.
-
-    Raises:
-        OptionError: it leads out of the folder.
-    """
+    """A path within a folder, whatever links there are on the way; an OptionError for one that leads out of it."""
     try:
         found = (folder / name).resolve()
     except (OSError, ValueError, RuntimeError) as error:

@@ -172,13 +172,9 @@ def read_table(
 
 
 def load_classifier(model: Path, device: str = "cpu") -> Any:
-    """A classifier from its folder.
+    """A classifier from its folder, or an exported one of either tier.
 
     ONNX Runtime runs its encoders, which is ready seconds before PyTorch is, unless they shall run on a GPU.
-
-    Args:
-        model: the folder of a classifier, or of an exported one of either tier.
-        device: where they shall run.
     """
     from ulmfit_lib.artifact.format import PREDICTOR, STATIC, read_config
 

@@ -47,11 +47,7 @@ class Sureness:
 
     @property
     def precision(self) -> "Precision | None":
-        """What ``--min-precision`` asks for: one number, or one for each of some labels.
-
-        Raises:
-            OptionError: something else.
-        """
+        """What ``--min-precision`` asks for: one number, or one for each of some labels."""
         found: dict[str, float] = {}
         for one in self.min_precision:
             label, _, number = one.rpartition("=")

@@ -20,11 +20,7 @@ FEWEST_WITH_SINGLE = 50  # labelled rows among which a label seen once may be a 
 
 
 def check_labels(table: "TextTable") -> None:
-    """Say what makes the labels impossible to learn from, before hours of training do.
-
-    Raises:
-        DataError: no label, one class, labels that look like free text, swapped columns.
-    """
+    """Raise a DataError, before hours of training do, for labels that are missing, all the same, or free text."""
     labels = table.targets()
     if not labels:
         raise DataError(f"{table.source}: no row has a label")
@@ -54,9 +50,6 @@ def check_file_labels(table: "TextTable") -> None:
     """``check_labels`` of a user's file: where labels are few, a class that is seen once is refused: it may be a slip.
 
     A tag that is seen once is not: the text has others, or a column of its own says so.
-
-    Raises:
-        DataError: names the first of them and its row.
     """
     check_labels(table)
     if table.kind.exclusive and (said := _single_labels(table)) and len(table.targets()) < FEWEST_WITH_SINGLE:

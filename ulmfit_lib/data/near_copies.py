@@ -21,12 +21,8 @@ CHUNK = 2000
 def near_copies(texts: Sequence[str], chosen: Sequence[int]) -> Ints:
     """Which texts belong together: a number per text, (n_texts,), the same for texts that are alike.
 
-    Case, marks and spaces do not count. Near copies are looked for between the ``chosen`` texts and all; a chain of
-    them is one group.
-
-    Args:
-        texts: all texts.
-        chosen: places of those that might be held out.
+    Case, marks and spaces do not count. Near copies are looked for between the texts at the ``chosen`` places, which
+    might be held out, and all; a chain of them is one group.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -37,11 +37,7 @@ def grouped_folds(groups: Ints, strata: Ints, *, count: int, seed: int) -> list[
 def hold_out(
     texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 250
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most.
-
-    Raises:
-        DataError: fewer than 2 texts, or something else than texts.
-    """
+    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most."""
     texts = as_texts(texts)
     if len(texts) < 2:
         raise DataError(f"a language model needs at least 2 texts to read, and got {len(texts)}")

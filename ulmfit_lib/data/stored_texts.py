@@ -35,12 +35,7 @@ class _LazyTexts(Sequence[str]):
 
 
 class StoredTexts(_LazyTexts):
-    """A sequence of texts that lie one after the other in a file.
-
-    Args:
-        file: the texts in UTF-8.
-        offsets: (n_texts + 1,) where each starts, in bytes.
-    """
+    """Texts that lie one after the other in a file, in UTF-8; text i starts at byte ``offsets[i]``, (n_texts + 1,)."""
 
     def __init__(self, file: BinaryIO, offsets: Ints) -> None:
         self._file, self._offsets = file, offsets
@@ -59,11 +54,7 @@ class StoredTexts(_LazyTexts):
 
     @classmethod
     def temporary(cls, texts: Iterable[str]) -> "StoredTexts":
-        """Write texts as they come into a file in the cache folder that is gone when the process is.
-
-        Raises:
-            DataError: it cannot be written.
-        """
+        """Write texts as they come into a file in the cache folder that is gone when the process is."""
         folder = cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -85,11 +76,7 @@ class StoredTexts(_LazyTexts):
 
 
 def as_texts(given: Any, *, called: str = "texts") -> Sequence[str]:
-    """What somebody gives as texts, in memory (``serving.texts.read_texts``) unless it lies in a file.
-
-    Raises:
-        DataError: a single string, several columns, or something that is no string.
-    """
+    """What somebody gives as texts, in memory (``serving.texts.read_texts``) unless it lies in a file."""
     return given if isinstance(given, _LazyTexts) else read_texts(given, called=called)
 
 

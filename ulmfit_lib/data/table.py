@@ -244,11 +244,7 @@ class TextTable:
 
 
 def check_table(data: Any) -> None:
-    """Say how a table is made of what is none, such as a frame.
-
-    Raises:
-        DataError: it is no ``TextTable``.
-    """
+    """Say, as a DataError, how a table is made of what is none, such as a frame."""
     if not isinstance(data, TextTable):
         raise DataError(
             f"data: of the type {type(data).__name__}, where a table of texts and labels is needed: "
@@ -257,10 +253,6 @@ def check_table(data: Any) -> None:
 
 
 def check_learnable(data: Any) -> None:
-    """Say before any work why nothing can be learnt from what should be a table.
-
-    Raises:
-        DataError: what ``check_table`` or ``check_labels`` raises.
-    """
+    """Say before any work, as a DataError, why nothing can be learnt from what should be a table."""
     check_table(data)
     check_labels(data)

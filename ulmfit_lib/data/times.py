@@ -23,19 +23,11 @@ class Time(NamedTuple):
 def read_times(cells: Sequence[Any], *, rows: Sequence[int], column: str, source: str) -> list[Time | None]:
     """The times that the cells of a column hold: numbers if all are, else dates; None where a cell is empty.
 
-    Where all dates are such as 03/04/2024, the day is taken to come first, and that is mentioned.
+    Where all dates are such as 03/04/2024, the day is taken to come first, and that is mentioned. A DataError names the
+    row that holds neither.
 
     >>> [time.value for time in read_times(["1970-01-02", "2 Jan 1970"], rows=[1, 2], column="day", source="file")]
     [86400.0, 86400.0]
-
-    Args:
-        cells: what the file holds.
-        rows: their numbers.
-        column: its name, for messages.
-        source: the file's name, for messages.
-
-    Raises:
-        DataError: names the row that holds neither.
     """
     import pandas as pd
 

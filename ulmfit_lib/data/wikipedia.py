@@ -53,11 +53,7 @@ def is_dump(path: Path) -> bool:
 
 
 def store_dumps(paths: Sequence[Path]) -> StoredTexts:
-    """The articles of dumps as texts on disk, in the cache: a second run parses nothing.
-
-    Raises:
-        DataError: no such file, no MediaWiki dump, or a damaged one.
-    """
+    """The articles of dumps (``read_dump``) as texts on disk, in the cache: a second run parses nothing."""
     key = hashlib.sha256()
     for path in paths:
         if not path.is_file():
@@ -94,14 +90,10 @@ def _plain_texts(sources: Sequence[str], *, namespaces: frozenset[str]) -> list[
 
 
 def plain_text(source: str, namespaces: frozenset[str] = frozenset({"file", "image", "category"})) -> str:
-    """Wikitext -> what a reader sees of its sentences.
+    """Wikitext -> what a reader sees of its sentences; links to ``namespaces``, in lower case, show no text.
 
     >>> plain_text("'''Ada''' was a [[mathematics|mathematician]].<ref>[http://x y]</ref>\\n[[Category:People]]")
     'Ada was a mathematician.'
-
-    Args:
-        source: the wikitext of a page.
-        namespaces: names, in lower case, of the namespaces whose links show no text.
     """
     try:
         text = _shown(mwparserfromhell.parse(source, skip_style_tags=False), namespaces)

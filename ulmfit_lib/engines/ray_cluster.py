@@ -16,12 +16,7 @@ from ulmfit_lib.progress import counted
 def cluster(workers: int | None, cores: int) -> Iterator[int]:
     """The cluster that this process has joined, or that ``RAY_ADDRESS`` names, or one of this machine's cores.
 
-    Args:
-        workers: that are asked for; None: as many as there is room for.
-        cores: of each worker, all on one machine.
-
-    Yields:
-        How many workers it is to have.
+    Yields how many workers it is to have; by default as many as there is room for, the cores of each on one machine.
 
     Raises:
         OptionError: Ray does not start, or the cluster has no room for so many workers.

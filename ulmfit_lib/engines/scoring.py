@@ -16,13 +16,7 @@ from ulmfit_lib.serving.predictor import Predictor
 class Scorer:
     """Adds predictions to Arrow tables; a worker makes one, and so reads the model once.
 
-    Args:
-        model: folder of a classifier, best of an exported one.
-        text: columns that hold the texts.
-        names: of the columns that are added.
-        threads: that score side by side.
-        threshold: confidence below which a row is labelled "unsure", for all labels or (n_classes,) for each.
-        source: where the rows come from, for messages.
+    Below the ``threshold``, one for all labels or (n_classes,), a row is labelled "unsure"; ``source`` is for messages.
     """
 
     def __init__(
@@ -53,12 +47,7 @@ class Scorer:
 
 
 def added_columns(model: str | Path, columns: Sequence[str], text: Sequence[str], engine: str) -> AddedColumns:
-    """Names of what a classifier adds to a data set of an engine.
-
-    Raises:
-        DataError: the data set lacks a column of texts.
-        ArtifactError: the folder holds no model that can be read.
-    """
+    """Names of what a classifier adds to a data set of an engine; a DataError if this lacks a column of texts."""
     if missing := [name for name in text if name not in columns]:
         raise DataError(f"no column {missing[0]!r}; the {engine} has {', '.join(map(repr, columns))}")
     return AddedColumns.beside(columns, Predictor.load(model, threads=1).classes)

@@ -24,16 +24,7 @@ LOOKED_AT = 1000  # rows of a file whose columns are known from its start
 
 
 def arrow_table(data: str | Path, *, text: str | Sequence[str], file: FileFormat | None = None) -> pa.Table:
-    """All rows of anything that the one reader reads (``rows.texts.read_texts``), for an engine to divide.
-
-    Args:
-        data: a file, or a folder of text files or of ``datasets``.
-        text: the column of the texts, or several.
-        file: how text files are written; default what is found.
-
-    Raises:
-        DataError: it cannot be read, or a column holds values of several kinds.
-    """
+    """All rows of anything that the one reader reads (``rows.texts.read_texts``), for an engine to divide."""
     parts = [rows.to_arrow(data) for rows, *_ in read_texts(Path(data), text=text, file=file)]
     return pa.concat_tables(parts, promote_options="permissive")
 
@@ -48,11 +39,7 @@ class Source:
 
     @classmethod
     def find(cls, data: Path, text: Sequence[str], file: FileFormat) -> "Source":
-        """A file, or those of a folder.
-
-        Raises:
-            DataError: an empty folder, or one that holds folders.
-        """
+        """A file, or those of a folder; a DataError for an empty folder, or one that holds folders."""
         if (data / STATE).is_file():  # of `datasets`
             return cls({path.name: path.resolve() for path in dataset_files(data)}, list(text), file)
         found = sorted(data.iterdir()) if data.is_dir() else [data]

@@ -29,12 +29,7 @@ class TextEstimator(BaseEstimator):
             del self.feature_names_in_
 
     def _read_again(self, X: Any) -> list[str]:
-        """The texts of an ``X`` like that of ``fit``.
-
-        Raises:
-            NotFittedError: before ``fit``.
-            DataError: something that is no text, or a frame's column of another name.
-        """
+        """The texts of an ``X`` like that of ``fit``."""
         check_is_fitted(self)
         column = read_column(X, called="X")
         known = getattr(self, "feature_names_in_", [None])[0]
@@ -52,20 +47,12 @@ class TextEstimator(BaseEstimator):
 
 
 def as_seed(random_state: Any) -> int:
-    """scikit-learn's ``random_state`` as a seed: a whole number is one, a ``RandomState`` draws one, None draws any.
-
-    Raises:
-        ValueError: it is none of these, or negative.
-    """
+    """scikit-learn's ``random_state`` as a seed: a whole number is one, a ``RandomState`` draws one, None draws any."""
     generator = check_random_state(random_state)
     return int(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31))
 
 
 def check_epochs(lm_epochs: Any, *, min_epochs: int) -> None:
-    """Whether a language model can read the texts so often.
-
-    Raises:
-        OptionError: it is no whole number, or less than ``min_epochs``.
-    """
+    """Raise an OptionError unless it is a whole number of ``min_epochs`` or more."""
     if not isinstance(lm_epochs, Integral) or int(lm_epochs) < min_epochs:
         raise OptionError(f"lm_epochs={lm_epochs!r}: a whole number is needed, {min_epochs} or more")

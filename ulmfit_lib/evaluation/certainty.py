@@ -41,11 +41,7 @@ class Certainty:
 
     @classmethod
     def least_confidence(cls, confidence: Floats, correct: Bools, min_precision: float) -> float:
-        """From which on predictions are that precise (``measure``, ``threshold``); infinite where none are for sure.
-
-        Raises:
-            OptionError: not in (0, 1).
-        """
+        """From which on predictions are that precise (``measure``, ``threshold``); infinite where none are for sure."""
         check_precision(min_precision)
         if not len(confidence):
             return np.inf

@@ -28,11 +28,8 @@ class PredictionSets:
         Args:
             probabilities: (n, n_classes) of rows that were not learnt from.
             targets: (n,) their classes.
-            coverage: in (0, 1).
+            coverage: in (0, 1); else an OptionError.
             by_class: for the texts of each class alone, with a threshold of its own (Mondrian).
-
-        Raises:
-            OptionError: a share that is out of range.
         """
         if not 0 < coverage < 1:
             raise OptionError(f"sets of {coverage}: the share must lie between 0 and 1, such as 0.9")

@@ -36,11 +36,7 @@ DPI = 110
 
 
 def check_plot_name(path: Path) -> None:
-    """Say early if a plot could not be saved under this name.
-
-    Raises:
-        OptionError: it has another ending.
-    """
+    """Say early, as an OptionError, if a plot could not be saved under this name."""
     if path.suffix not in FORMATS:
         raise OptionError(f"{path}: a plot's name must end in one of {', '.join(FORMATS)}")
 

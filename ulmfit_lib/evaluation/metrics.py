@@ -81,12 +81,8 @@ def score(
 ) -> Scores:
     """Score (n, n_classes) probabilities against (n,) class numbers; n must be at least 1.
 
-    Args:
-        probabilities: of each class.
-        targets: the true classes.
-        classes: their names.
-        predicted: (n,) the classes that are said; by default the likeliest.
-        z: standard deviations that accuracy's interval spans to either side.
+    What is said is ``predicted``, (n,), by default the likeliest class; accuracy's interval spans ``z`` standard
+    deviations to either side.
     """
     n = len(targets)
     predicted = probabilities.argmax(1) if predicted is None else predicted
@@ -130,11 +126,7 @@ class TagScores:
 def score_tags(probabilities: Floats, targets: Ints, classes: list[str], *, predicted: Ints | None = None) -> TagScores:
     """Score (n, n_tags) chances against (n, n_tags) of 0 and 1; n must be at least 1.
 
-    Args:
-        probabilities: of each tag.
-        targets: the true tags.
-        classes: their names.
-        predicted: (n, n_tags) of 0 and 1, the tags that are given; by default those from a probability of 0.5 on.
+    The tags that are given are ``predicted``, (n, n_tags) of 0 and 1, by default those from a probability of 0.5 on.
     """
     predicted = (probabilities >= 0.5).astype(np.int64) if predicted is None else predicted
 
@@ -164,13 +156,7 @@ class RatingScores:
 
 
 def score_ratings(predicted: Floats, truth: Floats, expected: Floats | None = None) -> RatingScores:
-    """Score (n,) predicted ratings; n must be at least 1.
-
-    Args:
-        predicted: what is said.
-        truth: the true ratings.
-        expected: what they are ranked by; default ``predicted``.
-    """
+    """Score (n,) ``predicted`` ratings, ranked by the ``expected`` ones if there are such; n must be at least 1."""
     from scipy.stats import spearmanr
 
     ranked = predicted if expected is None else expected

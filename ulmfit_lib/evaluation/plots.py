@@ -48,13 +48,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes
 
 
 def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: Axes | None = None) -> Axes:
-    """The learning rate of each parameter group over all phases of a training; a frozen group has no line.
-
-    Args:
-        phases: as ``training.classifying.unfreezing`` gives them.
-        groups: names of the groups, the lowest first.
-        axes: where to draw.
-    """
+    """The learning rate of each parameter group, the lowest first, over all phases; a frozen group has no line."""
     axes = make_axes(axes)
     phases = [phase for phase in phases if phase.epochs]
     starts = np.cumsum([0, *(phase.epochs for phase in phases)]).tolist()
@@ -121,14 +115,7 @@ def plot_lr_find(
     suggestions: Mapping[str, float] | None = None,
     axes: Axes | None = None,
 ) -> Axes:
-    """The loss as the learning rate grows, and the rates that are suggested.
-
-    Args:
-        rates: (n,) that were tried, one a batch.
-        losses: (n,) at each of them.
-        suggestions: rates by the name of what suggests them, such as ``valley``.
-        axes: where to draw.
-    """
+    """The loss at each rate that was tried, and the rates that are suggested, by the name of what suggests them."""
     axes = make_axes(axes)
     finite = np.isfinite(losses)
     known = np.asarray(losses)[finite]
@@ -170,12 +157,7 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -
 
 
 def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = None) -> Axes:
-    """Accuracy by confidence, with 95 % intervals, beside what it should be.
-
-    Args:
-        bins: ``Scores.reliability``: per bin of confidence its ``rows``, mean ``confidence`` and accuracy (``right``).
-        axes: where to draw.
-    """
+    """Accuracy by confidence (``Scores.reliability``), with 95 % intervals, beside what it should be."""
     axes = make_axes(axes)
     confidence = [100 * one["confidence"] for one in bins]
     accuracy = [100 * one["right"] for one in bins]
@@ -222,13 +204,9 @@ def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
 
 
 def plot_map(places: Floats, classes: Sequence[str], wrong: Bools | None = None, axes: Axes | None = None) -> Axes:
-    """Texts as points, coloured and shaped by class; a ring is round each that was predicted wrongly.
+    """Texts at (n, 2) places, coloured and shaped by class; a ring is round each that was predicted wrongly.
 
-    Args:
-        places: (n, 2) of each text.
-        classes: (n,) name of each text's class; all but the commonest few share one colour.
-        wrong: (n,) which texts to mark.
-        axes: where to draw.
+    All classes but the commonest few share one colour.
     """
     axes = make_axes(axes, size=(6, 5.4))
     common = [name for name, _ in Counter(classes).most_common()]

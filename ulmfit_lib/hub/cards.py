@@ -27,19 +27,10 @@ LICENCES = ("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "cc0-1.0", "cc-by-4.
 def hub_card(
     card: str, *, config: Mapping[str, Any], training: TrainingRecord, repository: Repository, licence: str | None
 ) -> str:
-    """A model's card as the hub shows it.
+    """A model's card, the text of its README.md, as the hub shows it.
 
-    What the card's metadata says already, because somebody wrote it there, stays.
-
-    Args:
-        card: the folder's README.md.
-        config: its ``config.json``.
-        training: how it came to be.
-        repository: where it goes.
-        licence: in the hub's words, such as ``mit``; None: what the model's record says.
-
-    Raises:
-        ArtifactError: metadata that somebody wrote and that cannot be read.
+    What the card's metadata says already, because somebody wrote it there, stays. Without a ``licence`` in the hub's
+    words, such as ``mit``, it is what the model's record says.
     """
     hub = import_hub()
     entries = _metadata(config, training, model_name=repository.name.split("/")[1]).to_dict()

@@ -23,11 +23,7 @@ class Unreachable(ArtifactError):
 
 
 def import_hub() -> ModuleType:
-    """The package huggingface_hub.
-
-    Raises:
-        OptionError: it is not installed.
-    """
+    """The package huggingface_hub; an OptionError where it is not installed."""
     try:
         import huggingface_hub.errors
         import huggingface_hub.utils

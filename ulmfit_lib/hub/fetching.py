@@ -13,12 +13,7 @@ COMMIT = re.compile("[0-9a-f]{40,64}")
 
 
 def find_folder(model: str | Path) -> Path:
-    """The folder of a model: one on the hub (``hf:user/name[@revision]``) is fetched first.
-
-    Raises:
-        OptionError: what ``Repository.parse`` raises, or huggingface_hub is missing.
-        ArtifactError: what ``fetch`` raises.
-    """
+    """The folder of a model: one on the hub (``hf:user/name[@revision]``) is fetched first."""
     return fetch(Repository.parse(Path(model).as_posix())) if is_on_hub(model) else Path(model)
 
 

@@ -28,11 +28,7 @@ PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy",
 
 
 def check_files(repository: Repository, names: Iterable[str]) -> None:
-    """Refuse a repository that is no saved model.
-
-    Raises:
-        ArtifactError: names a file that does not belong there, or says that there is no model.
-    """
+    """Refuse a repository that is no saved model: an ArtifactError names a file that does not belong there."""
     found = set(names)
     strangers = sorted(found - {*SAVED, *IGNORED}, key=lambda name: (not _may_run(name), name))
     if strangers:

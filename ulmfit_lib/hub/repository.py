@@ -20,13 +20,10 @@ class Repository:
 
     @classmethod
     def parse(cls, text: str) -> "Repository":
-        """``user/name`` or ``user/name@revision``, with or without ``hf:`` before it.
+        """``user/name`` or ``user/name@revision``, with or without ``hf:`` before it; an OptionError for anything else.
 
         >>> Repository.parse("hf:ada/reviews@v1")
         Repository(name='ada/reviews', revision='v1')
-
-        Raises:
-            OptionError: it is neither.
         """
         name, at, revision = text.removeprefix(PREFIX).partition("@")
         if not _NAME.fullmatch(name) or ".." in name or "--" in name:

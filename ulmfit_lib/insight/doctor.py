@@ -101,11 +101,7 @@ def diagnose_data(
 
 
 def forecast(data: TextTable, *, base: str | Path | LanguageModel = AUTO, seed: int = 42) -> Forecast:
-    """How long ``fit`` with its defaults takes at most, and how much memory it may need.
-
-    Raises:
-        DataError: labels that cannot be learnt from.
-    """
+    """How long ``fit`` with its defaults takes at most, and how much memory it may need."""
     check_learnable(data)
     experiment = Experiment.of(data, seed=seed)
     train = experiment.train

@@ -9,11 +9,7 @@ from ulmfit_lib.insight.drift import SIGNIFICANCE, Drift
 
 @dataclass(frozen=True)
 class Limits:
-    """What a classifier must keep; None: anything will do.
-
-    Raises:
-        OptionError: no limit at all, or one outside [0, 1].
-    """
+    """What a classifier must keep; None: anything will do. An OptionError for no limit at all, or one not in [0, 1]."""
 
     min_accuracy: float | None = None  # least accuracy, in [0, 1]
     # Largest drift, in [0, 1]: of the texts' words by Kolmogorov and Smirnov's distance, and of their vectors by Gini's
@@ -49,18 +45,13 @@ class Check:
 
 
 def check_limits(limits: Limits, scores: Scores | None = None, drift: Drift | None = None) -> list[Check]:
-    """Every limit beside what was found.
+    """Every limit whose ``scores`` or ``drift`` are given, beside what was found; a drift that chance explains passes.
 
     >>> from ulmfit_lib.evaluation.metrics import score
     >>> import numpy as np
     >>> scores = score(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), ["bad", "good"])
     >>> [(check.name, check.found, check.passed) for check in check_limits(Limits(min_accuracy=0.8), scores)]
     [('accuracy', 0.5, False)]
-
-    Args:
-        limits: the limits; one is looked at only if what it speaks of is given.
-        scores: of the classifier on held-out rows.
-        drift: of these rows' texts beside those that it learnt from. A drift that chance explains passes.
     """
     checks = []
     if scores and limits.min_accuracy is not None:

@@ -58,11 +58,7 @@ def check_label_errors(
 
 
 def out_of_fold(table: TextTable, *, base: str | Path | LanguageModel, run: Run) -> HeldOutAnswers:
-    """What is said of rows that all have a label, each cross-validated; of the ensemble alone.
-
-    Raises:
-        DataError: too few rows.
-    """
+    """What is said of rows that all have a label, each cross-validated; of the ensemble alone."""
     if len(table) < MIN_ROWS:
         raise DataError(f"{table.source}: {len(table)} labelled rows; to doubt one of them, {MIN_ROWS} are needed")
     lm, why = load_base(base, table.texts, seed=run.seed)
@@ -85,13 +81,7 @@ def out_of_fold_by(candidate: Candidate, table: TextTable, run: Run) -> HeldOutA
 
 
 def own_probabilities(table: TextTable, probabilities: Floats, targets: Ints | None = None) -> Floats:
-    """(n_rows, n_decisions) what each row's own label has: one number of a class, one a tag of tags.
-
-    Args:
-        table: rows that all have a label.
-        probabilities: (n_rows, n_classes).
-        targets: of the rows; default the table's.
-    """
+    """(n_rows, n_decisions) what each row's label, or ``targets``, has: one number of a class, one a tag of tags."""
     kind = table.kind
     decided = kind.decided(table.class_numbers() if targets is None else targets)
     return np.asarray(kind.decisions(probabilities)[np.arange(len(decided)), decided].reshape(len(table), -1))
@@ -100,10 +90,7 @@ def own_probabilities(table: TextTable, probabilities: Floats, targets: Ints | N
 def suspect(table: TextTable, probabilities: Floats, decided: Ints) -> list[SuspectedLabel]:
     """The rows of a table of labelled rows whose label is not the one that is said, the most doubtful first.
 
-    Args:
-        table: rows that all have a label.
-        probabilities: (n_rows, n_classes).
-        decided: what is said, as ``LabelKind.targets``.
+    What is said: (n_rows, n_classes) probabilities, and what is ``decided`` by these, as ``LabelKind.targets``.
     """
     kind, targets = table.kind.learnt_from(table), table.class_numbers()
     doubted = (decided != targets).reshape(len(table), -1).any(1)

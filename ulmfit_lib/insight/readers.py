@@ -18,15 +18,7 @@ from ulmfit_lib.models.wt103 import find_pretrained
 
 
 def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | LanguageModel:
-    """A classifier's folder, a language model's folder or name, or either on the hub.
-
-    Args:
-        model: the folder or the name.
-        device: where it shall compute.
-
-    Raises:
-        ArtifactError: no such model, or one that cannot be read.
-    """
+    """A classifier's folder, a language model's folder or name, or either on the hub."""
     path = find_pretrained(model)
     if describe_model(path)["kind"] == CLASSIFIER:
         return TextClassifier.load(path, device=device)
@@ -45,13 +37,10 @@ def find_known(
 
     Args:
         training: the model's record.
-        texts: of the kind that it was made from; None: what its folder keeps of them.
+        texts: of the kind that it was made from; None: what its folder keeps of them, or an OptionError.
         base: of a classifier: a language model's name or folder, or ``auto``.
         itself: the model, if it is a language model.
         seed: of the sample by which ``auto`` chooses.
-
-    Raises:
-        OptionError: the folder keeps nothing of them, or the language model is not there.
     """
     if texts is None:
         known = KnownTexts.from_record(training)

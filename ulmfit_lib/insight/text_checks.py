@@ -68,12 +68,7 @@ def check_language(unknown_share: float, base: str = "") -> Finding | None:
 
 
 def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = None) -> Finding | None:
-    """A column that holds no texts.
-
-    Args:
-        table: what was read as texts and labels.
-        others: the file's other columns, to see whether one of them does.
-    """
+    """A column that holds no texts, and perhaps another column of the file that does."""
     sample = table.texts[:1000]
     codes, words = _share_of_codes(sample), float(np.median([len(text.split()) for text in sample]))
     distinct = len(set(sample)) / len(sample)

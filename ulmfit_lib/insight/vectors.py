@@ -22,11 +22,7 @@ class SimilarText:
 
 
 def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10) -> list[SimilarText]:
-    """The texts of a table that are most like ``to``, the most similar first.
-
-    Raises:
-        DataError: ``to`` has no word.
-    """
+    """The texts of a table that are most like ``to``, which has a word, the most similar first."""
     if not to.strip():
         raise DataError("the text to compare with is blank")
     cosines = reader.embed(table.texts) @ reader.embed([to])[0]
@@ -35,21 +31,13 @@ def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10) -> l
 
 
 def check_vectors_name(out: Path) -> None:
-    """Say before any work that vectors cannot be written like this.
-
-    Raises:
-        OptionError: another kind of file than ``.npy`` and ``.parquet``.
-    """
+    """Say before any work, as an OptionError, that vectors cannot be written like this."""
     if out.suffix not in (".npy", ".parquet"):
         raise OptionError(f"--out {out}: its name must end in .npy or .parquet")
 
 
 def write_vectors(out: Path, table: TextTable, vectors: Vectors) -> None:
-    """(n_texts, width) vectors to a file: ``.npy`` as they are; ``.parquet`` as a column beside row and text.
-
-    Raises:
-        OptionError: another kind of file.
-    """
+    """(n_texts, width) vectors to a file: ``.npy`` as they are; ``.parquet`` as a column beside row and text."""
     check_vectors_name(out)
     with new_file(out) as temporary:
         if out.suffix == ".npy":

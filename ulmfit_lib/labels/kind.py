@@ -51,14 +51,8 @@ class LabelKind(ABC):
     ) -> tuple[Sequence[str | None], Sequence[float | None]]:
         """A table's labels in the form that this kind works with, and the numbers they stand for, if any.
 
-        Args:
-            labels: as a file holds them; None where a row has none.
-            numbers: what they were found to stand for before; empty if they were not looked at.
-            rows: each label's row in the file.
-            source: the file.
-
-        Raises:
-            DataError: names the row whose label cannot be one of this kind.
+        ``numbers`` are those that were found before; empty if they were not looked at. A DataError names the row whose
+        label cannot be one of this kind.
         """
         return labels, ()
 
@@ -152,11 +146,7 @@ class LabelKind(ABC):
         return np.asarray(said.reshape(len(probabilities), -1).min(1), np.float64)
 
     def expected(self, probabilities: Floats) -> Floats:
-        """(n,) ratings.
-
-        Raises:
-            OptionError: the labels are not ratings.
-        """
+        """(n,) ratings; an OptionError where the labels are none."""
         raise OptionError("this classifier's labels are classes; one of ratings is made with `fit --ratings`")
 
     def said(self, probabilities: Floats, rule: DecisionRule = LIKELIEST, *, decided: Ints | None = None) -> Floats:
@@ -174,14 +164,7 @@ class LabelKind(ABC):
 
     @abstractmethod
     def score(self, probabilities: Floats, truth: Any, classes: Sequence[str], *, decided: Ints | None = None) -> Any:
-        """Scores of (n, at most n_classes) probabilities against what ``truth`` gave.
-
-        Args:
-            probabilities: of each class.
-            truth: what ``truth`` gave.
-            classes: names of all classes.
-            decided: the answers, as ``decide`` gives them; by default the likeliest.
-        """
+        """Scores of (n, at most n_classes) probabilities, and of what is ``decided``, against what ``truth`` gave."""
 
     def report_entries(
         self,

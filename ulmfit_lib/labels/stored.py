@@ -22,11 +22,7 @@ class KindOptions:
 
 
 def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:
-    """The kind of label and the names of the classes that a classifier was saved with.
-
-    Args:
-        config: what ``config.json`` holds.
-        file: where it is, for the errors.
+    """The kind of label and the names of the classes that the ``config.json`` of a classifier holds.
 
     Raises:
         ArtifactError: names the entry that does not fit.
@@ -48,11 +44,7 @@ def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, 
 
 
 def kind_of(ratings: bool, label_delimiter: str | None) -> LabelKind:
-    """The kind of label that the options of ``read_table`` ask for.
-
-    Raises:
-        OptionError: two kinds at once.
-    """
+    """The kind of label that the options of ``read_table`` ask for; an OptionError for two kinds at once."""
     if ratings and label_delimiter is not None:
         raise OptionError("ratings and a label delimiter: a label is a number or several names, not both")
     return Ratings() if ratings else Classes() if label_delimiter is None else Tags(label_delimiter)

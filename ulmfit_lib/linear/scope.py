@@ -39,7 +39,7 @@ class Scope:
     def fit(
         cls, vectors: Vectors, targets: Ints, others: Vectors, *, label: str = NONE_OF_THESE, keep: float | None = None
     ) -> "Scope":
-        """From labelled texts, measured one by one without themselves, and from other texts.
+        """From labelled texts, measured one by one without themselves, and from other texts; all vectors have length 1.
 
         The weight is the one that tells most of the other texts apart while ``KEPT`` of the labelled ones are kept. So
         it is 0 where the other texts are like the labelled ones, and nothing can be learnt from them.
@@ -48,13 +48,6 @@ class Scope:
         >>> scope = Scope.fit(np.repeat(corners[:2], 50, axis=0), np.repeat([0, 1], 50), corners[:0])
         >>> scope.outside(corners, 0.95).tolist()
         [False, False, True]
-
-        Args:
-            vectors: (n, width), of length 1.
-            targets: (n,) class numbers.
-            others: (n_others, width), of length 1.
-            label: that is said of texts out of scope.
-            keep: share of texts to keep where none is asked for.
         """
         sums = np.zeros((int(targets.max()) + 1, vectors.shape[1]), np.float32)
         np.add.at(sums, targets, vectors)
@@ -84,15 +77,7 @@ class Scope:
         return np.asarray(near - self.weight * _density(vectors, self.others), np.float64)
 
     def outside(self, vectors: Vectors, keep: float) -> Bools:
-        """(n,) whether each text is out of scope.
-
-        Args:
-            vectors: (n, width), of length 1.
-            keep: share of the texts of the classes, in (0, 1), that are to be kept.
-
-        Raises:
-            OptionError: a share that is out of range.
-        """
+        """(n,) whether each text is out of scope where a share of those of the classes, in (0, 1), is to be kept."""
         if not 0 < keep < 1:
             raise OptionError(f"scope {keep}: the share of texts to keep must lie between 0 and 1, such as 0.95")
         return np.asarray(self.scores(vectors) < _least(self.known, keep))

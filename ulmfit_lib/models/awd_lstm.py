@@ -83,14 +83,11 @@ class Encoder(AWD_LSTM):
         return WeightDropout(rnn, weight_p) if weight_p else rnn  # fastai's WeightDropout breaks at probability 0
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
-        """Read tokens.
-
-        Args:
-            ids: (batch, time) token ids.
-            state: what an earlier call returned for the tokens before; None at the start of a text.
+        """Read (batch, time) ids after those that an earlier call left in ``state``; None at the start of a text.
 
         Returns:
-            The embedded tokens and each layer's output, (batch, time, width), and the state after the last token.
+            The embedded tokens and each layer's output, (batch, time, width), and the state after the last
+                token.
         """
         if state is None:
             zeros = [self.encoder.weight.new_zeros(1, len(ids), width) for width in self.architecture.widths]

@@ -20,15 +20,12 @@ def load_base(
     """The language model to go on from where no label can say which, and a sentence that says why this one.
 
     Args:
-        base: a model, a name, a folder; or ``auto``: an embedded model with distilled vectors (``stages.distill``); of
-            several, or where there is none, the one with the lowest perplexity per word on a sample of the texts.
+        base: a model, a name, a folder; or ``auto``: an embedded model with distilled vectors
+            (``stages.distill``); of several, or where there is none, the one with the lowest perplexity per
+            word on a sample of the texts.
         texts: what it will read.
         direction: ``forward``, ``backward`` or ``both``; default all that it has.
         seed: of the sample.
-
-    Raises:
-        ArtifactError: no such name or folder.
-        OptionError: a direction that it lacks.
     """
     models, why = load_bases(base, texts, direction=direction, seed=seed)
     if len(models) == 1:
@@ -50,14 +47,8 @@ def load_bases(
 ) -> tuple[list[LanguageModel], str]:
     """The language models that come into question, and a sentence that says why, if it is one.
 
-    Args:
-        base: a model, a name, a folder; or ``auto``: all embedded models that can read in this direction.
-        texts: what they will read.
-        direction: which way they must read.
-        seed: of the sample that is looked at for words that they do not know.
-
-    Raises:
-        ArtifactError: no such name or folder.
+    By ``auto``, these are all embedded models that can read in this direction. A random sample of the texts is looked
+    at for words that they do not know.
     """
     if isinstance(base, LanguageModel):
         return [base], f"base {_name(base)}: as given"

@@ -10,11 +10,7 @@ from ulmfit_lib.models.cpu_products import has_bfloat16
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a GPU that CUDA sees, else the CPU; any other name is PyTorch's.
-
-    Raises:
-        OptionError: no such device, or no GPU.
-    """
+    """``auto`` takes a GPU that CUDA sees, else the CPU; any other name is PyTorch's, or an OptionError."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

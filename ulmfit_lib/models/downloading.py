@@ -23,14 +23,9 @@ REASONS = {
 def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> str:
     """Fetch ``url`` into the new file ``path`` and return its sha256; after a failure no file is there.
 
-    Args:
-        url: where it is.
-        path: where it goes; its folder exists.
-        size: the bytes it must have, where known.
-        sha256: the hash it must have, where known.
-
     Raises:
-        ArtifactError: offline (``ULMFIT_OFFLINE``), not reachable after 3 attempts, or not the file that was expected.
+        ArtifactError: offline (``ULMFIT_OFFLINE``), not reachable after 3 attempts, or not of the ``size`` and
+            ``sha256`` that it must have, where these are known.
     """
     if os.environ.get("ULMFIT_OFFLINE"):
         raise ArtifactError(f"{url}: not downloaded, because ULMFIT_OFFLINE is set")

@@ -35,11 +35,7 @@ class ExportCheck:
 
 
 def check_texts(file: Path | None, columns: Sequence[str]) -> list[str]:
-    """The first texts of a file, or of the invented reviews that come with the library.
-
-    Raises:
-        OptionError: a file without the name of a column.
-    """
+    """The first texts of a file, or of the invented reviews that come with the library."""
     if file is not None and not columns:
         raise OptionError("--check needs --text, too: the column that holds the texts")
     table = read_table(file, text=columns) if file else read_table(EMBEDDED / "reviews.csv", text="review")
@@ -49,12 +45,7 @@ def check_texts(file: Path | None, columns: Sequence[str]) -> list[str]:
 def export_checked(
     model: Path, out: Path, *, precision: str, texts: Sequence[str], overwrite: bool = False
 ) -> ExportCheck:
-    """Export a classifier's folder; a float32 one that does not say the same is refused.
-
-    Raises:
-        ArtifactError: the folder cannot be read or written, or the graphs say something else.
-        OptionError: a package is missing.
-    """
+    """Export a classifier's folder; a float32 one that does not say the same is refused."""
     refuse_existing(out, overwrite=overwrite)
     classifier = TextClassifier.load(model)
     predictor = Predictor.of(classifier, precision=precision)

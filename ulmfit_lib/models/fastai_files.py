@@ -82,11 +82,7 @@ def in_order_of(vocabulary: Vocabulary, model: FastaiModel) -> Weights:
 
 
 def read_archive(archive: Path, *, folder: Path, direction: str) -> FastaiModel:
-    """One of fastai's ``.tgz`` archives, which hold a ``.pth`` and a ``.pkl``; unpacked into ``folder``.
-
-    Raises:
-        ArtifactError: no such archive, or what ``read_fastai`` raises.
-    """
+    """One of fastai's ``.tgz`` archives, which hold a ``.pth`` and a ``.pkl``; unpacked into ``folder``."""
     unpacked: dict[str, Path] = {}
     limits = {".pth": LARGEST_WEIGHTS, ".pkl": LARGEST_VOCABULARY}
     try:
@@ -118,11 +114,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """A pickled list of strings; a pickle with any instruction beyond lists, strings and numbers is refused.
-
-    Raises:
-        ArtifactError: missing, too large, damaged, hostile, or no list of strings.
-    """
+    """A pickled list of strings; a pickle with any instruction beyond lists, strings and numbers is refused."""
     try:
         if path.stat().st_size > LARGEST_VOCABULARY:
             raise ArtifactError(f"{path}: {path.stat().st_size:,} bytes are too many for a vocabulary")
@@ -146,11 +138,7 @@ def read_vocabulary(path: Path) -> list[str]:
 
 
 def read_weights(path: Path) -> Weights:
-    """fastai's tensors under our names; tied weights once, weight dropout's raw matrix instead of its copy.
-
-    Raises:
-        ArtifactError: missing, damaged, hostile, or with tensors that an AWD-LSTM language model does not have.
-    """
+    """fastai's tensors under our names; tied weights once, weight dropout's raw matrix instead of its copy."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no set of errors for damaged files

@@ -49,11 +49,7 @@ def freeze(architecture: Architecture, weights: Weights, device: str | torch.dev
 class FloatEncoder:
     """What ``awd_lstm.Encoder`` gives in evaluation, without fastai, gradients or dropout.
 
-    Args:
-        architecture: its sizes.
-        weights: its tensors by name; float32 on the CPU shares their memory.
-        device: where to compute.
-        dtype: in which precision; default bfloat16 if that is faster there.
+    By default in bfloat16 if that is faster there. Float32 on the CPU shares the memory of ``weights``.
     """
 
     window = BPTT_WINDOW

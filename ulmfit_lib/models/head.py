@@ -8,13 +8,9 @@ from ulmfit_lib.models.tensors import Weights
 
 
 class Head(nn.Module):
-    """Pooled vectors -> class scores.
+    """Pooled vectors, (n, width) -> class scores; ``dropout`` comes before each linear layer.
 
-    Args:
-        width: numbers per text.
-        n_classes: scores per text.
-        hidden: width of the hidden layer (ULMFiT: 50, with batch norm, ReLU and dropout); 0 for a linear head.
-        dropout: probability, before each linear layer.
+    The hidden layer (ULMFiT: 50, with batch norm, ReLU and dropout) is ``hidden`` wide; 0 for a linear head.
     """
 
     mean: Tensor

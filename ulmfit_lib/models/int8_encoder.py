@@ -18,12 +18,7 @@ VECTOR = 32  # PyTorch rounds sigmoids differently in what is left of a tensor b
 
 
 class Int8Encoder:
-    """What ``awd_lstm.Encoder`` gives in evaluation, but for rounding; on the CPU.
-
-    Args:
-        architecture: its sizes.
-        weights: its tensors by name.
-    """
+    """What ``awd_lstm.Encoder`` gives in evaluation, but for rounding; on the CPU."""
 
     device = torch.device("cpu")
     window = 16  # so that sums stay in the cache, and few rows of padding are read

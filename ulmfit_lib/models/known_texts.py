@@ -55,16 +55,7 @@ class KnownTexts:
         device: str = "cpu",
         most: int = MOST_TEXTS,
     ) -> "KnownTexts":
-        """Of many texts, some are drawn at random.
-
-        Args:
-            texts: the texts.
-            lm: the language model that finds their words likely or not.
-            reader: what makes their vectors; may be ``lm``.
-            seed: of what is drawn.
-            device: ``cpu`` or ``cuda``.
-            most: how many at most.
-        """
+        """Of many texts, some are drawn; ``lm`` finds their words likely or not, and ``reader`` makes their vectors."""
         drawn = draw(texts, seed, most)
         return cls(
             log_loss_per_word(lm, drawn, device=device).round(DIGITS),
@@ -89,11 +80,7 @@ class KnownTexts:
 
     @classmethod
     def from_record(cls, training: TrainingRecord) -> "KnownTexts":
-        """What a model's record keeps.
-
-        Raises:
-            OptionError: it keeps nothing of the kind, or something damaged.
-        """
+        """What a model's record keeps; an OptionError where it is nothing of the kind, or damaged."""
         found = training.known_texts
         if found is None:
             raise OptionError(
@@ -117,10 +104,7 @@ class KnownTexts:
         return cls(losses, vectors.astype(np.float32), words, share, base)
 
     def language_model(self, base: str) -> LanguageModel:
-        """The language model that the log losses are of.
-
-        Args:
-            base: a name or folder that the user gives; ``auto`` for the one whose name is written down.
+        """The language model that the log losses are of: the one that is written down (``auto``), or ``base``.
 
         Raises:
             OptionError: it is not there, or another one is.
@@ -148,14 +132,7 @@ def with_known_texts(
 ) -> Any:
     """A model whose record keeps numbers of texts, to compare new ones with; of a ``share`` where time is short.
 
-    Args:
-        model: a classifier or a language model.
-        texts: that it was made from.
-        lm: of ``KnownTexts.measure``.
-        reader: of ``KnownTexts.measure``, whose vectors are the model's; default the model.
-        seed: of what is drawn.
-        device: ``cpu`` or ``cuda``.
-        share: of the texts that would be drawn.
+    Without a ``reader`` (``KnownTexts.measure``), the model makes the vectors.
     """
     if not len(texts):
         return model

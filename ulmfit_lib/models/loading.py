@@ -52,10 +52,8 @@ def from_pretrained(name: str, *, revision: str | None = None) -> TextClassifier
 def load_base_model(name_or_folder: str | Path) -> LanguageModel:
     """A language model to start from: by name, from the hub, from its folder, or the one in a classifier's folder.
 
-    A classifier's language model has read what the classifier has, and may have been fine-tuned on its labels.
-
-    Raises:
-        ArtifactError: no such name or folder, or an exported classifier, which cannot be trained on.
+    A classifier's language model has read what the classifier has, and may have been fine-tuned on its labels. An
+    exported classifier cannot be trained on.
     """
     path = find_pretrained(name_or_folder)
     kind = read_config(path)["kind"]

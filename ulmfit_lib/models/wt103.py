@@ -19,11 +19,7 @@ from ulmfit_lib.tokens.words import WordTokenizer
 
 
 def find_pretrained(name_or_folder: str | Path) -> Path:
-    """The folder of a model given by name or by folder; ``wt103`` and ``hf:user/name`` are downloaded when asked for.
-
-    Raises:
-        ArtifactError: neither a name nor a folder, or a download that fails.
-    """
+    """The folder of a model by its name or folder; ``wt103`` and ``hf:user/name`` are downloaded when asked for."""
     if is_on_hub(name_or_folder):
         return find_folder(name_or_folder)
     return find_model(name_or_folder) or download_wt103()
@@ -35,12 +31,10 @@ def download_wt103(
     """fastai's WikiText-103 models, both directions, converted into the cache; nothing is kept after a failure.
 
     Args:
-        files: archives that are here already (``wt103-fwd.tgz`` and/or ``wt103-bwd.tgz``), instead of a download.
+        files: archives that are here already (``wt103-fwd.tgz`` and/or ``wt103-bwd.tgz``), instead of a
+            download.
         sha256: hashes that the downloads must have, forward first; fastai publishes none.
         downloads: where they are.
-
-    Raises:
-        ArtifactError: no connection, a wrong or hostile file, or a cache that cannot be written.
     """
     folder = own_folder()
     try:
@@ -72,11 +66,7 @@ def download_wt103(
 
 
 def _save(path: Path, found: dict[str, FastaiModel], training: TrainingRecord) -> None:
-    """One artifact of all directions; a backward model's weights are put in the order of the forward vocabulary.
-
-    Raises:
-        ArtifactError: the directions differ in size.
-    """
+    """One artifact of all directions; a backward model's weights are put in the order of the forward vocabulary."""
     first, *others = found.values()
     if any(other.architecture != first.architecture for other in others):
         raise ArtifactError("the forward and the backward model differ in size")

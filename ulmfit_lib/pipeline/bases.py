@@ -50,18 +50,8 @@ def distill_base(
 ) -> LanguageModel:
     """A base into which sentence transformers have been distilled on the user's own texts, without their labels.
 
-    Its encoder and its vocabulary's size stay as they are; words that are common in the texts enter the vocabulary.
-
-    Args:
-        base: of ``fit``; ``auto`` is what ``load_base`` takes.
-        texts: all texts at hand; the more there are, the closer it comes to the teachers.
-        teachers: ``training.teachers.find_teacher``; they are not needed again.
-        direction: of ``fit``; the others of the base are left out.
-        run: seed, device and checkpoints.
-
-    Raises:
-        ArtifactError: no such base.
-        DataError: too few texts.
+    Its encoder and its vocabulary's size stay as they are; words that are common in the texts enter the vocabulary. The
+    more texts there are, the closer it comes to the teachers, which are not needed again.
     """
     lm, _ = load_base(base, texts, direction=direction, seed=run.seed)
     lm = lm.only(direction)
@@ -83,12 +73,7 @@ def _epochs(texts: int, recipe: WordVectorRecipe | ContextRecipe) -> int:
 def find_bases(
     bases: Sequence[str | Path | LanguageModel], texts: Sequence[str], *, direction: str | None, seed: int
 ) -> list[Base]:
-    """The language models to choose from, given the texts that they will read.
-
-    Raises:
-        ArtifactError: no such base.
-        OptionError: two of one name, or one that lacks the direction.
-    """
+    """The language models to choose from, given the texts that they will read; an OptionError for two of one name."""
     found: dict[str, Base] = {}
     for base in bases:
         models, why = load_bases(base, texts, direction=direction, seed=seed)
@@ -102,12 +87,7 @@ def find_bases(
 
 
 def usual_base(bases: Sequence[Base], texts: Sequence[str]) -> Base:
-    """The base that is seldom worse than another: one with a distilled vector, where there is no time to compare them.
-
-    Args:
-        bases: to choose from, one or more.
-        texts: some that it will read.
-    """
+    """The base that is seldom worse, one with a distilled vector, where there is no time to compare them."""
     best, *others = sorted(bases, key=lambda one: not one.lm.architecture.distilled)
     if not others:
         return best

@@ -40,10 +40,6 @@ def find_goal(name: str, classes: Sequence[str], kind: LabelKind) -> Goal:
 
     The file has the columns ``label``, ``predicted`` and ``cost``: what it costs to say ``predicted`` of a text whose
     label is ``label``. A mistake that it does not name costs 1.
-
-    Raises:
-        OptionError: no such goal, or costs for labels of which a text may have several.
-        DataError: names the row of the file that does not fit.
     """
     start, _, file = name.partition(":")
     if start != COST or not file:
@@ -70,23 +66,16 @@ def find_goal(name: str, classes: Sequence[str], kind: LabelKind) -> Goal:
 
 
 def learn_rule(probabilities: Floats, targets: Ints, kind: LabelKind, goal: Goal, *, seed: int = 0) -> DecisionRule:
-    """The rule for a goal, from probabilities of rows that nothing has learnt from.
+    """The rule for a goal, from (n, n_classes) calibrated probabilities of rows that nothing has learnt from.
 
     Of each class's log share of the rows a part is taken back (logit adjustment, Menon et al. 2021), or of costs, the
     logarithm of what it costs to miss a class is added: one number is learnt, as few rows say no more. It is the mean
-    of those that are best on rows drawn again at random (bagging, Breiman 1996). Half of a row's weight is on its
-    label and half on its probabilities, since single labels are noisy.
+    of those that are best on rows drawn again at random (bagging, Breiman 1996). Half of a row's weight is on its label
+    and half on its probabilities, since single labels are noisy.
 
     Of tags, ``auto`` stands for micro F1, as long as that costs few rows of which all tags were right. Where every row
     has a tag, every text will be given one. Of ratings, it stands for the mean absolute error, and what is learnt is
     how far the points between two numbers lie apart: expected ratings lie too close to their mean.
-
-    Args:
-        probabilities: (n, n_classes), calibrated.
-        targets: as ``LabelKind.targets``.
-        kind: of label.
-        goal: what is wanted.
-        seed: of the rows that are drawn again.
     """
     n, n_classes = probabilities.shape
     if isinstance(kind, Ratings):
@@ -169,8 +158,6 @@ def _worth(soft: Floats, truth: Floats, right: Floats, rows: Ints, kind: LabelKi
         truth: (n, n_classes) how far each class is right.
         right: (n_strengths, n) how far all that is said of a row is right.
         rows: (n,) how often each row counts.
-        kind: of label.
-        goal: what is wanted.
     """
     weighed = truth * rows[:, None]
     if goal.costs:

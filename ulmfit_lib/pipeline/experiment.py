@@ -67,11 +67,7 @@ class Experiment:
 
     @classmethod
     def of(cls, data: TextTable, scoring: Scoring = Scoring(), *, seed: int) -> "Experiment":
-        """A table that can be learnt from (``check_learnable``), divided as ``scoring`` says.
-
-        Raises:
-            DataError: no row can be held out.
-        """
+        """A table that can be learnt from (``check_learnable``), divided as ``scoring`` says."""
         mention_odd_labels(data)
         labelled = data.labelled()
         fraction = scoring.test_fraction
@@ -172,12 +168,7 @@ class Experiment:
     ) -> TextClassifier:
         """The classifier, fitted to all labelled rows, with its report and what it keeps of the texts.
 
-        Args:
-            best: what is refitted.
-            report: on it.
-            base: that it started from, before it had read any of the texts.
-            run: seed, device and checkpoints.
-            seconds: that were spent to find it.
+        The ``base`` is what it started from, before that had read any of the texts.
         """
         classifier = best.fit(self.data.labelled(), run)
         scope = find_scope(best.candidate, self.data, classifier, run, share=report.share_of_time)

@@ -30,24 +30,11 @@ def fit_file(
 ) -> str:
     """Train a classifier on a file (``fit``), and save it in as few bytes as cost no accuracy (``save_smallest``).
 
-    Checkpoints lie beside ``out`` until it is saved, so that the same call after a stop continues from there.
-
-    Args:
-        path: the file (``read_table``).
-        out: folder for the classifier.
-        text: column of the texts.
-        label: column of the labels, or several that each say yes or no to one.
-        kind: what the labels are; default classes, or tags where a text has several.
-        base: of ``fit``.
-        strategy: of ``fit``.
-        written: how the file is written; default what is found.
+    Checkpoints lie beside ``out`` until it is saved, so that the same call after a stop continues from there. The file
+    is read as ``written`` says, its labels, in one column or several, as those of a ``kind``; by default what is found.
 
     Returns:
         What the classifier is worth, in a sentence.
-
-    Raises:
-        DataError: the file cannot be read, or its labels cannot be learnt from.
-        ArtifactError: ``out`` exists already, or another process is making it.
     """
     checkpoints = out.parent / f".{out.name}.checkpoints"
     with only_process(out):

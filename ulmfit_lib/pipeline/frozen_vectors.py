@@ -11,12 +11,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 
 
 class FrozenVectors:
-    """What a language model's frozen encoders make of texts, kept.
-
-    Args:
-        lm: the language model.
-        pooling: how their outputs become one vector.
-    """
+    """What a language model's frozen encoders make of texts by a ``pooling``, kept."""
 
     def __init__(self, lm: LanguageModel, pooling: str) -> None:
         self._lm = lm

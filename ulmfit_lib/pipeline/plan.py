@@ -44,13 +44,7 @@ class LmFineTuning:
         return self.recipe.frozen_epochs + self.recipe.epochs
 
     def within(self, seconds: float, *, tokens_per_second: float, seed: int) -> "LmFineTuning":
-        """As many passes over the texts as there is time for, or as few as are useful over a random part of them.
-
-        Args:
-            seconds: that they may take.
-            tokens_per_second: that this machine trains on, all directions together.
-            seed: of the random part.
-        """
+        """As many passes over the texts as there is time for, or as few as are useful over a random part of them."""
         n_tokens = max(1, self.n_tokens)
         affordable = seconds * tokens_per_second
         passes = int(np.clip(affordable // n_tokens, MIN_PASSES, MAX_PASSES))

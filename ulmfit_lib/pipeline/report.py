@@ -42,9 +42,9 @@ def report_on(
         learnt: the labelled rows that were learnt from.
         decided: the ensemble's answers, as ``LabelKind.targets``; by default the likeliest.
         calibration: ``certainty_of`` further held-out rows, which count for accuracy by confidence.
-        folds: of cross-validation; 0 for rows that are never learnt from. Classifiers of different folds share training
-            rows, so that their errors correlate: the variance of the accuracy counts for 1 + 1 / (folds - 1) times as
-            much (after Nadeau & Bengio 2003).
+        folds: of cross-validation; 0 for rows that are never learnt from. Classifiers of different folds share
+            training rows, so that their errors correlate: the variance of the accuracy counts for 1 + 1 /
+            (folds - 1) times as much (after Nadeau & Bengio 2003).
         goal: what the answers were chosen for.
     """
     kind, targets = test.kind, test.class_numbers(classes)

@@ -58,10 +58,7 @@ class Search:
         """Fine-tune the encoder of the best candidate for one split after the other, while it may still pay.
 
         Where there is no time for all of the recipe's epochs, it makes fewer. It is given up where there is no time for
-        any, or as soon as it is clearly worse than the linear probe.
-
-        Args:
-            forced: fine-tune whatever it takes and brings.
+        any, or as soon as it is clearly worse than the linear probe, unless it is ``forced``.
         """
         train, splits = self.experiment.train, self.experiment.splits
         candidate = replace(self.best.candidate, strategy=FINE_TUNE)

@@ -25,11 +25,7 @@ FEWEST_IN_PERIOD = 20
 
 
 def check_times(table: TextTable) -> None:
-    """Say which labelled row has no time.
-
-    Raises:
-        DataError: names it.
-    """
+    """Name, in a DataError, a labelled row that has no time."""
     for row, label, time in zip(table.rows, table.labels, table.times, strict=True):
         if label is not None and time is None:
             raise DataError(f"{table.source}: row {row} has a label and no time; give it one, or leave the row out")
@@ -82,11 +78,7 @@ def time_report(best: EvaluatedCandidate, experiment: Experiment, run: Run) -> T
 
 
 def periods(table: TextTable) -> list[tuple[str, TextTable]]:
-    """The labelled rows in parts, from the earliest to the latest, with the times that each spans.
-
-    Raises:
-        DataError: a row without a time.
-    """
+    """The labelled rows in parts, from the earliest to the latest, with the times that each spans."""
     check_times(table)
     table = table.labelled()
     values = [time.value for time in table.times if time]

@@ -96,11 +96,6 @@ class Trials:
         space: what is tried.
         run: what tells this search from another, by name.
         seed: of what is drawn.
-
-    Raises:
-        ArtifactError: the folder cannot be written.
-        OptionError: optuna is not installed.
-        TrainingError: the folder holds another search, or its file is locked or damaged.
     """
 
     def __init__(self, folder: Path, space: Space, run: dict[str, str], *, seed: int) -> None:
@@ -144,11 +139,7 @@ class Trials:
 
     @contextmanager
     def in_a_sentence(self, *others: type[Exception]) -> Iterator[None]:
-        """Within it, a sentence says if the trials cannot be read or written; ``others`` are errors that mean it, too.
-
-        Raises:
-            TrainingError: the file is damaged, locked or of another version of optuna, or the disk is full.
-        """
+        """Within it, a TrainingError says if the trials cannot be read or written; ``others`` mean that, too."""
         try:
             yield
         except (*self._errors, *others) as error:
@@ -168,8 +159,7 @@ class Trials:
     def ask(self, most_epochs: Callable[[str], float]) -> tuple[Any, Params]:
         """The next trial, and its settings; what was not finished, because a run was stopped at it, comes again.
 
-        Args:
-            most_epochs: a base's name -> the epochs of fine-tuning that there is time for.
+        ``most_epochs`` tells, by a base's name, the epochs of fine-tuning that there is time for.
         """
         tried = [one.params for one in self.done]
         if not self.study.get_trials(deepcopy=False, states=[self._states.WAITING]):
@@ -223,11 +213,7 @@ class Trials:
         return min(self.complete, key=lambda one: (one.value, one.number), default=None)
 
     def predictions(self, trial: Any, kind: LabelKind) -> OutOfFoldPredictions:
-        """Those of the best trial or of the defaults'.
-
-        Raises:
-            TrainingError: that file is missing or damaged.
-        """
+        """Those of the best trial or of the defaults'."""
         file = self._file(trial.number)
         try:
             return read_predictions(file, kind)

@@ -57,10 +57,9 @@ class Tuner:
                     shutil.rmtree(self.run.checkpoints.folder / _name(params), ignore_errors=True)
 
     def attempt(self, trial: Any, params: Params, trials: Trials, budget: Budget) -> bool:
-        """One trial, fold after fold, as long as it is not behind others.
+        """One trial, fold after fold, as long as it is not behind others; whether there was time for it.
 
-        Returns:
-            Whether there was time for it; if not, a run with more time takes it up.
+        If there was not, a run with more time takes it up.
         """
         started = time.monotonic()
         default, resumed = trials.default, AGAIN in trial.user_attrs

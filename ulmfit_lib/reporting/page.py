@@ -48,11 +48,7 @@ STAGES = {
 
 
 def check_report_name(path: Path) -> None:
-    """Say early if a report could not be saved under this name.
-
-    Raises:
-        OptionError: it has another ending.
-    """
+    """Say early, as an OptionError, if a report could not be saved under this name."""
     if path.suffix not in ENDINGS:
         raise OptionError(f"{path}: a report's name must end in .html")
 

@@ -34,10 +34,8 @@ class Scored:
 def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: str = "cpu") -> Scored:
     """What a classifier is worth: on the labelled rows of a file, or by its own record where these made it.
 
-    Args:
-        classifier: what is scored.
-        data: a test file, the file that the classifier was made from, or neither; its labels of the classifier's kind.
-        device: where to compute.
+    ``data`` is a test file, the file that the classifier was made from, or neither; its labels are of the classifier's
+    kind.
 
     Raises:
         OptionError: there are neither labelled rows nor a record.

@@ -64,13 +64,7 @@ class Shown:
 
 
 def find_shown(classifier: TextClassifier, scored: Scored, vectors: Floats) -> Shown:
-    """The texts worth a look among those that were scored.
-
-    Args:
-        classifier: what explains them.
-        scored: rows with their texts and predictions.
-        vectors: (n_rows, width) of these texts.
-    """
+    """The texts worth a look among those that were scored, by their (n_rows, width) vectors."""
     table, targets, probabilities = scored.table, scored.targets, scored.probabilities[ENSEMBLE]
     assert table is not None and targets is not None
     said = classifier.decide(probabilities)

@@ -64,11 +64,7 @@ def train_directions(
     source: str,
     run: Run,
 ) -> LanguageModel:
-    """Train each direction of ``model``, measure it on ``held_out``, and write down what was done.
-
-    Raises:
-        TrainingError: what ``train_language_model`` raises.
-    """
+    """Train each direction of ``model``, measure it on ``held_out``, and write down what was done."""
     started = time.monotonic()
     train = corpus.numericalize(model.vocabulary)
     stream = LanguageModelStream(train, batch_size=recipe.batch_size, window=recipe.window)

@@ -41,13 +41,7 @@ class Corpus:
 
 
 def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path | None = None) -> Corpus:
-    """Tokenise texts, or find that the same texts were tokenised before.
-
-    Args:
-        texts: the texts.
-        tokenizer: what splits them.
-        cache: where results are kept by content hash; default ``files.cache_folder()``.
-    """
+    """Tokenise texts, or find, by content hash, that the same texts were tokenised before."""
     folder = (cache or cache_folder()) / "corpora" / content_hash(texts, tokenizer.fingerprint())
     done = folder / "offsets.npy"
     if not done.is_file():

@@ -20,13 +20,10 @@ class Cut(NamedTuple):
 
 
 def cut_at_spaces(texts: Sequence[str]) -> Cut:
-    """Every text cut at every space.
+    """Every text cut at every space; a UnicodeEncodeError for half a surrogate pair alone.
 
     >>> cut_at_spaces(["to be", "be"]).distinct
     ['to', 'be']
-
-    Raises:
-        UnicodeEncodeError: half a surrogate pair alone.
     """
     encoded = [text.encode() for text in texts]
     return _by_arrow(encoded) if HAS_ARROW and sum(map(len, encoded)) >= ARROW_FROM else _by_python(texts)

@@ -46,11 +46,7 @@ class SplittingRules:
     @classmethod
     @lru_cache(maxsize=8)
     def of_spacy(cls, language: str) -> "SplittingRules":
-        """Those of the installed spaCy.
-
-        Raises:
-            OptionError: spaCy is missing, does not know the language, or splits it by other means than rules.
-        """
+        """Those of the installed spaCy; an OptionError where it does not know the language, or splits it otherwise."""
         advice = "use a code such as 'en' or 'de', or subword tokens"
         try:
             spacy = import_spacy()
@@ -84,11 +80,7 @@ class SplittingRules:
 
     @classmethod
     def load(cls, path: Path) -> "SplittingRules":
-        """What ``as_json`` gave, from a file.
-
-        Raises:
-            ArtifactError: it is missing or damaged.
-        """
+        """What ``as_json`` gave, from a file."""
         found = read_json(path)
         try:
             cases = {str(case): [str(token) for token in tokens] for case, tokens in found["special_cases"].items()}
@@ -131,12 +123,7 @@ class Splitter:
         return self._with_cases_of_several(tokens, spaced)
 
     def split_stretches(self, text: str, *, special: bool = True) -> tuple[list[str], list[bool]]:
-        """Each stretch without spaces by itself: its tokens, and whether a space follows each.
-
-        Args:
-            text: the text.
-            special: heed special cases.
-        """
+        """Each stretch without spaces by itself: its tokens, and whether a space follows each."""
         tokens: list[str] = []
         spaced: list[bool] = []
         for found in RUN.finditer(text):

@@ -18,9 +18,7 @@ SUBWORD_FILE = "subwords.model"
 class SubwordTokenizer:
     """SentencePiece subwords after fastai's text rules, for languages whose words spaces do not mark.
 
-    Args:
-        model: a trained SentencePiece model, serialised.
-        language: a label for people; the model decides how texts are split.
+    The serialised ``model`` decides how texts are split; the ``language`` is a label for people.
     """
 
     kind = "subwords"

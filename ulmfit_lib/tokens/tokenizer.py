@@ -35,11 +35,7 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(config: dict[str, Any], folder: Path) -> Tokenizer:
-    """The tokenizer that a saved ``config`` describes.
-
-    Raises:
-        ArtifactError: unknown kind or rules, or the subword model is missing or broken.
-    """
+    """The tokenizer that a saved ``config`` describes."""
     source = folder / "config.json"
     if config.get("rules") != list(RULE_NAMES):
         raise ArtifactError(f"{source}: tokenizer rules {config.get('rules')} are not the ones this version has")

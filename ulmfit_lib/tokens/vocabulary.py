@@ -31,18 +31,12 @@ class Vocabulary:
     def from_counts(
         cls, tokens: Sequence[str], counts: Ints, *, max_size: int = 30_000, min_count: int = 3
     ) -> "Vocabulary":
-        """The special tokens, then the commonest of ``tokens``: at most ``max_size`` in all.
+        """The special tokens, then the commonest of ``tokens``, (n_tokens,) ``counts``: at most ``max_size`` in all.
 
         Ties go to the token that comes first, so that the result is reproducible.
 
         >>> Vocabulary.from_counts(["film", "good"], np.array([3, 5])).tokens[9:]
         ('good', 'film')
-
-        Args:
-            tokens: distinct tokens.
-            counts: (n_tokens,) how often each occurs.
-            max_size: tokens in all.
-            min_count: occurrences that a token needs.
         """
         special = set(SPECIAL_TOKENS)
         by_count = np.argsort(-counts, kind="stable")
@@ -110,11 +104,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read what ``save`` wrote.
-
-        Raises:
-            ArtifactError: the file is missing, no JSON, or no list of strings.
-        """
+        """Read what ``save`` wrote."""
         tokens: Sequence[str] = read_json(path)
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ArtifactError(f"{path}: a vocabulary is a JSON list of strings, and this is not")

@@ -19,12 +19,7 @@ SLOT = -1
 
 
 class WordFrames:
-    """Tokens of the pieces that need no spaCy of their own.
-
-    Args:
-        split: English.
-        number: the number of a token.
-    """
+    """Tokens, by their ``number``, of the English pieces that need no spaCy of their own."""
 
     def __init__(self, split: Splitter, number: Callable[[str], int]) -> None:
         self._split, self._number = split, number

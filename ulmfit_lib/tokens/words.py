@@ -52,17 +52,10 @@ BLANKS = re.compile(r"[^\S ]\s*")  # whitespace that is more than spaces, and al
 
 
 class WordTokenizer:
-    """spaCy's words for a language, after fastai's text rules.
-
-    Attributes:
-        language: spaCy's code.
-        rules: how it splits; by default those of the installed spaCy.
+    """spaCy's words for a language, by its code, after fastai's text rules; by default the installed spaCy splits.
 
     >>> next(WordTokenizer()(["It was SO good!!!!"]))
     ['xxbos', 'xxmaj', 'it', 'was', 'xxup', 'so', 'good', 'xxrep', '4', '!']
-
-    Raises:
-        OptionError: spaCy is needed for the rules, and does not know the language or is missing.
     """
 
     kind = "words"

@@ -19,13 +19,7 @@ from ulmfit_lib.training.processes import all_gather, all_reduce, broadcast, is_
 
 
 def run_facts(net: nn.Module, settings: dict[str, Any], data: str) -> dict[str, str]:
-    """What tells one training run from another, by name.
-
-    Args:
-        net: where it starts.
-        settings: hyperparameters and seed.
-        data: a hash of what it learns from.
-    """
+    """What tells one training run from another, by name: its start, settings, and a hash of what it learns from."""
     digest = hashlib.sha256()
     for parameter in net.parameters():
         digest.update(parameter.detach().cpu().numpy().tobytes())
@@ -73,12 +67,8 @@ class Checkpoints:
 class Checkpointer(Callback):
     """Save everything every ``every`` seconds and at each epoch; at the start of ``fit``, go on from what is there.
 
-    Of several processes the first one writes and reads, and as many must go on as have been there.
-
-    Args:
-        path: the checkpoint's file, written beside and renamed.
-        facts: what the run is made of (``run_facts``), by name; a checkpoint of another run is refused.
-        every: seconds between two writes.
+    Of several processes the first one writes and reads, and as many must go on as have been there. A checkpoint of a
+    run that is made of other ``facts`` (``run_facts``) is refused.
     """
 
     order = 55  # after fastai's own bookkeeping and the state's reset, before schedules read the progress

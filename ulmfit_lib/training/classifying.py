@@ -32,11 +32,7 @@ MIN_EPOCHS = 4
 
 
 def find_strategy(name: str, *, also: str | None = None) -> str:
-    """One of the two strategies, or ``also``.
-
-    Raises:
-        OptionError: there is none of that name.
-    """
+    """One of the two strategies, or ``also``; an OptionError for any other name."""
     known = [FINE_TUNE, LINEAR_PROBE, *([also] if also else [])]
     if name not in known:
         raise OptionError(f"strategy {name!r}; known are {', '.join(known)}")
@@ -173,19 +169,8 @@ def fine_tune(
     One more group joins in each of the recipe's phases, from the top layer down, every phase with its own schedule and
     discriminative rates; then all groups train together. A run that was stopped continues from its checkpoints.
 
-    Args:
-        net: what is trained.
-        train: what it learns from.
-        recipe: hyperparameters.
-        run: seed, device and checkpoints.
-        valid: what each epoch is measured on.
-        description: what the progress bar says.
-
     Returns:
         One row per epoch: training and validation loss in nats, and the accuracy.
-
-    Raises:
-        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
     share_model(net)
     kind, held_out = train.kind, valid or train.nothing()

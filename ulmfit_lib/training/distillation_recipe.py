@@ -44,11 +44,7 @@ class WordVectorRecipe:
     from_base: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse blocks that would be narrower than the word vectors.
-
-        Raises:
-            OptionError: they are.
-        """
+        """Refuse blocks that would be narrower than the word vectors."""
         if self.context and 0 < self.context.width < self.width:
             raise OptionError(
                 f"--context-width {self.context.width}: the word vectors are {self.width} wide, and blocks can only "

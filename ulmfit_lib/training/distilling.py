@@ -133,9 +133,6 @@ def train_to_targets(
 
     Returns:
         One row per epoch: training and validation loss.
-
-    Raises:
-        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
 
     def attempt(texts: int, run: Run) -> list[Row]:

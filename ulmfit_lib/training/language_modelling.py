@@ -75,22 +75,12 @@ def train_language_model(
     run: Run,
     description: str,
 ) -> list[Row]:
-    """Train ``net`` in place; afterwards it holds the best epoch's weights.
+    """Train ``net`` in place on texts in reading order; afterwards it holds the weights of the best epoch.
 
-    Args:
-        net: the model.
-        train: texts to learn from, as ids in reading order.
-        valid: texts to measure each epoch on; may be empty.
-        recipe: hyperparameters.
-        run: seed of the texts' order, the dropout and the sampled words; device; checkpoints.
-        description: what the progress bar says.
+    Each epoch is measured on ``valid``, which may be empty.
 
     Returns:
         One row per epoch: training and validation loss in nats, perplexity, seconds.
-
-    Raises:
-        DataError: fewer rows than processes.
-        TrainingError: the loss explodes, memory is too small, or the checkpoints are of another run.
     """
     phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
     check_equal(lambda: (train.fingerprint(), len(net.bias), recipe, run.seed))

@@ -55,11 +55,8 @@ class Objective:
 class History(Callback):
     """Losses per epoch, the best epoch's weights, early stopping, and the progress bar.
 
-    Args:
-        description: what the bar says.
-        objective: what is trained for, and measured.
-        patience: epochs without a better validation loss after which training stops, and ends with the weights of the
-            best one; 0 never stops. None keeps the last weights.
+    After ``patience`` epochs without a better validation loss, training stops, and ends with the weights of the best
+    one; 0 never stops. None keeps the last weights.
     """
 
     order = 50
@@ -186,8 +183,8 @@ def build_learner(
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
 
     Args:
-        model: what is trained; ``reset`` is called where texts start, and ``layer_groups`` gives its parameters, lowest
-            group first.
+        model: what is trained; ``reset`` is called where texts start, and ``layer_groups`` gives its
+            parameters, lowest group first.
         train: batches with a length and ``to(device)``.
         valid: likewise, measured after each epoch; may be empty.
         objective: what it is trained for.

@@ -17,9 +17,9 @@ CHUNK = 512  # vectors scored at a time on a CPU, so that they stay in its cache
 class SampledSoftmax:
     """Cross entropy over the target and some words drawn once per batch; over all words outside training.
 
-    Words are drawn without replacement by frequency, and each logit is lowered by the log of its word's chance of
-    being drawn (Jean et al. 2015, section 3), so that the loss estimates the full one: the commonest words are nearly
-    always present and count in full, a rare word stands for many.
+    Words are drawn without replacement by frequency, and each logit is lowered by the log of its word's chance of being
+    drawn (Jean et al. 2015, section 3), so that the loss estimates the full one: the commonest words are nearly always
+    present and count in full, a rare word stands for many.
 
     Args:
         net: the model whose decoder scores the words.

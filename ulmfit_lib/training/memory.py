@@ -26,16 +26,8 @@ def train_within_memory(
 ) -> Result:
     """Call ``train`` with ``max_size``; each time memory does not suffice, put ``net`` back and call it with half.
 
-    Args:
-        net: what is trained, in place.
-        train: a step's size and the run -> what it returns.
-        run: smaller steps keep their checkpoints apart.
-        max_size: the size to try first.
-        min_size: the smallest size that makes sense.
-        unit: what the size counts.
-
-    Raises:
-        TrainingError: even ``min_size`` does not fit, or one of several processes lacks memory.
+    Smaller steps keep their checkpoints apart. A TrainingError says if even ``min_size`` does not fit, or one of
+    several processes lacks memory; ``unit`` is what the size counts.
     """
     before = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
     run = run.next_training()

@@ -23,11 +23,7 @@ DEFAULTS = {
 
 
 class MLflowTracker:
-    """A run of MLflow's. What a server does not take, because it no longer answers, waits until the model is written.
-
-    Args:
-        uri: of the server or the database.
-    """
+    """A run of MLflow's. What a server does not take, as it no longer answers, waits until the model is written."""
 
     every_batch = False
 

@@ -22,7 +22,7 @@ def train_phases(
     description: str,
     patience: int | None = None,
 ) -> list[Row]:
-    """Train ``net`` in place, one phase after the other.
+    """Train ``net`` in place, one phase after the other, in bfloat16 if that is faster on its device.
 
     Args:
         net: a network with ``layer_groups``, ``reset`` and ``mixed_precision`` (``models.awd_lstm``,
@@ -31,10 +31,9 @@ def train_phases(
         batches: the number of a phase -> its training and validation batches.
         objective: what it is trained for.
         settings: of the optimiser.
-        run: device, where it trains in bfloat16 if that is faster there, and checkpoints.
+        run: device and checkpoints.
         description: what the progress bar says.
-        patience: epochs without a better validation loss after which a phase stops, with the weights of its best epoch;
-            0 never stops. None trains to the end and keeps the last weights.
+        patience: of ``History``.
 
     Returns:
         One row an epoch: training and validation loss in nats; the last of a phase has its seconds, too.

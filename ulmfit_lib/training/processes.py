@@ -67,10 +67,8 @@ def joined() -> Iterator[None]:
     """Meet the processes that were started with this one; all but the first are silent from then on.
 
     Where several end with an error, the first to do so lets it pass, and the others exit without a word. On Linux, a
-    launcher that is killed takes its processes along.
-
-    Raises:
-        OptionError: the launcher started one process where several were asked for.
+    launcher that is killed takes its processes along. An OptionError says if it started one process where several were
+    asked for.
     """
     global _share
     if "WORLD_SIZE" not in os.environ:
@@ -143,21 +141,13 @@ def broadcast(value: Value) -> Value:
 
 
 def check_equal(facts: Callable[[], object]) -> None:
-    """Make sure that all processes train on the same: hashes, recipes and the like.
-
-    Raises:
-        TrainingError: they do not, or one of the others has ended.
-    """
+    """Raise a TrainingError unless all processes train on the same: hashes, recipes and the like."""
     if _share.of > 1 and len(set(all_gather(repr(facts())))) > 1:
         raise TrainingError("the processes have not read the same files, or were not given the same options")
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The same, which is a GPU of this process's own if it is one: NCCL wants no two processes on one.
-
-    Raises:
-        OptionError: another process has it, too.
-    """
+    """The same, which is a GPU of this process's own if it is one: NCCL wants no two processes on one."""
     if _share.of > 1 and device.type == "cuda":
         number = torch.cuda.current_device() if device.index is None else device.index
         places = all_gather((platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES"), number))
@@ -216,10 +206,8 @@ class _Sum(torch.autograd.Function):
 class SharedSteps(Callback):
     """Each process's loss counts by its share of the batch, and the gradients are added up.
 
-    Clipping and weight decay come afterwards, on what is the same in all processes.
-
-    Args:
-        weigh: targets -> over how much the loss is a mean, such as their number.
+    Clipping and weight decay come afterwards, on what is the same in all processes. ``weigh`` says, by its targets,
+    over how much the loss is a mean, such as their number.
     """
 
     def __init__(self, weigh: Callable[[Tensor], float]) -> None:

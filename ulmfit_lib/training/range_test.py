@@ -46,17 +46,8 @@ def range_test(
 ) -> LearningRates:
     """Train ``net`` for a hundred steps while the rate grows from 1e-7 to 10, and end where the loss explodes.
 
-    Args:
-        net: what is trained, in place; of no use afterwards.
-        batches: to train on, and an empty one.
-        lrs: the recipe's rate of each group; their proportion is kept.
-        objective: what it is trained for.
-        settings: of the optimiser.
-        device: where to train.
-        description: what the progress bar says.
-
-    Raises:
-        DataError: no batch to train on.
+    It is of no use afterwards. ``batches`` are to train on, and an empty one; ``lrs`` the recipe's rate of each group,
+    whose proportion is kept.
     """
     per_epoch, highest = len(batches[0]), max(lrs)
     if not per_epoch:

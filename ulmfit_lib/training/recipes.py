@@ -37,14 +37,7 @@ class Recipe:
         with_baseline: bool | None = None,
         descriptions: Mapping[str, str] | None = None,
     ) -> "Recipe":
-        """The same with those values that are not None.
-
-        Args:
-            lm_epochs: of the language model over the texts, however long they take.
-            class_weights: ``balanced``.
-            with_baseline: whether TF-IDF + logistic regression joins.
-            descriptions: by class, words that say what it is about.
-        """
+        """The same with those values that are not None."""
         recipe = replace(self, fit_classifier=override(self.fit_classifier, class_weights=class_weights))
         if lm_epochs:
             recipe = replace(recipe, fit_lm=replace(recipe.fit_lm, epochs=lm_epochs), epochs_by_length=False)
@@ -53,11 +46,7 @@ class Recipe:
 
 
 def check_descriptions(descriptions: Mapping[str, str], classes: Sequence[str]) -> None:
-    """Refuse descriptions of classes that do not exist.
-
-    Raises:
-        OptionError: names it.
-    """
+    """Refuse descriptions of classes that do not exist."""
     if unknown := sorted(descriptions.keys() - set(classes)):
         raise OptionError(f"--describe {unknown[0]}: no such label; there are {', '.join(classes)}")
 
@@ -200,11 +189,7 @@ RECIPES = {"cpu": CPU, "paper": PAPER, "scripts": SCRIPTS, "fastai": FASTAI, "mu
 
 
 def find_recipe(name: str | Recipe) -> Recipe:
-    """A recipe by its name, or the one that is given.
-
-    Raises:
-        OptionError: there is none of that name.
-    """
+    """A recipe by its name, or the one that is given; an OptionError where there is none of that name."""
     if isinstance(name, Recipe):
         return name
     if name not in RECIPES:
@@ -213,11 +198,7 @@ def find_recipe(name: str | Recipe) -> Recipe:
 
 
 def with_stage_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """The recipe with single values changed, each given as ``stage.name=value``, such as ``fit_lm.lr=0.002``.
-
-    Raises:
-        OptionError: no such stage, or what ``with_settings`` raises.
-    """
+    """The recipe with single values changed, each given as ``stage.name=value``, such as ``fit_lm.lr=0.002``."""
     by_stage: dict[str, list[str]] = {"fit_lm": [], "fit_classifier": []}
     for setting in settings:
         stage, _, rest = setting.partition(".")
@@ -232,11 +213,7 @@ def with_stage_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 
 def with_settings(recipe: AnyRecipe, settings: Sequence[str], *, stage: str = "") -> AnyRecipe:
-    """The recipe with single values changed, each given as ``name=value``; ``stage`` goes before it in an error.
-
-    Raises:
-        OptionError: not of that form, no such number, or no value of that kind.
-    """
+    """The recipe with single values changed, each given as ``name=value``; ``stage`` goes before it in an error."""
     known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     numbers = {name: value for name, value in known.items() if type(value) in (int, float)}
     changes: dict[str, Any] = {}
@@ -261,12 +238,7 @@ def on_all_processes(recipe: AnyRecipe) -> AnyRecipe:
 
 
 def mention_processes(rows: int, lr: float) -> None:
-    """Say what each of several processes does, and what they do together.
-
-    Args:
-        rows: of a batch of all.
-        lr: the highest learning rate.
-    """
+    """Say what each of several processes does, and what they do together, with so many ``rows`` in a batch of all."""
     count = my_share().of
     if count > 1:
         note(

@@ -20,11 +20,8 @@ def solve(
 ) -> tuple[Floats, Floats]:
     """Logistic regression's coefficients, (n_classes, width), and intercepts, (n_classes,); two classes have one row.
 
-    Args:
-        features: (n, width), dense or sparse.
-        targets: (n,) classes; or (n, n_tags) of 0 and 1, for a regression a tag.
-        c: scikit-learn's C.
-        class_weights: ``balanced`` or None.
+    ``features``, (n, width), may be sparse; ``targets`` are (n,) classes, or (n, n_tags) of 0 and 1, for a regression a
+    tag.
     """
     return solve_path(features, targets, [c], class_weights=class_weights)[0]
 

@@ -56,15 +56,9 @@ class Loss:
 
 
 def distil_static(classifier: Classifier, texts: Sequence[str], *, seed: int = 42) -> StaticClassifier:
-    """A static classifier that gives the answers of another one.
+    """A static classifier that gives the answers of another one, which labels the texts itself.
 
-    Args:
-        classifier: the teacher.
-        texts: of the kind that it will read, with or without labels: it labels them itself.
-        seed: of the texts that are drawn from many, and of those that the penalties are chosen by.
-
-    Raises:
-        DataError: too few texts.
+    The ``seed`` draws texts from many, and those that the penalties are chosen by.
     """
     from scipy.sparse import csr_matrix
 

@@ -34,14 +34,7 @@ class Teacher(Protocol):
 
 
 class SentenceTransformerTeacher:
-    """A sentence transformer from a folder; needs ``pip install 'ulmfit-lib[distill]'``.
-
-    Args:
-        folder: what ``SentenceTransformer.save`` wrote.
-        name: what the language model's card calls it.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        half: compute in bfloat16 where that is fast.
-    """
+    """A sentence transformer from a folder, in bfloat16 where that is fast; needs ``ulmfit-lib[distill]``."""
 
     def __init__(self, folder: Path, *, name: str, device: str = "auto", half: bool = True) -> None:
         self.folder, self.name, self.device = folder, name, find_device(device)
@@ -89,13 +82,7 @@ def find_teacher(name_or_folder: str | Path, *, device: str = "auto") -> Sentenc
 
 
 def teacher_vectors(texts: Sequence[str], teacher: Teacher, *, cache: Path | None = None) -> Vectors:
-    """A teacher's vectors of texts, (n_texts, width), made once: what is in the cache is not made again.
-
-    Args:
-        texts: the texts.
-        teacher: what makes the vectors.
-        cache: where they are kept, some thousand texts to a file; default ``files.cache_folder()``.
-    """
+    """A teacher's vectors of texts, (n_texts, width), made once: what is in the cache is not made again."""
     folder, known = (cache or cache_folder()) / "teachers", teacher.fingerprint()
     parts: list[Vectors] = []
     with bar(total=len(texts), description=f"asking {teacher.name}", unit="text") as progress:

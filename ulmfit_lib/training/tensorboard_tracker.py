@@ -11,14 +11,7 @@ from ulmfit_lib.errors import OptionError
 
 
 class TensorBoardTracker:
-    """A folder of event files.
-
-    Args:
-        folder: of the run.
-
-    Raises:
-        OptionError: it cannot be written.
-    """
+    """A folder of event files; an OptionError where it cannot be written."""
 
     every_batch = True
 

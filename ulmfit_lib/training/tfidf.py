@@ -22,13 +22,9 @@ def fit_tfidf(
     kind: LabelKind | None = None,
     class_weights: str | None = None,
 ) -> TfidfClassifier:
-    """Learn from texts and their targets; columns of probabilities follow the sorted classes.
+    """Learn from texts and their targets, (n_texts,) classes, or (n_texts, n_tags) of 0 and 1.
 
-    Args:
-        texts: what is learnt from.
-        targets: (n_texts,) classes; or (n_texts, n_tags) of 0 and 1.
-        kind: of label; default one class a text.
-        class_weights: ``balanced`` or None.
+    Columns of probabilities follow the sorted classes.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -59,14 +59,8 @@ class Topics:
     ) -> TfidfClassifier:
         """Logistic regression on texts' topics, their number and C chosen by cross-validated log loss.
 
-        A sum of topics is a sum of TF-IDF terms, so that the result is a classifier of these.
-
-        Args:
-            texts: labelled ones.
-            targets: (n_texts,) classes; or (n_texts, n_tags) of 0 and 1.
-            kind: of label.
-            class_weights: ``balanced`` or None.
-            seed: of the folds.
+        A sum of topics is a sum of TF-IDF terms, so that the result is a classifier of these. Targets are (n_texts,)
+        classes, or (n_texts, n_tags) of 0 and 1.
         """
         scores = self.axes.scores(texts)
         losses = {

@@ -113,12 +113,7 @@ def track_model(folder: str | Path) -> None:
 
 
 class TrackedLosses(Callback):
-    """Hands losses and learning rates to a tracker.
-
-    Args:
-        tracker: where they go.
-        title: of this training.
-    """
+    """Hands losses and learning rates of a training of this ``title`` to a tracker."""
 
     order = 56  # after a checkpoint has restored history and progress
 
