@@ -7,7 +7,6 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-import typer
 
 from ulmfit_lib.cli.running import app
 
@@ -184,6 +183,7 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
         (["generate", "wiki-en-small", "--top-p", "2"], "--top-p"),
         (["generate"], "missing argument"),
         (["fit", "a.csv"], "missing option '--text'"),
+        (["fit", "a.csv", "--text", "review", "--out"], "'--out' requires an argument"),
         (["info", "a", "b"], "unexpected extra argument"),
         (["predict", "m", "a.csv", "--txt", "a"], "--txt"),
         (["fti"], "no such command 'fti'"),
@@ -209,8 +209,7 @@ def test_the_choices_offered_are_those_that_exist():
 
 def commands():
     """Every command of the command line, with the words that call it."""
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in app.commands.items():
         yield name, command
         for inner, other in getattr(command, "commands", {}).items():
             yield f"{name} {inner}", other

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
-import typer
+import click
 
 # Importing a module registers its commands, in the order of --help.
 from ulmfit_lib.cli import language_models, distilling, fitting, tuning, predicting, evaluating, gating  # noqa: F401  # isort: skip
@@ -17,7 +17,6 @@ from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 
 ON_PROCESSES = ("pretrain", "fit-lm", "fit-classifier")
-BadUsage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this typer keeps click
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(130)
-    except BadUsage as error:
+    except click.ClickException as error:
         print(f"Error: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
     except UlmfitError as error:
@@ -56,13 +55,11 @@ def _write_all_letters() -> None:
             stream.reconfigure(encoding="utf-8")
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: click.ClickException) -> str:
     """What is wrong with a command line, and where its options are listed, in one line."""
-    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
-    said = said.replace("Value error, ", "")  # pydantic's words, in newer versions of typer
+    said = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
-    where = f" (see `{context.command_path} --help`)" if context else ""
-    return said[:1].lower() + said[1:] + where
+    return f"{said[:1].lower()}{said[1:]} (see `{context.command_path if context else 'ulmfit'} --help`)"
 
 
 @contextmanager

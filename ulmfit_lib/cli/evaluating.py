@@ -1,11 +1,10 @@
 """Commands that evaluate: evaluate, label-budget."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
-
-import typer
 
 from ulmfit_lib.cli.options import (
     AsJson,
@@ -17,6 +16,7 @@ from ulmfit_lib.cli.options import (
     SeededCompute,
     TimeColumn,
 )
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_scores
 from ulmfit_lib.cli.running import command, load_text_classifier, read
 from ulmfit_lib.errors import OptionError
@@ -29,9 +29,7 @@ def evaluate(
     source: LabelledFile,
     compute: Compute,
     plots: Plots = None,
-    audit: Annotated[
-        bool, typer.Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")
-    ] = False,
+    audit: Annotated[bool, Option("--audit", help="Score only the rows that `suggest-labels` drew at random.")] = False,
     time_column: TimeColumn = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,12 +75,12 @@ def label_budget_command(
     base: Base = "auto",
     direction: Directions = None,
     more: Annotated[
-        list[int], typer.Option(min=1, help="Number of additional labels to forecast for; may be repeated.")
-    ] = [],  # noqa: B006 (typer needs a list here)
+        Sequence[int], Option(min=1, help="Number of additional labels to forecast for; may be repeated.")
+    ] = (),
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")
+        bool, Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="Plot the learning curve (.png, .svg, .pdf).")] = None,
+    plot: Annotated[Path | None, Option(help="Plot the learning curve (.png, .svg, .pdf).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast, from the labels that you have, how many points of accuracy more labels would bring."""

@@ -5,8 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ulmfit_lib.cli.fitting_options import ClassifierOptions, FitLabels, FitOptions, FitOutput, ScoringOptions
 from ulmfit_lib.cli.options import (
     LabelKind,
@@ -17,6 +15,7 @@ from ulmfit_lib.cli.options import (
     TextFile,
     TrainingRun,
 )
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
 from ulmfit_lib.cli.running import command, read, training
 from ulmfit_lib.errors import OptionError
@@ -43,7 +42,7 @@ def fit_classifier_command(
     source: LabelledFile,
     lm: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Language model: a folder (see `fit-lm`), a name (see `models`) or `hf:user/name`; or a classifier's "
             "folder, to start from its encoder."
         ),

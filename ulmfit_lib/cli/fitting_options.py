@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
 from ulmfit_lib.cli.options import (
     AsJson,
     Base,
@@ -16,6 +14,7 @@ from ulmfit_lib.cli.options import (
     Recipe,
     TimeColumn,
 )
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots
 
 
@@ -26,11 +25,11 @@ class ClassifierOptions:
     direction: Directions = None
     strategy: Annotated[
         Literal["fine-tune", "linear-probe"],
-        typer.Option(help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds."),
+        Option(help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds."),
     ] = "fine-tune"
     class_weights: ClassWeights = None
     label_smoothing: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
+        float | None, Option(min=0, max=0.99, help="Label smoothing in fine-tuning, instead of the recipe's.")
     ] = None
 
 
@@ -40,22 +39,22 @@ class FitLabels:
 
     label: Label = field(default_factory=list)
     classes: Annotated[
-        str | None, typer.Option(help="Names of the classes, with commas between, where no text has a label yet.")
+        str | None, Option(help="Names of the classes, with commas between, where no text has a label yet.")
     ] = None
     describe: Annotated[
         list[str],
-        typer.Option(help='What a label is about, such as "refund: the customer wants money back"; may be repeated.'),
+        Option(help='What a label is about, such as "refund: the customer wants money back"; may be repeated.'),
     ] = field(default_factory=list)
     other: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Label of the texts that are of none of the classes: it is no class of its own, but what is said of "
             "texts that are more like these than like any class."
         ),
     ] = None
     also: Annotated[
         list[Path],
-        typer.Option(
+        Option(
             help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
             "label of this file counts."
         ),
@@ -69,7 +68,7 @@ class FitOptions:
     base: Base = "auto"
     teacher: Annotated[
         list[str],
-        typer.Option(
+        Option(
             help="Sentence transformer to distil into the base on the file's texts first: its folder, or the Python "
             "package that holds it; may be repeated. It reads no label, takes time beyond --minutes, and is not "
             "needed again."
@@ -79,24 +78,24 @@ class FitOptions:
     recipe: Recipe = "cpu"
     settings: Annotated[
         list[str],
-        typer.Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
+        Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
     ] = field(default_factory=list)
     strategy: Annotated[
         Literal["auto", "fine-tune", "linear-probe"] | None,
-        typer.Option(
+        Option(
             help="`fine-tune` trains the whole network, `linear-probe` only the head; `auto` does what pays within the "
             "time. By default the recipe decides."
         ),
     ] = None
     minutes: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred, and 10 for 1,000 "
             "labelled reviews and 4,000 without a label."
         ),
     ] = None
     lm_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of the language model over your texts, however long they take.")
+        int | None, Option(min=1, help="Epochs of the language model over your texts, however long they take.")
     ] = None
     class_weights: ClassWeights = None
 
@@ -107,22 +106,22 @@ class ScoringOptions:
 
     test_fraction: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Share of the labelled rows to hold out for scoring. By default up to 2,000 rows are cross-validated, "
             "and a fifth of more is held out."
         ),
     ] = None
-    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate in this many folds.")] = None
+    folds: Annotated[int | None, Option(min=2, help="Cross-validate in this many folds.")] = None
     time_column: TimeColumn = None
     with_baseline: Annotated[
-        bool, typer.Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
+        bool, Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")
     ] = True
     transductive: Annotated[
-        bool, typer.Option("--transductive", help="Let the language model and the topics read the held-out texts, too.")
+        bool, Option("--transductive", help="Let the language model and the topics read the held-out texts, too.")
     ] = False
     decide_for: Annotated[
         str,
-        typer.Option(
+        Option(
             help="What labels are chosen for: `accuracy`, `macro-f1`, `balanced` (all classes found alike), or "
             "`cost:FILE` with the columns label, predicted and cost. `auto`: macro F1 where it costs at most about 1 "
             "point of accuracy."
@@ -137,11 +136,11 @@ class FitOutput:
     out: Out
     precision: Annotated[
         Literal["auto", "float32", "float16", "int8"],
-        typer.Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
+        Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
     ] = "auto"
     report: Annotated[
         Path | None,
-        typer.Option(help="Page to write (.html) on the classifier's scores and the texts on which it fails."),
+        Option(help="Page to write (.html) on the classifier's scores and the texts on which it fails."),
     ] = None
     plots: Plots = None
     as_json: AsJson = False

@@ -5,9 +5,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ulmfit_lib.cli.options import AsJson, Base, Classifier, Compute, Data, FileFormat, Known, Text
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read_table
 from ulmfit_lib.errors import DataError, OptionError
 
@@ -26,7 +25,7 @@ class TestedFile:
     file: FileFormat
     label: Annotated[
         list[str],
-        typer.Option("--label", help="Column that holds the labels; needed for accuracy and calibration."),
+        Option("--label", help="Column that holds the labels; needed for accuracy and calibration."),
     ] = field(default_factory=list)
 
 
@@ -34,15 +33,15 @@ class TestedFile:
 class LimitOptions:
     """What the classifier must keep."""
 
-    min_accuracy: Annotated[float | None, typer.Option(help="Least accuracy, such as 0.85.")] = None
+    min_accuracy: Annotated[float | None, Option(help="Least accuracy, such as 0.85.")] = None
     max_drift: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Largest drift of the file's texts from those that the model was made from, such as 0.1: 0 means the "
             "same, 1 nothing in common. A drift that chance explains passes."
         ),
     ] = None
-    max_calibration_error: Annotated[float | None, typer.Option(help="Largest calibration error, such as 0.05.")] = None
+    max_calibration_error: Annotated[float | None, Option(help="Largest calibration error, such as 0.05.")] = None
 
 
 @command(

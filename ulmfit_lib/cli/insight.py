@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import (
     AsJson,
     Base,
@@ -20,6 +18,7 @@ from ulmfit_lib.cli.options import (
     SeededCompute,
     Text,
 )
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, show
 from ulmfit_lib.errors import DataError, OptionError
 
@@ -36,7 +35,7 @@ class LookedAt:
     kind: LabelKind
     learnt: Annotated[
         Path | None,
-        typer.Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
+        Option(help="File that the classifier was trained on, to see how much better it does on training rows."),
     ] = None
     text: Text = field(default_factory=list)
     label: Label = field(default_factory=list)
@@ -45,9 +44,9 @@ class LookedAt:
 @command("explain", example='explain models/reviews "A wonderful film with a weak ending."')
 def explain_command(
     model: Classifier,
-    text: Annotated[str, typer.Argument(help="The text to explain.")],
+    text: Annotated[str, Argument(help="The text to explain.")],
     label: Annotated[
-        str | None, typer.Option(help="Label to explain; by default the one that the classifier finds likeliest.")
+        str | None, Option(help="Label to explain; by default the one that the classifier finds likeliest.")
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -84,9 +83,7 @@ def doctor(
 def diagnose(
     target: Annotated[
         str,
-        typer.Argument(
-            help="Folder of a classifier, or a file of texts and labels, which is then looked at as by `doctor`."
-        ),
+        Argument(help="Folder of a classifier, or a file of texts and labels, which is then looked at as by `doctor`."),
     ],
     looked_at: LookedAt,
     compute: SeededCompute,

@@ -7,9 +7,8 @@ from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ulmfit_lib.cli.options import AsJson, Base, LabelKind, LabelledFile, SeededCompute
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, read
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.labels.kind import LabelKind as Kind
 
 Table = Annotated[
-    Path | None, typer.Option("--out", help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
+    Path | None, Option("--out", help="File to write (.csv, .tsv, .jsonl, .parquet); by default CSV on stdout.")
 ]
 
 
@@ -28,12 +27,12 @@ Table = Annotated[
     "--n 20 --out to-label.csv",
 )
 def suggest_labels_command(
-    model: Annotated[str, typer.Argument(help="A classifier's folder; or, before the first labels, a language model.")],
+    model: Annotated[str, Argument(help="A classifier's folder; or, before the first labels, a language model.")],
     source: LabelledFile,
     compute: SeededCompute,
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of texts to suggest.")] = 50,
+    n: Annotated[int, Option("--n", min=1, help="Number of texts to suggest.")] = 50,
     audit_share: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of them that is drawn at random, to score a model on.")
+        float, Option(min=0, max=0.9, help="Share of them that is drawn at random, to score a model on.")
     ] = 0.2,
     out: Table = None,
 ) -> None:
@@ -96,7 +95,7 @@ def check_labels_command(
     compute: SeededCompute,
     kind: LabelKind,
     base: Base = "auto",
-    most: Annotated[int, typer.Option(min=1, help="Number of labels to show, the most doubtful first.")] = 100,
+    most: Annotated[int, Option(min=1, help="Number of labels to show, the most doubtful first.")] = 100,
     out: Table = None,
     as_json: AsJson = False,
 ) -> None:

@@ -7,8 +7,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import (
     AsJson,
     Base,
@@ -27,6 +25,7 @@ from ulmfit_lib.cli.options import (
     TokenKind,
     TrainingRun,
 )
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.plotting import Plots, plot_language_model
 from ulmfit_lib.cli.running import command, read, read_table, training
 from ulmfit_lib.errors import OptionError
@@ -43,7 +42,7 @@ class Corpus:
     text: Text = field(default_factory=lambda: ["text"])
     valid: Annotated[
         Path | None,
-        typer.Option(help="File of texts to measure perplexity on; by default a tenth of the texts, 250 at most."),
+        Option(help="File of texts to measure perplexity on; by default a tenth of the texts, 250 at most."),
     ] = None
 
 
@@ -52,46 +51,44 @@ class Network:
     """What kind of language model is made."""
 
     language: Annotated[
-        str | None, typer.Option(help="Language of the texts as a spaCy code, such as `de`; by default `en`.")
+        str | None, Option(help="Language of the texts as a spaCy code, such as `de`; by default `en`.")
     ] = None
-    tokens: Annotated[TokenKind | None, typer.Option(help="Kind of tokens; by default words.")] = None
-    embedding: Annotated[int | None, typer.Option(min=1, help="Width of the embedding; by default 256.")] = None
-    hidden: Annotated[int | None, typer.Option(min=1, help="Width of the LSTM layers; by default 512.")] = None
-    layers: Annotated[int | None, typer.Option(min=1, help="Number of LSTM layers; by default 3.")] = None
+    tokens: Annotated[TokenKind | None, Option(help="Kind of tokens; by default words.")] = None
+    embedding: Annotated[int | None, Option(min=1, help="Width of the embedding; by default 256.")] = None
+    hidden: Annotated[int | None, Option(min=1, help="Width of the LSTM layers; by default 512.")] = None
+    layers: Annotated[int | None, Option(min=1, help="Number of LSTM layers; by default 3.")] = None
 
 
 @dataclass(frozen=True)
 class PretrainingOptions:
     """How stage 1 trains."""
 
-    base: Annotated[str | None, typer.Option(help="Language model to continue from: a name or a folder.")] = None
+    base: Annotated[str | None, Option(help="Language model to continue from: a name or a folder.")] = None
     direction: Directions = None
     vocab_size: Annotated[
-        int | None, typer.Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
+        int | None, Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
     ] = None
-    min_count: Annotated[int, typer.Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
+    min_count: Annotated[int, Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
     epochs: Epochs = None
     lr: Rate = None
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Batch size of each process, in rows of the token stream.")
+        int | None, Option(min=1, help="Batch size of each process, in rows of the token stream.")
     ] = None
     samples: Annotated[
-        int | None, typer.Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
+        int | None, Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
     ] = None
-    precision: Annotated[Precision, typer.Option(help="Precision of the saved weights.")] = "float32"
+    precision: Annotated[Precision, Option(help="Precision of the saved weights.")] = "float32"
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn."""
 
-    max_tokens: Annotated[int, typer.Option(min=1, help="Largest number of tokens to add.")] = 100
-    temperature: Annotated[
-        float, typer.Option(min=0, help="How freely to draw; 0 always takes the likeliest token.")
-    ] = 0.8
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest tokens; 0 draws from all.")] = 0
+    max_tokens: Annotated[int, Option(min=1, help="Largest number of tokens to add.")] = 100
+    temperature: Annotated[float, Option(min=0, help="How freely to draw; 0 always takes the likeliest token.")] = 0.8
+    top_k: Annotated[int, Option(min=0, help="Draw from the k likeliest tokens; 0 draws from all.")] = 0
     top_p: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Draw from the likeliest tokens whose probabilities add up to this.")
+        float, Option(min=0.01, max=1, help="Draw from the likeliest tokens whose probabilities add up to this.")
     ] = 0.95
     seed: Seed = 42
 
@@ -100,9 +97,7 @@ class Sampling:
 def pretrain_command(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2); all cores tokenise them."
-        ),
+        Argument(help="Files of texts (.jsonl.xz, .csv, ...) or Wikipedia dumps (.xml.bz2); all cores tokenise them."),
     ],
     out: Out,
     corpus: Corpus,
@@ -204,9 +199,9 @@ def fit_lm_command(
 
 @command("generate", example='generate wiki-en-small --prompt "The film was" --max-tokens 30')
 def generate(
-    model: Annotated[str, typer.Argument(help="Language model: a folder, a name (see `models`) or `hf:user/name`.")],
+    model: Annotated[str, Argument(help="Language model: a folder, a name (see `models`) or `hf:user/name`.")],
     sampling: Sampling,
-    prompt: Annotated[str, typer.Option(help="Beginning of the text.")] = "",
+    prompt: Annotated[str, Option(help="Beginning of the text.")] = "",
 ) -> None:
     """Continue a prompt with a language model."""
     from ulmfit_lib.models.language_model import LanguageModel
@@ -216,15 +211,13 @@ def generate(
 
 @command("evaluate-lm", example="evaluate-lm wiki-en-small --on examples/tiny-test.csv --text review")
 def evaluate_lm(
-    models: Annotated[
-        list[str], typer.Argument(help="Language models: folders, names (see `models`) or `hf:user/name`.")
-    ],
-    on: Annotated[Path, typer.Option(help="File of texts that none of the models has read.")],
+    models: Annotated[list[str], Argument(help="Language models: folders, names (see `models`) or `hf:user/name`.")],
+    on: Annotated[Path, Option(help="File of texts that none of the models has read.")],
     text: Text,
-    hardest: Annotated[int, typer.Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
+    hardest: Annotated[int, Option(min=0, help="Number of texts to show that each model finds hardest.")] = 3,
     known: Annotated[
         Path | None,
-        typer.Option(help="File of known texts, to see how many of them surprise the model less than each text does."),
+        Option(help="File of known texts, to see how many of them surprise the model less than each text does."),
     ] = None,
     as_json: AsJson = False,
     *,

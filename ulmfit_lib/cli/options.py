@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from ulmfit_lib.artifact.cards import Card
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.labels import stored
 from ulmfit_lib.rows import reader
 
@@ -23,74 +22,66 @@ TokenKind = Literal["words", "subwords"]
 
 Data = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         help="A CSV, TSV, JSON, Excel, Parquet or fastText file (also .gz, .zip ...), or a folder with one folder per "
         "label."
     ),
 ]
-Text = Annotated[
-    list[str], typer.Option("--text", help="Column that holds the texts; repeat it to join several columns.")
-]
+Text = Annotated[list[str], Option("--text", help="Column that holds the texts; repeat it to join several columns.")]
 LABEL_HELP = (
     "Column that holds the labels; an empty cell marks an unlabelled text. Repeat it for columns that each say yes or "
     "no to one label."
 )
-Label = Annotated[list[str], typer.Option("--label", help=LABEL_HELP)]
-Out = Annotated[Path, typer.Option(help="Folder to save the model in.")]
+Label = Annotated[list[str], Option("--label", help=LABEL_HELP)]
+Out = Annotated[Path, Option(help="Folder to save the model in.")]
 Base = Annotated[
     str,
-    typer.Option(
+    Option(
         help="Language model to start from: a name (see `models`), a folder, also that of a classifier, whatever its "
         "classes, `hf:user/name`, or `auto` for the embedded model that suits your texts best."
     ),
 ]
-Classifier = Annotated[Path, typer.Argument(help="Folder of a classifier, or `hf:user/name` for one on the hub.")]
+Classifier = Annotated[Path, Argument(help="Folder of a classifier, or `hf:user/name` for one on the hub.")]
 Known = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         help="File of texts of the kind that the model was made from; by default the model's folder says what these "
         "were like."
     ),
 ]
 Directions = Annotated[
     Direction | None,
-    typer.Option("--direction", help="Direction in which the model reads; by default all that its base has."),
+    Option("--direction", help="Direction in which the model reads; by default all that its base has."),
 ]
-Recipe = Annotated[RecipeName, typer.Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
+Recipe = Annotated[RecipeName, Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
 Settings = Annotated[
-    list[str], typer.Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
+    list[str], Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Number of epochs, instead of the recipe's.")]
-Rate = Annotated[float | None, typer.Option("--lr", min=1e-8, help="Learning rate, instead of the recipe's.")]
+Epochs = Annotated[int | None, Option(min=1, help="Number of epochs, instead of the recipe's.")]
+Rate = Annotated[float | None, Option("--lr", min=1e-8, help="Learning rate, instead of the recipe's.")]
 ClassWeights = Annotated[
     Literal["balanced"] | None,
-    typer.Option(
+    Option(
         "--class-weights",
         help="Give rare classes as much weight as common ones in fine-tuning and TF-IDF, as heads of a linear probe "
         "always do.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 TimeColumn = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Column that says when each text was written, as dates or numbers: scores are also told in the order of "
         "time."
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        min=0, help="Number that all chance is drawn from: the same one gives the same result.", rich_help_panel=RUNNING
-    ),
+    Option(min=0, help="Number that all chance is drawn from: the same one gives the same result.", section=RUNNING),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.", rich_help_panel=RUNNING)]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show no progress bars and no notes.", rich_help_panel=RUNNING)
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a model that exists already.", rich_help_panel=RUNNING)
-]
+Device = Annotated[str, Option(help="Where to compute: auto, cpu or cuda.", section=RUNNING)]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress bars and no notes.", section=RUNNING)]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model that exists already.", section=RUNNING)]
 
 
 @dataclass(frozen=True)
@@ -99,30 +90,28 @@ class FileFormat(reader.FileFormat):
 
     encoding: Annotated[
         str | None,
-        typer.Option(
-            help="Character encoding of text files that are not UTF-8, such as cp1252.", rich_help_panel=READING
-        ),
+        Option(help="Character encoding of text files that are not UTF-8, such as cp1252.", section=READING),
     ] = None
     delimiter: Annotated[
         str | None,
-        typer.Option(help="Character between columns, or `tab`; by default it is found.", rich_help_panel=READING),
+        Option(help="Character between columns, or `tab`; by default it is found.", section=READING),
     ] = None
     quoting: Annotated[
         Literal["double", "backslash", "none"] | None,
-        typer.Option(
+        Option(
             help="How quotation marks within quotes are written; `none`: they quote nothing. By default it is found.",
-            rich_help_panel=READING,
+            section=READING,
         ),
     ] = None
     sheet: Annotated[
         str | None,
-        typer.Option(help="Sheet of a workbook; by default the first that has the columns.", rich_help_panel=READING),
+        Option(help="Sheet of a workbook; by default the first that has the columns.", section=READING),
     ] = None
     label_file: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="File of labels, one a line, for a file of texts, one a line: then --text text --label label.",
-            rich_help_panel=READING,
+            section=READING,
         ),
     ] = None
 
@@ -138,13 +127,13 @@ class LabelKind(stored.KindOptions):
 
     ratings: Annotated[
         bool,
-        typer.Option("--ratings", help="Treat the labels as numbers and predict numbers.", rich_help_panel=READING),
+        Option("--ratings", help="Treat the labels as numbers and predict numbers.", section=READING),
     ] = False
     label_delimiter: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Character between the labels of one text, such as ';', where texts have several.",
-            rich_help_panel=READING,
+            section=READING,
         ),
     ] = None
 
@@ -215,9 +204,9 @@ class RecipeChoice:
 class CardText:
     """What stands on a model's card."""
 
-    name: Annotated[str, typer.Option(help="Name on the model card; by default the folder's name.")] = ""
-    source: Annotated[str, typer.Option(help="Where the texts come from, for the model card.")] = ""
-    licence: Annotated[str, typer.Option(help="Licence of the model, for the model card.")] = ""
+    name: Annotated[str, Option(help="Name on the model card; by default the folder's name.")] = ""
+    source: Annotated[str, Option(help="Where the texts come from, for the model card.")] = ""
+    licence: Annotated[str, Option(help="Licence of the model, for the model card.")] = ""
 
     def card(self, out: Path, files: Sequence[Path]) -> Card:
         """The card of the model that is saved in ``out``, made from ``files``."""
@@ -231,19 +220,15 @@ class TrainingRun:
     overwrite: Overwrite = False
     restart: Annotated[
         bool,
-        typer.Option(
-            "--restart", help="Start again, without the checkpoints of a run that was stopped.", rich_help_panel=RUNNING
-        ),
+        Option("--restart", help="Start again, without the checkpoints of a run that was stopped.", section=RUNNING),
     ] = False
-    checkpoint_every: Annotated[
-        float, typer.Option(min=0, help="Seconds between two checkpoints.", rich_help_panel=RUNNING)
-    ] = 60
+    checkpoint_every: Annotated[float, Option(min=0, help="Seconds between two checkpoints.", section=RUNNING)] = 60
     track: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Write losses, settings and scores down: tensorboard:FOLDER, or mlflow:URI such as "
             "mlflow:sqlite:///runs.db.",
-            rich_help_panel=RUNNING,
+            section=RUNNING,
         ),
     ] = None
     seed: Seed = 42

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from ulmfit_lib.cli.parsing import Option
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.record import TrainingRecord
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.training.recipes import Recipe
 
 Plots = Annotated[
-    Path | None, typer.Option("--plots", help="Folder to write plots into, as PNG; it is made where there is none.")
+    Path | None, Option("--plots", help="Folder to write plots into, as PNG; it is made where there is none.")
 ]
 
 

@@ -7,10 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ulmfit_lib.cli.engines import Engine, predict_on_engine
 from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, load_classifier, read_table
 from ulmfit_lib.cli.sureness import Sureness
 from ulmfit_lib.errors import OptionError
@@ -29,7 +28,7 @@ class Novelty:
 
     novelty: Annotated[
         bool,
-        typer.Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
+        Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
     ] = False
     known: Known = None
     base: Base = "auto"
@@ -41,7 +40,7 @@ class Input:
 
     file: FileFormat
     data: Annotated[
-        str | None, typer.Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
+        str | None, Argument(help="A file as for `fit`, or a text in quotes; by default lines on standard input.")
     ] = None
     text: Text = field(default_factory=list)
 
@@ -50,12 +49,12 @@ class Input:
 def predict(
     model: Annotated[
         Path,
-        typer.Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
+        Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
     ],
     source: Input,
     out: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="File to write (.csv, .tsv, .jsonl, .parquet), or with --engine a folder; by default CSV on stdout."
         ),
     ] = None,

@@ -4,9 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-import typer
-
 from ulmfit_lib.cli.options import AsJson, Base, Data, FileFormat, LabelKind, Recipe, SeededCompute, Text
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_rates
 from ulmfit_lib.cli.running import command, read_table
 
@@ -21,9 +20,7 @@ class Examples:
     kind: LabelKind
     label: Annotated[
         list[str],
-        typer.Option(
-            "--label", help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."
-        ),
+        Option("--label", help="Column that holds the labels: try rates for fit-classifier; without it, for fit-lm."),
     ] = field(default_factory=list)
 
 
@@ -34,7 +31,7 @@ def lr_find(
     base: Base = "auto",
     direction: Annotated[
         Literal["forward", "backward"] | None,
-        typer.Option(help="Direction in which the model reads; by default the first that its base has."),
+        Option(help="Direction in which the model reads; by default the first that its base has."),
     ] = None,
     recipe: Recipe = "cpu",
     plots: Plots = None,

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import Base, Classifier, FileFormat, Label, SeededCompute, Text
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
 
@@ -18,7 +17,7 @@ class ReportedFile:
     file: FileFormat
     data: Annotated[
         Path | None,
-        typer.Argument(
+        Argument(
             help="A test file, or the file that the classifier was trained on. Without one, the scores are those that "
             "the model's folder keeps, and no text is shown."
         ),
@@ -34,13 +33,13 @@ def report_command(
     model: Classifier,
     shown: ReportedFile,
     compute: SeededCompute,
-    out: Annotated[Path, typer.Option(help="File to write (.html).")] = Path("report.html"),
+    out: Annotated[Path, Option(help="File to write (.html).")] = Path("report.html"),
     with_texts: Annotated[
-        bool, typer.Option("--texts/--no-texts", help="Show texts on the page, or leave out every word of them.")
+        bool, Option("--texts/--no-texts", help="Show texts on the page, or leave out every word of them.")
     ] = True,
     with_budget: Annotated[
         bool,
-        typer.Option("--label-budget", help="Add what more labels would bring, by the labels of the file (minutes)."),
+        Option("--label-budget", help="Add what more labels would bring, by the labels of the file (minutes)."),
     ] = False,
     base: Base = "auto",
 ) -> None:

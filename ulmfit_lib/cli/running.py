@@ -4,16 +4,16 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
-
 from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile, TrainingRun
+from ulmfit_lib.cli.parsing import Command, Group
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -21,33 +21,36 @@ if TYPE_CHECKING:
     from ulmfit_lib.training.run import Run
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of its driver on Linux, and within Windows
-Command = TypeVar("Command", bound=Callable[..., None])
+Function = TypeVar("Function", bound=Callable[..., None])
 
-app = typer.Typer(
-    help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = Group("ulmfit", help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.")
 
 
-def command(name: str, *, example: str, group: typer.Typer = app) -> Callable[[Command], Command]:
+def command(name: str, *, example: str, has_commands: bool = False) -> Callable[[Function], Function]:
     """Register a command whose help ends with ``example``, given without ``ulmfit``.
 
     A parameter that is a dataclass of options, such as ``FileFormat``, becomes one option per field; so does a field
-    that is one. Where there is an option --quiet, it holds from the start.
+    that is one. Where there is an option --quiet, it holds from the start. ``models add`` is a command of ``models``,
+    which ``has_commands``.
     """
 
-    def register(function: Command) -> Command:
-        group.command(name, epilog=f"Example:  ulmfit {example}")(_with_options_of_groups(function))
+    def register(function: Function) -> Function:
+        *parents, last = name.split()
+        kind = partial(Group, invoke_without_command=True) if has_commands else Command
+        about = {"help": function.__doc__, "epilog": f"Example:  ulmfit {example}"}
+        group = app.commands[parents[0]] if parents else app
+        assert isinstance(group, Group)
+        group.add_command(kind(last, _options(function), callback=_run(function), **about))
         return function
 
     return register
 
 
-def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None]:
-    flat = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in _options(function)]
+def _run(function: Callable[..., None]) -> Callable[..., None]:
+    """A command's function, for click to call with the values of all options."""
 
     def run(**values: Any) -> None:
+        values |= {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
         if "quiet" in values:
             from ulmfit_lib.progress import set_quiet
 
@@ -58,9 +61,6 @@ def _with_options_of_groups(function: Callable[..., None]) -> Callable[..., None
             check_kind(data)  # before imports that take seconds
         function(**_arguments(function, values))
 
-    run.__doc__ = function.__doc__
-    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {one.name: one.annotation for one in flat}
     return run
 
 
@@ -146,8 +146,8 @@ def load_text_classifier(model: Path, *, device: str = "cpu") -> "TextClassifier
 def read_table(
     data: Path,
     *,
-    text: list[str],
-    label: list[str] | None = None,
+    text: Sequence[str],
+    label: Sequence[str] | None = None,
     file: FileFormat,
     kind: LabelKind | None = None,
     time_column: str | None = None,

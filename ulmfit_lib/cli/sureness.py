@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import note
 
@@ -21,28 +20,28 @@ class Sureness:
 
     min_precision: Annotated[
         list[str],
-        typer.Option(
+        Option(
             help="Precision to reach, such as 0.95; rows too uncertain for it are labelled `unsure`. Of one label: "
             "spam=0.99, which may be repeated."
         ),
     ] = field(default_factory=list)
     sets: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Add a column with all labels that a text may have; for this share of the texts, such as 0.9, the "
             "right one is among them. An empty set says that no label fits."
         ),
     ] = None
     scope: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Answer `none of these` for texts like nothing that was labelled; this share of the others is kept, "
             "such as 0.95."
         ),
     ] = None
     by_class: Annotated[
         bool,
-        typer.Option("--by-class", help="Reach --min-precision or the share of --sets for each label by itself."),
+        Option("--by-class", help="Reach --min-precision or the share of --sets for each label by itself."),
     ] = False
 
     @property

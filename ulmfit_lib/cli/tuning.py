@@ -2,13 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import AsJson, Directions, LabelKind, LabelledFile, TrainingRun
+from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.running import command, read, training
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Search:
     """How long and on which rows settings are searched for."""
 
-    minutes: Annotated[float, typer.Option(help="Time to spend on the search, in all runs together.")] = 30
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials to stop after, even if there is time left.")] = None
+    minutes: Annotated[float, Option(help="Time to spend on the search, in all runs together.")] = 30
+    trials: Annotated[int | None, Option(min=1, help="Trials to stop after, even if there is time left.")] = None
     test_fraction: Annotated[
-        float, typer.Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")
+        float, Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")
     ] = 0.2
 
 
@@ -32,14 +32,14 @@ def tune_command(
     search: Search,
     kind: LabelKind,
     asked: TrainingRun,
-    out: Annotated[Path, typer.Option(help="Folder for the trials, and in it, in `model`, for the classifier.")],
+    out: Annotated[Path, Option(help="Folder for the trials, and in it, in `model`, for the classifier.")],
     base: Annotated[
-        list[str],
-        typer.Option(
+        Sequence[str],
+        Option(
             help="Language model to try: a name (see `models`), a folder, or `auto` for all embedded ones; may be "
             "repeated."
         ),
-    ] = ["auto"],  # noqa: B006 (typer needs a list here)
+    ] = ("auto",),
     direction: Directions = None,
     as_json: AsJson = False,
 ) -> None:

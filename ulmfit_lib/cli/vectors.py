@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ulmfit_lib.cli.options import AsJson, Base, Compute, Known, SeededCompute, TextFile
+from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, read, read_table, show
 
 Model = Annotated[
-    str, typer.Argument(help="Folder of a classifier or language model, a name (see `models`) or `hf:user/name`.")
+    str, Argument(help="Folder of a classifier or language model, a name (see `models`) or `hf:user/name`.")
 ]
 
 
@@ -23,7 +22,7 @@ def drift(
     base: Base = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write (.csv, .parquet ...): for each new text how surprising and how unlike it is."),
+        Option(help="File to write (.csv, .parquet ...): for each new text how surprising and how unlike it is."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +57,7 @@ def drift(
 def embed(
     model: Model,
     source: TextFile,
-    out: Annotated[Path, typer.Option(help="File to write: .npy for the vectors alone, .parquet beside row and text.")],
+    out: Annotated[Path, Option(help="File to write: .npy for the vectors alone, .parquet beside row and text.")],
     compute: Compute,
 ) -> None:
     """Write a vector for each text: texts that mean the same lie close together."""
@@ -76,9 +75,9 @@ def embed(
 def similar(
     model: Model,
     source: TextFile,
-    to: Annotated[str, typer.Option(help="The text that others are compared with.")],
+    to: Annotated[str, Option(help="The text that others are compared with.")],
     compute: Compute,
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of texts to show.")] = 10,
+    n: Annotated[int, Option("--n", min=1, help="Number of texts to show.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show the texts of a file that are most like another text, the most similar first."""

@@ -1,0 +1,125 @@
+"""A function with annotated parameters as a command of click."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+USUAL_SECTION = "Options"
+
+
+class Argument:
+    """Annotates a parameter that is given by its place."""
+
+    section = "Arguments"
+
+    def __init__(self, *, help: str) -> None:
+        self.help = help
+
+
+class Option:
+    """Annotates a parameter that is given by name.
+
+    Args:
+        names: by default that of the parameter, with two dashes.
+        help: what it does.
+        section: of the command's help, in which it is listed.
+        min: the least number that it may be.
+        max: the largest.
+        variable: of the environment, which may give it instead.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        help: str,
+        section: str = USUAL_SECTION,
+        min: float | None = None,
+        max: float | None = None,
+        variable: str | None = None,
+    ) -> None:
+        self.names = names
+        self.help = help
+        self.section = section
+        self.min = min
+        self.max = max
+        self.variable = variable
+
+
+class Command(click.Command):
+    """A command whose help lists its arguments, its options by section, and an example that can be copied."""
+
+    def __init__(self, name: str, parameters: Iterable[inspect.Parameter] = (), **given: Any) -> None:
+        self._sections: dict[str, list[tuple[click.Parameter, str]]] = {Argument.section: [], USUAL_SECTION: []}
+        for one in parameters:
+            says = get_args(one.annotation)[1]
+            self._sections.setdefault(says.section, []).append((_parameter(one), says.help))
+        made = [made for section in self._sections.values() for made, _ in section]
+        super().__init__(name, params=made, short_help=given["help"], **given)  # which is not shortened
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        for title, parameters in self._sections.items():
+            if parameters:
+                with formatter.section(title):
+                    formatter.write_dl([_described(one, about, ctx) for one, about in parameters])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, in one line however long."""
+        formatter.write(f"\n{self.epilog}\n" if self.epilog else "")
+
+
+class Group(Command, click.Group):
+    """Commands that share the first word, which may be a command itself."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections, and the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are registered."""
+        return list(self.commands)
+
+
+def _described(parameter: click.Parameter, about: str, ctx: click.Context) -> tuple[str, str]:
+    """How a parameter is written, and what it does, with its default."""
+    record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+    return record or (parameter.make_metavar(ctx), about)
+
+
+def _parameter(one: inspect.Parameter) -> click.Parameter:
+    """``Annotated[type, Option or Argument]`` for click, which gives a tuple for a list."""
+    kind, says = get_args(one.annotation)
+    if NoneType in get_args(kind):
+        kind, _ = get_args(kind)
+    many = get_origin(kind) in (list, Sequence)
+    if many:
+        (kind,) = get_args(kind)
+    wanted: dict[str, Any] = {"required": True} if one.default is inspect.Parameter.empty else {"default": one.default}
+    if isinstance(says, Argument):
+        return click.Argument([one.name], type=_type(kind), nargs=-1 if many else 1, **wanted)
+    return click.Option(
+        [one.name, *(says.names or ["--" + one.name.replace("_", "-")])],
+        type=_type(kind, says.min, says.max),
+        help=says.help,
+        is_flag=kind is bool or None,  # False would let a value be left out
+        multiple=many,
+        **wanted,
+        show_default=True,
+        envvar=says.variable,
+    )
+
+
+def _type(kind: Any, least: float | None = None, most: float | None = None) -> Any:
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if kind is Path:
+        return click.Path(path_type=Path)
+    if (least, most) != (None, None):
+        bounded: type[Any] = click.IntRange if kind is int else click.FloatRange
+        return bounded(least, most)
+    return kind
