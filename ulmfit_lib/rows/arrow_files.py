@@ -23,12 +23,7 @@ SHARD = re.compile(r"(-\d+-of-\d+|-?\d{4,}.*)?$")  # how the names of a split's 
 
 
 def arrow_rows(path: Path, rows: int) -> Iterator[Rows]:
-    """The rows of a Parquet or Arrow file, at most ``rows`` at a time, and before them none, with the columns.
-
-    Raises:
-        DataError: the file is missing or damaged.
-        OptionError: pyarrow is missing.
-    """
+    """The rows of a Parquet or Arrow file, at most ``rows`` at a time, and before them none, with the columns."""
     pa = arrow(path)
     with open_bytes(path) as (stream, _):
         try:  # a compressed file is read at once: it is read from its end
@@ -109,11 +104,7 @@ def _arrow(stream: Any, rows: int) -> tuple["pa.Schema", Any]:
 
 
 def dataset_files(path: Path) -> list[Path]:
-    """The files of a folder that ``datasets`` saved, or that holds the Parquet files of one table; else none.
-
-    Raises:
-        DataError: the folder holds several splits.
-    """
+    """The files of a folder that ``datasets`` saved, or that holds the Parquet files of one table; else none."""
     if (path / SPLITS).is_file():
         splits = sorted(one.name for one in path.iterdir() if (one / STATE).is_file())
         raise DataError(

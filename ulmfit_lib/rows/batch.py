@@ -14,20 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows, column by column; a cell is what the file holds: a text, a number, None.
+    """Some rows, column by column; a cell is what the file holds: a text, a number, None."""
 
-    Attributes:
-        names: of the columns, as the file has them: one may be empty, and two may be the same.
-        columns: (n_columns) lists of (n_rows) cells.
-        first: number of the first row in the file, from 1, the header not counted.
-        kinds: Arrow's types of the columns whose type is known, by name.
-        class_names: what the whole numbers of a column stand for, where the file says so.
-    """
-
-    names: Sequence[str]
-    columns: Sequence[Sequence[Any]]
-    first: int = 1
-    kinds: Mapping[str, Any] = field(default_factory=dict)
+    names: Sequence[str]  # of the columns, as the file has them: one may be empty, and two may be the same
+    columns: Sequence[Sequence[Any]]  # (n_columns) lists of (n_rows) cells
+    first: int = 1  # number of the first row in the file, from 1, the header not counted
+    kinds: Mapping[str, Any] = field(default_factory=dict)  # Arrow's types of the columns whose type is known, by name
+    # What the whole numbers of a column stand for, where the file says so.
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
@@ -83,24 +76,15 @@ class Rows:
         return replace(self, columns=[[cells[place] for place in chosen] for cells in self.columns])
 
     def check_names(self, source: str | Path) -> None:
-        """Refuse what only a delimited file can hold.
-
-        Raises:
-            DataError: two columns of one name.
-        """
+        """Refuse two columns of one name, which only a delimited file can hold."""
         if twice := sorted({name for name in self.names if list(self.names).count(name) > 1}):
             raise DataError(f"{source}: two columns are called {twice[0]!r}, which only .csv and .tsv can hold")
 
     def to_arrow(self, source: str | Path, schema: "pa.Schema | None" = None) -> "pa.Table":
-        """The rows as Arrow, and so Parquet, holds them.
-
-        Args:
-            source: the name of the file, for messages.
-            schema: the type of each column; default what ``kinds`` or the values say.
+        """The rows as Arrow, and so Parquet, holds them, by a ``schema`` or by what ``kinds`` or the values say.
 
         Raises:
             DataError: a column has values of another type, or of several; or two columns have one name.
-            OptionError: pyarrow is not installed.
         """
         pa = arrow(source)
         self.check_names(source)
@@ -123,11 +107,7 @@ class Rows:
 
 
 def arrow(source: str | Path) -> Any:
-    """The module pyarrow, with its errors and types.
-
-    Raises:
-        OptionError: it is not installed.
-    """
+    """The module pyarrow, with its errors and types; an OptionError where it is not installed."""
     try:
         import pyarrow
     except ImportError as error:
@@ -136,11 +116,7 @@ def arrow(source: str | Path) -> Any:
 
 
 def decoded(cell: bytes, where: str) -> str:
-    """A text that a file holds as bytes.
-
-    Raises:
-        DataError: it is not UTF-8.
-    """
+    """A text that a file holds as bytes; a DataError where it is not UTF-8."""
     try:
         return cell.decode()
     except UnicodeDecodeError as error:

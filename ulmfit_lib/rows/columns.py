@@ -70,14 +70,8 @@ def check_columns(
 ) -> None:
     """Refuse a table that lacks a column, or has two of its name.
 
-    Args:
-        names: of the table's columns.
-        needed: the names that must be among them.
-        source: the file, for messages.
-        advice: what to do where a column is missing and none has a name like it; default that of files with a header.
-
-    Raises:
-        DataError: names the column, and those that there are.
+    The ``advice`` says what to do where a column is missing and none has a name like it; default that of files with a
+    header. A DataError names the column, and those that there are.
     """
     for name in needed:
         if name not in names:

@@ -16,26 +16,17 @@ TO_ESCAPE = "double each quotation mark within a quoted text, or pass --quoting 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a delimited file is written.
+    """How a delimited file is written."""
 
-    Attributes:
-        delimiter: between cells.
-        quoting: ``double`` (a mark within quotes is doubled), ``backslash`` (it stands behind one, as may a delimiter
-            or a line break outside quotes) or ``none``.
-        skipped: lines before the header, such as Excel's ``sep=;`` or a title.
-        spaced: a space follows each delimiter, and belongs to no cell.
-        row_names: each row starts with a number that the header has no name for, as R writes them.
-        described: rows below the header that describe the columns.
-        wrapped: a row that holds quotation marks is quoted once more, as a whole.
-    """
-
-    delimiter: str
+    delimiter: str  # between cells
+    # `double` (a mark within quotes is doubled), `backslash` (it stands behind one, as may a delimiter or a line break
+    # outside quotes) or `none`.
     quoting: str
-    skipped: int = 0
-    spaced: bool = False
-    row_names: bool = False
-    described: int = 0
-    wrapped: bool = False
+    skipped: int = 0  # lines before the header, such as Excel's `sep=;` or a title
+    spaced: bool = False  # a space follows each delimiter, and belongs to no cell
+    row_names: bool = False  # each row starts with a number that the header has no name for, as R writes them
+    described: int = 0  # rows below the header that describe the columns
+    wrapped: bool = False  # a row that holds quotation marks is quoted once more, as a whole
 
 
 class NoRows(DataError):
@@ -48,28 +39,16 @@ class Misfit(Exception):
 
 @dataclass
 class Reading:
-    """Records of lines; counts those that are suspicious.
+    """Records of lines; counts those that are suspicious."""
 
-    Attributes:
-        lines: the file's.
-        layout: how they are written.
-        across: cells so far that hold a delimiter and a line break, as cells do that have swallowed rows.
-        line: the last that was read.
-        blank: lines without anything above the record that was given last.
-    """
-
-    lines: Iterator[str]
-    layout: Layout
-    across: int = 0
-    line: int = 0
-    blank: int = 0
+    lines: Iterator[str]  # the file's
+    layout: Layout  # how they are written
+    across: int = 0  # cells so far that hold a delimiter and a line break, as cells do that have swallowed rows
+    line: int = 0  # the last that was read
+    blank: int = 0  # lines without anything above the record that was given last
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record's first line, from 1, and its cells; empty lines between records are none.
-
-        Raises:
-            Misfit: a quotation mark where none can be.
-        """
+        """Each record's first line, from 1, and its cells; empty lines between records are none."""
         plain, escapes = (self.layout.quoting == one for one in ("none", "backslash"))
         while (line := self._next()) is not None:
             if self.line <= self.layout.skipped:
@@ -156,17 +135,9 @@ class Reading:
 
 
 def read_records(lines: Iterator[str], layout: Layout, name: str | Path) -> Iterator[list[str]]:
-    """The header, and then each row's cells, as many as the header has.
+    """The header, and then each row's cells, as many as the header has; a DataError names the line that does not fit.
 
     Cells that are beyond the header and empty are left out, for some programs end each row with a delimiter.
-
-    Args:
-        lines: of the file.
-        layout: how it is written.
-        name: of the file, for messages.
-
-    Raises:
-        DataError: names the line that does not fit.
     """
     try:
         yield from fitting_records(Reading(lines, layout))

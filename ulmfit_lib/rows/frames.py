@@ -13,15 +13,11 @@ SOURCE = "the data"
 def rows_of(data: Any) -> Rows:
     """The rows of a table in memory; their numbers are from 1, whatever its index.
 
+    It is a frame of pandas (of any index) or Polars, an Arrow table, a ``datasets.Dataset``, anything else that speaks
+    Arrow's C interface (such as DuckDB's relations), a list of dicts, or a dict of lists; else a DataError.
+
     >>> rows_of([{"text": "A fine film.", "label": "good"}, {"text": "Dull."}]).columns
     [['A fine film.', 'Dull.'], ['good', None]]
-
-    Args:
-        data: a frame of pandas (of any index) or Polars, an Arrow table, a ``datasets.Dataset``, anything else that
-            speaks Arrow's C interface (such as DuckDB's relations), a list of dicts, or a dict of lists.
-
-    Raises:
-        DataError: something else, or columns of several lengths.
     """
     if hasattr(data, "iloc") and hasattr(data, "columns"):  # pandas, where Arrow would refuse columns of several kinds
         return Rows([str(name) for name in data.columns], [data.iloc[:, i].tolist() for i in range(data.shape[1])])

@@ -29,11 +29,7 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them 
 
 
 def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
-    """JSON's objects: one a line, or those of one document.
-
-    Raises:
-        DataError: names the line, or the entry of an array, that is no object.
-    """
+    """JSON's objects: one a line, or those of one document; a DataError names the line or entry that is none."""
     apart, parser = 0, _Parser()
     for row, where in _values(path, text, parser):
         apart += isinstance(row, dict) and _is_disputed(row)

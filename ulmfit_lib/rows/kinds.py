@@ -48,11 +48,7 @@ def suffix_of(path: Path) -> str:
 
 
 def check_kind(path: Path) -> None:
-    """Refuse what is not there, or cannot be a table or a folder of texts.
-
-    Raises:
-        DataError: what ``suffix_of`` raises, or there is no such file.
-    """
+    """Refuse what is not there, or cannot be a table or a folder of texts."""
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if not path.is_dir():

@@ -54,11 +54,6 @@ ANSWER, NOT_GIVEN = "answer", ("reject", "ignore")  # Prodigy's
 def labels_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[Label]:
     """Each row's label; of several columns, which of them say yes.
 
-    Args:
-        rows: the rows.
-        columns: one that holds labels, or one for each label.
-        source: where the rows came from, for messages.
-
     Raises:
         DataError: names the row and the column that holds no label.
     """
@@ -80,18 +75,12 @@ def labels_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[La
 
 
 def label_of(cell: Any, where: str = "a label", class_names: Sequence[str] = ()) -> Label:
-    """What a cell holds: a name, the names in a list, or nothing.
+    """What a cell holds: a name, the names in a list, or nothing; a DataError for something else, such as spans.
+
+    Whole numbers stand for ``class_names``, if there are any; -1 is no label then.
 
     >>> label_of("good"), label_of("['bad', 'food']"), label_of({"bad": 0.9, "good": 0.1}), label_of(" ")
     ('good', ('bad', 'food'), ('bad',), None)
-
-    Args:
-        cell: from a file.
-        where: it stands, for messages.
-        class_names: what whole numbers stand for, if they stand for names; -1 is no label then.
-
-    Raises:
-        DataError: something else, such as a list of spans.
     """
     if is_missing(cell):
         return None
@@ -114,13 +103,7 @@ def label_of(cell: Any, where: str = "a label", class_names: Sequence[str] = ())
 def settle(
     labels: Sequence[Label], *, rows: Sequence[int], source: str, kind: LabelKind | None = None
 ) -> tuple[list[str | None], LabelKind]:
-    """All labels as text, and what kind they are.
-
-    Args:
-        labels: of a table.
-        rows: each label's row in the file.
-        source: the file.
-        kind: that is asked for; None: tags if some label is a list of several names, else classes.
+    """All labels as text, and what ``kind`` they are: by default tags if some label is a list of several, else classes.
 
     Raises:
         DataError: names the row whose label cannot be of that kind.
@@ -141,11 +124,7 @@ def settle(
 
 
 def tags_joining(labels: Sequence[Label], source: str) -> Tags:
-    """Tags with a delimiter that none of the names in the lists holds.
-
-    Raises:
-        DataError: there is no such delimiter among the usual ones.
-    """
+    """Tags with a delimiter that none of the names in the lists holds."""
     names = {name for one in labels if isinstance(one, tuple) for name in one}
     free = (delimiter for delimiter in DELIMITERS if not any(delimiter in name for name in names))
     if found := next(free, None):

@@ -46,10 +46,6 @@ def find_layout(
         default: the delimiter that the file's name promises.
         delimiter: the one that is given; for a file whose header it does not split, another one is found.
         quoting: the one that is given, of ``QUOTINGS``; None: it is found.
-
-    Raises:
-        DataError: the header lacks a column.
-        OptionError: a delimiter of several characters, or an unknown quoting.
     """
     if quoting not in (None, *QUOTINGS):
         raise OptionError(f"quoting {quoting!r}: choose {', '.join(QUOTINGS)}")
@@ -182,11 +178,7 @@ def _cells_across(path: Path, encoding: str | None, layout: Layout) -> int | Non
 
 
 def check_delimiter(given: str | None) -> str | None:
-    """One character; the word ``tab`` and ``\\t`` stand for a tab.
-
-    Raises:
-        OptionError: several characters.
-    """
+    """One character; the word ``tab`` and ``\\t`` stand for a tab."""
     if given in ("tab", "\\t"):
         return "\t"
     if given is not None and len(given) != 1:

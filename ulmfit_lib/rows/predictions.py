@@ -41,17 +41,11 @@ def free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class AddedColumns:
-    """Names of the columns of predictions.
+    """Names of the columns of predictions."""
 
-    Attributes:
-        prediction: of the labels.
-        confidence: of how sure these are.
-        probabilities: one a class.
-    """
-
-    prediction: str
-    confidence: str
-    probabilities: tuple[str, ...]
+    prediction: str  # of the labels
+    confidence: str  # of how sure these are
+    probabilities: tuple[str, ...]  # one a class
 
     @classmethod
     def beside(cls, names: Sequence[str], classes: Sequence[str]) -> "AddedColumns":
@@ -69,38 +63,22 @@ class AddedColumns:
 
 @dataclass
 class RowLabeller:
-    """Makes a classifier's probabilities into columns, and counts what it made.
+    """Makes a classifier's probabilities into columns, and counts what it made."""
 
-    Attributes:
-        classifier: whose labels.
-        names: of the columns.
-        threshold: confidence below which a row is labelled "unsure", for all labels or (n_classes,) for each.
-        rows: that were labelled so far, with those without a text.
-        blank: of these, without a text, which get no label.
-        unsure: of these, too uncertain for a label.
-        outside: of these, like none of the classes.
-        labels: how often each was given.
-    """
-
-    classifier: Classifier
-    names: AddedColumns
+    classifier: Classifier  # whose labels
+    names: AddedColumns  # of the columns
+    # Confidence below which a row is labelled "unsure", for all labels or (n_classes,) for each.
     threshold: float | Floats = 0.0
-    rows: int = 0
-    blank: int = 0
-    unsure: int = 0
-    outside: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
+    rows: int = 0  # that were labelled so far, with those without a text
+    blank: int = 0  # of these, without a text, which get no label
+    unsure: int = 0  # of these, too uncertain for a label
+    outside: int = 0  # of these, like none of the classes
+    labels: Counter[str] = field(default_factory=Counter)  # how often each was given
 
     def columns(
         self, texts: Sequence[str], probabilities: Floats, outside: Bools | None = None
     ) -> Mapping[str, list[Any]]:
-        """Each text's label, confidence and probabilities, by the names of their columns.
-
-        Args:
-            texts: blank ones as "": these have the label "" and no numbers.
-            probabilities: (n_texts, n_classes).
-            outside: (n_texts,) whether each is out of scope.
-        """
+        """Each text's label, confidence and probabilities, by the names of their columns; none where it is blank."""
         real = np.array([bool(text) for text in texts], bool)
         confidence = self.classifier.confidence(probabilities)
         labels = self.classifier.decode(probabilities, self.threshold, outside)

@@ -27,20 +27,14 @@ PART_ROWS = 20_000
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How text files are written; what is None is found in each file.
+    """How text files are written; what is None is found in each file."""
 
-    Attributes:
-        encoding: of the characters, such as ``cp1252``; by default UTF-8 or what a file's first bytes mark.
-        delimiter: between columns.
-        quoting: ``double``, ``backslash`` or ``none`` (``rows.layouts``).
-        sheet: of a workbook; by default the first that has the columns.
-        label_file: of labels, one a line, for a file of texts, one a line; the columns are ``text`` and ``label``.
-    """
-
+    # Of the characters, such as `cp1252`; by default UTF-8 or what a file's first bytes mark.
     encoding: str | None = None
-    delimiter: str | None = None
-    quoting: str | None = None
-    sheet: str | None = None
+    delimiter: str | None = None  # between columns
+    quoting: str | None = None  # `double`, `backslash` or `none` (`rows.layouts`)
+    sheet: str | None = None  # of a workbook; by default the first that has the columns
+    # Of labels, one a line, for a file of texts, one a line; the columns are `text` and `label`.
     label_file: str | None = None
 
 
@@ -55,7 +49,6 @@ def read_rows(
     Raises:
         NoRows: the file is empty.
         DataError: the file is missing, damaged, in another encoding, or lacks a column.
-        OptionError: an unknown encoding or quoting, or a delimiter of several characters.
     """
     file, first, found = file or FileFormat(), 1, False
     for part in _parts(path, columns, file, rows):
@@ -110,12 +103,7 @@ def _divided(whole: Rows, rows: int) -> Iterator[Rows]:
 
 
 def layout_of(path: Path, file: FileFormat, columns: Sequence[str]) -> Layout:
-    """How a delimited file is written (``layouts.find_layout``); it is looked at once, until it changes.
-
-    Raises:
-        DataError: the file is missing, in another encoding, or lacks a column.
-        OptionError: an unknown encoding or quoting, or a delimiter of several characters.
-    """
+    """How a delimited file is written (``layouts.find_layout``); it is looked at once, until it changes."""
     with open_bytes(path):
         state = path.stat()
     return _layout(path, file, tuple(columns), state.st_size, state.st_mtime_ns)

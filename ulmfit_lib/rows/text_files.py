@@ -50,11 +50,7 @@ FEW_ZEROS, MANY_ZEROS = 3, 0.01  # of the bytes in every second place, as the sp
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
-    """A file's bytes, decompressed; and the file itself, whose position tells how far it is read.
-
-    Raises:
-        DataError: it is missing or damaged, or cannot be read.
-    """
+    """A file's bytes, decompressed; and the file itself, whose position tells how far it is read."""
     try:
         with path.open("rb") as file:
             yield _decompressed(path, file), file
@@ -101,11 +97,7 @@ def open_text(path: Path, encoding: str | None) -> Iterator[tuple["TextStream", 
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """A whole text file.
-
-    Raises:
-        DataError: missing, damaged, or in another encoding.
-    """
+    """A whole text file."""
     with open_text(path, encoding) as (text, _):
         return "".join(text.blocks())
 
@@ -115,10 +107,6 @@ def find_encoding(path: Path, given: str | None) -> str:
 
     One encoding may be given for several files, some of which this library wrote in UTF-8. So a file that is valid
     UTF-8 and says more than ASCII is read as UTF-8 whatever is given.
-
-    Raises:
-        DataError: the file is missing or damaged.
-        OptionError: an unknown encoding.
     """
     given = given and known_encoding(given)
     with open_bytes(path) as (stream, _):
@@ -175,11 +163,7 @@ def marked_encoding(start: bytes) -> str | None:
 
 
 def known_encoding(name: str) -> str:
-    """The name that Python gives to an encoding.
-
-    Raises:
-        OptionError: there is none of that name, or it makes no text.
-    """
+    """The name that Python gives to an encoding; an OptionError for one that is unknown, or makes no text."""
     try:
         codec = codecs.lookup(name)
         "".encode(name)
@@ -189,12 +173,7 @@ def known_encoding(name: str) -> str:
 
 
 def stream_lines(name: str, stream: Any, encoding: str | None) -> Iterator[str]:
-    """Lines of a stream that cannot be read twice, such as standard input, as they come.
-
-    Raises:
-        DataError: names the line that is in another encoding.
-        OptionError: an unknown encoding.
-    """
+    """Lines of a stream that cannot be read twice, such as standard input, as they come."""
     given = known_encoding(encoding or "utf-8")
     start = stream.read1(BLOCK)
     parts = chain([start], iter(lambda: stream.read1(BLOCK), b""))
@@ -204,13 +183,7 @@ def stream_lines(name: str, stream: Any, encoding: str | None) -> Iterator[str]:
 class TextStream:
     """Decoded text of a binary stream, which names the line where the decoding fails.
 
-    Args:
-        name: of the file, for messages.
-        content: its bytes, part by part.
-        encoding: as ``find_encoding`` gives it.
-
-    Attributes:
-        watch: is called whenever some more has been read.
+    Whenever some more has been read, ``watch`` is called.
     """
 
     def __init__(self, name: str, content: Iterable[bytes], encoding: str) -> None:
@@ -221,11 +194,7 @@ class TextStream:
         self.watch: Callable[[], object] = lambda: None
 
     def blocks(self) -> Iterator[str]:
-        """The text as it is read.
-
-        Raises:
-            DataError: names the line that is in another encoding.
-        """
+        """The text as it is read; a DataError names the line that is in another encoding."""
         for block in self._content:
             yield self._decoded(block)
             self.watch()

@@ -31,11 +31,7 @@ def marked_records(text: TextStream) -> Iterator[tuple[str, list[str]]]:
 
 
 def parallel_records(path: Path, text: TextStream, labels: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
-    """Each line of a file of texts, and that of a file of labels beside it.
-
-    Raises:
-        DataError: they have not as many lines.
-    """
+    """Each line of a file of texts, and that of a file of labels beside it, which has as many."""
     with open_text(labels, encoding) as (others, _):
         pairs = zip_longest(text.lines(), others.lines())
         for number, (one, label) in enumerate(pairs, 1):

@@ -79,12 +79,7 @@ def as_columns(names: str | Sequence[str] | None) -> list[str]:
 
 
 def texts_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[str]:
-    """Each row's text, from one column or from several, joined; "" where it is blank.
-
-    Args:
-        rows: the rows.
-        columns: that hold the texts; several are joined, each marked with fastai's field token.
-        source: where the rows came from, for messages.
+    """Each row's text, from one column or from several, joined by fastai's field token; "" where it is blank.
 
     Raises:
         DataError: names the row and the column that holds something else.
@@ -102,11 +97,7 @@ def _one_text(fields: Sequence[str | None]) -> str:
 
 
 def cells_as_text(rows: Rows, column: str, source: str | Path) -> list[str | None]:
-    """A column's cells as a file of text would hold them; None where a cell holds nothing.
-
-    Raises:
-        DataError: names the row that holds a list or the like.
-    """
+    """A column's cells as a file of text would hold them; None where a cell holds nothing."""
     return [_as_text(cell, source, column, row) for row, cell in zip(rows.numbers, rows.column(column), strict=True)]
 
 

@@ -19,12 +19,7 @@ WITHOUT_VALUE = re.compile(rb'<c(?![^>]*t="str")[^>]*><f(?:\s[^>]*)?(?:/>|>[^<]*
 
 
 def sheet_names(path: Path) -> list[str]:
-    """The names of a workbook's sheets, those that are shown first.
-
-    Raises:
-        DataError: the file is missing or damaged.
-        OptionError: a package is missing.
-    """
+    """The names of a workbook's sheets, those that are shown first."""
     with _opened(path) as book:
         return _names(book)
 
@@ -32,14 +27,7 @@ def sheet_names(path: Path) -> list[str]:
 def workbook_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Rows:
     """The rows of a sheet, the names of its columns in its first row; a whole number is one, as the sheet shows it.
 
-    Args:
-        path: the workbook.
-        columns: that the sheet must have.
-        sheet: its name; by default the first with rows that has these columns, else the first of all.
-
-    Raises:
-        DataError: the file is missing or damaged, or has no such sheet.
-        OptionError: a package is missing.
+    By default, of the first sheet with rows that has these columns, else the first of all.
     """
     with _opened(path) as book:
         sheets = _names(book)

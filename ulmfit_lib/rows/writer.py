@@ -22,11 +22,6 @@ def row_writer(out: Path | None, *, suffix: str = "") -> Iterator[WriteRows]:
     Args:
         out: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``; None writes CSV to stdout.
         suffix: the kind of file, where its name does not end so.
-
-    Raises:
-        OptionError: another kind of file, or pyarrow is missing.
-        ArtifactError: ``out`` cannot be written.
-        DataError: Parquet needs one kind of value a column, and the rows have several.
     """
     if out is None:
         yield _delimited(sys.stdout.write, ",")

@@ -25,13 +25,7 @@ class Reader(Protocol):
 
 
 class Waiting:
-    """A request whose texts are not all read yet.
-
-    Args:
-        reader: that reads them.
-        texts: at least one.
-        finish: what makes an answer of (n_texts, n_classes) probabilities.
-    """
+    """A request with one text or more, not all of which are read yet; ``finish`` makes its answer of probabilities."""
 
     def __init__(self, reader: Reader, texts: Sequence[str], finish: Callable[[Floats], Any]) -> None:
         self.reader, self.texts, self.finish = reader, texts, finish

@@ -58,12 +58,7 @@ def path_of(request: Request) -> str:
 
 
 class Prefix:
-    """Let addresses with and without the prefix of a proxy mean the same, for some proxies cut it off.
-
-    Args:
-        app: the application.
-        prefix: such as ``/ulmfit``.
-    """
+    """Let addresses with and without the prefix of a proxy mean the same, for some proxies cut it off."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self.app, self.prefix = app, prefix
@@ -76,14 +71,7 @@ class Prefix:
 
 
 class Guard:
-    """Refuse what may not pass, count all, and say what pages may do with answers.
-
-    Args:
-        app: the application.
-        token: that every request must bring; None: none is needed.
-        limits: of a request.
-        metrics: what Prometheus is told.
-    """
+    """Refuse what may not pass, count all, and say what pages may do with answers."""
 
     def __init__(self, app: ASGIApp, token: str | None, limits: Limits, metrics: Metrics) -> None:
         self.app, self.token, self.limits, self.metrics = app, token, limits, metrics

@@ -61,11 +61,7 @@ class Job:
                 write_file(self.folder / "state.json", json.dumps({**self.state, **changes}).encode())
 
     def check(self) -> None:
-        """Leave off if the job is to stop.
-
-        Raises:
-            Stopped: it is.
-        """
+        """Leave off, by raising ``Stopped``, if the job is to stop."""
         if self._stopping.is_set():
             raise Stopped
 
@@ -88,12 +84,7 @@ class Job:
 class Jobs:
     """A queue of jobs, which are done one after the other in a thread.
 
-    Args:
-        folder: of the jobs' folders.
-        work: what is done with a job; it calls ``job.check`` often, and ``job.tell`` what it has done.
-
-    Raises:
-        OptionError: the folder cannot be written.
+    What is done with a job is ``work``; it calls ``job.check`` often, and ``job.tell`` what it has done.
     """
 
     def __init__(self, folder: Path, work: Callable[[Job], None]) -> None:
@@ -133,17 +124,10 @@ class Jobs:
         look: Callable[[Path], dict[str, Any]] = lambda _: {},
         **facts: Any,
     ) -> Job:
-        """Take a file.
+        """Take a file, which ``content`` writes; by default, nobody can guess the name of its job.
 
-        Args:
-            content: writes it.
-            file: its name.
-            name: of the job; default one that nobody can guess.
-            look: at the file, before the job is accepted; what it returns is told of the job.
-            facts: that are told of the job, too.
-
-        Raises:
-            UlmfitError: what ``look`` raises, with the name of the file in place of where it lies.
+        The file is looked at before the job is accepted; what ``look`` returns is told of the job, too, and what it
+        raises names the file in place of where it lies.
         """
         job = Job(self.folder / (name or secrets.token_hex(8)))
         job.folder.mkdir()

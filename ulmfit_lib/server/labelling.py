@@ -25,9 +25,6 @@ def column_names(content: Callable[[Path], object], name: str, file: FileFormat)
     """The names of the ``columns`` of a file that ``content`` writes, and those of the ``sheets`` of a workbook.
 
     What lies within the objects of the first row counts as a column, such as ``review.text``.
-
-    Raises:
-        DataError: it cannot be read, or has no rows.
     """
     with TemporaryDirectory() as folder, quietly():
         path = Path(folder) / name
@@ -42,22 +39,12 @@ def column_names(content: Callable[[Path], object], name: str, file: FileFormat)
 
 
 def count_rows(path: Path, column: str, file: FileFormat) -> dict[str, Any]:
-    """How many rows a file has, and none is done; what is wrong with the file is said.
-
-    Raises:
-        DataError: it cannot be read, or has no such column.
-        OptionError: what ``file`` says does not exist.
-    """
+    """How many rows a file has, and none is done; what is wrong with the file is said."""
     return {"rows": sum(len(rows) for rows, *_ in read_texts(path, text=column, file=file)), "done": 0}
 
 
 def label_file(job: Job, models: Models) -> None:
-    """Write a job's rows with their predictions, in their order.
-
-    Raises:
-        DataError: the model is gone, or the file cannot be read.
-        Stopped: the job is to stop.
-    """
+    """Write a job's rows with their predictions, in their order."""
     state = job.state
     served = models.find(state["model"])
     if served is None:

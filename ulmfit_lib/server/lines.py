@@ -24,11 +24,7 @@ async def receive(request: Request) -> IO[bytes]:
 
 
 def read_texts(body: IO[bytes], *, characters: int) -> Iterator[str]:
-    """The text of each line, which is a JSON string or an object with a ``text``; blank lines are skipped.
-
-    Raises:
-        DataError: names the line that is neither, or too long.
-    """
+    """The text of each line, which is a JSON string or an object with a ``text``; blank lines are skipped."""
     body.seek(0)
     for number, line in enumerate(body, start=1):
         if not line.strip():

@@ -72,14 +72,7 @@ def _name(path: Path) -> str:
 class Models:
     """Every served classifier, and the threads that ask them; so many texts may wait and no more.
 
-    Args:
-        paths: their folders; a name is the folder's.
-        threads: that predict at a time.
-        waiting: texts that may be under way or wait at a time.
-
-    Raises:
-        OptionError: two folders of the same name.
-        ArtifactError: no classifier there.
+    A name is the folder's; an OptionError says if two folders have the same.
     """
 
     def __init__(self, paths: Sequence[Path], *, threads: int, waiting: int) -> None:
@@ -103,11 +96,7 @@ class Models:
         return self.by_name.get(name) if name else next(iter(self.by_name.values()), None)
 
     def reserve(self, texts: int) -> None:
-        """Take places for so many texts; give them back by ``under_way -= texts``.
-
-        Raises:
-            Busy: there are not so many left.
-        """
+        """Take places for so many texts, or raise ``Busy``; give them back by ``under_way -= texts``."""
         if self.under_way + texts > self.waiting:
             raise Busy
         self.under_way += texts
@@ -123,12 +112,7 @@ def answer(
 ) -> list[dict[str, Any]]:
     """A JSON-ready answer a text: its label, "" where it is blank; how sure that is; and every class's probability.
 
-    Args:
-        predictor: that answers.
-        texts: the texts.
-        min_precision: below which it says "unsure".
-        probabilities: (n_texts, n_classes) what it says of them, where that is known and no text can be out of scope.
-        scope: share of the texts of the classes to keep (``Classifier.judge``).
+    What is said of them, (n_texts, n_classes) ``probabilities``, may be known where no text can be out of scope.
     """
     threshold = 0.0 if min_precision is None else predictor.thresholds(min_precision)
     said, outside = predictor.judge(texts, scope) if probabilities is None else (probabilities, None)

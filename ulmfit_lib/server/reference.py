@@ -43,12 +43,7 @@ MEANINGS = {
 
 
 def render_reference(document: Mapping[str, Any], address: str) -> str:
-    """A page of HTML about an OpenAPI document, with a command to copy for each call.
-
-    Args:
-        document: as FastAPI's ``openapi()`` returns it.
-        address: of the server, such as ``http://127.0.0.1:8000``.
-    """
+    """A page of HTML about FastAPI's OpenAPI document, with a command to copy for each call to an address."""
     calls = [
         _call(method.upper(), path, facts, document, address)
         for path, methods in document["paths"].items()

@@ -50,11 +50,7 @@ Written = Annotated[FileFormat, Depends(file_format)]
 
 
 async def refuse_unknown_fields(request: Request) -> None:
-    """Say which field of a form there is none of: one that is misspelt would be left out in silence.
-
-    Raises:
-        HTTPException: there is such a field.
-    """
+    """Say which field of a form there is none of: one that is misspelt would be left out in silence."""
     asked = request.scope["route"].dependant
     known = [field.alias for one in (asked, *asked.dependencies) for field in one.body_params]
     if unknown := next((name for name in await request.form() if name not in known), None):

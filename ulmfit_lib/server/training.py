@@ -48,16 +48,7 @@ class Trainings:
         file: str = "input.csv",
         written: FileFormat | None = None,
     ) -> None:
-        """Train on a file.
-
-        Args:
-            content: writes it.
-            name: of the model.
-            text: the column of the texts.
-            label: the column of the labels, or several that each say yes or no to one.
-            kind: what the labels are.
-            file: its name.
-            written: how it is written; default what is found.
+        """Train on a file, which ``content`` writes; by default what it is written in is found.
 
         Raises:
             OptionError: a training runs already, the name is taken or none, or there are no such labels.

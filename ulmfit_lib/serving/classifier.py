@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Bools, Features, Floats, products, side_by_side
+from ulmfit_lib.arrays import Bools, Features, Floats, Vectors, products, side_by_side
 from ulmfit_lib.artifact.architecture import is_distilled
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.artifact.tensors import Tensors
@@ -96,7 +95,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         outside = self.scope.outside(self.scope_vectors(features), keep)
         return self.probabilities(texts, features=features)[ENSEMBLE], outside
 
-    def scope_vectors(self, features: Features) -> npt.NDArray[np.float32]:
+    def scope_vectors(self, features: Features) -> Vectors:
         """(n_texts, width) vectors of length 1 that ``scope`` compares: the distilled ones, where there are such."""
         width = self.architecture.distilled_width(self.pooling) or None
         return side_by_side({way: pooled[:, :width] for way, pooled in features.items()})
@@ -164,7 +163,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         """
         return explain(self, text, label=label)
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> Vectors:
         """A vector a text, (n_texts, width), of length 1: texts that the encoder takes for similar lie close together.
 
         Where the encoder was distilled from a teacher (``stages.distill``), it is the vector projected onto the
@@ -190,7 +189,7 @@ def blend_parts(members: dict[str, Floats], blend: Blend, kind: LabelKind) -> Fl
     return kind.from_decisions(decided, members["ulmfit"].shape[1])
 
 
-def head_scores(head: Tensors, pooled: npt.NDArray[np.float32]) -> Floats:
+def head_scores(head: Tensors, pooled: Vectors) -> Floats:
     """Pooled texts, (n_texts, width) -> (n_texts, n_classes) scores: ``models.head.Head`` in evaluation."""
     numbers = (pooled - head["mean"]) / head["scale"]
     if "layers.1.weight" in head:

@@ -12,13 +12,9 @@ from ulmfit_lib.tokens.documents import Documents
 
 
 class WordMeans:
-    """The weighted mean of each text's word vectors.
+    """The weighted mean of each text's word vectors, by the tensors of one direction.
 
-    Args:
-        weights: the tensors behind distilled vectors (``artifact.architecture.DISTILLED``), by name.
-        architecture: sizes.
-        direction: in which texts are read, whose tensors these are.
-        precision: of the products of word vectors in context (``onnx_distilled.build_context``).
+    In ``precision`` are the products of word vectors in context (``onnx_distilled.build_context``).
     """
 
     def __init__(self, weights: Tensors, architecture: Architecture, *, direction: str, precision: str) -> None:
@@ -46,12 +42,7 @@ class WordMeans:
 
 
 class Projection:
-    """What makes distilled vectors of pooled outputs and of means of word vectors.
-
-    Args:
-        weights: the tensors behind distilled vectors, by name.
-        precision: of its products (``onnx_distilled.build_projection``).
-    """
+    """What makes distilled vectors of pooled outputs and of word vectors (``onnx_distilled.build_projection``)."""
 
     def __init__(self, weights: Tensors, precision: str) -> None:
         self._weights = weights

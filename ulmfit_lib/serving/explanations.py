@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
@@ -172,12 +171,7 @@ def explain(classifier: "Classifier", text: str, *, label: str | None = None) ->
 
 
 def check_explained(text: str, label: str | None, classes: Sequence[str]) -> None:
-    """Whether a text, and a label if one is given, can be explained.
-
-    Raises:
-        DataError: no text, or one without a word.
-        OptionError: a label that is not among the classes.
-    """
+    """Raise an error unless a text, and a label if one is given, can be explained."""
     if not isinstance(text, str):
         raise DataError(f"text: of the type {type(text).__name__}, where one text is needed")
     if not WORD.search(text):
@@ -220,7 +214,7 @@ def occlude(text: str, spans: Sequence[Span], places: Collection[int]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def log_odds(probabilities: Floats, number: int, kind: LabelKind) -> npt.NDArray[np.float64]:
+def log_odds(probabilities: Floats, number: int, kind: LabelKind) -> Floats:
     """(n,) log odds of a class; of several, against the geometric mean of the others."""
     if kind.exclusive:
         return _against_others(np.log(probabilities.clip(1e-6, 1)), number)
@@ -228,13 +222,13 @@ def log_odds(probabilities: Floats, number: int, kind: LabelKind) -> npt.NDArray
     return np.asarray(np.log(yes) - np.log1p(-yes))
 
 
-def score_odds(scores: Floats, number: int, kind: LabelKind) -> npt.NDArray[np.float64]:
+def score_odds(scores: Floats, number: int, kind: LabelKind) -> Floats:
     """(n,) the same of a linear model's scores, (n, n_scores), or of what these are made of."""
     if not kind.exclusive:
         return np.asarray(scores[:, number])
     return _against_others(np.hstack([-scores / 2, scores / 2]) if scores.shape[1] == 1 else scores, number)
 
 
-def _against_others(logs: Floats, number: int) -> npt.NDArray[np.float64]:
+def _against_others(logs: Floats, number: int) -> Floats:
     n_classes = logs.shape[1]
     return np.asarray((n_classes * logs[:, number] - logs.sum(1)) / max(n_classes - 1, 1))

@@ -7,11 +7,7 @@ from ulmfit_lib.errors import OptionError
 
 
 def open_graph(graph: bytes) -> Any:
-    """A graph, ready to run in the caller's own thread.
-
-    Raises:
-        OptionError: the package onnxruntime is missing.
-    """
+    """A graph, ready to run in the caller's own thread; an OptionError where the package onnxruntime is missing."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
     try:
         import onnxruntime

@@ -46,11 +46,7 @@ def rounded(model: Model, precision: str) -> Model:
 
 
 def unpack(kind: type[Any], files: dict[str, bytes], options: dict[str, Any] | None = None) -> Any:
-    """The model, after all checks that a folder from a stranger gets.
-
-    Raises:
-        ArtifactError: names the file at fault.
-    """
+    """The model, after all checks that a folder from a stranger gets."""
     with tempfile.TemporaryDirectory(prefix="ulmfit-") as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from ulmfit_lib.arrays import Bools, Floats, Ints
+from ulmfit_lib.arrays import Bools, Floats, Ints, Vectors
 from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, package_versions, read_config
 from ulmfit_lib.artifact.json_values import read_fields
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
@@ -78,8 +77,8 @@ class StaticClassifier:
 
     classes: list[str]
     terms: list[str]
-    scores: npt.NDArray[np.float32]
-    intercepts: npt.NDArray[np.float32]
+    scores: Vectors
+    intercepts: Vectors
     kind: LabelKind = field(default_factory=Classes)
     rule: DecisionRule = field(default_factory=DecisionRule)
     training: TrainingRecord = field(default_factory=TrainingRecord)

@@ -24,9 +24,7 @@ def check_page_name(path: Path) -> None:
 def write_page(classifier: StaticClassifier, path: Path) -> None:
     """Write the page, whole or not at all. It gives the classifier's probabilities, and asks for nothing.
 
-    Args:
-        classifier: one whose scores were rounded to bytes, as they are when it is saved.
-        path: the file to write (.html).
+    The classifier's scores were rounded to bytes, as they are when it is saved.
     """
     scores, kind, rule = classifier.scores, classifier.kind, classifier.rule
     scale = (np.maximum(np.abs(scores).max(1), np.float32(1e-12)) / np.float32(LARGEST)).astype("<f4")

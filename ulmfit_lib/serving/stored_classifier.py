@@ -31,41 +31,26 @@ Loaded = TypeVar("Loaded", bound="StoredClassifier")
 
 @dataclass(frozen=True, eq=False)
 class StoredClassifier:
-    """Everything that a classifier's folder holds, its networks as arrays.
+    """Everything that a classifier's folder holds, its networks as arrays."""
 
-    Attributes:
-        classes: the classes' names, in the order of every column of probabilities.
-        architecture: sizes of the encoder.
-        vocabulary: tokens by id.
-        tokenizer: what splits texts for it.
-        weights: by direction, the encoder's arrays by name; beside a graph, those behind distilled vectors alone.
-        heads: by direction, the head's arrays by name.
-        pooling: how an encoder's outputs become one vector (``models.pooling.pool``).
-        kind: what a label is: one class a text, a rating, or several tags.
-        tfidf: the linear members of the ensemble, by name: ``baseline``, TF-IDF + logistic regression on the same
-            labels; ``topics``, the same on topics of texts without a label, where there were many.
-        blend: how much each member counts in predictions.
-        rule: which label is said, given the probabilities.
-        scope: which texts are like none of the classes; None where that was not measured.
-        training: how it came to be.
-        base: name and sha256 of the language model under it.
-        graphs: by direction, the encoder as an ONNX graph (``onnx_graph.build_graph``); empty unless exported.
-    """
-
-    classes: list[str]
-    architecture: Architecture
-    vocabulary: Vocabulary
-    tokenizer: Tokenizer
+    classes: list[str]  # the classes' names, in the order of every column of probabilities
+    architecture: Architecture  # sizes of the encoder
+    vocabulary: Vocabulary  # tokens by id
+    tokenizer: Tokenizer  # what splits texts for it
+    # By direction, the encoder's arrays by name; beside a graph, those behind distilled vectors alone.
     weights: Mapping[str, Tensors]
-    heads: Mapping[str, Tensors]
-    pooling: str
-    kind: LabelKind = field(default_factory=Classes)
+    heads: Mapping[str, Tensors]  # by direction, the head's arrays by name
+    pooling: str  # how an encoder's outputs become one vector (`models.pooling.pool`)
+    kind: LabelKind = field(default_factory=Classes)  # what a label is: one class a text, a rating, or several tags
+    # The linear members of the ensemble, by name: `baseline`, TF-IDF + logistic regression on the same labels;
+    # `topics`, the same on topics of texts without a label, where there were many.
     tfidf: Mapping[str, TfidfClassifier] = field(default_factory=dict)
-    blend: Blend = field(default_factory=Blend)
-    rule: DecisionRule = field(default_factory=DecisionRule)
-    scope: Scope | None = None
-    training: TrainingRecord = field(default_factory=TrainingRecord)
-    base: dict[str, str] | None = None
+    blend: Blend = field(default_factory=Blend)  # how much each member counts in predictions
+    rule: DecisionRule = field(default_factory=DecisionRule)  # which label is said, given the probabilities
+    scope: Scope | None = None  # which texts are like none of the classes; None where that was not measured
+    training: TrainingRecord = field(default_factory=TrainingRecord)  # how it came to be
+    base: dict[str, str] | None = None  # name and sha256 of the language model under it
+    # By direction, the encoder as an ONNX graph (`onnx_graph.build_graph`); empty unless exported.
     graphs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -122,20 +107,12 @@ class StoredClassifier:
 
     @classmethod
     def load(cls: type[Loaded], path: str | Path) -> Loaded:
-        """Read a classifier's folder; safe with folders from strangers.
-
-        Raises:
-            ArtifactError: names the file at fault.
-        """
+        """Read a classifier's folder; safe with folders from strangers: an ArtifactError names the file at fault."""
         return cls.from_artifact(load_artifact(Path(path), kind=CLASSIFIER))
 
     @classmethod
     def from_artifact(cls: type[Loaded], artifact: Artifact) -> Loaded:
-        """From a folder that is already read, of a classifier or of an exported one.
-
-        Raises:
-            ArtifactError: names the entry or the tensor that does not fit.
-        """
+        """From a folder that is already read, of a classifier or of an exported one."""
         config, folder = artifact.config, artifact.path
         kind, classes = kind_from_config(config, folder / "config.json")
         pooling = _checked_pooling(artifact)

@@ -11,15 +11,10 @@ ONE_COLUMN = "texts are needed, so one column: choose it, as frame['text']"
 
 
 class Column(NamedTuple):
-    """A column of texts.
+    """A column of texts."""
 
-    Attributes:
-        texts: one a row.
-        name: what a frame calls it; None without a frame, or where its name is no string.
-    """
-
-    texts: list[str]
-    name: str | None = None
+    texts: list[str]  # one a row
+    name: str | None = None  # what a frame calls it; None without a frame, or where its name is no string
 
 
 def read_texts(rows: Any, *, called: str = "texts") -> list[str]:
@@ -32,10 +27,6 @@ def read_column(rows: Any, *, called: str = "texts") -> Column:
 
     >>> read_column(np.array([["a film"], ["a book"]], dtype=object)).texts
     ['a film', 'a book']
-
-    Args:
-        rows: the texts.
-        called: what an error calls them.
 
     Raises:
         DataError: a single string, several columns, or something that is no string; it names the row.
