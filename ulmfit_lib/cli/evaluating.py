@@ -89,13 +89,7 @@ def label_budget_command(
 
     if plot:
         check_plot_name(plot)
-    budget = label_budget(
-        read(source),
-        base=base,
-        direction=direction,
-        thorough=thorough,
-        run=compute.run(),
-    )
+    budget = label_budget(read(source), base=base, direction=direction, thorough=thorough, run=compute.run())
     if plot:
         save_plot(plot_learning_curve(budget.curve, budget.labels), plot)
     print(json.dumps(budget.as_dict(more)) if as_json else "\n".join(budget.sentences(more)))

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ulmfit_lib.cli.fitting_options import ClassifierOptions, FitLabels, FitOptions, FitOutput, ScoringOptions
-from ulmfit_lib.cli.options import (
-    LabelKind,
-    LabelledFile,
-    Out,
-    RecipeChoice,
-    SeededCompute,
-    TextFile,
-    TrainingRun,
-)
+from ulmfit_lib.cli.options import LabelKind, LabelledFile, Out, RecipeChoice, SeededCompute, TextFile, TrainingRun
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
 from ulmfit_lib.cli.running import command, read, training
@@ -75,11 +67,7 @@ def fit_classifier_command(
         check_file_labels(table)
         mention_odd_labels(table)
         classifier = fit_classifier(
-            table,
-            lm=load_base_model(lm).only(options.direction),
-            recipe=changed,
-            strategy=options.strategy,
-            run=run,
+            table, lm=load_base_model(lm).only(options.direction), recipe=changed, strategy=options.strategy, run=run
         )
         if is_main():
             classifier.save(out, overwrite=asked.overwrite)

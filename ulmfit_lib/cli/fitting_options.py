@@ -4,16 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ulmfit_lib.cli.options import (
-    AsJson,
-    Base,
-    ClassWeights,
-    Directions,
-    Label,
-    Out,
-    Recipe,
-    TimeColumn,
-)
+from ulmfit_lib.cli.options import AsJson, Base, ClassWeights, Directions, Label, Out, Recipe, TimeColumn
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots
 
@@ -77,8 +68,7 @@ class FitOptions:
     direction: Directions = None
     recipe: Recipe = "cpu"
     settings: Annotated[
-        list[str],
-        Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated."),
+        list[str], Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated.")
     ] = field(default_factory=list)
     strategy: Annotated[
         Literal["auto", "fine-tune", "linear-probe"] | None,
@@ -139,8 +129,7 @@ class FitOutput:
         Option(help="How weights are stored; `auto` takes int8, a quarter of the size, where it costs nothing."),
     ] = "auto"
     report: Annotated[
-        Path | None,
-        Option(help="Page to write (.html) on the classifier's scores and the texts on which it fails."),
+        Path | None, Option(help="Page to write (.html) on the classifier's scores and the texts on which it fails.")
     ] = None
     plots: Plots = None
     as_json: AsJson = False

@@ -24,8 +24,7 @@ class TestedFile:
     text: Text
     file: FileFormat
     label: Annotated[
-        list[str],
-        Option("--label", help="Column that holds the labels; needed for accuracy and calibration."),
+        list[str], Option("--label", help="Column that holds the labels; needed for accuracy and calibration.")
     ] = field(default_factory=list)
 
 
@@ -44,10 +43,7 @@ class LimitOptions:
     max_calibration_error: Annotated[float | None, Option(help="Largest calibration error, such as 0.05.")] = None
 
 
-@command(
-    "gate",
-    example="gate models/reviews test.csv --text review --label sentiment --min-accuracy 0.85",
-)
+@command("gate", example="gate models/reviews test.csv --text review --label sentiment --min-accuracy 0.85")
 def gate(
     model: Classifier,
     tested: TestedFile,

@@ -181,13 +181,7 @@ def fit_lm_command(
         chosen, why = load_base(base, table.texts, direction=direction, seed=run.seed)
         note(why)
         model = fit_lm(
-            table.texts,
-            base=chosen,
-            recipe=changed,
-            epochs=choice.epochs,
-            lr=choice.lr,
-            source=table.source,
-            run=run,
+            table.texts, base=chosen, recipe=changed, epochs=choice.epochs, lr=choice.lr, source=table.source, run=run
         )
         if is_main():
             model.save(out, overwrite=asked.overwrite)

@@ -89,12 +89,10 @@ class FileFormat(reader.FileFormat):
     """How text files are written."""
 
     encoding: Annotated[
-        str | None,
-        Option(help="Character encoding of text files that are not UTF-8, such as cp1252.", section=READING),
+        str | None, Option(help="Character encoding of text files that are not UTF-8, such as cp1252.", section=READING)
     ] = None
     delimiter: Annotated[
-        str | None,
-        Option(help="Character between columns, or `tab`; by default it is found.", section=READING),
+        str | None, Option(help="Character between columns, or `tab`; by default it is found.", section=READING)
     ] = None
     quoting: Annotated[
         Literal["double", "backslash", "none"] | None,
@@ -104,8 +102,7 @@ class FileFormat(reader.FileFormat):
         ),
     ] = None
     sheet: Annotated[
-        str | None,
-        Option(help="Sheet of a workbook; by default the first that has the columns.", section=READING),
+        str | None, Option(help="Sheet of a workbook; by default the first that has the columns.", section=READING)
     ] = None
     label_file: Annotated[
         str | None,
@@ -126,14 +123,12 @@ class LabelKind(stored.KindOptions):
     """What the labels are."""
 
     ratings: Annotated[
-        bool,
-        Option("--ratings", help="Treat the labels as numbers and predict numbers.", section=READING),
+        bool, Option("--ratings", help="Treat the labels as numbers and predict numbers.", section=READING)
     ] = False
     label_delimiter: Annotated[
         str | None,
         Option(
-            help="Character between the labels of one text, such as ';', where texts have several.",
-            section=READING,
+            help="Character between the labels of one text, such as ';', where texts have several.", section=READING
         ),
     ] = None
 

@@ -27,8 +27,7 @@ class Novelty:
     """Whether to say how new texts are, and beside which."""
 
     novelty: Annotated[
-        bool,
-        Option("--novelty", help="Add how surprising each text is beside those that the model was made from."),
+        bool, Option("--novelty", help="Add how surprising each text is beside those that the model was made from.")
     ] = False
     known: Known = None
     base: Base = "auto"
@@ -48,8 +47,7 @@ class Input:
 @command("predict", example="predict models/reviews examples/tiny-test.csv --text review --out predictions.csv")
 def predict(
     model: Annotated[
-        Path,
-        Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub."),
+        Path, Argument(help="Folder of a classifier, or of an exported one; or `hf:user/name` for one on the hub.")
     ],
     source: Input,
     out: Annotated[
@@ -87,14 +85,7 @@ def predict(
         if data is None:
             raise OptionError("--text names a column, so name the file that has it, too")
         _predict_file(
-            model,
-            Path(data),
-            out,
-            text=text,
-            file=file,
-            sureness=sureness,
-            novelty=novelty,
-            device=compute.device,
+            model, Path(data), out, text=text, file=file, sureness=sureness, novelty=novelty, device=compute.device
         )
     elif out is not None:
         raise OptionError("--out writes the rows of a file: name the column of its texts with --text")

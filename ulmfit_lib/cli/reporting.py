@@ -38,8 +38,7 @@ def report_command(
         bool, Option("--texts/--no-texts", help="Show texts on the page, or leave out every word of them.")
     ] = True,
     with_budget: Annotated[
-        bool,
-        Option("--label-budget", help="Add what more labels would bring, by the labels of the file (minutes)."),
+        bool, Option("--label-budget", help="Add what more labels would bring, by the labels of the file (minutes).")
     ] = False,
     base: Base = "auto",
 ) -> None:

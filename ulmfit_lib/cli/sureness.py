@@ -40,8 +40,7 @@ class Sureness:
         ),
     ] = None
     by_class: Annotated[
-        bool,
-        Option("--by-class", help="Reach --min-precision or the share of --sets for each label by itself."),
+        bool, Option("--by-class", help="Reach --min-precision or the share of --sets for each label by itself.")
     ] = False
 
     @property
