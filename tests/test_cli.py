@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from ulmfit_lib.cli.running import app
+from ulmfit_lib.cli.running import COMMANDS, app
 
 REVIEW = ["--text", "review"]
 LABELS = [*REVIEW, "--label", "sentiment"]
@@ -186,7 +187,7 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
         (["fit", "a.csv", "--text", "review", "--out"], "'--out' requires an argument"),
         (["info", "a", "b"], "unexpected extra argument"),
         (["predict", "m", "a.csv", "--txt", "a"], "--txt"),
-        (["fti"], "no such command 'fti'"),
+        (["fti"], "no such command 'fti'. Did you mean 'fit'?"),
         (["models", "fti"], "no such command 'fti'"),
     ],
 )
@@ -209,7 +210,8 @@ def test_the_choices_offered_are_those_that_exist():
 
 def commands():
     """Every command of the command line, with the words that call it."""
-    for name, command in app.commands.items():
+    for name in app.list_commands(None):
+        command = app.get_command(None, name)
         yield name, command
         for inner, other in getattr(command, "commands", {}).items():
             yield f"{name} {inner}", other
@@ -217,6 +219,12 @@ def commands():
 
 def example_of(command):
     return shlex.split(command.epilog.removeprefix("Example:  ulmfit "))
+
+
+def test_each_command_is_looked_for_in_the_module_that_has_it():
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "ulmfit_lib" / "cli").glob("*.py")}
+    found = {name: re.findall(r'^@command\(\s*"([a-z-]+)"', source, re.MULTILINE) for name, source in sources.items()}
+    assert {module: tuple(names) for module, names in found.items() if names} == COMMANDS
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])

@@ -10,8 +10,9 @@ from nasty_files import WITH_UNIQUE_NAMES, write_nasty
 from ulmfit_lib.engines.ray_files import _PartScorer, _read, _scored_rows, _start_or_go_on
 from ulmfit_lib.engines.sources import Source, arrow_table
 from ulmfit_lib.errors import ArtifactError, DataError
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.predictions import AddedColumns
-from ulmfit_lib.rows.reader import FileFormat, read_rows
+from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.serving.predictor import Predictor
 
 

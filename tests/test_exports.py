@@ -12,7 +12,7 @@ import pytest
 from ulmfit_lib import read_table
 from ulmfit_lib.data.label_checks import spellings
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.text_files import likely_encoding
 from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.server.labelling import column_names

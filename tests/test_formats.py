@@ -19,7 +19,8 @@ from ulmfit_lib import read_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.tags import Tags
-from ulmfit_lib.rows.reader import FileFormat, read_rows
+from ulmfit_lib.rows.kinds import FileFormat
+from ulmfit_lib.rows.reader import read_rows
 
 TEXTS, LABELS = ["Fine, really", 'He said "no"', "We came on Friday"], ["good", "bad", None]
 FRAME = pd.DataFrame({"text": TEXTS, "label": LABELS})

@@ -13,7 +13,7 @@ from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.data.label_checks import mention_odd_labels
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.tags import Tags
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.texts import read_texts
 
 TWO = (["a, b", "c"], ["x", "y"])

@@ -48,8 +48,8 @@ def code_of(page):
 def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
     for line in re.findall(r"^ *ulmfit (.+)$", text_of(page), re.MULTILINE):
         words, command = shlex.split(line, comments=True), app
-        while words and hasattr(command, "commands") and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
+        while words and hasattr(command, "commands") and words[0] in command.list_commands(None):
+            command = command.get_command(None, words.pop(0))
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
         assert not (hasattr(command, "commands") and words), line

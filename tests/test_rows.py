@@ -16,8 +16,9 @@ from ulmfit_lib.data.joining import join_tables
 from ulmfit_lib.data.reading import read_parts, read_table
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.rows.batch import Rows
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
-from ulmfit_lib.rows.reader import FileFormat, layout_of, read_rows
+from ulmfit_lib.rows.reader import layout_of, read_rows
 from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.rows.writer import row_writer
 

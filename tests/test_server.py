@@ -26,7 +26,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ulmfit_lib.data.reading import read_table
-from ulmfit_lib.labels.stored import KindOptions
+from ulmfit_lib.labels.options import KindOptions
 from ulmfit_lib.pipeline.fit_file import fit_file
 from ulmfit_lib.server.app import create_app
 from ulmfit_lib.server.guarding import Limits

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 Item = TypeVar("Item")
 SECONDS_A_FRAME = 0.25
 SECONDS_BEFORE_A_BAR = 1.0  # in a notebook, where each bar leaves an output: work that is over sooner has none
@@ -46,6 +44,8 @@ def note(message: str) -> None:
     if _listener is not None:
         _listener(message)
     elif not (_quiet or _quiet_here.get()):
+        from tqdm import tqdm  # which takes a while, and the most do without
+
         tqdm.write(message, file=sys.stdout if in_notebook() else sys.stderr)
 
 
@@ -69,6 +69,8 @@ def bar(*, total: float, description: str, unit: str, initial: float = 0) -> Any
     """A bar that the caller moves with ``update``; use it as a context manager."""
     if not is_quiet() and in_notebook():
         return NotebookBar(total, description, unit, initial)
+    from tqdm import tqdm
+
     disable = True if is_quiet() else None  # None: silent when stderr is no terminal
     return tqdm(
         total=total,

@@ -20,7 +20,7 @@ from ulmfit_lib.engines.ray import predict_on_ray
 from ulmfit_lib.engines.ray_files import _read, predict_files_on_ray
 from ulmfit_lib.engines.sources import Source
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.kinds import FileFormat
 
 TEXT, WORKER = ["--text", "review"], "ray::MapWorker"
 RUN = (

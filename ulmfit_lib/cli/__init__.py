@@ -10,9 +10,6 @@ from io import TextIOWrapper
 
 import click
 
-# Importing a module registers its commands, in the order of --help.
-from ulmfit_lib.cli import language_models, distilling, fitting, tuning, predicting, evaluating, gating  # noqa: F401  # isort: skip
-from ulmfit_lib.cli import labelling, rates, reporting, insight, vectors, deploying, catalogue  # noqa: F401  # isort: skip
 from ulmfit_lib.cli.running import app
 from ulmfit_lib.errors import Interrupted, OptionError, UlmfitError
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.cli.parsing import Argument, Option
-from ulmfit_lib.labels import stored
-from ulmfit_lib.rows import reader
+from ulmfit_lib.labels.options import KindOptions
+from ulmfit_lib.rows import kinds
 
 if TYPE_CHECKING:
+    from ulmfit_lib.artifact.cards import Card
     from ulmfit_lib.training.run import Run
 
 READING, RUNNING = "Reading the file", "Running"
@@ -85,7 +85,7 @@ Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model that exi
 
 
 @dataclass(frozen=True)
-class FileFormat(reader.FileFormat):
+class FileFormat(kinds.FileFormat):
     """How text files are written."""
 
     encoding: Annotated[
@@ -119,7 +119,7 @@ class FileFormat(reader.FileFormat):
 
 
 @dataclass(frozen=True)
-class LabelKind(stored.KindOptions):
+class LabelKind(KindOptions):
     """What the labels are."""
 
     ratings: Annotated[
@@ -203,8 +203,10 @@ class CardText:
     source: Annotated[str, Option(help="Where the texts come from, for the model card.")] = ""
     licence: Annotated[str, Option(help="Licence of the model, for the model card.")] = ""
 
-    def card(self, out: Path, files: Sequence[Path]) -> Card:
+    def card(self, out: Path, files: Sequence[Path]) -> "Card":
         """The card of the model that is saved in ``out``, made from ``files``."""
+        from ulmfit_lib.artifact.cards import Card
+
         return Card(self.name or out.name, self.source or ", ".join(path.name for path in files), self.licence)
 
 

@@ -1,7 +1,8 @@
 """A function with annotated parameters as a command of click."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -73,7 +74,21 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """Commands that share the first word, which may be a command itself."""
+    """Commands that share the first word, which may be a command itself.
+
+    Args:
+        modules: by command, what registers it when it is imported; in the order of the help.
+    """
+
+    def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self._modules = modules or {}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that has it; all of them for a name that none has, so that click finds what is like it."""
+        for name in [cmd_name] if cmd_name in self._modules else self._modules:
+            import_module(self._modules[name])
+        return super().get_command(ctx, cmd_name)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections, and the commands."""
@@ -81,8 +96,8 @@ class Group(Command, click.Group):
         self.format_commands(ctx, formatter)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are registered."""
-        return list(self.commands)
+        """In the order in which they are to be told."""
+        return list(self._modules or self.commands)
 
 
 def _described(parameter: click.Parameter, about: str, ctx: click.Context) -> tuple[str, str]:

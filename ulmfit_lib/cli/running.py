@@ -23,7 +23,27 @@ if TYPE_CHECKING:
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of its driver on Linux, and within Windows
 Function = TypeVar("Function", bound=Callable[..., None])
 
-app = Group("ulmfit", help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.")
+COMMANDS = {  # by the module that has them, which is imported when one of them is asked for; in the order of --help
+    "language_models": ("pretrain", "fit-lm", "generate", "evaluate-lm"),
+    "distilling": ("distill",),
+    "fitting": ("fit-classifier", "fit", "demo"),
+    "tuning": ("tune",),
+    "predicting": ("predict",),
+    "evaluating": ("evaluate", "label-budget"),
+    "gating": ("gate",),
+    "labelling": ("suggest-labels", "check-labels"),
+    "rates": ("lr-find",),
+    "reporting": ("report",),
+    "insight": ("explain", "doctor", "diagnose"),
+    "vectors": ("drift", "embed", "similar"),
+    "deploying": ("export", "serve", "mcp", "push"),
+    "catalogue": ("models", "info"),
+}
+app = Group(
+    "ulmfit",
+    help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
+    modules={name: f"ulmfit_lib.cli.{module}" for module, names in COMMANDS.items() for name in names},
+)
 
 
 def command(name: str, *, example: str, has_commands: bool = False) -> Callable[[Function], Function]:
@@ -37,7 +57,7 @@ def command(name: str, *, example: str, has_commands: bool = False) -> Callable[
     def register(function: Function) -> Function:
         *parents, last = name.split()
         kind = partial(Group, invoke_without_command=True) if has_commands else Command
-        about = {"help": function.__doc__, "epilog": f"Example:  ulmfit {example}"}
+        about: dict[str, Any] = {"help": function.__doc__, "epilog": f"Example:  ulmfit {example}"}
         group = app.commands[parents[0]] if parents else app
         assert isinstance(group, Group)
         group.add_command(kind(last, _options(function), callback=_run(function), **about))

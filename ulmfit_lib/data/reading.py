@@ -15,8 +15,8 @@ from ulmfit_lib.labels.stored import kind_of
 from ulmfit_lib.progress import counted, note, quietly
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import check_columns
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.labels import Label, settle, tags_joining, tidied
-from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.rows.texts import as_columns, read_texts, source_of
 
 

@@ -30,8 +30,8 @@ from ulmfit_lib.errors import ArtifactError, DataError, OptionError
 from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.files import new_file, only_process, read_json, write_file
 from ulmfit_lib.progress import bar, set_quiet
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
-from ulmfit_lib.rows.reader import FileFormat
 from ulmfit_lib.rows.texts import texts_of
 from ulmfit_lib.serving.predictor import Predictor
 

@@ -15,8 +15,8 @@ from ulmfit_lib.progress import quietly, track
 from ulmfit_lib.rows.arrow_files import STATE, dataset_files
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.delimited import NoRows
-from ulmfit_lib.rows.kinds import COMPRESSED, DELIMITED, suffix_of
-from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
+from ulmfit_lib.rows.kinds import COMPRESSED, DELIMITED, FileFormat, suffix_of
+from ulmfit_lib.rows.reader import PART_ROWS, read_rows
 from ulmfit_lib.rows.texts import read_texts
 
 FILE, ROW = "source_file", "source_row"

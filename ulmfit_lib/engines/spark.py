@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ulmfit_lib.engines.scoring import Scorer, added_columns
 from ulmfit_lib.engines.sources import arrow_table
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.predictions import AddedColumns
-from ulmfit_lib.rows.reader import FileFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa

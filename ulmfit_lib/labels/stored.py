@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,6 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
-
-
-@dataclass(frozen=True)
-class KindOptions:
-    """What labels are, as a user says it: classes unless one of these says otherwise."""
-
-    ratings: bool = False  # they are numbers
-    label_delimiter: str | None = None  # stands between the tags of a text
 
 
 def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:

@@ -9,10 +9,10 @@ from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.label_checks import check_file_labels
 from ulmfit_lib.data.reading import read_table
 from ulmfit_lib.files import only_process, refuse_existing
-from ulmfit_lib.labels.stored import KindOptions
+from ulmfit_lib.labels.options import KindOptions
 from ulmfit_lib.models.precision import save_smallest
 from ulmfit_lib.pipeline.fit import fit
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.run import Run
 

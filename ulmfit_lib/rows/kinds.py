@@ -1,6 +1,6 @@
-"""What kind of file a name stands for, and what to do with a file that is none that is read."""
+"""How a file is written: its kind by its name, what a user says of it, and what to do with a file that is not read."""
 
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from ulmfit_lib.errors import DataError
@@ -27,6 +27,19 @@ INSTEAD = {  # of what is often tried
     ),
     (".numbers", ".gsheet"): "export it as .xlsx or .csv",
 }
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How text files are written; what is None is found in each file."""
+
+    # Of the characters, such as `cp1252`; by default UTF-8 or what a file's first bytes mark.
+    encoding: str | None = None
+    delimiter: str | None = None  # between columns
+    quoting: str | None = None  # `double`, `backslash` or `none` (`rows.layouts`)
+    sheet: str | None = None  # of a workbook; by default the first that has the columns
+    # Of labels, one a line, for a file of texts, one a line; the columns are `text` and `label`.
+    label_file: str | None = None
 
 
 def suffix_of(path: Path) -> str:
@@ -61,6 +74,8 @@ def table_in(path: Path) -> str:
     Raises:
         DataError: the archive is missing or damaged, or holds no table or several.
     """
+    import zipfile  # which takes a while, and the most files do without
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = [one.filename for one in archive.infolist() if not one.is_dir()]

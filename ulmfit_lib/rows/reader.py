@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,26 +16,13 @@ from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.delimited import Layout, NoRows, read_records
 from ulmfit_lib.rows.json_files import cell_at, json_records, lists_within, names_within
-from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, PLAIN, WORKBOOKS, suffix_of
+from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, PLAIN, WORKBOOKS, FileFormat, suffix_of
 from ulmfit_lib.rows.layouts import find_layout
 from ulmfit_lib.rows.text_files import TextStream, open_bytes, open_text
 from ulmfit_lib.rows.text_lines import LABEL, TEXT, is_marked, marked_records, parallel_records
 from ulmfit_lib.rows.workbooks import workbook_rows
 
 PART_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class FileFormat:
-    """How text files are written; what is None is found in each file."""
-
-    # Of the characters, such as `cp1252`; by default UTF-8 or what a file's first bytes mark.
-    encoding: str | None = None
-    delimiter: str | None = None  # between columns
-    quoting: str | None = None  # `double`, `backslash` or `none` (`rows.layouts`)
-    sheet: str | None = None  # of a workbook; by default the first that has the columns
-    # Of labels, one a line, for a file of texts, one a line; the columns are `text` and `label`.
-    label_file: str | None = None
 
 
 def read_rows(

@@ -12,8 +12,9 @@ from ulmfit_lib.rows.arrow_files import dataset_files
 from ulmfit_lib.rows.batch import Rows, decoded, is_missing
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.frames import SOURCE, rows_of
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.labels import MISSING, Label, labels_of
-from ulmfit_lib.rows.reader import PART_ROWS, FileFormat, read_rows
+from ulmfit_lib.rows.reader import PART_ROWS, read_rows
 from ulmfit_lib.tokens.rules import FIELD
 
 

@@ -9,9 +9,9 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.json_files import names_within
-from ulmfit_lib.rows.kinds import WORKBOOKS, suffix_of
+from ulmfit_lib.rows.kinds import WORKBOOKS, FileFormat, suffix_of
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
-from ulmfit_lib.rows.reader import FileFormat, read_rows
+from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.rows.texts import read_texts
 from ulmfit_lib.rows.workbooks import sheet_names
 from ulmfit_lib.rows.writer import row_writer

@@ -11,9 +11,8 @@ from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Uplo
 from fastapi.responses import FileResponse, PlainTextResponse
 
 from ulmfit_lib.artifact.report import Report
-from ulmfit_lib.labels.stored import KindOptions
-from ulmfit_lib.rows.kinds import upload_name
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.labels.options import KindOptions
+from ulmfit_lib.rows.kinds import FileFormat, upload_name
 from ulmfit_lib.server.answering import find_model
 from ulmfit_lib.server.guarding import Metrics
 from ulmfit_lib.server.jobs import Job, Jobs

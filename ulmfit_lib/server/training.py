@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
-from ulmfit_lib.labels.stored import KindOptions, kind_of
+from ulmfit_lib.labels.options import KindOptions
+from ulmfit_lib.labels.stored import kind_of
 from ulmfit_lib.progress import tell_notes_to
-from ulmfit_lib.rows.reader import FileFormat
+from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.server.jobs import UNFINISHED, Job, Jobs
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
