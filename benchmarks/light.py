@@ -42,8 +42,8 @@ NAMED_SIZES = 3  # distributions of each side whose size is said, the largest
 SHORT_TEXT_WORDS, SHORT_TEXTS = 20, 32
 LEARNT, CHECKED, DISTILLED_ON = 64, 200, 1000
 NEEDS = {  # what is installed for each side, with all that these require
-    "static": ["numpy", "safetensors", "tqdm", "filelock", "platformdirs", "click"],
-    "light": ["numpy", "onnxruntime", "safetensors", "tqdm", "filelock", "platformdirs", "click"],
+    "static": ["numpy", "safetensors", "tqdm", "platformdirs", "click"],
+    "light": ["numpy", "onnxruntime", "safetensors", "tqdm", "platformdirs", "click"],
     "minilm": ["numpy", "onnxruntime", "tokenizers"],
     "torch": ["ulmfit-lib"],
     "old": ["numpy", "onnxruntime", "spacy", "safetensors", "tqdm", "filelock", "platformdirs", "typer"],

@@ -6,7 +6,7 @@ import pytest
 
 from ulmfit_lib import LanguageModel, TextClassifier
 from ulmfit_lib.artifact.catalogue import EMBEDDED, embedded_models
-from ulmfit_lib.artifact.tensors import read_tensors, write_tensors
+from ulmfit_lib.artifact.tensors import ByteRows, read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import new_folder
 from ulmfit_lib.linear.blend import Blend
@@ -157,3 +157,15 @@ def test_a_taught_map_has_a_scale_a_column(tmp_path):
     found = read_tensors(tmp_path / "t.safetensors")
     np.testing.assert_allclose(found["forward.map.weight"], uneven, rtol=1e-2)
     assert found["forward.encoder.weight"][0, 1] == 0
+
+
+def test_a_table_that_stays_in_bytes_has_the_rows_that_it_has_as_floats(tmp_path):
+    table = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    write_tensors(tmp_path / "t.safetensors", {"words.weight": table, "encoder.weight": table}, "int8")
+    floats, kept = (read_tensors(tmp_path / "t.safetensors", table_in_bytes=stays) for stays in (False, True))
+    assert isinstance(kept["words.weight"], ByteRows) and isinstance(kept["encoder.weight"], np.ndarray)
+    for rows in (np.array([3, 0, 3]), 5, slice(2, 4)):
+        np.testing.assert_array_equal(kept["words.weight"][rows], floats["words.weight"][rows])
+    np.testing.assert_array_equal(np.asarray(kept["words.weight"]), floats["words.weight"])
+    write_tensors(tmp_path / "again.safetensors", kept, "int8")
+    np.testing.assert_allclose(read_tensors(tmp_path / "again.safetensors")["words.weight"], floats["words.weight"])

@@ -82,7 +82,7 @@ def test_every_public_name_exists():
 
 STORED = Path(__file__).parent / "data" / "version-2"
 ABSENT = {"torch", "fastai", "pandas", "scikit-learn"}
-PREDICTS = ["numpy", "onnxruntime", "safetensors", "tqdm", "filelock", "platformdirs", "click"]
+PREDICTS = ["numpy", "onnxruntime", "safetensors", "tqdm", "platformdirs", "click"]
 SMALL = PACKAGE.parent / "packaging" / "predict" / "pyproject.toml"
 PREDICT_WITHOUT_TORCH = """
 import importlib.util, json, sys

@@ -12,9 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
-
 from ulmfit_lib.errors import ArtifactError
 
 
@@ -23,7 +20,11 @@ def cache_folder() -> Path:
 
     On Linux that is ``~/.cache/ulmfit_lib`` (or below ``$XDG_CACHE_HOME``), on macOS ``~/Library/Caches/ulmfit_lib``.
     """
-    return Path(os.environ.get("ULMFIT_CACHE") or user_cache_path("ulmfit_lib", appauthor=False))
+    if chosen := os.environ.get("ULMFIT_CACHE"):
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ulmfit_lib", appauthor=False)
 
 
 def content_hash(texts: Iterable[str], made_by: str) -> str:
@@ -113,6 +114,8 @@ def only_process(path: Path, *, wait: bool = False) -> Iterator[None]:
     What a killed one left half-written beside ``path`` is removed. Where another process is at it, ``wait``, or else an
     ArtifactError.
     """
+    from filelock import FileLock, Timeout  # which the small distribution lacks, for it writes nothing that takes long
+
     file = cache_folder() / "locks" / hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]
     lock = FileLock(file)
     try:

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
 from ulmfit_lib.artifact.seal import check_seal, seal
-from ulmfit_lib.artifact.tensors import Tensors, read_tensors, write_tensors
+from ulmfit_lib.artifact.tensors import Tensors, is_finite, read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import new_folder, read_json
 from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
@@ -87,7 +86,7 @@ class Artifact:
         for name, shape in expected.items():
             if self.tensors[name].shape != shape:
                 raise ArtifactError(f"{file}: tensor {name} has shape {self.tensors[name].shape}, not {shape}")
-            if not np.isfinite(self.tensors[name]).all():
+            if not is_finite(self.tensors[name]):
                 raise ArtifactError(f"{file}: tensor {name} holds values that are not finite numbers")
         check_seal(self.config, self.path)
 
@@ -145,6 +144,8 @@ def _for_each_direction(tensors: Tensors, direction: Any) -> Tensors:
 
 def package_versions() -> dict[str, str]:
     """Of all that a result can depend on and that is installed."""
+    from importlib.metadata import PackageNotFoundError, version  # which only what writes models needs
+
     found = {"ulmfit_lib": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):
@@ -152,8 +153,13 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
+def load_artifact(path: Path, *, kind: str | None = None, table_in_bytes: bool = False) -> Artifact:
     """Read a model's folder, trusting nothing in it.
+
+    Args:
+        path: the folder.
+        kind: that it must be of.
+        table_in_bytes: as for ``read_tensors``.
 
     Raises:
         ArtifactError: names the file at fault: missing, damaged, of another kind, from a newer version.
@@ -167,7 +173,7 @@ def load_artifact(path: Path, *, kind: str | None = None) -> Artifact:
     vocabulary = Vocabulary.load(path / "vocab.json")
     if vocabulary.pad_id != PAD_ID:
         raise ArtifactError(f"{path / 'vocab.json'}: xxpad is at {vocabulary.pad_id} and must be at {PAD_ID}")
-    tensors = _for_each_direction(read_tensors(path / WEIGHTS), config.get("direction"))
+    tensors = _for_each_direction(read_tensors(path / WEIGHTS, table_in_bytes=table_in_bytes), config.get("direction"))
     return Artifact(
         kind=config["kind"],
         direction=config.get("direction", ""),

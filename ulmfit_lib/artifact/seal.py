@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ def check_seal(config: dict[str, Any], folder: Path) -> None:
     hashes = config.get(SEAL)
     if not isinstance(hashes, dict) or hashes.get(CONFIG) != _hash_config(config, hashes):
         raise ArtifactError(f"{folder / CONFIG}: {CHANGED}")
-    for name, expected in hashes.items():
-        if name != CONFIG and hash_file(folder / Path(name).name) != expected:
-            raise ArtifactError(f"{folder / name}: {CHANGED}")
+    files = {name: folder / Path(name).name for name in hashes if name != CONFIG}
+    with ThreadPoolExecutor(thread_name_prefix="hash") as readers:
+        for name, found in zip(files, readers.map(hash_file, files.values()), strict=True):
+            if found != hashes[name]:
+                raise ArtifactError(f"{folder / name}: {CHANGED}")
 
 
 def hash_file(path: Path) -> str:

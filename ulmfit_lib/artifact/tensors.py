@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,35 @@ from ulmfit_lib.errors import ArtifactError
 Tensors = dict[str, npt.NDArray[np.float32]]
 PRECISIONS = ("float32", "float16", "int8")
 _SCALES = (".column_scale", ".row_scale")  # by the axis that has one value a scale
+_TABLE = "words.weight"  # of word vectors: the largest matrix, of which a text needs some rows
 _BY_COLUMN = ("map.weight",)  # its columns differ by orders of magnitude: a scale a row would blur most
+
+
+class ByteRows:
+    """A matrix of bytes with a scale a row, whose rows become floats when they are asked for.
+
+    Args:
+        numbers: (rows, width).
+        scale: (rows,).
+    """
+
+    def __init__(self, numbers: npt.NDArray[np.int8], scale: npt.NDArray[np.float32]) -> None:
+        self._numbers, self.scale = numbers, scale
+        self.shape, self.ndim = numbers.shape, numbers.ndim
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.float32]:
+        return np.asarray(self._numbers[rows] * self.scale[rows][..., None], np.float32)
+
+    def __array__(self, *_: Any, **__: Any) -> npt.NDArray[np.float32]:
+        return self[:]
+
+
+def is_finite(tensor: npt.NDArray[np.float32] | ByteRows) -> bool:
+    """Whether all its values are finite numbers; bytes always are."""
+    return bool(np.isfinite(tensor.scale if isinstance(tensor, ByteRows) else tensor).all())
 
 
 def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
@@ -33,21 +61,28 @@ def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
     path.write_bytes(save(stored))
 
 
-def read_tensors(path: Path) -> Tensors:
-    """The float32 tensors that ``write_tensors`` wrote, by name; an ArtifactError where they are missing or damaged."""
+def read_tensors(path: Path, *, table_in_bytes: bool = False) -> Tensors:
+    """The float32 tensors that ``write_tensors`` wrote, by name; an ArtifactError where they are missing or damaged.
+
+    Args:
+        path: the file.
+        table_in_bytes: a table of word vectors that is stored in bytes stays so: it is ``ByteRows``.
+    """
     try:
         stored = load_file(path)
-        return {name: _restored(name, stored) for name in stored if not name.endswith(_SCALES)}
+        return {name: _restored(name, stored, table_in_bytes) for name in stored if not name.endswith(_SCALES)}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ArtifactError(f"{path}: damaged or missing ({error})") from error
 
 
-def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    tensor = stored[name].astype(np.float32, copy=False)
-    if stored[name].dtype == np.int8:
-        for axis, kind in enumerate(_SCALES):
-            scale = stored.get(name + kind)
-            if scale is not None and tensor.ndim == 2 and scale.shape == tensor.shape[1 - axis : 2 - axis]:
-                return np.asarray(tensor * np.expand_dims(scale.astype(np.float32), axis), np.float32)
-        raise ValueError(f"tensor {name} lacks one scale per row or column")
-    return tensor
+def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]], table_in_bytes: bool) -> npt.NDArray[np.float32]:
+    tensor = stored[name]
+    if tensor.dtype != np.int8:
+        return tensor.astype(np.float32, copy=False)
+    for axis, kind in enumerate(_SCALES):
+        scale = stored.get(name + kind)
+        if scale is not None and tensor.ndim == 2 and scale.shape == tensor.shape[1 - axis : 2 - axis]:
+            if table_in_bytes and axis == 1 and name.endswith(_TABLE):
+                return cast(Any, ByteRows(tensor, scale.astype(np.float32)))
+            return np.multiply(tensor, np.expand_dims(scale, axis), dtype=np.float32)
+    raise ValueError(f"tensor {name} lacks one scale per row or column")

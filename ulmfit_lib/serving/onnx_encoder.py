@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
+from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.distilled_vectors import Projection
 from ulmfit_lib.serving.onnx_session import open_graph
 from ulmfit_lib.serving.text_groups import WINDOW, cores, ids_of, of_like_length, read_groups
@@ -31,7 +32,7 @@ class OnnxEncoder:
         graph: what ``onnx_graph.build_graph`` made.
         architecture: its sizes.
         direction: ``backward`` reads each text from its end.
-        projection: what makes distilled vectors, if the encoder has such.
+        distilled: the tensors behind distilled vectors, if the encoder has such, by name.
         threads: that read texts side by side; 0: one a core; 1: the caller's own.
 
     Raises:
@@ -44,18 +45,20 @@ class OnnxEncoder:
         architecture: Architecture,
         direction: str,
         *,
-        projection: Projection | None = None,
+        distilled: Tensors | None = None,
         threads: int = 0,
     ) -> None:
         self._session = open_graph(graph)
         self.architecture = architecture
         self.direction = direction
         self.threads = threads or cores()
-        self._projection = projection
         self._outputs = [f"output_{layer}" for layer in range(architecture.layers + 1)]
         self._state = {one.name: one.shape[-1] for one in self._session.get_inputs() if one.name != "ids"}  # widths
         has_bounds = self._state["hidden_1"] > architecture.widths[0]
-        self._together = TOGETHER if has_bounds or ROUNDS_BY_THE_BATCH not in graph else 1
+        rounds_by_the_batch = not has_bounds and ROUNDS_BY_THE_BATCH in graph
+        self._together = 1 if rounds_by_the_batch else TOGETHER
+        self.precision = "int8" if has_bounds or rounds_by_the_batch else "float32"
+        self._projection = Projection(distilled, self.precision) if distilled else None
 
     def pool(self, documents: Documents, pooling: str, means: Matrix | None = None) -> Matrix:
         """One vector a text, (n_texts, width), in order. Several threads may call it at a time.

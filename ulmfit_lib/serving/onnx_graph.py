@@ -21,11 +21,6 @@ def usual_precision(architecture: Architecture) -> str:
     return "int8" if architecture.hidden >= WIDE else "float32"
 
 
-def precision_of(graph: bytes) -> str:
-    """That of a graph that ``build_graph`` made."""
-    return "int8" if b"QuantizeL" in graph else "float32"
-
-
 def build_graph(architecture: Architecture, weights: Tensors, *, precision: str = "float32") -> bytes:
     """A graph that ONNX Runtime runs anywhere: ``ids`` (batch, time) and ``hidden_i``, ``cell_i`` (1, batch, width) in.
 

@@ -11,9 +11,9 @@ from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans
+from ulmfit_lib.serving.distilled_vectors import WordMeans
 from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
-from ulmfit_lib.serving.onnx_graph import build_graph, precision_of, usual_precision
+from ulmfit_lib.serving.onnx_graph import build_graph, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.serving.text_groups import Matrix, cores
 from ulmfit_lib.tokens.documents import Documents
@@ -42,7 +42,7 @@ class Predictor(Classifier):
             OptionError: the package onnxruntime is missing.
         """
         kind = PREDICTOR if read_config(Path(path))["kind"] == PREDICTOR else CLASSIFIER
-        stored = StoredClassifier.from_artifact(load_artifact(Path(path), kind=kind))
+        stored = StoredClassifier.from_artifact(load_artifact(Path(path), kind=kind, table_in_bytes=True))
         try:
             return cls.of(stored, threads=threads)
         except OptionError:
@@ -78,8 +78,8 @@ class Predictor(Classifier):
     def build_encoder(self, direction: str) -> OnnxEncoder:
         """One direction's graph, ready to run."""
         graph, weights = self.graphs[direction], self.weights[direction]
-        projection = Projection(weights, precision_of(graph)) if self.architecture.distilled else None
-        return OnnxEncoder(graph, self.architecture, direction, projection=projection, threads=self.threads)
+        distilled = weights if self.architecture.distilled else None
+        return OnnxEncoder(graph, self.architecture, direction, distilled=distilled, threads=self.threads)
 
     @cached_property
     def _word_means(self) -> dict[str, WordMeans]:
@@ -87,7 +87,7 @@ class Predictor(Classifier):
         found: dict[str, WordMeans] = {}
         for way, weights in self.weights.items():
             if "words.weight" in weights:
-                first, precision = next(iter(found), way), precision_of(self.graphs[way])
+                first, precision = next(iter(found), way), self.encoder(way).precision
                 if first in found and weights["words.weight"] is self.weights[first]["words.weight"]:
                     found[way] = found[first]
                 else:

@@ -68,7 +68,7 @@ class Vocabulary:
     @cached_property
     def index(self) -> dict[str, int]:
         """Token -> id; where a list from elsewhere repeats a token, its first id."""
-        return {token: position for position, token in reversed(list(enumerate(self.tokens)))}
+        return dict(zip(reversed(self.tokens), reversed(range(len(self.tokens))), strict=True))
 
     @property
     def unknown_id(self) -> int:
@@ -106,7 +106,7 @@ class Vocabulary:
     def load(cls, path: Path) -> "Vocabulary":
         """Read what ``save`` wrote."""
         tokens: Sequence[str] = read_json(path)
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        if not isinstance(tokens, list) or not set(map(type, tokens)) <= {str}:
             raise ArtifactError(f"{path}: a vocabulary is a JSON list of strings, and this is not")
         try:
             return cls(tokens)
