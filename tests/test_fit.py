@@ -10,6 +10,7 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.models.known_texts import FEWEST_TEXTS
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.pipeline import affordable, plan
@@ -21,7 +22,7 @@ from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.stages.fit_classifier import CLASSIFY
+from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.heads import HeadConfig
@@ -337,7 +338,7 @@ def test_no_time_is_spent_on_finding_out_how_long_fine_tuning_would_take_where_n
     monkeypatch.setattr(plan, "epoch_seconds", lambda *_, **__: pytest.fail("measured"))
     classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=1e-4, run=Run(device="cpu"))
     assert classifier.training.report.tried[-1] == "fine-tuning the encoder was left out: no time is left"
-    assert len(classifier.training.known_texts["nats"]) == min(50, len(fruit))
+    assert len(classifier.training.known_texts["nats"]) == FEWEST_TEXTS
 
 
 def test_features_of_texts_that_are_read_later_and_twice_are_theirs(tiny_lm, fruit):
@@ -406,16 +407,56 @@ def test_a_budget_that_is_too_short_for_the_texts_leaves_rows_out_and_says_what_
     table = TextTable.from_lists(texts, labels)
 
     def within(minutes):
-        return Affordable.of(table, Scoring(), lm=tiny_lm, budget=Budget(minutes), seed=0)
+        return Affordable.of(table, Scoring(), lm=tiny_lm, pooling="layers", budget=Budget(minutes), seed=0)
 
-    short, longer, enough = within(0.1), within(0.4), within(0.6)
-    assert short.data.label_counts["rare"] == 2 and sum(map(len, short.data.labelled().texts)) < 276_000
-    assert short.scoring.folds == longer.scoring.folds == 3
-    assert f"only {len(short.data.labelled())} of 401 labelled rows, drawn at random, were read" in short.left_out
-    assert longer.data is table and longer.left_out == (
-        "For want of time, there were 3 folds instead of 5; --minutes 0.6 is enough here."
-    )
+    shortest, short, longer, enough = map(within, (0.02, 0.1, 0.4, 0.7))
+    assert shortest.data.label_counts["rare"] == 2 and sum(map(len, shortest.data.labelled().texts)) < 62_000
+    assert f"only {len(shortest.data.labelled())} of 401 labelled rows, drawn at random, were read" in shortest.left_out
+    assert {len(text) for text in shortest.data.labelled().texts} == {500} and not shortest.whole
+    assert shortest.scoring.folds == short.scoring.folds == longer.scoring.folds == 3
+    (cut,) = {len(text) for text in short.data.labelled().texts}
+    assert 500 < cut < 800 and shortest.data.labels.count(None) < 199 == short.data.labels.count(None)
+    assert f"no more than the first {cut} characters of a labelled text were read" in short.left_out
+    assert longer.data is table and longer.whole
+    assert longer.left_out == "For want of time, there were 3 folds instead of 5. --minutes 0.6 is enough here."
     assert enough.data is table and not enough.left_out and enough.scoring == Scoring()
+    assert shortest.share < short.share < longer.share < enough.share < within(2).share == 1
+
+
+def test_rows_of_many_classes_cost_time_however_short_they_are(tiny_lm, monkeypatch):
+    monkeypatch.setattr(affordable, "_characters_per_second", lambda *_: 10_000)
+    texts = [f"{row} aaaaaaaaaa" for row in range(2_000)]
+    budget = Budget(0.1)
+    few, many = (
+        Affordable.of(
+            TextTable.from_lists(texts, [f"class {row % count}" for row in range(2_000)]),
+            Scoring(),
+            lm=tiny_lm,
+            pooling="layers",
+            budget=budget,
+            seed=0,
+        ).data
+        for count in (2, 50)
+    )
+    assert 100 <= len(many) < 200 < len(few) and set(many.label_counts.values()) >= {2}
+
+
+def test_beginnings_of_texts_are_not_kept_to_compare_new_ones_with(tiny_lm, fruit, monkeypatch):
+    monkeypatch.setattr(affordable, "ALWAYS_READ", 100)
+    monkeypatch.setattr(affordable, "BEGINNING", 20)
+    monkeypatch.setattr(affordable, "_characters_per_second", lambda *_: 1)
+    classifier = fit(fruit, base=tiny_lm, minutes=1, run=Run(seed=0, device="cpu"))
+    assert classifier.training.known_texts is None
+    assert "no more than the first 20 characters" in classifier.training.report.sentence
+
+
+def test_a_part_of_the_rows_with_many_classes_is_learnt_from_where_the_whole_was_looked_at(tiny_lm):
+    labels = [f"class {row % 22}" for row in range(60)]
+    table = TextTable.from_lists([f"{label} of {row}" for row, label in enumerate(labels)], labels)
+    with pytest.raises(DataError, match="looks like free text"):
+        fit_classifier(table, lm=tiny_lm, strategy="linear-probe")
+    classifier = Candidate(tiny_lm, with_baseline=False).fit(table, Run(device="cpu"))
+    assert len(classifier.classes) == 22
 
 
 def test_a_slow_start_does_not_make_a_machine_look_fast(monkeypatch):
@@ -427,7 +468,7 @@ def test_a_slow_start_does_not_make_a_machine_look_fast(monkeypatch):
             clock[0] += next(seconds)
 
     monkeypatch.setattr(affordable.time, "monotonic", lambda: clock[0])
-    assert affordable._characters_per_second(Slow(), ["a" * 1_000] * 100) == pytest.approx(14_000 / 4)
+    assert affordable._characters_per_second(Slow(), ["a" * 1_000] * 100, "layers") == pytest.approx(7_000 / 4)
 
 
 def test_what_was_left_out_stands_in_the_report_and_not_as_a_run_that_was_stopped(

@@ -92,6 +92,7 @@ class Report(Stored):
         transductive: the language model or the topics have read the texts of the held-out rows.
         tried: what was tried within the time and what it brought, a sentence each.
         minutes: the time that there was.
+        share_of_time: how much there was time to look at beside the scores; 1, or less where time was short.
         folds: of cross-validation; 0 without it.
         out_of_fold: predictions for some of the scored rows.
         blend: how much each member counts.
@@ -115,6 +116,7 @@ class Report(Stored):
     transductive: bool = False
     tried: tuple[str, ...] = ()
     minutes: float = 0.0
+    share_of_time: float = 1.0
     folds: int = 0
     out_of_fold: StoredPredictions | None = None
     blend: dict[str, Any] = field(default_factory=dict)
@@ -126,11 +128,6 @@ class Report(Stored):
     def ensemble(self) -> Scores:
         """The scores of all members together."""
         return self.scores[ENSEMBLE]
-
-    @property
-    def share_of_time(self) -> float:
-        """How much there was time to look at besides: 1, or less where there was not a whole minute."""
-        return min(1.0, self.minutes or 1.0)
 
     def as_json(self) -> dict[str, Any]:
         """As the file holds it: the scores of each member under its name."""

@@ -16,7 +16,7 @@ from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.tokens.documents import encode_texts
 
 MOST_TEXTS = 300  # drawn at random
-FEWEST_TEXTS = 50  # likewise, where time is short
+FEWEST_TEXTS = 20  # likewise, where time is short
 CHARACTERS = 500  # of each, that a language model reads
 WIDTH = 64  # of the vectors, after a random projection
 DIGITS = 4  # that are kept, and so compared
@@ -85,7 +85,8 @@ class KnownTexts:
         if found is None:
             raise OptionError(
                 "this model's folder keeps no numbers of the texts that it was trained on, since it was made by an "
-                "older ulmfit_lib or by another command than `fit` and `fit-lm`: name a file of such texts with --known"
+                "older ulmfit_lib, by another command than `fit` and `fit-lm`, or without the time to read whole "
+                "texts: name a file of such texts with --known"
             )
         try:
             losses = np.array([np.nan if one is None else one for one in found["nats"]], np.float64)

@@ -13,6 +13,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.progress import counted
 
 MEASURED_ROWS = 500
+FEWEST_ROWS = 10  # where time is short
 BEGINNING = 500  # characters of each that are read where time is short
 MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes may cost
 
@@ -37,7 +38,8 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     """
     table = data.labelled()
     share = classifier.training.report.share_of_time if classifier.training.report else 1.0
-    table = table.select(table.random_rows(MEASURED_ROWS, seed=0, share=share).tolist())
+    most = max(FEWEST_ROWS, round(share * MEASURED_ROWS))
+    table = table.select(table.random_rows(most, seed=0, share=share).tolist())
     texts = [text[:BEGINNING] for text in table.texts] if share < 1 else table.texts
     rows = f"{'the beginnings of ' if share < 1 else ''}{counted(len(table), 'row')}"
     with tempfile.TemporaryDirectory() as folder:

@@ -164,11 +164,19 @@ class Experiment:
         return replace(report, out_of_fold=kept)
 
     def refit(
-        self, best: EvaluatedCandidate, report: Report, base: LanguageModel, run: Run, *, seconds: float
+        self,
+        best: EvaluatedCandidate,
+        report: Report,
+        base: LanguageModel,
+        run: Run,
+        *,
+        seconds: float,
+        known: Sequence[str],
     ) -> TextClassifier:
         """The classifier, fitted to all labelled rows, with its report and what it keeps of the texts.
 
-        The ``base`` is what it started from, before that had read any of the texts.
+        The ``base`` is what it started from, before that had read any of the texts; of the texts in ``known`` it keeps
+        numbers, to compare new ones with.
         """
         classifier = best.fit(self.data.labelled(), run)
         scope = find_scope(best.candidate, self.data, classifier, run, share=report.share_of_time)
@@ -186,7 +194,7 @@ class Experiment:
         classifier = replace(classifier, training=replace(classifier.training, report=report, stages=stages))
         return with_known_texts(
             classifier,
-            self.data.texts,
+            known,
             lm=base,
             reader=best.candidate.reader(classifier, run),
             seed=run.seed,

@@ -98,7 +98,8 @@ def fit(
     fixed_epochs = not recipe.epochs_by_length  # of a published recipe, whose language model takes as long as it takes
     if budget and not fixed_epochs and strategy != FINE_TUNE:
         timed_lm = bases[0].lm.to(run.device)
-        affordable = Affordable.of(data, scoring, lm=timed_lm, budget=budget, seed=run.seed)
+        pooling = recipe.fit_classifier.pooling_for(LINEAR_PROBE, distilled=timed_lm.architecture.distilled)
+        affordable = Affordable.of(data, scoring, lm=timed_lm, pooling=pooling, budget=budget, seed=run.seed)
     experiment = Experiment.of(affordable.data, affordable.scoring, seed=run.seed)
     train = experiment.train
     # A published recipe also fine-tunes on the texts, never the labels, of rows that are scored by cross-validation.
@@ -109,10 +110,11 @@ def fit(
     budget = budget or Budget(minutes, folder)  # without a given time, the clock starts here
     note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
+    share = min(1.0, minutes, affordable.share)
     if affordable.left_out:
         chosen = usual_base(bases, train.texts)
     else:
-        chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=min(1.0, minutes))
+        chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=share)
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
     probe = Candidate(
@@ -123,7 +125,9 @@ def fit(
         goal=goal,
         descriptions=recipe.descriptions,
     )
-    search = Search(experiment, budget, run, evaluate(probe, train, experiment.splits, run))
+    evaluated = evaluate(probe, train, experiment.splits, run)
+    taken = budget.decide(Step.SCORING, "seconds taken", budget.spent())
+    search = Search(experiment, budget, run, evaluated, taken)
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
         if fixed_epochs and lm_tuning.n_tokens:
@@ -154,9 +158,11 @@ def fit(
         base=chosen.why,
         tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,
+        share_of_time=share,
         transductive=bool(readers),
     )
-    return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent())
+    known = affordable.data.texts if affordable.whole else ()  # beginnings are not what new texts are
+    return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent(), known=known)
 
 
 def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source: str) -> None:

@@ -23,6 +23,7 @@ class Search:
     budget: Budget
     run: Run  # seed, device and checkpoints
     best: EvaluatedCandidate  # the candidate with the least cross-validated log loss
+    probe_seconds: float = 0.0  # that the first score took, which is less than any fine-tuning takes
     tried: list[str] = field(default_factory=list)  # what was tried and what it brought, a sentence each
 
     def say(self, sentence: str) -> None:
@@ -62,7 +63,7 @@ class Search:
         """
         train, splits = self.experiment.train, self.experiment.splits
         candidate = replace(self.best.candidate, strategy=FINE_TUNE)
-        if not (forced or self.budget.left()):
+        if not forced and self.budget.left() <= self.probe_seconds:
             self.say("fine-tuning the encoder was left out: no time is left")
             return
         if not forced:

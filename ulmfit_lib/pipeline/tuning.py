@@ -168,8 +168,9 @@ def _compare(tuner: Tuner, trials: Trials, *, minutes: float, seconds: float) ->
         base=base.why if same else f"base {base.name}: the best settings of the search use it",
         tried=(sentence,),
         minutes=minutes,
+        share_of_time=min(1.0, minutes),
     )
-    classifier = experiment.refit(kept, report, base.whole, run, seconds=seconds)
+    classifier = experiment.refit(kept, report, base.whole, run, seconds=seconds, known=experiment.data.texts)
     scores = {
         "minutes": minutes,
         "seconds": round(seconds),
