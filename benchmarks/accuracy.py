@@ -41,8 +41,7 @@ from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.tfidf import fit_tfidf
-from ulmfit_lib.training.topics import Topics, mostly_unlabelled
+from ulmfit_lib.training.tfidf import Topics, fit_tfidf, mostly_unlabelled
 
 QUICK_ROWS = 400
 

@@ -37,7 +37,7 @@ from peers import find_teachers
 from ulmfit_lib import LanguageModel, TextTable
 from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.evaluation.conformal import PredictionSets
+from ulmfit_lib.evaluation.certainty import PredictionSets
 from ulmfit_lib.evaluation.metrics import calibration_error
 from ulmfit_lib.files import write_file
 from ulmfit_lib.labels.classes import Classes

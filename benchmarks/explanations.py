@@ -43,7 +43,7 @@ from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.explanations import Span, explain, find_spans, log_odds, occlude
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS, UNKNOWN
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.topics import learn_topics
+from ulmfit_lib.training.tfidf import learn_topics
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)  # of a text's words
 STEPS = 32  # of the integral

@@ -16,11 +16,10 @@ from ulmfit_lib import TextTable
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet, read_weights
-from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import freeze, read_directions
-from ulmfit_lib.models.head import Head
+from ulmfit_lib.models.head import ClassifierNet, Head
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.stages.pretrain import PRETRAIN
 from ulmfit_lib.tokens.documents import Documents

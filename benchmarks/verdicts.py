@@ -23,7 +23,7 @@ import numpy as np
 from conditions import conditions
 
 from ulmfit_lib import LanguageModel, TextTable, read_table
-from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
+from ulmfit_lib.evaluation.metrics import SIGNIFICANT
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.label_budget import nested_order

@@ -3,8 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ulmfit_lib.tokens.batches import group_by_length, pad_texts
-from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.documents import Documents, group_by_length, pad_texts
 from ulmfit_lib.training.streams import LanguageModelStream
 
 

@@ -12,7 +12,7 @@ import torch
 from ulmfit_lib import TextClassifier, TextTable, fit
 from ulmfit_lib.artifact.report import ENSEMBLE, StoredPredictions
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError
-from ulmfit_lib.evaluation.conformal import PredictionSets
+from ulmfit_lib.evaluation.certainty import PredictionSets
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax

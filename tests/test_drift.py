@@ -11,7 +11,7 @@ from ulmfit_lib import fit, fit_lm, read_table
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.insight.drift import Novelty, find_drift
-from ulmfit_lib.insight.vectors import most_similar
+from ulmfit_lib.insight.readers import most_similar
 from ulmfit_lib.models.known_texts import KnownTexts
 from ulmfit_lib.training.run import Run
 

@@ -17,10 +17,10 @@ from ulmfit_lib import LanguageModel
 from ulmfit_lib.artifact.catalogue import Download, add_model, own_models
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.files import cache_folder
-from ulmfit_lib.models import downloading
+from ulmfit_lib.models import wt103
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.fastai_files import read_vocabulary
-from ulmfit_lib.models.fastai_import import import_fastai
+from ulmfit_lib.models.loading import import_fastai
 from ulmfit_lib.models.wt103 import download_wt103
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 
@@ -31,7 +31,7 @@ TOKENS = [*SPECIAL_TOKENS, "the", "film", "\n", "xxfake", "xxfake"]
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(wt103.time, "sleep", lambda seconds: None)
     return tmp_path / "cache"
 
 

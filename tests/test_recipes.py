@@ -5,8 +5,7 @@ import pytest
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
-from ulmfit_lib.models.classifier_net import ClassifierNet
-from ulmfit_lib.models.head import Head
+from ulmfit_lib.models.head import ClassifierNet, Head
 from ulmfit_lib.training.classifying import unfreezing
 from ulmfit_lib.training.language_modelling import layer_lrs
 from ulmfit_lib.training.recipes import CPU, RECIPES, SCRIPTS, find_recipe, with_settings, with_stage_settings

@@ -311,7 +311,7 @@ TWISTED = [
 @pytest.fixture(scope="module", params=["en", "de", "es", "ru"])
 def both(request):
     """spaCy's own tokenizer, and ours by its rules."""
-    from ulmfit_lib.tokens.spacy_import import import_spacy
+    from ulmfit_lib.tokens.splitting import import_spacy
 
     rules = SplittingRules.of_spacy(request.param)
     return import_spacy().blank(request.param).tokenizer, Splitter(rules)

@@ -10,8 +10,7 @@ from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.pipeline.experiment import Scoring
 from ulmfit_lib.pipeline.label_budget import label_budget
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.tfidf import fit_tfidf
-from ulmfit_lib.training.topics import Topics, learn_topics
+from ulmfit_lib.training.tfidf import Topics, fit_tfidf, learn_topics
 
 WORDS = {"sea": [f"sea{i}" for i in range(80)], "sky": [f"sky{i}" for i in range(80)]}
 
@@ -35,7 +34,7 @@ def read(monkeypatch):
 
 @pytest.mark.slow
 def test_a_transductive_fit_says_that_topics_had_read_the_scored_texts(tiny_lm, read, monkeypatch):
-    monkeypatch.setattr("ulmfit_lib.training.topics.FEWEST_TEXTS", 300)
+    monkeypatch.setattr("ulmfit_lib.training.tfidf.FEWEST_TEXTS", 300)
     texts, labels = made_up(400, seed=5)
     table = TextTable.from_lists(texts, [*labels[:60], *[None] * 340])
     options = {"base": tiny_lm.only("forward"), "strategy": "linear-probe", "minutes": 0.01, "run": Run(device="cpu")}

@@ -8,9 +8,8 @@ from fastai.text.models.awdlstm import WeightDropout
 
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.models.awd_lstm import Encoder, LanguageModelNet
-from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
-from ulmfit_lib.models.head import Head
+from ulmfit_lib.models.head import ClassifierNet, Head
 from ulmfit_lib.models.lstm import LSTM
 from ulmfit_lib.training.losses import SampledSoftmax, _log_inclusion, _LogSumExp
 from ulmfit_lib.training.schedules import discriminative_lrs, gradual_unfreezing, one_cycle, slanted_triangular

@@ -15,7 +15,7 @@ import pytest
 from ulmfit_lib import LanguageModel, TextClassifier, TextTable, tune
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError, TrainingError
-from ulmfit_lib.evaluation.mcnemar import McNemar
+from ulmfit_lib.evaluation.metrics import McNemar
 from ulmfit_lib.pipeline.candidates import predict_folds
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds

@@ -6,8 +6,7 @@ from typing import Any
 from ulmfit_lib.artifact.json_values import Stored, read_fields, read_value
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.evaluation.mcnemar import McNemar
-from ulmfit_lib.evaluation.metrics import RatingScores, Scores, TagScores
+from ulmfit_lib.evaluation.metrics import McNemar, RatingScores, Scores, TagScores
 
 ENSEMBLE = "ensemble"  # all members together, which the file calls ``delivered``
 MEMBERS = ("ulmfit", "baseline", "topics")

@@ -79,7 +79,7 @@ def import_command(
 ) -> None:
     """Convert a language model that fastai saved, without running any code that its pickle may hold."""
     from ulmfit_lib.files import refuse_existing
-    from ulmfit_lib.models.fastai_import import import_fastai
+    from ulmfit_lib.models.loading import import_fastai
 
     refuse_existing(out, overwrite=overwrite)
     model = import_fastai(weights, vocabulary, direction=direction, language=language, name=out.name)

@@ -10,8 +10,7 @@ from ulmfit_lib.progress import note
 
 if TYPE_CHECKING:
     from ulmfit_lib.arrays import Floats
-    from ulmfit_lib.evaluation.certainty import Precision
-    from ulmfit_lib.evaluation.conformal import PredictionSets
+    from ulmfit_lib.evaluation.certainty import Precision, PredictionSets
 
 
 @dataclass(frozen=True)

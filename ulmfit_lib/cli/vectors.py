@@ -61,8 +61,7 @@ def embed(
     compute: Compute,
 ) -> None:
     """Write a vector for each text: texts that mean the same lie close together."""
-    from ulmfit_lib.insight.readers import load_reader
-    from ulmfit_lib.insight.vectors import check_vectors_name, write_vectors
+    from ulmfit_lib.insight.readers import check_vectors_name, load_reader, write_vectors
 
     check_vectors_name(out)
     table = read(source)
@@ -81,8 +80,7 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """Show the texts of a file that are most like another text, the most similar first."""
-    from ulmfit_lib.insight.readers import load_reader
-    from ulmfit_lib.insight.vectors import most_similar
+    from ulmfit_lib.insight.readers import load_reader, most_similar
 
     found = most_similar(load_reader(model, device=compute.device), read(source), to, n=n)
     if as_json:

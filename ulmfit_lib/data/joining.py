@@ -9,16 +9,13 @@ from ulmfit_lib.data.table import TextTable
 
 
 def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
-    """All rows, numbered on from those of the first; labels are joined before they are read as ratings.
+    """All rows, numbered on from those of the first; where one table's labels are tags, all are.
 
-    Where one table's labels are tags, all are.
-
-    A text of another table that has a label there stands for the same text in the tables before it, whether that had
-    no label yet or a different one.
+    A text of another table that has a label there stands for the same text in the tables before it, whether that had no
+    label yet or a different one.
 
     >>> old = TextTable.from_lists(["good", "bad"], ["pos", None])
-    >>> new = TextTable.from_lists(["bad"], ["neg"])
-    >>> join_tables(old, [new]).labels
+    >>> join_tables(old, [TextTable.from_lists(["bad"], ["neg"])]).labels
     ['pos', 'neg']
     """
     tags = next((one.kind for one in (first, *others) if not one.kind.exclusive), None)

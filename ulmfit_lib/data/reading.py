@@ -98,11 +98,7 @@ def read_table(
 
 
 def read_parts(
-    path: Path,
-    *,
-    text: str | Sequence[str],
-    label: str | Sequence[str] | None = None,
-    file: FileFormat | None = None,
+    path: Path, *, text: str | Sequence[str], label: str | Sequence[str] | None = None, file: FileFormat | None = None
 ) -> Iterator[tuple[Rows, TextTable]]:
     """The same, some thousands of rows at a time, each part with all columns that it was read from.
 

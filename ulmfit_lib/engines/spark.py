@@ -55,13 +55,8 @@ def read_on_spark(
 ) -> "DataFrame":
     """A file that Spark has no reader for, such as a workbook or an export of a labelling tool, as a frame.
 
-    It is read by this process, whole; Spark's own readers divide what they read.
-
-    Args:
-        spark: the session.
-        data: a file, or a folder of text files or of ``datasets``.
-        text: the column of the texts, or several.
-        file: how text files are written; default what is found.
+    It is read by this process, whole; Spark's own readers divide what they read. ``data`` may be a folder of text files
+    or of ``datasets``, and ``text`` several columns.
 
     Raises:
         DataError: it cannot be read, or a column holds values of several kinds.

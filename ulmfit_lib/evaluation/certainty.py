@@ -1,4 +1,4 @@
-"""When to trust a prediction: the accuracy of held-out predictions by their confidence."""
+"""When to trust a prediction: accuracy by confidence on held-out rows, and sets that hold the right class."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulmfit_lib.arrays import Bools, Floats
+from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.metrics import wilson_interval
 
@@ -73,3 +73,40 @@ def check_precision(min_precision: float) -> None:
     """Raise OptionError for one that is not in (0, 1)."""
     if not 0 < min_precision < 1:
         raise OptionError(f"precision {min_precision}: it must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class PredictionSets:
+    """From which probability on a class belongs to a text's set (conformal prediction, Vovk et al. 2005)."""
+
+    thresholds: tuple[float, ...]  # (n_classes,) the least probability, by class
+
+    @classmethod
+    def measure(
+        cls, probabilities: Floats, targets: Ints, coverage: float, *, by_class: bool = False
+    ) -> "PredictionSets":
+        """Thresholds at which the right class of so large a share of new texts, the ``coverage``, will be in the set.
+
+        From (n, n_classes) probabilities of rows that were not learnt from and the (n,) numbers of their classes:
+        cross-conformal scores (Vovk 2015). Each class may have a threshold of its own, by its own rows (Mondrian). An
+        OptionError names a coverage that is not in (0, 1).
+
+        >>> PredictionSets.measure(np.tile([0.9, 0.1], (19, 1)), np.zeros(19, int), 0.9).thresholds
+        (0.9, 0.9)
+        """
+        if not 0 < coverage < 1:
+            raise OptionError(f"sets of {coverage}: the share must lie between 0 and 1, such as 0.9")
+        own = probabilities[np.arange(len(targets)), targets]
+        n_classes = probabilities.shape[1]
+        groups = [own[targets == one] for one in range(n_classes)] if by_class else [own] * n_classes
+        return cls(tuple(_threshold(group, coverage) for group in groups))
+
+    def contain(self, probabilities: Floats) -> Bools:
+        """(n, n_classes) whether each class belongs to each text's set; all may be false."""
+        return np.asarray(probabilities >= np.array(self.thresholds))
+
+
+def _threshold(own: Floats, coverage: float) -> float:
+    """The probability of the right class that enough rows reach; 0 where there are too few rows to tell."""
+    left_out = int(np.floor((len(own) + 1) * (1 - coverage) + 1e-9))
+    return float(np.sort(own)[left_out - 1]) if left_out else 0.0

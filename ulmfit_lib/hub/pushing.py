@@ -8,7 +8,7 @@ from ulmfit_lib.artifact.seal import CARD
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import hub_api, import_hub, offline_by
-from ulmfit_lib.hub.files import IGNORED, SAVED, TERMS, check_files, format_size
+from ulmfit_lib.hub.fetching import IGNORED, SAVED, TERMS, check_files, format_size
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.progress import note
 from ulmfit_lib.serving.stored_classifier import StoredClassifier

@@ -1,6 +1,7 @@
-"""Anything that makes vectors of texts: a classifier or a language model, from a folder or by its name."""
+"""Anything that makes vectors of texts, from a folder or by its name; its vectors compared, and written to a file."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from ulmfit_lib.arrays import Vectors
 from ulmfit_lib.artifact.catalogue import describe_model
 from ulmfit_lib.artifact.format import CLASSIFIER
 from ulmfit_lib.artifact.record import TrainingRecord
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.files import new_file
 from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import KnownTexts
@@ -35,12 +39,8 @@ def find_known(
 ) -> tuple[Sequence[str] | KnownTexts, LanguageModel]:
     """What new texts are compared with, and the language model that finds their words likely or not.
 
-    Args:
-        training: the model's record.
-        texts: of the kind that it was made from; None: what its folder keeps of them, or an OptionError.
-        base: of a classifier: a language model's name or folder, or ``auto``.
-        itself: the model, if it is a language model.
-        seed: of the sample by which ``auto`` chooses.
+    They are compared with ``texts`` of the kind that the model was made from; None: what its folder keeps of them, or
+    an OptionError. The language model is ``itself``, or of a classifier its ``base``: a name, a folder, or ``auto``.
     """
     if texts is None:
         known = KnownTexts.from_record(training)
@@ -52,3 +52,43 @@ def nearest(vectors: Vectors, others: Vectors) -> Vectors:
     """(n,) the cosine of each vector with the one among ``others``, (m, width), that is most like it."""
     parts = [(vectors[i : i + 1024] @ others.T).max(1) for i in range(0, len(vectors), 1024)]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class SimilarText:
+    """A text, and how like another it is."""
+
+    row: int  # in its file, from 1
+    text: str
+    cosine: float  # of the angle between both vectors, in [-1, 1]
+
+
+def most_similar(reader: Reader, table: TextTable, to: str, *, n: int = 10) -> list[SimilarText]:
+    """The texts of a table that are most like ``to``, which has a word, the most similar first."""
+    if not to.strip():
+        raise DataError("the text to compare with is blank")
+    cosines = reader.embed(table.texts) @ reader.embed([to])[0]
+    order = np.argsort(-cosines, kind="stable")[:n].tolist()
+    return [SimilarText(table.rows[i], table.texts[i], float(cosines[i])) for i in order]
+
+
+def check_vectors_name(out: Path) -> None:
+    """Say before any work, as an OptionError, that vectors cannot be written like this."""
+    if out.suffix not in (".npy", ".parquet"):
+        raise OptionError(f"--out {out}: its name must end in .npy or .parquet")
+
+
+def write_vectors(out: Path, table: TextTable, vectors: Vectors) -> None:
+    """(n_texts, width) vectors to a file: ``.npy`` as they are; ``.parquet`` as a column beside row and text."""
+    check_vectors_name(out)
+    with new_file(out) as temporary:
+        if out.suffix == ".npy":
+            with temporary.open("wb") as file:
+                np.save(file, vectors)
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        names = {"row": list(table.rows), "text": list(table.texts), "vector": column}
+        pq.write_table(pa.table(names), temporary)

@@ -43,13 +43,11 @@ class Blend:
         Each member's log odds are brought to the same spread first: with few labels TF-IDF is right more often than it
         is sure. The classes' log shares stand beside them, as regressions on few rows hold on to these too much. The
         weights have the least log loss; of one member that is temperature scaling (Guo et al. 2017). As few rows say
-        little, they are drawn towards the usual ones, and no member counts less than a tenth of that: one that few
-        rows speak against may still be right, and without any the answer would be the same for every text.
+        little, they are drawn towards the usual ones, and no member counts less than a tenth of that: one that few rows
+        speak against may still be right, and without any the answer would be the same for every text.
 
-        Args:
-            members: (n, n_classes) probabilities by name: ``ulmfit``, ``baseline``, ``topics``.
-            targets: (n,) class numbers.
-            exclusive: whether the columns are classes, whose shares can be corrected for.
+        Members are (n, n_classes) probabilities by name, targets (n,) class numbers; ``exclusive`` columns are classes,
+        whose shares can be corrected for.
         """
         weights, offsets, _ = _fit_weights({name: log_odds(p) for name, p in members.items()}, targets, exclusive)
         named = {name: round(weight, 4) for name, weight in weights.items()}
@@ -119,13 +117,9 @@ def _regress(
 ) -> tuple[Floats, float]:
     """Weights, (n_features,), of a regression whose scores are weighted sums of features, and its penalised nats.
 
-    Newton's method: the loss is convex. A weight that would fall below its least one stays there.
-
-    Args:
-        features: (n, n_classes, n_features).
-        targets: (n,) class numbers.
-        usual: weights from which they start and towards which they are drawn.
-        penalties: nats, times half the squared distance from those.
+    Newton's method: the loss is convex. Features are (n, n_classes, n_features), targets (n,) class numbers. Weights
+    are drawn towards the ``usual`` ones by ``penalties``, nats times half the squared distance; one that would fall
+    below its least one stays there.
     """
     truth, expected, penalty = np.eye(features.shape[1])[targets], np.array(usual), np.array(penalties)
     weights, free = expected.copy(), np.arange(len(usual))

@@ -19,13 +19,8 @@ def load_base(
 ) -> tuple[LanguageModel, str]:
     """The language model to go on from where no label can say which, and a sentence that says why this one.
 
-    Args:
-        base: a model, a name, a folder; or ``auto``: an embedded model with distilled vectors
-            (``stages.distill``); of several, or where there is none, the one with the lowest perplexity per
-            word on a sample of the texts.
-        texts: what it will read.
-        direction: ``forward``, ``backward`` or ``both``; default all that it has.
-        seed: of the sample.
+    It is a model, a name or a folder; or ``auto``: an embedded model with distilled vectors (``stages.distill``). Of
+    several, or where there is none, it is the one with the lowest perplexity per word on a sample of the texts.
     """
     models, why = load_bases(base, texts, direction=direction, seed=seed)
     if len(models) == 1:

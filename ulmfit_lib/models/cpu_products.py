@@ -60,14 +60,9 @@ def packed_bfloat16(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
 class Int8Matrix:
     """A matrix of 8 bits, and a bias, that small numbers, rounded to 8 bits, are multiplied by (FBGEMM).
 
-    Each row of weights has a scale of its own; inputs have one for all, so that the products are sums of whole numbers,
-    without any rounding, whatever the rows beside them.
-
-    Args:
-        weight: (n_out, n_in).
-        bias: (n_out,).
-        steps: what ``int8_steps`` says.
-        largest: what the inputs lie between on either side of zero.
+    Each row of the (n_out, n_in) weights has a scale of its own; inputs, which lie within ``largest`` of zero, have one
+    for all (``int8_steps``), so that the products are sums of whole numbers, without any rounding, whatever the rows
+    beside them.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, steps: Steps, largest: float = 1.0) -> None:

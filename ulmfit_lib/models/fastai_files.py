@@ -36,14 +36,9 @@ class FastaiModel(NamedTuple):
 
 
 def read_fastai(weights: Path, vocabulary: Path) -> FastaiModel:
-    """A language model that fastai saved (``learn.save``, or its pretrained ones), its tensors under our names.
+    """A language model that fastai saved, its ``.pth`` weights and its pickled list of tokens, under our names.
 
-    Args:
-        weights: the ``.pth`` file.
-        vocabulary: the pickled list of tokens.
-
-    Raises:
-        ArtifactError: a file is missing, damaged, hostile, or no AWD-LSTM language model of fastai's.
+    An ArtifactError names a file that is missing, damaged, hostile, or of no AWD-LSTM language model of fastai's.
     """
     tokens = read_vocabulary(vocabulary)
     found = read_weights(weights)

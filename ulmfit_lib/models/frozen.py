@@ -21,8 +21,7 @@ from ulmfit_lib.models.pooling import BPTT_WINDOW, Projection, find_projection, 
 from ulmfit_lib.models.tensors import State, Weights
 from ulmfit_lib.progress import bar
 from ulmfit_lib.serving.onnx_graph import WIDE
-from ulmfit_lib.tokens.batches import group_by_length, pad_texts
-from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.documents import Documents, group_by_length, pad_texts
 
 TEXTS = 64  # read together, at most
 

@@ -1,10 +1,12 @@
-"""What turns a pooled text into class scores."""
+"""What turns a pooled text into class scores, and the network that learns labels: an encoder under it."""
 
 import torch
 from torch import Tensor, nn
 
 from ulmfit_lib.artifact.tensors import Tensors
-from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.awd_lstm import Encoder
+from ulmfit_lib.models.pooling import pool
+from ulmfit_lib.models.tensors import State, Weights
 
 
 class Head(nn.Module):
@@ -46,3 +48,28 @@ def head_arrays(head: Head) -> Tensors:
 def head_tensors(head: Head) -> Weights:
     """A head's tensors by name, where they are and as they are."""
     return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+class ClassifierNet(nn.Module):
+    """An encoder that learns, its outputs pooled, under a head."""
+
+    state: State | None = None  # for checkpoints, which know language models too; texts here start from nothing
+
+    def __init__(self, encoder: Encoder, pooling: str, head: Head) -> None:
+        super().__init__()
+        self.encoder, self.pooling, self.head, self.mixed_precision = encoder, pooling, head, False
+
+    def reset(self) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, time) ids and (batch,) lengths -> (batch, n_classes) logits."""
+        mixed = torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
+        with mixed, self.encoder.one_draw():
+            pooled = pool(self.encoder, self.pooling, ids, lengths, self.encoder.projection)
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The embedding, each LSTM layer, the head: lowest first."""
+        return [*self.encoder.layer_groups(), [*self.head.parameters()]]

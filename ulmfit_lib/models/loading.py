@@ -1,4 +1,4 @@
-"""A model on the hub, whatever it is, as the value that a user holds; and the language model in a classifier."""
+"""Models from elsewhere as the value that a user holds: from the hub, from fastai, or from within a classifier."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,16 +6,18 @@ from pathlib import Path
 import torch
 
 from ulmfit_lib.artifact.catalogue import embedded_models, find_model
-from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, STATIC, read_config
+from ulmfit_lib.artifact.format import CLASSIFIER, DIRECTIONS, PREDICTOR, STATIC, read_config
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError, UlmfitError
 from ulmfit_lib.hub.fetching import fetch
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.models.fastai_files import imported_stage, read_fastai
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.predictor import Predictor
+from ulmfit_lib.tokens.words import WordTokenizer
 
 
 def from_pretrained(name: str, *, revision: str | None = None) -> TextClassifier | LanguageModel | Predictor:
@@ -97,3 +99,26 @@ def _likely_bases(classifier: TextClassifier) -> Iterator[LanguageModel]:
                 yield LanguageModel.from_pretrained(name)
         except UlmfitError:
             continue
+
+
+def import_fastai(
+    weights: Path, vocabulary: Path, *, direction: str = "forward", language: str = "en", name: str = "fastai"
+) -> LanguageModel:
+    """A language model that fastai saved (``learn.save``, or its pretrained ones) -> ours, with the same logits.
+
+    Args:
+        weights: the ``.pth`` file.
+        vocabulary: the pickled list of tokens.
+        direction: which way it reads: ``forward`` or ``backward``.
+        language: spaCy code of its tokens.
+        name: what its card calls it.
+
+    Raises:
+        ArtifactError: a file is missing, damaged, hostile, or no AWD-LSTM language model of fastai's.
+        OptionError: an unknown direction or language.
+    """
+    if direction not in DIRECTIONS:
+        raise OptionError(f"direction {direction!r}; a model of fastai's reads forward or backward")
+    architecture, tokens, found = read_fastai(weights, vocabulary)
+    training = TrainingRecord(name, (imported_stage(weights.name),))
+    return LanguageModel(architecture, tokens, WordTokenizer(language), {direction: found}, training)

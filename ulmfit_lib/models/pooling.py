@@ -50,18 +50,19 @@ def pool(
     means: Tensor | None = None,
     window: int = BPTT_WINDOW,
 ) -> Tensor:
-    """Read whole texts and pool the outputs over all of their tokens.
+    """Read whole texts, the longest first and padded on the right, and pool the outputs over all of their tokens.
 
     A text's vector does not depend on what shares its batch: padding is masked, and a text that has ended is read no
     further.
 
     Args:
         encoder: what reads them.
-        pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer; ``layers`` is
-            the mean of the embeddings and of every layer, which tells a frozen encoder's head more when labels are few;
-            ``all`` is both. ``distilled`` is ``all`` after the projection, plus the weighted mean of word vectors, of
-            length 1; ``distilled+layers`` and ``distilled+all`` have both side by side.
-        ids: (batch, time), the longest text first, padded on the right.
+        pooling: ``concat`` is the paper's (ULMFiT 3.3): mean, maximum and last output of the top layer;
+            ``layers`` is the mean of the embeddings and of every layer, which tells a frozen encoder's head
+            more when labels are few; ``all`` is both. ``distilled`` is ``all`` after the projection, plus the
+            weighted mean of word vectors, of length 1; ``distilled+layers`` and ``distilled+all`` have both
+            side by side.
+        ids: (batch, time).
         lengths: (batch,) tokens in each text.
         projection: what makes the distilled vector.
         means: (batch, ``Architecture.mean_width``) of the word vectors, where they are known.

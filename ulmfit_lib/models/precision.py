@@ -19,19 +19,10 @@ MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes m
 
 
 def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False) -> str:
-    """Save as ``int8`` if that costs no more than 0.1 points and 0.001 nats on rows at hand, else as ``float32``.
+    """Save as ``int8`` if that costs at most 0.1 points and 0.001 nats on labelled rows at hand, else as ``float32``.
 
     What it costs is kept in the record, and so in the card. Where ``fit`` had less than a minute, only the beginnings
-    of the rows are read.
-
-    Args:
-        classifier: as it was trained.
-        path: the folder to make.
-        data: rows with labels that it knows.
-        overwrite: replace a model that is there.
-
-    Returns:
-        A sentence for the user.
+    of the rows are read. Returns a sentence for the user.
 
     Raises:
         ArtifactError: the place is taken or cannot be written.

@@ -8,8 +8,7 @@ import torch
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.progress import track
-from ulmfit_lib.tokens.batches import text_batches
-from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.tokens.documents import Documents, text_batches
 
 SCORED_TOGETHER = 128  # tokens read at a time
 

@@ -1,8 +1,16 @@
-"""fastai's WikiText-103 models: downloaded or taken from files, checked, and kept in our own format."""
+"""fastai's WikiText-103 models: downloaded or taken from files, checked, and kept in our own format.
 
+What comes from the network is retried, checked, and kept whole or not at all.
+"""
+
+import logging
+import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import requests
 
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
@@ -11,11 +19,19 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.fetching import find_folder
 from ulmfit_lib.hub.repository import is_on_hub
-from ulmfit_lib.models.downloading import download
 from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, in_order_of, read_archive
 from ulmfit_lib.models.tensors import as_arrays
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import bar, note
 from ulmfit_lib.tokens.words import WordTokenizer
+
+ATTEMPTS = 3
+TIMEOUT = 30  # seconds without a byte
+PIECE = 1 << 20  # bytes between two steps of the progress bar
+REASONS = {
+    requests.exceptions.ChunkedEncodingError: "the connection broke off",
+    requests.Timeout: f"no answer within {TIMEOUT} seconds",
+    requests.ConnectionError: "no connection",
+}
 
 
 def find_pretrained(name_or_folder: str | Path) -> Path:
@@ -30,11 +46,8 @@ def download_wt103(
 ) -> Path:
     """fastai's WikiText-103 models, both directions, converted into the cache; nothing is kept after a failure.
 
-    Args:
-        files: archives that are here already (``wt103-fwd.tgz`` and/or ``wt103-bwd.tgz``), instead of a
-            download.
-        sha256: hashes that the downloads must have, forward first; fastai publishes none.
-        downloads: where they are.
+    They are downloaded, and must have the ``sha256`` that are given, forward first, as fastai publishes none; or taken
+    from ``files`` that are here already, ``wt103-fwd.tgz`` and ``wt103-bwd.tgz`` or one of them.
     """
     folder = own_folder()
     try:
@@ -90,3 +103,45 @@ def _direction_of(archive: Path) -> str:
         if sign in archive.name:
             return direction
     raise OptionError(f"{archive}: its name says neither fwd nor bwd; fastai's are wt103-fwd.tgz and wt103-bwd.tgz")
+
+
+def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> str:
+    """Fetch ``url`` into the new file ``path`` and return its sha256; after a failure no file is there.
+
+    Raises:
+        ArtifactError: offline (``ULMFIT_OFFLINE``), not reachable after 3 attempts, or not of the ``size`` and
+            ``sha256`` that it must have, where these are known.
+    """
+    if os.environ.get("ULMFIT_OFFLINE"):
+        raise ArtifactError(f"{url}: not downloaded, because ULMFIT_OFFLINE is set")
+    import pooch  # only here: most runs download nothing
+
+    pooch.get_logger().setLevel(logging.WARNING)  # the notes and the progress bar are ours
+    for attempt in range(1, ATTEMPTS + 1):  # pooch's own retries ask again even after a 404
+        try:
+            with bar(total=size or 1, description=path.name, unit="B") as progress:  # pooch sets the total itself
+                get = pooch.HTTPDownloader(progress, PIECE, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
+                pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=get)
+            break
+        except requests.RequestException as error:
+            status = error.response.status_code if error.response is not None else 0
+            found = (reason for kind, reason in REASONS.items() if isinstance(error, kind))
+            reason = f"the server answers {status}" if status else next(found, str(error).split("\n")[0][:200])
+            if attempt == ATTEMPTS or 400 <= status < 500:
+                raise ArtifactError(
+                    f"{url}: cannot be downloaded ({reason}); "
+                    f"fetch it by other means and use: models download --from-file FILE"
+                ) from error
+            note(f"{url}: {reason}; attempt {attempt + 1} of {ATTEMPTS}")
+            time.sleep(attempt)
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+    sha256_found = pooch.file_hash(str(path), alg="sha256")
+    if size is not None and path.stat().st_size != size:
+        problem = f"{path.stat().st_size:,} bytes, and {size:,} are expected"
+    elif sha256 is not None and sha256_found != sha256.lower():
+        problem = f"sha256 {sha256_found}, and {sha256.lower()} is expected"
+    else:
+        return sha256_found
+    path.unlink()
+    raise ArtifactError(f"{url}: not the file that it should be: {problem}; nothing was kept")

@@ -25,8 +25,7 @@ from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
 from ulmfit_lib.training.classifying import LINEAR_PROBE, ClassifierRecipe
 from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.tfidf import fit_tfidf
-from ulmfit_lib.training.topics import Topics
+from ulmfit_lib.training.tfidf import Topics, fit_tfidf
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strate
 from ulmfit_lib.training.recipes import BY_TIME, Recipe, check_descriptions, find_recipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
-from ulmfit_lib.training.topics import learn_topics
+from ulmfit_lib.training.tfidf import learn_topics
 
 MIN_TOKENS = 50_000  # to fine-tune the language model on; on fewer, that brings nothing
 FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model on a sample of the texts

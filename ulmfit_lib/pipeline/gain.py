@@ -7,8 +7,7 @@ from scipy.stats import t as student
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.report import ENSEMBLE
-from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT, McNemar
-from ulmfit_lib.evaluation.metrics import wilson_interval
+from ulmfit_lib.evaluation.metrics import SIGNIFICANT, McNemar, wilson_interval
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers

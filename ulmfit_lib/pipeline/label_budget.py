@@ -19,7 +19,7 @@ from ulmfit_lib.pipeline.out_of_fold import FOLDS
 from ulmfit_lib.progress import note, track
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.topics import learn_topics
+from ulmfit_lib.training.tfidf import learn_topics
 
 MIN_ROWS = 40  # below, the curve would be noise
 SIZES = 5

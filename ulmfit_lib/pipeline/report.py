@@ -8,8 +8,7 @@ from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE, GoalReport, Report
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.evaluation.certainty import Certainty
-from ulmfit_lib.evaluation.mcnemar import McNemar
-from ulmfit_lib.evaluation.metrics import Z95, Scores, f1_scores, score
+from ulmfit_lib.evaluation.metrics import Z95, McNemar, Scores, f1_scores, score
 from ulmfit_lib.labels.decision import ACCURACY, BALANCE, COST, MACRO_F1, RECALL
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.pipeline.deciding import Goal
@@ -102,10 +101,7 @@ def _of_goal(answers: dict[str, Ints], likeliest: Ints, truth: Ints, goal: Goal)
 
     once, baseline = np.ones(n, np.int64), answers.get("baseline")
     found = GoalReport(
-        MEASURES[goal.name],
-        worth(answers[ENSEMBLE], once),
-        worth(likeliest, once),
-        float((likeliest == truth).mean()),
+        MEASURES[goal.name], worth(answers[ENSEMBLE], once), worth(likeliest, once), float((likeliest == truth).mean())
     )
     if baseline is None:
         return found

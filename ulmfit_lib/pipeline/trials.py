@@ -91,11 +91,7 @@ class Space:
 class Trials:
     """optuna's study in ``folder``, and the predictions of the best trial and of the defaults'.
 
-    Args:
-        folder: where they are kept.
-        space: what is tried.
-        run: what tells this search from another, by name.
-        seed: of what is drawn.
+    A ``run`` tells this search from another, by name; ``seed`` is of what is drawn.
     """
 
     def __init__(self, folder: Path, space: Space, run: dict[str, str], *, seed: int) -> None:

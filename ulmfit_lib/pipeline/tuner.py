@@ -19,7 +19,7 @@ from ulmfit_lib.pipeline.trials import AGAIN, Params, Space, Trials
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.topics import Topics
+from ulmfit_lib.training.tfidf import Topics
 from ulmfit_lib.training.tracking import tracked_part
 
 FINAL_FITS = 2  # on the rows of the search, and on all of them

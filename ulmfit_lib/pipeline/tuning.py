@@ -9,7 +9,7 @@ from typing import Any
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.data.table import TextTable, check_learnable
 from ulmfit_lib.errors import DataError
-from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
+from ulmfit_lib.evaluation.metrics import SIGNIFICANT
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
@@ -22,7 +22,7 @@ from ulmfit_lib.progress import counted, note
 from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.run import Run
-from ulmfit_lib.training.topics import learn_topics
+from ulmfit_lib.training.tfidf import learn_topics
 
 MINUTES = 30.0
 MIN_ROWS = 40  # below, chance alone would choose

@@ -1,13 +1,19 @@
 """From a classifier and what it is scored on to one HTML page that needs nothing else."""
 
+import re
+import warnings
 from datetime import date
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.artifact.format import package_versions
@@ -15,6 +21,7 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.evaluation.figure_style import COLOURS, EDGES, GREY, INK, RULES
 from ulmfit_lib.evaluation.plots import (
     plot_coverage,
     plot_history,
@@ -29,7 +36,6 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import KnownTexts
 from ulmfit_lib.pipeline.label_budget import LabelBudget
 from ulmfit_lib.pipeline.report import NAMES
-from ulmfit_lib.reporting.drawing import as_svg
 from ulmfit_lib.reporting.scored import Scored, find_scores
 from ulmfit_lib.reporting.texts import FEWEST_MAPPED, MOST_MAPPED, find_copies, find_shown, map_places
 from ulmfit_lib.reporting.verdict import class_rows, find_verdict, worst_confusion
@@ -45,6 +51,10 @@ STAGES = {
     "fine-tune": "Language model: fine-tuning on your texts",
     "classify": "Classifier: training on your labels",
 }
+COLOUR_NAMES = ("blue", "orange", "green", "purple", "gold", "blue-soft", "ink")  # of report.css
+THEME = {**dict(zip(COLOURS, COLOUR_NAMES, strict=True)), GREY: "grey", INK: "soft", EDGES: "soft", RULES: "line"}
+SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report"}  # text stays text, and ids are the same each time
+STYLE = re.compile(r'style="[^"]*"')
 
 
 def check_report_name(path: Path) -> None:
@@ -241,3 +251,30 @@ def _describe(classifier: TextClassifier, data: TextTable, *, in_folds: bool) ->
         "lengths": as_svg(plot_lengths(words)),
         "labels": counts,
     }
+
+
+def as_svg(axes: Axes) -> Markup:
+    """An axis's figure, which is closed; its title becomes what a screen reader says."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    title = axes.get_title(loc="left")
+    axes.set_title("", loc="left")
+    drawn = StringIO()
+    with plt.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that matplotlib's own font lacks: the reader's fonts have them
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    plt.close(figure)
+    content = drawn.getvalue().partition("</style>")[2].partition("</defs>")[2]  # without a header and its own style
+    content = STYLE.sub(_themed, re.sub(r'<g id="[^"]*"', "<g", content))
+    width, height = 72 * figure.get_size_inches()
+    start = Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img"><title>{}</title>')
+    return start.format(width, height, title) + Markup(content)
+
+
+def _themed(style: re.Match[str]) -> str:
+    """A style in the page's colours and font."""
+
+    def colour(found: re.Match[str]) -> str:
+        return f"var(--{THEME[found[0]]})" if found[0] in THEME else found[0]
+
+    return re.sub(r"#[0-9a-f]{6}", colour, re.sub(r"font-family: [^;\"]*;", "", style[0]))

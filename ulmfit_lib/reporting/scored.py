@@ -35,11 +35,8 @@ def find_scores(classifier: TextClassifier, data: TextTable | None, *, device: s
     """What a classifier is worth: on the labelled rows of a file, or by its own record where these made it.
 
     ``data`` is a test file, the file that the classifier was made from, or neither; its labels are of the classifier's
-    kind.
-
-    Raises:
-        OptionError: there are neither labelled rows nor a record.
-        DataError: no row has a label that the classifier knows.
+    kind. An OptionError says if there are neither labelled rows nor a record, a DataError if no row has a label that it
+    knows.
     """
     report = classifier.training.report
     labelled = None if data is None else data.labelled()

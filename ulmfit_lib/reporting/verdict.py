@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulmfit_lib.artifact.report import ENSEMBLE, Report
-from ulmfit_lib.evaluation.mcnemar import SIGNIFICANT
-from ulmfit_lib.evaluation.metrics import Z95, RatingScores, TagScores
+from ulmfit_lib.evaluation.metrics import SIGNIFICANT, Z95, RatingScores, TagScores
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.progress import counted

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -13,18 +15,53 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 
+from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.server.guarding import Limits, Metrics
-from ulmfit_lib.server.lines import in_pieces, read_texts, receive
 from ulmfit_lib.server.models import Busy, Models, Served, ServedModel, answer
 from ulmfit_lib.tokens.rules import well_formed
 
+IN_MEMORY = 1_000_000  # bytes; longer bodies go to a file
+TOGETHER = 64  # texts that are labelled at a time, so that other requests get their turn between them
 RETRY_SECONDS = 1
 SECONDS_BUSY = 0.05  # after which a request of many lines looks again whether it may go on
-
-
 REFUSED: dict[int | str, dict[str, Any]] = {404: {"description": "No such model"}, 413: {}, 429: {}}
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+async def receive(request: Request) -> IO[bytes]:
+    """A request's body; it is read to its end first, since many clients send all before they read anything."""
+    body: IO[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (whoever answers closes it)
+    async for piece in request.stream():
+        body.write(piece)
+    return body
+
+
+def read_texts(body: IO[bytes], *, characters: int) -> Iterator[str]:
+    """The text of each line, which is a JSON string or an object with a ``text``; blank lines are skipped."""
+    body.seek(0)
+    for number, line in enumerate(body, start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"line {number} is no JSON ({error}): each line is a string, or an object with a text"
+            ) from error
+        text = found.get("text") if isinstance(found, dict) else found
+        if not isinstance(text, str):
+            raise DataError(
+                f'line {number} holds no text: each line is a string, or an object such as {{"text": "Fine."}}'
+            )
+        if len(text) > characters:
+            raise DataError(f"line {number}: a text of {len(text):,} characters: at most {characters:,}")
+        yield well_formed(text)
+
+
+def in_pieces(texts: Iterator[str]) -> Iterator[list[str]]:
+    """A few texts at a time."""
+    return iter(lambda: list(islice(texts, TOGETHER)), [])
 
 
 class Asked(BaseModel, extra="forbid"):
@@ -144,11 +181,7 @@ class Predicting:
             raise HTTPException(413, f"a text of {longest:,} characters: at most {most.characters:,}")
 
     async def _ask(
-        self,
-        predictor: Served,
-        texts: list[str],
-        min_precision: Precision | None = None,
-        scope: float | None = None,
+        self, predictor: Served, texts: list[str], min_precision: Precision | None = None, scope: float | None = None
     ) -> list[dict[str, Any]]:
         """The answers, once the texts are read together with those of other requests; by themselves for a scope."""
         if scope is not None or (predictor.scope and predictor.scope.keep):

@@ -7,8 +7,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision
-from ulmfit_lib.evaluation.conformal import PredictionSets
+from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision, PredictionSets
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 
@@ -60,14 +59,12 @@ class DecidingClassifier(StoredClassifier):
     def thresholds(self, min_precision: Precision, *, by_class: bool = False) -> Floats:
         """(n_classes,) the confidence below which each label is not said, so that the precision is reached.
 
-        By the rows that were held out from training. It is infinite for a label that cannot reach it for sure.
-
-        Args:
-            min_precision: of all answers together, or of those with some labels.
-            by_class: of the answers with each label.
+        It is that of all answers together, of those with some labels, or ``by_class`` of those with each label, on the
+        rows that were held out from training; infinite for a label that cannot reach it for sure.
 
         Raises:
-            OptionError: what ``certainty`` raises; or a precision that cannot be reached, or of an unknown label.
+            OptionError: what ``certainty`` raises; or a precision that cannot be reached, or of an unknown
+                label.
         """
         certainty, n_classes = self.certainty, len(self.classes)
         if not isinstance(min_precision, Mapping):

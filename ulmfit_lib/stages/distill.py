@@ -153,11 +153,7 @@ def distill(
             for teacher, vectors in zip(teachers, by_teacher, strict=True)
         }
     model = LanguageModel(
-        architecture,
-        vocabulary,
-        base.tokenizer,
-        weights,
-        base={"name": base.training.name, "sha256": base.sha256()},
+        architecture, vocabulary, base.tokenizer, weights, base={"name": base.training.name, "sha256": base.sha256()}
     )
     stage = Stage(
         "distill",

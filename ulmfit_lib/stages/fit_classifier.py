@@ -17,8 +17,7 @@ from ulmfit_lib.data.table import TextTable, check_table
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.classifier_net import ClassifierNet
-from ulmfit_lib.models.head import Head, head_arrays
+from ulmfit_lib.models.head import ClassifierNet, Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, to_arrays
 from ulmfit_lib.progress import counted

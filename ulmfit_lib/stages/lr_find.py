@@ -22,11 +22,7 @@ from ulmfit_lib.training.streams import LanguageModelStream
 
 
 def lr_find_lm(
-    texts: Sequence[str],
-    *,
-    base: LanguageModel,
-    recipe: LanguageModelRecipe = FINE_TUNE,
-    run: Run | None = None,
+    texts: Sequence[str], *, base: LanguageModel, recipe: LanguageModelRecipe = FINE_TUNE, run: Run | None = None
 ) -> LearningRates:
     """Try learning rates for ``fit_lm`` on these texts, in one direction; takes a hundred steps, and keeps no model.
 
@@ -63,11 +59,7 @@ def lr_find_lm(
 
 
 def lr_find_classifier(
-    data: TextTable,
-    *,
-    lm: LanguageModel,
-    recipe: ClassifierRecipe = CLASSIFY,
-    run: Run | None = None,
+    data: TextTable, *, lm: LanguageModel, recipe: ClassifierRecipe = CLASSIFY, run: Run | None = None
 ) -> LearningRates:
     """Try learning rates for ``fit_classifier`` on these labels, in one direction, with all groups training.
 

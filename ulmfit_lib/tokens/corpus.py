@@ -12,8 +12,7 @@ import numpy.typing as npt
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.files import cache_folder, content_hash, new_folder, only_process
 from ulmfit_lib.progress import bar
-from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.tokens.stored_ids import StoredIds
+from ulmfit_lib.tokens.documents import Documents, StoredIds
 from ulmfit_lib.tokens.token_ids import TokenIds
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary

@@ -1,18 +1,37 @@
-"""Texts as ids of a model's vocabulary."""
+"""Texts as ids of a model's vocabulary, also those of like length in padded batches."""
 
 import hashlib
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.tokens.stored_ids import StoredIds
 from ulmfit_lib.tokens.tokenizer import Tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 
+ITEM = np.dtype(np.int32)
 PIECE = 1 << 20  # tokens looked at together where all texts are passed over
+
+
+class StoredIds:
+    """(n,) int32 as they lie in a file. A mapped file would count as memory once all of it has been read."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
+        self._length = path.stat().st_size // ITEM.itemsize
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, places: slice) -> npt.NDArray[np.int32]:
+        start, stop, _ = places.indices(self._length)
+        self._file.seek(start * ITEM.itemsize)
+        return np.frombuffer(self._file.read(max(0, stop - start) * ITEM.itemsize), ITEM)
 
 
 @dataclass(frozen=True)
@@ -101,3 +120,72 @@ def renumber(parts: Sequence[Documents], vocab_size: int, *, keep: int = 0) -> t
     place[used] = np.arange(len(used))
     tables = [place if part.table is None else place[part.table] for part in parts]
     return used, [replace(part, table=table) for part, table in zip(parts, tables, strict=True)]
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Some texts of like length."""
+
+    ids: Ints  # (batch, longest) int64, the longest text first, padded on the right
+    lengths: Ints  # (batch,) tokens in each text
+    indices: Ints  # (batch,) each text's place in the collection
+
+
+def text_batches(documents: Documents, *, pad_id: int) -> Iterator[TextBatch]:
+    """All texts, those of like length together, the longest first, so that memory peaks at once."""
+    for places in group_by_length(documents.lengths):
+        yield pad_texts(documents, places, pad_id)
+
+
+def group_by_length(
+    lengths: Ints,
+    *,
+    max_texts: int = 128,
+    max_tokens: int = 40_000,
+    fewest: int = 2,
+    shuffle: np.random.Generator | None = None,
+) -> list[Ints]:
+    """The places of texts of like length, group by group, bounded in texts and in padded tokens.
+
+    Without ``shuffle`` the longest come first. With it, lengths are jittered and the groups come in random order, for
+    training; none then holds fewer than ``fewest`` texts if there are so many, since batch normalisation cannot learn
+    from one.
+    """
+    lengths = np.maximum(lengths, 1)
+    keys = -lengths.astype(np.float64)
+    if shuffle is not None:
+        keys *= shuffle.uniform(0.85, 1.15, len(keys))
+    groups: list[list[int]] = []
+    longest = 0
+    for i in np.argsort(keys, kind="stable").tolist():
+        longest = max(longest, int(lengths[i]))
+        if not groups or len(groups[-1]) == max_texts or longest * (len(groups[-1]) + 1) > max_tokens:
+            groups.append([])
+            longest = int(lengths[i])
+        groups[-1].append(i)
+    if shuffle is not None:
+        groups = _merged(groups, fewest)
+        shuffle.shuffle(groups)
+    return [np.array(group, np.int64) for group in groups]
+
+
+def pad_texts(documents: Documents, places: Ints, pad_id: int) -> TextBatch:
+    """The texts at ``places`` as one batch."""
+    ends = documents.offsets[places + 1]
+    places = places[np.argsort(documents.offsets[places] - ends, kind="stable")]
+    texts = [documents[i] for i in places]
+    lengths = [max(1, len(text)) for text in texts]
+    ids = np.full((len(texts), max(lengths)), pad_id, np.int64)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = text
+    return TextBatch(ids, np.array(lengths, np.int64), places)
+
+
+def _merged(groups: list[list[int]], fewest: int) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for group in groups:
+        if merged and min(len(group), len(merged[-1])) < fewest:
+            merged[-1] = merged[-1] + group
+        else:
+            merged.append(group)
+    return merged

@@ -5,18 +5,43 @@ What spaCy does to a text with these rules is described at https://spacy.io/usag
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from ulmfit_lib.errors import ArtifactError, OptionError, first_line
 from ulmfit_lib.files import read_json
-from ulmfit_lib.tokens.spacy_import import import_spacy
 
+UNNEEDED = ("torch", "pandas")  # spaCy asks whether they are there, which takes seconds, and tokenises without them
+COMMANDS = "spacy.cli.info"  # spaCy's commands, which load an HTTP client and more, for the sake of ``spacy.info``
 RULES_FILE = "splitting.json"
 RUN = re.compile(r"\s+|\S+")
 NOTHING = re.compile(r"(?!)")
+
+
+def import_spacy() -> ModuleType:
+    """The module; what is not loaded yet of ``UNNEEDED`` and ``COMMANDS`` is out of its sight meanwhile."""
+    commands = ModuleType(COMMANDS)
+    commands.info = _info  # type: ignore[attr-defined]
+    stand_ins = {**dict.fromkeys(UNNEEDED), COMMANDS: commands}  # None: an import fails
+    hidden = [name for name in stand_ins if name not in sys.modules]
+    sys.modules.update({name: stand_ins[name] for name in hidden})  # type: ignore[misc]
+    try:
+        import spacy
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    return spacy
+
+
+def _info(*arguments: Any, **options: Any) -> Any:
+    from spacy.cli.info import info
+
+    return info(*arguments, **options)
 
 
 @dataclass(frozen=True)

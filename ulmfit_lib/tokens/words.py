@@ -19,8 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.tokens.cutting import cut_at_spaces
-from ulmfit_lib.tokens.pieces import BLANK, BLANK_FIRST, BLANK_LAST, SPACE_FIRST, START_OF_TEXT, UNCLEAR, PieceTable
+from ulmfit_lib.tokens.pieces import (
+    BLANK,
+    BLANK_FIRST,
+    BLANK_LAST,
+    SPACE_FIRST,
+    START_OF_TEXT,
+    UNCLEAR,
+    PieceTable,
+    cut_at_spaces,
+)
 from ulmfit_lib.tokens.rules import (
     CAPITALISED,
     CAPITALS,

@@ -11,12 +11,11 @@ from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.architecture import POOLINGS
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.models.classifier_net import ClassifierNet
 from ulmfit_lib.models.dropouts import Dropouts
+from ulmfit_lib.models.head import ClassifierNet
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.learner import Objective, Row
-from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import train_phases
+from ulmfit_lib.training.phases import train_phases, train_within_memory
 from ulmfit_lib.training.processes import my_share, share_model
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule, gradual_unfreezing
@@ -229,12 +228,8 @@ def unfreezing(recipe: ClassifierRecipe, n_groups: int) -> list[ClassifierPhase]
 def cross_entropy(logits: Tensor, truth: Tensor, kind: LabelKind, balance: Tensor | None, smoothing: float) -> Tensor:
     """Mean log loss of (batch,) class numbers, or of all decisions of (batch, n_tags) of 0 and 1.
 
-    Args:
-        logits: (batch, n_classes).
-        truth: targets of that kind of label.
-        kind: of label.
-        balance: (n_classes,) weights, as ``kind.balance`` gives them; None counts all the same.
-        smoothing: share of a label's probability that is spread over all choices.
+    ``balance`` is (n_classes,) as ``kind.balance`` gives it, and None counts all the same; ``smoothing`` the share of a
+    label's probability that is spread over all choices.
     """
     if kind.exclusive:
         return F.cross_entropy(logits, truth, weight=balance, label_smoothing=smoothing)

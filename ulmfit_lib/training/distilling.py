@@ -15,14 +15,13 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet
 from ulmfit_lib.models.pooling import pool
 from ulmfit_lib.models.tensors import State
 from ulmfit_lib.tokens.documents import Documents
-from ulmfit_lib.training.distillation_batches import DistillationBatches
 from ulmfit_lib.training.distillation_recipe import DistillationRecipe
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
-from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import train_phases
+from ulmfit_lib.training.phases import train_phases, train_within_memory
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, find_schedule
+from ulmfit_lib.training.streams import DistillationBatches
 from ulmfit_lib.training.teachers import Vectors
 
 FEWEST_TEXTS = 8  # a batch of fewer has too few pairs to compare
@@ -123,12 +122,8 @@ def train_to_targets(
     """Train ``net``, whose encoder has a projection, in place.
 
     Args:
-        net: the model.
         train: all texts, then all of them in another writing, as ids in reading order; and the targets.
         valid: texts as they are, to measure each epoch on, and theirs; may be empty.
-        recipe: hyperparameters.
-        pad_id: what fills up batches.
-        description: what the progress bar says.
         run: seed of the order, the writings, the dropout and the sampled words; device; checkpoints.
 
     Returns:

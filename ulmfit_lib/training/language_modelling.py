@@ -10,8 +10,7 @@ from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.losses import SampledSoftmax
-from ulmfit_lib.training.memory import train_within_memory
-from ulmfit_lib.training.phases import train_phases
+from ulmfit_lib.training.phases import train_phases, train_within_memory
 from ulmfit_lib.training.processes import check_equal, my_share, share_model
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.schedules import Phase, discriminative_lrs, find_schedule

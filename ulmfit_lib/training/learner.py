@@ -182,16 +182,8 @@ def build_learner(
 ) -> Learner:
     """A fastai Learner with AdamW, one rate per parameter group and a schedule over the whole run.
 
-    Args:
-        model: what is trained; ``reset`` is called where texts start, and ``layer_groups`` gives its
-            parameters, lowest group first.
-        train: batches with a length and ``to(device)``.
-        valid: likewise, measured after each epoch; may be empty.
-        objective: what it is trained for.
-        phase: the rate of each group, and their schedule.
-        settings: of the optimiser.
-        device: where to train.
-        callbacks: more of fastai's.
+    The model's ``reset`` is called where texts start, and its ``layer_groups`` gives its parameters, lowest group
+    first. Batches have a length and ``to(device)``; those of validation, measured after each epoch, may be empty.
     """
     scheduler = ParamScheduler({"lr": lambda progress: [lr * phase.schedule(progress) for lr in phase.lrs]})
     clipping = [GradientClip(settings.clip)] if settings.clip else []

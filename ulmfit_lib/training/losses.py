@@ -17,14 +17,10 @@ CHUNK = 512  # vectors scored at a time on a CPU, so that they stay in its cache
 class SampledSoftmax:
     """Cross entropy over the target and some words drawn once per batch; over all words outside training.
 
-    Words are drawn without replacement by frequency, and each logit is lowered by the log of its word's chance of being
-    drawn (Jean et al. 2015, section 3), so that the loss estimates the full one: the commonest words are nearly always
-    present and count in full, a rare word stands for many.
-
-    Args:
-        net: the model whose decoder scores the words.
-        counts: (vocabulary,) occurrences in the training texts.
-        samples: words per batch; 0, or more than half the vocabulary, means all of it.
+    Words are drawn without replacement by frequency, their (vocabulary,) ``counts`` in the training texts, and each
+    logit is lowered by the log of its word's chance of being drawn (Jean et al. 2015, section 3), so that the loss
+    estimates the full one: the commonest words are nearly always present and count in full, a rare word stands for
+    many. With 0 ``samples``, or more than half the vocabulary, all words count.
     """
 
     def __init__(self, net: LanguageModelNet, counts: Ints, *, samples: int = 2048) -> None:

@@ -69,8 +69,6 @@ def track(where: str, *, name: str = "ulmfit") -> Iterator[None]:
 
 def _make(kind: str, place: str) -> Tracker:
     if kind == "tensorboard":
-        from ulmfit_lib.training.tensorboard_tracker import TensorBoardTracker
-
         return TensorBoardTracker(Path(place))
     from ulmfit_lib.training.mlflow_tracker import MLflowTracker
 
@@ -137,6 +135,46 @@ class TrackedLosses(Callback):
         for row in rows:
             epoch, losses = int(row["epoch"]), {kind: mean for kind, mean in row.items() if kind.startswith(kinds)}
             self.tracker.log(self.title, losses, batch=epoch * len(self.learn.dls.train), epoch=epoch)
+
+
+class TensorBoardTracker:
+    """Trainings in TensorBoard: a folder for each, in one that must be writable, of losses and learning rates."""
+
+    every_batch = True
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder, self.make_writer = folder, SummaryWriter
+        self.writers: dict[str, Any] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"--track tensorboard:{folder}: cannot be written ({error.strerror})") from error
+
+    @contextmanager
+    def run(self, name: str) -> Iterator[None]:
+        """The folder is the run."""
+        try:
+            yield
+        finally:
+            for writer in self.writers.values():
+                writer.close()
+
+    def log(self, training: str, values: Values, *, batch: int, epoch: int | None = None) -> None:
+        """As curves over batches; of an epoch, those of validation."""
+        if training not in self.writers:
+            self.writers[training] = self.make_writer(str(self.folder / training))
+        for name, value in values.items():
+            if epoch is None or name.startswith("valid_"):
+                self.writers[training].add_scalar(name, value, batch)
+        if epoch is not None:
+            self.writers[training].flush()
+
+    def log_model(self, settings: Values, scores: Values, folder: Path) -> None:
+        """As hyperparameters, which TensorBoard shows beside the scores; the model stays where it is."""
+        with self.make_writer(log_dir=str(self.folder)) as writer:
+            writer.add_hparams({**settings, "model": str(folder)}, scores, run_name=".")
 
 
 def _plain(record: Mapping[str, Any]) -> Values:
