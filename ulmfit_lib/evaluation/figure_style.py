@@ -65,9 +65,10 @@ def make_axes(axes: Axes | None, *, size: tuple[float, float] = (6, 3.7)) -> Axe
         return figure.add_subplot()
 
 
-def set_title(axes: Axes, title: str) -> None:
-    """What an axis shows, above it."""
+def titled(axes: Axes, title: str) -> Axes:
+    """The same axis with what it shows above it."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
+    return axes
 
 
 def shortened(name: str, most: int = 30) -> str:

@@ -15,7 +15,7 @@ from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.evaluation.certainty import Certainty
 from ulmfit_lib.evaluation.figure_style import BLUE as BLUE
 from ulmfit_lib.evaluation.figure_style import COLOURS as COLOURS
-from ulmfit_lib.evaluation.figure_style import GREY, INK, MARKERS, make_axes, set_title, shortened
+from ulmfit_lib.evaluation.figure_style import GREY, INK, MARKERS, make_axes, shortened, titled
 from ulmfit_lib.evaluation.figure_style import ORANGE as ORANGE
 from ulmfit_lib.evaluation.figure_style import check_plot_name as check_plot_name
 from ulmfit_lib.evaluation.figure_style import save_plot as save_plot
@@ -42,9 +42,8 @@ def plot_schedules(schedules: Mapping[str, Callable[[float], float]], axes: Axes
     for name, schedule in schedules.items():
         axes.plot(progress, [schedule(p) for p in progress], label=name)
     axes.set(xlabel="progress of the run", ylabel="share of the maximal rate")
-    set_title(axes, "Learning-rate schedules")
     axes.legend(frameon=False)
-    return axes
+    return titled(axes, "Learning-rate schedules")
 
 
 def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: Axes | None = None) -> Axes:
@@ -67,9 +66,8 @@ def plot_schedule(phases: "Sequence[Phase]", groups: Sequence[str] = (), axes: A
     axes.set(yscale="log", xlabel="epochs", ylabel="learning rate")
     if phases:  # one-cycle ends near nothing, which would take most of the height
         axes.set_ylim(bottom=max(min(phases[0].lrs) / FALL, axes.get_ylim()[0]))
-    set_title(axes, "Learning rate of each parameter group")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    return axes
+    return titled(axes, "Learning rate of each parameter group")
 
 
 def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None = None) -> Axes:
@@ -83,11 +81,10 @@ def plot_history(training: "TrainingRecord", stage: int = -1, axes: Axes | None 
                 label = f"{direction}, {kind}"
                 axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, color=colour, label=label)
     axes.set(xlabel="epoch", ylabel="loss")
-    set_title(axes, f"Loss per epoch: {record.name}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.lines:
         axes.legend(frameon=False)
-    return axes
+    return titled(axes, f"Loss per epoch: {record.name}")
 
 
 def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = None) -> Axes:
@@ -102,11 +99,10 @@ def plot_learning_curve(curve: LearningCurve, labels: int, axes: Axes | None = N
     axes.axvline(labels, linestyle=":", color=GREY, label="labels so far")
     ticks = [*(n for n in curve.sizes.tolist()[::2] if n < 0.7 * labels), labels, 2 * labels, 4 * labels]
     axes.set(xscale="log", xlabel="labels", ylabel="accuracy (%)")
-    set_title(axes, "What more labels are worth")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False)
-    return axes
+    return titled(axes, "What more labels are worth")
 
 
 def plot_lr_find(
@@ -129,10 +125,9 @@ def plot_lr_find(
         room = 0.1 * max(known[0] - known.min(), 1e-3)
         axes.set_ylim(known.min() - room, max(known[0], np.median(known)) + 5 * room)
     axes.set(xscale="log", xlabel="learning rate", ylabel="training log loss")
-    set_title(axes, "Loss as the rate grows")
     if suggestions:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    return axes
+    return titled(axes, "Loss as the rate grows")
 
 
 def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> Axes:
@@ -151,9 +146,8 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], axes: Axes | None = None) -
     axes.axhline(losses[0], linestyle=":", color=GREY, label="the defaults")
     axes.set(xlabel="trial", ylabel="out-of-fold log loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    set_title(axes, "What the search tried")
     axes.legend(frameon=False)
-    return axes
+    return titled(axes, "What the search tried")
 
 
 def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = None) -> Axes:
@@ -169,10 +163,9 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], axes: Axes | None = No
     sizes = [15 + 85 * one["rows"] / most for one in bins]
     axes.scatter(confidence, accuracy, sizes, color=BLUE, zorder=3, label="measured (larger: more rows)")
     axes.set(xlabel="confidence (%)", ylabel="accuracy (%)")
-    set_title(axes, "Can its confidence be trusted?")
     axes.set(xlim=(min([50, *confidence]) - 3, 103), ylim=(min([40, *accuracy]) - 3, 105))
     axes.legend(frameon=False, loc="lower right", fontsize=8)
-    return axes
+    return titled(axes, "Can its confidence be trusted?")
 
 
 def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
@@ -187,8 +180,7 @@ def plot_coverage(certainty: Certainty, axes: Axes | None = None) -> Axes:
     axes.plot(answered, accuracy, color=BLUE)
     axes.set(xlim=(0, 101), ylim=(max(0.0, min(90.0, *accuracy) - 10), 101))
     axes.set(xlabel="texts answered (%), the most confident first", ylabel="accuracy among those (%)")
-    set_title(axes, "What is left unsure, and what that buys")
-    return axes
+    return titled(axes, "What is left unsure, and what that buys")
 
 
 def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
@@ -199,8 +191,7 @@ def plot_lengths(words: Sequence[int], axes: Axes | None = None) -> Axes:
     axes.set(xlim=(0, most), xlabel="words", ylabel="texts")
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    set_title(axes, "Lengths of the texts")
-    return axes
+    return titled(axes, "Lengths of the texts")
 
 
 def plot_map(places: Floats, classes: Sequence[str], wrong: Bools | None = None, axes: Axes | None = None) -> Axes:
@@ -222,8 +213,7 @@ def plot_map(places: Floats, classes: Sequence[str], wrong: Bools | None = None,
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
-    set_title(axes, "Map of the texts")
-    return axes
+    return titled(axes, "Map of the texts")
 
 
 def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], axes: Axes | None = None) -> Axes:
@@ -245,8 +235,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str], a
     axes.set_yticks(numbers, names)
     axes.grid(visible=False)
     axes.set(xlabel="predicted", ylabel="true")
-    set_title(axes, "What is taken for what")
-    return axes
+    return titled(axes, "What is taken for what")
 
 
 def plot_words(explanation: "Explanation", most: int = 10, axes: Axes | None = None) -> Axes:
@@ -261,5 +250,4 @@ def plot_words(explanation: "Explanation", most: int = 10, axes: Axes | None = N
     axes.grid(visible=False, axis="y")
     label = shortened(repr(explanation.label), 40)
     axes.set(xlabel=f"added to the log odds of {label}")
-    set_title(axes, f"Why {label}?")
-    return axes
+    return titled(axes, f"Why {label}?")

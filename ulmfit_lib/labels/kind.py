@@ -167,24 +167,12 @@ class LabelKind(ABC):
         """Scores of (n, at most n_classes) probabilities, and of what is ``decided``, against what ``truth`` gave."""
 
     def report_entries(
-        self,
-        probabilities: Mapping[str, Floats],
-        truth: Any,
-        classes: Sequence[str],
-        *,
-        learnt: LabelledRows,
-        part_names: Mapping[str, str],
-        decided: Ints | None = None,
+        self, scores: Mapping[str, Any], truth: Any, *, learnt: LabelledRows, part_names: Mapping[str, str]
     ) -> dict[str, Any]:
         """What a report holds beyond the scores of its decisions, a ``sentence`` of its own among it.
 
-        Args:
-            probabilities: of held-out rows, of the ``ensemble`` and of each member by its name.
-            truth: what ``truth`` gave for those rows.
-            classes: the classifier's classes.
-            learnt: the training rows.
-            part_names: what a sentence calls the parts.
-            decided: the ensemble's answers, as ``decide`` gives them; by default the likeliest.
+        By what ``score`` gave for the ``ensemble`` and for each member by its name, of held-out rows with this
+        ``truth``; ``part_names`` are what a sentence calls the parts.
         """
         return {}
 

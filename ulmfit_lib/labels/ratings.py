@@ -112,21 +112,9 @@ class Ratings(Classes):
         return score_ratings(self.said(probabilities, decided=decided), truth, self.expected(probabilities))
 
     def report_entries(
-        self,
-        probabilities: Mapping[str, Floats],
-        truth: Any,
-        classes: Sequence[str],
-        *,
-        learnt: LabelledRows,
-        part_names: Mapping[str, str],
-        decided: Ints | None = None,
+        self, scores: Mapping[str, Any], truth: Any, *, learnt: LabelledRows, part_names: Mapping[str, str]
     ) -> dict[str, Any]:
         """Each part's error, beside that of always answering the median."""
-        known = self.learnt_from(learnt)
-        scores = {
-            name: known.score(p, truth, classes, decided=decided if name == "ensemble" else None)
-            for name, p in probabilities.items()
-        }
         median = float(np.median(np.array(learnt.numbers, np.float64)))
         always = float(np.abs(truth - median).mean())
         off = {name: f"{s.mean_absolute_error:.3g}" for name, s in scores.items()}

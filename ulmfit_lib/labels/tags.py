@@ -138,20 +138,9 @@ class Tags(LabelKind):
         return score_tags(padded(probabilities, len(classes)), truth, list(classes), predicted=predicted)
 
     def report_entries(
-        self,
-        probabilities: Mapping[str, Floats],
-        truth: Any,
-        classes: Sequence[str],
-        *,
-        learnt: LabelledRows,
-        part_names: Mapping[str, str],
-        decided: Ints | None = None,
+        self, scores: Mapping[str, Any], truth: Any, *, learnt: LabelledRows, part_names: Mapping[str, str]
     ) -> dict[str, Any]:
         """Each part's scores by tag."""
-        scores = {
-            name: self.score(p, truth, classes, decided=decided if name == "ensemble" else None)
-            for name, p in probabilities.items()
-        }
         ensemble = scores["ensemble"]
         parts = {part_names[part]: s for part, s in scores.items() if part in part_names}
         alone = ", ".join(f"{name} alone {s.micro_f1:.3f}" for name, s in parts.items())

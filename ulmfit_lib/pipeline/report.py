@@ -60,9 +60,12 @@ def report_on(
         confidence, right = (np.concatenate(pair) for pair in zip((confidence, right), calibration, strict=True))
     verdict = McNemar.of(correct[ENSEMBLE], correct["baseline"]) if "baseline" in correct else None
     of_goal = _of_goal(answers, decisions[ENSEMBLE].argmax(1), truth, goal) if kind.one_class_per_text else None
-    by_kind = kind.report_entries(
-        probabilities, kind.truth(test, classes)[0], classes, learnt=learnt, part_names=NAMES, decided=said
-    )
+    known, own_truth = kind.learnt_from(learnt), kind.truth(test, classes)[0]
+    of_kind = {
+        name: known.score(p, own_truth, classes, decided=said if name == ENSEMBLE else None)
+        for name, p in ({} if kind.one_class_per_text else probabilities).items()
+    }
+    by_kind = known.report_entries(of_kind, own_truth, learnt=learnt, part_names=NAMES)
     whole = _sentence(scores, verdict, majority, folds) + _about_classes(scores, of_goal)
     return Report(
         sentence=by_kind.get("sentence") or whole,
