@@ -8,12 +8,13 @@ import torch
 from ulmfit_lib import TextTable, fit
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import ENSEMBLE
+from ulmfit_lib.data.table import Apart
 from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.known_texts import FEWEST_TEXTS
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
-from ulmfit_lib.pipeline import affordable, plan
+from ulmfit_lib.pipeline import affordable, plan, scoping
 from ulmfit_lib.pipeline.affordable import Affordable
 from ulmfit_lib.pipeline.bases import Base, choose_base, find_bases, usual_base
 from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
@@ -445,8 +446,10 @@ def test_beginnings_of_texts_are_not_kept_to_compare_new_ones_with(tiny_lm, frui
     monkeypatch.setattr(affordable, "ALWAYS_READ", 100)
     monkeypatch.setattr(affordable, "BEGINNING", 20)
     monkeypatch.setattr(affordable, "_characters_per_second", lambda *_: 1)
-    classifier = fit(fruit, base=tiny_lm, minutes=1, run=Run(seed=0, device="cpu"))
-    assert classifier.training.known_texts is None
+    monkeypatch.setattr(scoping, "MOST_OTHERS", 20)
+    table = replace(fruit, apart=Apart("other", [f"{row} and no fruit at all" for row in range(40)]))
+    classifier = fit(table, base=tiny_lm, minutes=0.1, run=Run(seed=0, device="cpu"))
+    assert classifier.training.known_texts is None and len(classifier.scope.others) == 20
     assert "no more than the first 20 characters" in classifier.training.report.sentence
 
 

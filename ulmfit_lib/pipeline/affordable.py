@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.data.table import Apart, TextTable
 from ulmfit_lib.models.known_texts import MOST_TEXTS
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.precision import BEGINNING
@@ -93,7 +93,9 @@ class Affordable:
         enough = max(characters / (SHORT * READING), unlabelled) / speed + budget.seconds - left
         table = data if kept.all() else data.select(np.flatnonzero(kept).tolist())
         if cut:
-            table = replace(table, texts=[text[:end] for text, end in zip(table.texts, read[kept], strict=True)])
+            apart = data.apart and Apart(data.apart.label, [text[:beginning] for text in data.apart.texts])
+            texts = [text[:end] for text, end in zip(table.texts, read[kept], strict=True)]
+            table = replace(table, texts=texts, apart=apart)
         return cls(
             table,
             replace(scoring, folds=FEW_FOLDS) if few else scoring,

@@ -32,7 +32,8 @@ def find_scope(
     if len(others) < FEWEST_OTHERS:
         free = data.select([i for i, label in enumerate(data.labels) if label is None])
         others = [*others, *(free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=run.seed, share=share))]
-    vectors = classifier.scope_vectors(candidate.features([*labelled.texts, *others[:MOST_OTHERS]], run))
+    others = others[: max(FEWEST_OTHERS, round(share * MOST_OTHERS))]
+    vectors = classifier.scope_vectors(candidate.features([*labelled.texts, *others], run))
     n = len(labelled)
     if apart:
         return Scope.fit(vectors[:n], labelled.class_numbers(), vectors[n:], label=apart.label, keep=KEPT)
