@@ -64,3 +64,11 @@ def test_a_folder_of_texts_is_predicted_file_by_file(predict, tmp_path):
     (tmp_path / "new" / "B.TXT").write_text("fine")
     code, out, _ = predict(tmp_path, "--quiet")
     assert code == 0 and out.splitlines()[1] == "new/B.TXT,new,fine,good,0.75,0.25,0.75"
+
+
+def test_an_argument_where_the_locale_knows_ascii_alone_is_the_text_that_was_typed(predict, monkeypatch):
+    read, judge = [], Coin.judge
+    monkeypatch.setattr(Coin, "judge", lambda self, texts, scope=None: read.extend(texts) or judge(self, texts, scope))
+    for given in ("schön 😀".encode().decode("ascii", "surrogateescape"), "half a pair: \ud83d"):
+        assert predict(given)[0] == 0
+    assert read == ["schön 😀", "half a pair: \ufffd"]

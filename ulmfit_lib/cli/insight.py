@@ -53,8 +53,9 @@ def explain_command(
 ) -> None:
     """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
     from ulmfit_lib.hub.fetching import find_folder
+    from ulmfit_lib.tokens.rules import well_formed
 
-    found = load_classifier(find_folder(model)).explain(text, label=label)
+    found = load_classifier(find_folder(model)).explain(well_formed(text), label=label)
     print(json.dumps(found.as_dict()) if as_json else found.as_text(colour=sys.stdout.isatty()))
 
 

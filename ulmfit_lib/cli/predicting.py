@@ -197,9 +197,11 @@ def _predict_file(
 def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: Sureness) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up; nothing if blank."""
     from ulmfit_lib.hub.fetching import find_folder
+    from ulmfit_lib.tokens.rules import well_formed
 
     if given is not None:
         _check_is_text(given)
+        given = well_formed(given)
     classifier = load_classifier(find_folder(model))
     threshold = sureness.thresholds(classifier)
     sets = sureness.prediction_sets(classifier)

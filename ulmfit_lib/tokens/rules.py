@@ -7,6 +7,7 @@ whoever only predicts need not load fastai.
 import html
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 # fastai's special tokens, in its order: unknown, padding, start and end of a text, field, repeated character,
 # repeated word, the next word was in CAPITALS, the next word was Capitalised.
@@ -96,10 +97,15 @@ RULE_NAMES = tuple(rule.__name__ for rule in RULES)
 
 
 def well_formed(text: str) -> str:
-    """Half a surrogate pair alone, which no encoding can hold, becomes the sign for what cannot be shown."""
+    """Half a surrogate pair alone, which no encoding can hold, becomes the sign for what cannot be shown.
+
+    Halves that stand for bytes of UTF-8, as Python has them of a terminal without it, become the letters of these.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
+        with suppress(UnicodeError):
+            return text.encode("utf-8", "surrogateescape").decode()
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
