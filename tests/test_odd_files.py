@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+import pickle
 import re
 
 import openpyxl
@@ -27,8 +28,14 @@ ODD = {
     "comment.csv": ('# from our tool\n# of 2024\ntext,label\n"a, b",x\nc,y\n', "named in line 3"),
     "qualtrics.csv": (
         'text,label\nWhat do you think?,Class\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}"\n"a, b",x\nc,y\n',
-        "as Qualtrics writes them",
+        "as Qualtrics writes it",
     ),
+    "surveymonkey.csv": (
+        'id,text,label\n,Open-Ended Response,Response\n1,"a, b",x\n2,c,y\n',
+        "as SurveyMonkey writes it",
+    ),
+    "percent.csv": ('% from a laboratory\ntext,label\n"a, b",x\nc,y\n', "named in line 2"),
+    "form.csv": ('"Timestamp","text","label"\n"2024/01/02 3:04:05 PM GMT+1","a, b","x"\n"2024/01/03","c","y"\n', ""),
     # names, blanks and marks
     "broken-name.csv": ('"text\n", label \n"a, b",x\nc,y\n', ""),
     "spaced.csv": ('"text", "label"\n"a, b", "x"\n"c", "y"\n', ""),
@@ -40,6 +47,7 @@ ODD = {
     "wrapped-names.csv": ('"text,label"\n"""a, b"",x"\n"c,y"\n', ""),
     "dos.csv": ('text,label\r\n"a, b",x\r\nc,y\r\n\x1a', ""),
     "zeros.csv": ('text,label\n"a, b",x\nc,y\n\0\0\0\0', ""),
+    "directed.csv": ('\u202atext\u202c,\u200flabel\n"a, b",\u202bx\u202c\nc,\xady\n', ""),
     "invisible.csv": ('text,label\n"a, b",x\u200b\nc,\ufeffy\n', ""),
     # delimiters
     "tilde.csv": ("text~label\na, b~x\nc~y\n", "separated by '~'"),
@@ -54,6 +62,8 @@ ODD = {
     "one-line.jsonl": ('{"text": "a, b", "label": "x"}{"text": "c", "label": "y"}', ""),
     "commas.jsonl": ('{"text": "a, b", "label": "x"},\n{"text": "c", "label": "y"},\n', ""),
     "separators.jsonl": ('\x1e{"text": "a, b", "label": "x"}\n\x1e{"text": "c", "label": "y"}\n', ""),
+    "keys.json": ('{"-Nq1": {"text": "a, b", "label": "x"}, "-Nq2": {"text": "c", "label": "y"}}', ""),
+    "marked.json": ('\ufeff[{"text": "a, b", "label": "x"}, {"text": "c", "label": "y", "v": NaN}]', ""),
     "sheet.json": ('{"range": "A1", "values": [["text", "label"], ["a, b", "x"], ["c", "y"]]}', ""),
 }
 
@@ -124,6 +134,30 @@ def test_titles_and_merged_cells_of_workbooks_are_understood_and_told(tmp_path, 
     assert "named in line 3" in said and "1 cell merged over several rows" in said
 
 
+def test_what_describes_the_columns_of_a_survey_s_workbook_is_no_row(tmp_path, capsys):
+    book = openpyxl.Workbook()
+    for row in (["id", "text", "label"], [None, "Open-Ended Response", "Response"], [1, "a, b", "x"], [2, "c", "y"]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    table = read_table(tmp_path / "a.xlsx", text="text", label="label")
+    assert (list(table.texts), list(table.labels)) == TWO and list(table.rows) == [1, 2]
+    assert "as SurveyMonkey writes it" in capsys.readouterr().err
+
+
+def test_the_list_that_holds_the_rows_of_a_nested_document_is_named_and_read_alone(tmp_path):
+    rows = [{"text": "a, b", "label": "x"}, {"text": "c", "label": "y"}]
+    for document in ({"response": {"items": rows}}, {"took": 1, "hits": {"total": 2, "hits": rows}}):
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        with pytest.raises(DataError, match=r"if its list '([a-z.]+)' holds the rows, save that list alone") as refused:
+            read_table(tmp_path / "a.json", text="text", label="label")
+        found = document
+        for name in re.search("its list '([a-z.]+)'", str(refused.value))[1].split("."):
+            found = found[name]
+        (tmp_path / "b.json").write_text(json.dumps(found))
+        table = read_table(tmp_path / "b.json", text="text", label="label")
+        assert (list(table.texts), list(table.labels)) == TWO
+
+
 def test_missing_values_of_databases_are_no_labels_and_such_texts_are_told(tmp_path, capsys):
     (tmp_path / "a.tsv").write_text("text\tlabel\na\tx\n\\N\ty\nc\t\\N\n")
     table = read_table(tmp_path / "a.tsv", text="text", label="label")
@@ -165,6 +199,13 @@ def test_a_file_whose_name_says_something_else_is_refused_with_a_name_that_works
         (b"| id | text |\n|---|---|\n| 1 | a |\n", "export it as CSV"),
         (b'"text"x,y\na,b\n', "no list of column names"),
         (b"text/label\na/x\n", "name the character between them with --delimiter"),
+        (
+            b"SQLite format 3\0\x10",
+            "a database of SQLite, whatever its name says; export the table as .csv or .parquet",
+        ),
+        (b"%PDF-1.7\n", "this is a PDF, whatever its name says; save its text as .txt"),
+        (b"{\\rtf1 text,label}", "this is a document of RTF"),
+        (pickle.dumps({"text": "a"}), "this is a pickle, whatever its name says; a pickle can run code"),
         ("text\n映画は良いです、とても\n".encode("shift_jis"), "shift_jis"),
         ("text\nОчень хорошо\n".encode("cp1251"), "cp1251"),
     ],

@@ -1,15 +1,20 @@
 """The columns that a table must have, by their names."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ulmfit_lib.errors import DataError
+from ulmfit_lib.progress import counted, note
 
 HEADER_LINES = 20  # among the first of which the columns may be named
 COMMENT = "# "
 LONG_NAME = 25  # characters, beyond which a name looks like a text
 MARKS = "'#*:`´’"  # that may surround a name
-INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"  # characters that nobody sees
+# Characters that nobody sees: soft hyphens, marks of direction and of byte order, and blanks of no width.
+INVISIBLE = "\xad\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+SURVEYMONKEY = "Open-Ended Response"
+QUALTRICS = re.compile(r'\{"ImportId":.*\}')
 
 
 def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
@@ -33,6 +38,22 @@ def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
         comment = bool(line) and line[0].startswith(COMMENT)
         above = above if comment else max(above, filled)
     return 0
+
+
+def describing_rows(rows: Sequence[Sequence[str]], source: str | Path) -> int:
+    """How many of the first rows below the names describe the columns, as surveys have them; this is said."""
+    second = [cell for row in rows[1:2] for cell in row if cell]
+    count, tool = 0, ""
+    if second and all(map(QUALTRICS.fullmatch, second)):
+        count, tool = 2, "Qualtrics"
+    elif rows and SURVEYMONKEY in rows[0]:
+        count, tool = 1, "SurveyMonkey"
+    if count:
+        note(
+            f"{source}: what stands in {counted(count, 'row')} below the column names describes these, as {tool} "
+            "writes it, and is left out"
+        )
+    return count
 
 
 def _filled(line: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,13 @@ LITERALS = re.compile(r"[\s\[]*\{\s*'")  # of Python, as its ``print`` shows the
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
-def json_records(path: Path, text: TextStream) -> Iterator[dict[str, Any]]:
-    """JSON's objects: one a line, or those of one document; a DataError names the line or entry that is none."""
+def json_records(path: Path, text: TextStream, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """JSON's objects, one a line or those of one document, that should have the needed names.
+
+    A DataError names the line or entry that is none.
+    """
     apart, parser = 0, _Parser()
-    for row, where in _values(path, text, parser):
+    for row, where in _values(path, text, parser, needed):
         apart += isinstance(row, dict) and _is_disputed(row)
         yield _record(row, where)
     if parser.twice:
@@ -65,7 +68,7 @@ class _Parser:
         return found
 
 
-def _values(path: Path, text: TextStream, parser: _Parser) -> Iterator[tuple[Any, str]]:
+def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]) -> Iterator[tuple[Any, str]]:
     """What should be an object, and where it stands."""
     lines = enumerate(text.lines(), 1)
     start = next(((number, line) for number, line in lines if line.strip()), None)
@@ -77,12 +80,12 @@ def _values(path: Path, text: TextStream, parser: _Parser) -> Iterator[tuple[Any
             f"{path}: line {number} does not start with [ or {{, as JSON does; if this is a table, give it a name "
             "that ends in .csv"
         )
-    if not _is_record(line):
+    if not _is_record(line, needed):
         whole = "\n".join([line, *(line for _, line in lines)])
         values = _parsed(whole, f"{path}: from line {number} on, it", parser.decoder)
         lists = [row for value in values for row in (value if isinstance(value, list) else [value])]
         try:
-            found = lists if len(values) > 1 else _rows_of_document(values[0])
+            found = lists if len(values) > 1 else _rows_of_document(values[0], needed)
         except ValueError as error:
             raise DataError(f"{path}: its rows have not as many cells as its columns ({first_line(error)})") from error
         yield from ((row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
@@ -114,38 +117,47 @@ def names_within(record: dict[str, Any]) -> list[str]:
 
 def lists_within(record: dict[str, Any]) -> list[str]:
     """The names of lists within a record, and within its objects, that hold objects as a document holds its rows."""
-    found = ((name, cell_at(record, name)) for name in (*record, *names_within(record)))
-    return [
-        name for name, cell in found if isinstance(cell, list) and cell and all(isinstance(one, dict) for one in cell)
-    ]
+    return [name for name in (*record, *names_within(record)) if _holds_objects(cell_at(record, name))]
 
 
-def _is_record(line: str) -> bool:
+def _holds_objects(cell: Any) -> bool:
+    return isinstance(cell, list) and bool(cell) and all(isinstance(one, dict) for one in cell)
+
+
+def _is_record(line: str, needed: Sequence[str]) -> bool:
     """Whether a file's first line is a record, so that each line is one; or else the start of one document."""
     try:
         found = json.loads(line, strict=False)
     except (ValueError, RecursionError):
         return line.lstrip().startswith("{") and line.rstrip().endswith("}")  # a line that is broken
     try:
-        return isinstance(found, dict) and _rows_of_document(found) == [found]
+        return isinstance(found, dict) and _rows_of_document(found, needed) == [found]
     except ValueError:  # of columns whose cells are missing
         return False
 
 
-def _rows_of_document(found: Any) -> list[Any]:
+def _rows_of_document(found: Any, needed: Sequence[str]) -> list[Any]:
     """The rows of an array, or of an object that holds one; pandas' and Polars' columns; or the one record there is."""
     if isinstance(found, list):
         return _with_names(found) if all(isinstance(row, list) for row in found) else found
     if isinstance(found, dict):
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):  # pandas' orient="split"
             return [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
-        if found and all(name.isdigit() and isinstance(row, dict) for name, row in found.items()):  # orient="index"
+        if _is_indexed(found, needed):
             return list(found.values())
         if columns := _columns(found):
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         if rows := next((found[name] for name in WRAPPERS if isinstance(found.get(name), list)), None):
-            return _rows_of_document(rows)
+            return _rows_of_document(rows, needed)
     return [found]
+
+
+def _is_indexed(found: dict[str, Any], needed: Sequence[str]) -> bool:
+    """Whether its values are rows, called by numbers (pandas' orient="index") or by keys, as Firebase has them."""
+    rows = [row for row in found.values() if isinstance(row, dict)]
+    numbered = all(map(str.isdigit, found))
+    keyed = bool(needed) and not set(needed) & found.keys() and all(set(needed) <= row.keys() for row in rows)
+    return bool(rows) and len(rows) == len(found) and (numbered or keyed)
 
 
 def _with_names(rows: list[list[Any]]) -> list[Any]:
@@ -162,7 +174,7 @@ def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
         return {}
     cells = [list(value.values()) if isinstance(value, dict) else value for value in found.values()]
     lists = bool(cells) and all(isinstance(one, list) for one in cells)
-    plain = lists and not any(isinstance(cell, dict) for one in cells for cell in one)
+    plain = lists and not any(isinstance(cell, dict) or _holds_objects(cell) for one in cells for cell in one)
     keys = {tuple(value) for value in found.values() if isinstance(value, dict)}
     return dict(zip(found, cells, strict=True)) if plain and len({len(one) for one in cells}) == 1 >= len(keys) else {}
 

@@ -20,11 +20,24 @@ INSTEAD = {  # of what is often tried
     (".pkl", ".pickle", ".joblib"): "a pickle can run code when it is read: save the table as .csv or .parquet",
     (".docx", ".doc", ".pdf", ".rtf", ".html", ".htm"): "save its text as .txt, one file a text, in a folder per label",
     (".spacy",): 'write each doc as a line of JSON, {"text": doc.text, "cats": doc.cats}, to a .jsonl file',
-    (".tar", ".7z", ".rar"): "unpack it, and name the file in it",
+    (".tar", ".tgz", ".7z", ".rar"): "unpack it, and name the file in it",
     (".db", ".sqlite", ".sqlite3", ".sql", ".duckdb"): "export the table as .csv or .parquet",
-    (".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".orc", ".avro", ".xml", ".yaml", ".yml", ".h5", ".npy"): (
-        "save it as .csv or .parquet with the program that wrote it"
-    ),
+    (
+        ".sav",
+        ".por",
+        ".xpt",
+        ".dta",
+        ".sas7bdat",
+        ".rds",
+        ".rdata",
+        ".orc",
+        ".avro",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".h5",
+        ".npy",
+    ): ("save it as .csv or .parquet with the program that wrote it"),
     (".numbers", ".gsheet"): "export it as .xlsx or .csv",
 }
 
@@ -55,9 +68,14 @@ def suffix_of(path: Path) -> str:
     suffix = suffixes[-1] if suffixes else ""
     if suffix in TABLES:
         return suffix
-    if advice := next((advice for endings, advice in INSTEAD.items() if suffix in endings), ""):
+    if advice := advice_for(suffix):
         raise DataError(f"{path}: a {suffix} file cannot be read; {advice}")
     raise DataError(f"{path}: cannot tell the kind of file from its name; it must end in {FORMATS}")
+
+
+def advice_for(suffix: str) -> str:
+    """What to do with a kind of file that is not read; "" for all others."""
+    return next((advice for endings, advice in INSTEAD.items() if suffix in endings), "")
 
 
 def check_kind(path: Path) -> None:

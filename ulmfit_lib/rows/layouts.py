@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.progress import counted, note
-from ulmfit_lib.rows.columns import HEADER_LINES, as_called, check_columns, header_among
+from ulmfit_lib.rows.columns import HEADER_LINES, as_called, check_columns, describing_rows, header_among
 from ulmfit_lib.rows.delimited import QUOTINGS, Layout, Misfit, NoRows, Reading, fitting_records
 from ulmfit_lib.rows.text_files import open_text
 
@@ -24,8 +24,6 @@ RARE = ("~", "^", "\x01", "\x1f", ":", " ")  # taken where the columns that are 
 NAMES = {"\t": "a tab", " ": "a space"}
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*[\[{]\s*$')
 RULED = re.compile(r"[\s|+:=-]*---+\s*[|+][\s|+:=-]*|(?=.*---)\s*--+(?:[\s,;]+--+)+\s*")
-SURVEYMONKEY = "Open-Ended Response"
-QUALTRICS = re.compile(r'\{"ImportId":.*\}')
 
 
 def find_layout(
@@ -131,14 +129,7 @@ def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
         if any(_cells_across(path, encoding, replace(named, quoting=one)) is not None for one in QUOTINGS):
             note(f"{path}: the first cell of each row has no column name and is taken for its number, as R writes it")
             return named
-    described = [QUALTRICS.fullmatch(cell) for _, cells in rows[1:] for cell in cells if cell]
-    if described and all(described):
-        note(f"{path}: the two rows below the column names describe these, as Qualtrics writes them, and are left out")
-        return replace(layout, described=2)
-    if rows and SURVEYMONKEY in rows[0][1]:
-        note(f"{path}: the row below the column names describes these, as SurveyMonkey writes it, and is left out")
-        return replace(layout, described=1)
-    return layout
+    return replace(layout, described=describing_rows([cells for _, cells in rows], path))
 
 
 def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:

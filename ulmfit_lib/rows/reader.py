@@ -127,14 +127,14 @@ def _shown(path: Path, encoding: str | None) -> Iterator[TextStream]:
 
 def _json_rows(path: Path, encoding: str | None, columns: Sequence[str], rows: int) -> Iterator[Rows]:
     with _shown(path, encoding) as text:
-        records = json_records(path, text)
+        records = json_records(path, text, columns)
         part = list(islice(records, rows))
         if not part:
             raise NoRows(f"{path}: the file is empty")
         names = dict.fromkeys(name for row in part for name in row)
         if len(part) == rows:  # there may be more, and more names in it
             with open_text(path, encoding) as (again, _), quietly():
-                names = dict.fromkeys(name for row in json_records(path, again) for name in row)
+                names = dict.fromkeys(name for row in json_records(path, again, columns) for name in row)
         within = names_within(part[0])
         if missing := [name for name in columns if name not in names]:
             lists = lists_within(part[0])

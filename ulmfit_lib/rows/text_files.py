@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ulmfit_lib.errors import DataError, OptionError, first_line
 from ulmfit_lib.progress import note
-from ulmfit_lib.rows.kinds import COMPRESSED, table_in
+from ulmfit_lib.rows.kinds import COMPRESSED, advice_for, table_in
 
 BLOCK = 1 << 20  # bytes read at a time
 MARKS = {
@@ -43,6 +43,11 @@ PACKED = {  # what files begin with that are no text, and how their names should
     b"\xd0\xcf\x11\xe0": ("an old workbook of Excel", ".xls"),
     b"PAR1": ("a Parquet file", ".parquet"),
     b"ARROW1": ("an Arrow file", ".arrow"),
+    b"SQLite format 3": ("a database of SQLite", ".sqlite"),
+    b"%PDF-": ("a PDF", ".pdf"),
+    b"{\\rtf": ("a document of RTF", ".rtf"),
+    b"\x80\x04": ("a pickle", ".pkl"),
+    b"\x80\x05": ("a pickle", ".pkl"),
 }
 WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html|<table|<\?xml)", re.IGNORECASE)
 FEW_ZEROS, MANY_ZEROS = 3, 0.01  # of the bytes in every second place, as the spaces and line ends of UTF-16 have them
@@ -144,7 +149,8 @@ def _refuse_packed(path: Path, start: bytes) -> None:
         if path.suffix.lower() == ending:
             raise DataError(f"{path}: it is compressed twice; unpack it once")
         packed = f"{path.suffix}{ending}" if ending in COMPRESSED else ending
-        raise DataError(f"{path}: this is {what}, whatever its name says; give it a name that ends in {packed}")
+        way = advice_for(ending) or f"give it a name that ends in {packed}"
+        raise DataError(f"{path}: this is {what}, whatever its name says; {way}")
     if WEB_PAGE.match(start):
         raise DataError(f"{path}: this is a web page or XML, as sites send in place of a download; get it anew, as CSV")
 

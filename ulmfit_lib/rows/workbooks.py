@@ -11,7 +11,7 @@ from typing import Any
 from ulmfit_lib.errors import DataError, OptionError, first_line
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.batch import Rows
-from ulmfit_lib.rows.columns import HEADER_LINES, as_called, header_among
+from ulmfit_lib.rows.columns import HEADER_LINES, as_called, describing_rows, header_among
 from ulmfit_lib.rows.text_files import open_bytes
 
 # A cell whose formula has no value; where its value is an empty text, its type says so.
@@ -90,10 +90,11 @@ def _rows_of(sheet: Any, columns: Sequence[str], where: str) -> Rows:
     )
     _fill_merged(sheet, lines, place + 1, where)
     header, *rest = lines[place:]
+    rest = rest[describing_rows([["" if cell is None else str(cell) for cell in line] for line in rest[:2]], where) :]
     if place:
         note(f"{where}: the columns are named in line {place + 1}; what stands above is left out")
     width = max(
-        (place for line in lines[place:] for place, value in enumerate(line, 1) if value is not None), default=0
+        (place for line in (header, *rest) for place, value in enumerate(line, 1) if value is not None), default=0
     )
     names = ["" if name is None else str(name).strip() for name in header[:width]]
     return Rows(names, list(map(list, zip(*(line[:width] for line in rest), strict=True))) or [[] for _ in names])
