@@ -16,7 +16,7 @@ once, and TF-IDF, weighed together out of fold. Mean and standard deviation over
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--checked", type=int, default=500)
     parser.add_argument("--planted", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--without-cleanlab", action="store_true", help="which is no package that this library needs")
     arguments = parser.parse_args()
     columns = {"text": arguments.text, "label": arguments.label}
     train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
@@ -62,13 +63,14 @@ def main() -> None:
     read = candidate.features(whole.texts, run)
     vectors = np.concatenate([part[: len(pool), : lm.architecture.distilled] for part in read.values()], axis=1)
     curves: dict[str, list[list[float]]] = {name: [] for name in STRATEGIES}
-    errors: dict[str, list[float]] = {"loss": [], "cleanlab": []}
+    errors: dict[str, list[float]] = {}
     for seed in range(arguments.seeds):
         for name in STRATEGIES:
             curves[name].append(buy_labels(name, candidate, whole, len(pool), vectors, seed, arguments.sizes))
             print(json.dumps({"seed": seed, "strategy": name, "accuracy": curves[name][-1]}), file=sys.stderr)
-        for name, share in plant(candidate, pool, arguments.checked, arguments.planted, seed).items():
-            errors[name].append(share)
+        orders = {"loss": by_loss} if arguments.without_cleanlab else {"loss": by_loss, "cleanlab": by_cleanlab}
+        for name, share in plant(candidate, pool, arguments.checked, arguments.planted, seed, orders).items():
+            errors.setdefault(name, []).append(share)
     result: dict[str, Any] = {
         "name": arguments.name,
         "pool": len(pool),
@@ -149,10 +151,26 @@ def saved(sizes: Sequence[int], curve: Floats, random: Floats) -> list[float | N
     return shares
 
 
-def plant(candidate: Candidate, pool: TextTable, checked: int, share: float, seed: int) -> dict[str, float]:
-    """The share of planted label errors that is among as many most doubtful rows."""
+Order = Callable[[TextTable, Floats], Ints]  # rows, the most doubtful first, by probabilities out of fold
+
+
+def by_loss(table: TextTable, said: Floats) -> Ints:
+    return np.argsort(own_probabilities(table, said).min(1), kind="stable")
+
+
+def by_cleanlab(table: TextTable, said: Floats) -> Ints:
     from cleanlab.filter import find_label_issues
 
+    first: list[int] = find_label_issues(
+        table.class_numbers(), said, return_indices_ranked_by="normalized_margin", n_jobs=1
+    ).tolist()
+    return np.array([*first, *(i for i in by_loss(table, said).tolist() if i not in set(first))])
+
+
+def plant(
+    candidate: Candidate, pool: TextTable, checked: int, share: float, seed: int, orders: Mapping[str, Order]
+) -> dict[str, float]:
+    """The share of planted label errors that is among as many most doubtful rows."""
     random = np.random.default_rng(seed)
     table = pool.select(random.permutation(len(pool))[:checked].tolist())
     classes, labels = table.classes, list(table.targets())
@@ -160,13 +178,8 @@ def plant(candidate: Candidate, pool: TextTable, checked: int, share: float, see
     for place in wrong.tolist():
         labels[place] = str(random.choice([name for name in classes if name != labels[place]]))
     planted = TextTable(table.texts, labels, table.rows)
-    answers, targets = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")), planted.class_numbers()
-    said = answers.probabilities[ENSEMBLE]
-    first: Ints = find_label_issues(targets, said, return_indices_ranked_by="normalized_margin", n_jobs=1)
-    by_loss = np.argsort(own_probabilities(planted, said).min(1), kind="stable")
-    cleanlab = [*first.tolist(), *(i for i in by_loss.tolist() if i not in set(first.tolist()))]
-    orders = {"loss": by_loss, "cleanlab": np.array(cleanlab)}
-    return {name: float(np.isin(order[: len(wrong)], wrong).mean()) for name, order in orders.items()}
+    said = out_of_fold_by(candidate, planted, Run(seed=seed, device="cpu")).probabilities[ENSEMBLE]
+    return {name: float(np.isin(order(planted, said)[: len(wrong)], wrong).mean()) for name, order in orders.items()}
 
 
 if __name__ == "__main__":

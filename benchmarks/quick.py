@@ -45,11 +45,12 @@ FAST = {
 SLOWER = {
     "engines": "--reviews 4 8 --short 20 40 --rounds 1",
     "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
-    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 32 --checked 40 --seeds 1",
-    "memory": "csv --megabytes 1",
+    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 --checked 40 --seeds 1 "
+    "--without-cleanlab",
+    "memory": "dump --megabytes 1",
     "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
-    "readers": "--megabytes 1 2 --rounds 1",
-    "several_processes": "--tokens 500 --rounds 1",
+    "readers": "--readers ours polars --megabytes 1 2 --rounds 1",
+    "several_processes": "--base {folder}/base --tokens 500 --rounds 1",
     "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",
 }
 

@@ -1,7 +1,7 @@
 """Would Polars or DuckDB read a file that is larger than memory better than our reader?
 
     pip install polars duckdb
-    python benchmarks/readers.py [--megabytes 40 400] [--rounds 3] [--note "..."] [--json]
+    python benchmarks/readers.py [--readers ours polars] [--megabytes 40 400] [--rounds 3] [--note "..."] [--json]
 
 Each reads the same CSV, and the same Parquet file, from its start to its end in blocks of some thousands of rows, and
 gives every text as a string of Python, which is what the classifier takes. Each run is a process of its own, on one
@@ -46,6 +46,7 @@ Blocks = Iterator[list[str]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readers", nargs="+", choices=list(READERS), default=list(READERS), help="to compare")
     parser.add_argument("--megabytes", type=int, nargs=2, default=[40, 400], help="of the small and the large CSV file")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
@@ -59,18 +60,19 @@ def main() -> None:
         return
     from conditions import conditions  # with PyTorch, which no reader needs
 
+    readers = arguments.readers
     found: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for megabytes in arguments.megabytes:
             write(Path(folder), megabytes)
             for file in ("rows.csv", "rows.parquet"):
-                rounds = [[run(reader, Path(folder) / file) for reader in READERS] for _ in range(arguments.rounds)]
+                rounds = [[run(reader, Path(folder) / file) for reader in readers] for _ in range(arguments.rounds)]
                 if len({one["hash"] for sides in rounds for one in sides}) > 1:
                     sys.exit(f"{file}: not all readers read the same texts")
-                for reader, of_rounds in zip(READERS, zip(*rounds, strict=True), strict=True):
+                for reader, of_rounds in zip(readers, zip(*rounds, strict=True), strict=True):
                     found.setdefault((file, reader), []).append(list(of_rounds))
         damaged = {
-            kind: {reader: verdict(reader, Path(folder), line) for reader in READERS} for kind, line in DAMAGE.items()
+            kind: {reader: verdict(reader, Path(folder), line) for reader in readers} for kind, line in DAMAGE.items()
         }
     sides = [
         {
@@ -84,7 +86,7 @@ def main() -> None:
     ]
     result = {"rounds": arguments.rounds, "megabytes": arguments.megabytes, "sides": sides, "damaged": damaged}
     result |= conditions()
-    result["versions"] |= {name: version(name) for name in ("pandas", "polars", "duckdb", "pyarrow")}
+    result["versions"] |= {name: version(name) for name in ("pandas", "pyarrow", *readers) if name != "ours"}
     result |= {"note": arguments.note} if arguments.note else {}
     print(json.dumps(result) if arguments.json else "\n".join(map(json.dumps, [*sides, damaged])))
 
