@@ -1,7 +1,7 @@
 """Every benchmark in a form of seconds, on made-up texts: does it still run?
 
     python benchmarks/quick.py            # those that take some seconds each
-    python benchmarks/quick.py --all      # also those that start processes or servers, or need more packages
+    python benchmarks/quick.py --all      # also those that take a minute, or need more packages
     python benchmarks/quick.py accuracy light
 
 The figures mean nothing. Those in `reliability/` have a form of their own, `--cases` or `--kills`.
@@ -31,9 +31,15 @@ FAST = {
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",
+    "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
+    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 --checked 40 --seeds 1 "
+    "--without-cleanlab",
     "light": "--base {folder}/base --many 4 --rounds 1",
+    "memory": "dump --megabytes 1",
+    "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
     "peers": "--sets {folder}/sets --names reviews --labels 20 --draws 1 --peers tfidf --work {folder}/peers",
     "pretraining": f"{TWO_FILES} --bases {{folder}}/base --labels 20 --seeds 1 --cache {{folder}}/pretraining",
+    "readers": "--readers ours polars --megabytes 1 2 --rounds 1",
     "scaling": "--stages read",
     "scope": "--sets {folder}/sets --names subjects --far reviews --each 4 --draws 1",
     "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
@@ -43,24 +49,16 @@ FAST = {
     "zero_labels": "{folder} --names reviews --rows 10",
 }
 SLOWER = {
-    "engines": "--reviews 4 8 --short 20 40 --rounds 1",
-    "label_budget": f"{TWO_FILES} --base {{folder}}/base --known 40 --target 60 --seeds 1",
-    "label_loop": f"{TWO_FILES} --name reviews --pool 60 --tested 20 --sizes 16 --checked 40 --seeds 1 "
-    "--without-cleanlab",
-    "memory": "dump --megabytes 1",
-    "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
-    "readers": "--readers ours polars --megabytes 1 2 --rounds 1",
-    "several_processes": "--base {folder}/base --tokens 500 --rounds 1",
-    "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",
+    "engines": "--reviews 4 8 --short 20 40 --rounds 1",  # needs Ray
+    "several_processes": "--base {folder}/base --tokens 500 --rounds 1",  # a minute, most of it for starting processes
+    "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",  # a minute, most of it for `fit`
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*FAST, *SLOWER, []])
-    parser.add_argument(
-        "--all", action="store_true", help="also those that start processes or servers, or need more packages"
-    )
+    parser.add_argument("--all", action="store_true", help="also those that take a minute, or need more packages")
     arguments = parser.parse_args()
     names = arguments.names or [*FAST, *(SLOWER if arguments.all else ())]
     with tempfile.TemporaryDirectory() as temporary:

@@ -55,6 +55,7 @@ def test_an_agent_goes_from_a_csv_to_labels_in_three_calls(call, tmp_path, monke
     )
     assert json.loads(said(looked))["columns"] == ["review", "sentiment"] and json.loads(said(looked))["rows"] == 48
     assert not fitted.is_error and "48 labelled rows" in said(fitted), said(fitted)
+    assert "saved in m " in said(fitted)  # as the agent named it
     assert '"positive"' in said(labelled) and "48 labelled rows" in said(report)
     assert "great" in said(why) and '"row"' in said(next_ones)
     assert heard, "a training gives signs of life"

@@ -38,6 +38,11 @@ def inside(folder: Path, name: str) -> Path:
     return found
 
 
+def within(folder: Path, said: str) -> str:
+    """A sentence with the paths as the agent names them."""
+    return said.replace(f"{folder.resolve()}/", "")
+
+
 def build_server(folder: Path) -> MCPServer[Any]:
     """A server whose tools see this folder and nothing else."""
     server: MCPServer[Any] = MCPServer("ulmfit", version=__version__, instructions=INSTRUCTIONS)
@@ -48,7 +53,7 @@ def build_server(folder: Path) -> MCPServer[Any]:
         try:
             yield
         except UlmfitError as error:
-            raise ToolError(str(error).replace(f"{folder.resolve()}/", "")) from error
+            raise ToolError(within(folder, str(error))) from error
 
     @server.tool()
     @in_a_sentence()
@@ -80,7 +85,7 @@ def build_server(folder: Path) -> MCPServer[Any]:
             while not (await asyncio.wait([work], timeout=SECONDS))[0]:
                 seconds = time.monotonic() - began
                 await context.report_progress(seconds, message=f"training for {seconds:.0f} seconds")
-            return work.result()
+            return within(folder, work.result())
 
     @server.tool()
     @in_a_sentence()

@@ -13,6 +13,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.readers import Reader, nearest
 from ulmfit_lib.models.known_texts import KnownTexts, draw, log_loss_per_word
 from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.progress import counted
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.predictions import free_names
 
@@ -150,7 +151,10 @@ def find_drift(
         as_texts(new, called="new"),
     )
     if min(len(known), len(new)) < MIN_TEXTS:
-        raise DataError(f"{len(known)} known texts and {len(new)} new ones: each side needs {MIN_TEXTS} at least")
+        raise DataError(
+            f"drift cannot be told from {counted(len(known), 'known text')} and {len(new):,} new: each side needs "
+            f"{MIN_TEXTS} at least"
+        )
     measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)
     sides = [known if isinstance(known, KnownTexts) else measure(known), measure(new)]
     nats = [one.log_losses[~np.isnan(one.log_losses)] for one in sides]
