@@ -144,7 +144,7 @@ def _mention_mixture(path: Path, given: str) -> None:
 
 def _refuse_packed(path: Path, start: bytes) -> None:
     """Raise DataError for the bytes of a file that is called a text and is none."""
-    if found := next((found for mark, found in PACKED.items() if start.startswith(mark)), None):
+    if found := _packed(start):
         what, ending = found
         if path.suffix.lower() == ending:
             raise DataError(f"{path}: it is compressed twice; unpack it once")
@@ -153,6 +153,10 @@ def _refuse_packed(path: Path, start: bytes) -> None:
         raise DataError(f"{path}: this is {what}, whatever its name says; {way}")
     if WEB_PAGE.match(start):
         raise DataError(f"{path}: this is a web page or XML, as sites send in place of a download; get it anew, as CSV")
+
+
+def _packed(start: bytes) -> tuple[str, str] | None:
+    return next((found for mark, found in PACKED.items() if start.startswith(mark)), None)
 
 
 def marked_encoding(start: bytes) -> str | None:
@@ -182,6 +186,8 @@ def stream_lines(name: str, stream: Any, encoding: str | None) -> Iterator[str]:
     """Lines of a stream that cannot be read twice, such as standard input, as they come."""
     given = known_encoding(encoding or "utf-8")
     start = stream.read1(BLOCK)
+    if found := _packed(start):
+        raise DataError(f"{name}: this is {found[0]}, where lines of text are needed; name the file, and --text")
     parts = chain([start], iter(lambda: stream.read1(BLOCK), b""))
     yield from TextStream(name, parts, marked_encoding(start) or given).lines()
 
