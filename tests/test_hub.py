@@ -10,10 +10,9 @@ from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.report import Report
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.evaluation.metrics import RatingScores
-from ulmfit_lib.hub.cards import hub_card
 from ulmfit_lib.hub.client import hub_api
 from ulmfit_lib.hub.fetching import SAVED, find_folder
-from ulmfit_lib.hub.pushing import push_to_hub
+from ulmfit_lib.hub.pushing import hub_card, push_to_hub
 from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.training.run import Run
 

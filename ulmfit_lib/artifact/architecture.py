@@ -85,10 +85,6 @@ class Architecture:
             shapes |= {f"{name}.narrow.weight": (width, inside), f"{name}.narrow.bias": (width,)}
         return shapes
 
-    def encoder_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
-        """The same without the decoder's bias, which a classifier does not need."""
-        return {name: shape for name, shape in self.weight_shapes(vocab_size).items() if name != "decoder.bias"}
-
     def pooled_width(self, pooling: str) -> int:
         """Numbers a text that pooling the outputs makes (``models.pooling.pool``).
 

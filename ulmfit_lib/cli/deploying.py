@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ulmfit_lib.cli.options import Classifier, FileFormat, Out, Overwrite, Quiet
 from ulmfit_lib.cli.parsing import Argument, Option
-from ulmfit_lib.cli.running import command, load_text_classifier, read_table
+from ulmfit_lib.cli.running import command, find_folder, load_text_classifier, read_table
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.progress import counted
+from ulmfit_lib.progress import counted, note, set_quiet
 
 if TYPE_CHECKING:
     from ulmfit_lib.server.training import Train
@@ -91,7 +91,6 @@ def export_command(
 ) -> None:
     """Write a classifier so that it predicts without PyTorch, and check that it says the same."""
     from ulmfit_lib.files import refuse_existing
-    from ulmfit_lib.hub.fetching import find_folder
 
     refuse_existing(out, overwrite=overwrite)
     if static.tier == "static":
@@ -170,8 +169,6 @@ def serve_command(
         raise OptionError(
             f"serve needs more packages ({error.name}): pip install 'ulmfit-lib[serve]' (or 'ulmfit-predict[serve]')"
         ) from error
-    from ulmfit_lib.hub.fetching import find_folder
-    from ulmfit_lib.progress import note
     from ulmfit_lib.server.models import Models
 
     if not models and not train:
@@ -211,8 +208,6 @@ def mcp_command(
     folder: Annotated[Path, Argument(help="The only folder whose files an agent may read and write.")],
 ) -> None:
     """Let an agent train and use classifiers in a folder, by the Model Context Protocol over stdin and stdout."""
-    from ulmfit_lib.progress import set_quiet
-
     try:
         from ulmfit_lib.cli.mcp_tools import build_server
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ulmfit_lib.cli.options import AsJson, Base, Classifier, Compute, Data, FileFormat, Known, Text
 from ulmfit_lib.cli.parsing import Option
-from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read_table
+from ulmfit_lib.cli.running import command, find_folder, load_classifier, load_text_classifier, read_table
 from ulmfit_lib.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """Exit with 1 if a classifier misses a limit on a file of test rows, and show which: for continuous integration."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.insight.gate import Limits, check_limits, gate_table
 
     asked = Limits(**asdict(limits))

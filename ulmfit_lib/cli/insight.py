@@ -19,8 +19,9 @@ from ulmfit_lib.cli.options import (
     Text,
 )
 from ulmfit_lib.cli.parsing import Argument, Option
-from ulmfit_lib.cli.running import command, load_classifier, load_text_classifier, read, show
+from ulmfit_lib.cli.running import command, find_folder, load_classifier, load_text_classifier, read, show
 from ulmfit_lib.errors import DataError, OptionError
+from ulmfit_lib.progress import note
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -52,10 +53,9 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Show which words and phrases of a text speak for a label (green, +) and which against it (red, -)."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.tokens.rules import well_formed
 
-    found = load_classifier(find_folder(model)).explain(well_formed(text), label=label)
+    found = load_classifier(model).explain(well_formed(text), label=label)
     print(json.dumps(found.as_dict()) if as_json else found.as_text(colour=sys.stdout.isatty()))
 
 
@@ -65,7 +65,6 @@ def doctor(
 ) -> None:
     """Look for what is wrong with texts and labels before any training, and forecast time and memory."""
     from ulmfit_lib.insight.doctor import forecast
-    from ulmfit_lib.progress import note
 
     table = read(source, kind)
     found = _diagnose_file(source, table, base, compute)
@@ -92,7 +91,6 @@ def diagnose(
     as_json: AsJson = False,
 ) -> None:
     """Say what is at fault when a classifier is poor: the data, the base, or a stage of the training."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.insight.diagnosis import diagnose_model, with_label_budget
 
     path, learnt, columns = find_folder(target), looked_at.learnt, (looked_at.text, looked_at.label, looked_at.file)

@@ -11,7 +11,7 @@ from ulmfit_lib.cli.options import AsJson, Base, LabelKind, LabelledFile, Seeded
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, read
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.progress import counted
+from ulmfit_lib.progress import counted, note
 
 if TYPE_CHECKING:
     from ulmfit_lib.labels.kind import LabelKind as Kind
@@ -41,7 +41,6 @@ def suggest_labels_command(
     from ulmfit_lib.insight.readers import load_reader
     from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
     from ulmfit_lib.models.classifier import TextClassifier
-    from ulmfit_lib.progress import note
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.rows.writer import row_writer
 
@@ -101,7 +100,6 @@ def check_labels_command(
 ) -> None:
     """List labels that may be wrong, the most doubtful first, as a table to correct; `fit --also` takes it back."""
     from ulmfit_lib.insight.label_errors import check_label_errors
-    from ulmfit_lib.progress import note
     from ulmfit_lib.rows.batch import Rows
     from ulmfit_lib.rows.writer import row_writer
 

@@ -29,7 +29,7 @@ from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.plotting import Plots, plot_language_model
 from ulmfit_lib.cli.running import command, read, read_table, training
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.progress import counted
+from ulmfit_lib.progress import counted, note
 
 if TYPE_CHECKING:
     from ulmfit_lib.artifact.record import TrainingRecord
@@ -169,7 +169,6 @@ def fit_lm_command(
 ) -> None:
     """Stage 2: fine-tune a language model on your texts; it needs no labels."""
     from ulmfit_lib.models.bases import load_base
-    from ulmfit_lib.progress import note
     from ulmfit_lib.stages.fit_lm import fit_lm
     from ulmfit_lib.training.processes import is_main
     from ulmfit_lib.training.recipes import find_recipe, override, with_settings

@@ -22,15 +22,10 @@ class Argument:
 
 
 class Option:
-    """Annotates a parameter that is given by name.
+    """Annotates a parameter that is given by name, by default with two dashes before that of the parameter.
 
-    Args:
-        names: by default that of the parameter, with two dashes.
-        help: what it does.
-        section: of the command's help, in which it is listed.
-        min: the least number that it may be.
-        max: the largest.
-        variable: of the environment, which may give it instead.
+    The help is listed in a ``section`` of the command's. A number is at least ``min`` and at most ``max``; a
+    ``variable`` of the environment may give it instead.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
 from ulmfit_lib.cli.parsing import Argument, Option
-from ulmfit_lib.cli.running import command, load_classifier, read_table
+from ulmfit_lib.cli.running import command, find_folder, load_classifier, read_table
 from ulmfit_lib.cli.sureness import Sureness
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
@@ -55,7 +55,6 @@ def predict_on_engine(
     if not text or data is None or out is None:
         raise OptionError("--engine needs a file, or a folder of files, with --text, and a folder to write, with --out")
     from ulmfit_lib.engines.ray_files import predict_files_on_ray
-    from ulmfit_lib.hub.fetching import find_folder
 
     done = predict_files_on_ray(
         find_folder(model),
@@ -158,7 +157,6 @@ def _predict_file(
     device: str,
 ) -> None:
     """Write the rows of a file, in their order, with their predictions, and say what is to be known of them."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller, free_names
     from ulmfit_lib.rows.texts import read_texts
     from ulmfit_lib.rows.writer import row_writer
@@ -196,13 +194,12 @@ def _predict_file(
 
 def _predict_lines(model: Path, given: str | None, file: FileFormat, sureness: Sureness) -> None:
     """A text, or each line on standard input: its label, how likely that is, and the runner-up; nothing if blank."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.tokens.rules import well_formed
 
     if given is not None:
         _check_is_text(given)
         given = well_formed(given)
-    classifier = load_classifier(find_folder(model))
+    classifier = load_classifier(model)
     threshold = sureness.thresholds(classifier)
     sets = sureness.prediction_sets(classifier)
     for line in [given] if given is not None else _lines_of_stdin(file.encoding):

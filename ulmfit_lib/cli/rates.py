@@ -8,6 +8,7 @@ from ulmfit_lib.cli.options import AsJson, Base, Data, FileFormat, LabelKind, Re
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_rates
 from ulmfit_lib.cli.running import command, read_table
+from ulmfit_lib.progress import note
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ def lr_find(
 ) -> None:
     """Try learning rates for stage 2, or for stage 3 where there are labels, and show them beside the recipe's."""
     from ulmfit_lib.models.bases import load_base
-    from ulmfit_lib.progress import note
     from ulmfit_lib.stages.lr_find import lr_find_classifier, lr_find_lm
     from ulmfit_lib.training.recipes import find_recipe
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile, TrainingRun
 from ulmfit_lib.cli.parsing import Command, Group
+from ulmfit_lib.progress import counted, note, set_quiet
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -72,8 +73,6 @@ def _run(function: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         values |= {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
         if "quiet" in values:
-            from ulmfit_lib.progress import set_quiet
-
             set_quiet(values["quiet"])
         if isinstance(data := values.get("data"), Path) and not values.get("label_file"):
             from ulmfit_lib.rows.kinds import check_kind
@@ -155,9 +154,15 @@ def show(found: Any, *, as_json: bool) -> None:
     print(json.dumps(found.as_dict()) if as_json else "\n".join(found.sentences()))
 
 
+def find_folder(model: str | Path) -> Path:
+    """The folder of a model; one on the hub (``hf:user/name``) is fetched first."""
+    from ulmfit_lib.hub import fetching
+
+    return fetching.find_folder(model)
+
+
 def load_text_classifier(model: Path, *, device: str = "cpu") -> "TextClassifier":
     """A classifier that ``fit`` has made, in a folder or on the hub; no exported one."""
-    from ulmfit_lib.hub.fetching import find_folder
     from ulmfit_lib.models.classifier import TextClassifier
 
     return TextClassifier.load(find_folder(model), device=device)
@@ -174,7 +179,6 @@ def read_table(
 ) -> "TextTable":
     """``data.reading.read_table`` with the options of the command line; rows that are left out are mentioned."""
     from ulmfit_lib.data import reading
-    from ulmfit_lib.progress import counted, note
 
     kind = kind or LabelKind()
     table = reading.read_table(
@@ -192,12 +196,13 @@ def read_table(
 
 
 def load_classifier(model: Path, device: str = "cpu") -> Any:
-    """A classifier from its folder, or an exported one of either tier.
+    """A classifier, or an exported one of either tier, in a folder or on the hub.
 
     ONNX Runtime runs its encoders, which is ready seconds before PyTorch is, unless they shall run on a GPU.
     """
     from ulmfit_lib.artifact.format import PREDICTOR, STATIC, read_config
 
+    model = find_folder(model)
     kind = read_config(model)["kind"]
     if kind == STATIC:
         from ulmfit_lib.serving.static_classifier import StaticClassifier

@@ -65,10 +65,8 @@ def fetch(repository: Repository) -> Path:
     """The folder of a model on the hub, which is downloaded where the cache lacks it; it is not read yet.
 
     What the repository holds is looked at first, so that nothing of one is downloaded that holds more than a saved
-    model. Without a network the cache has to do.
-
-    Raises:
-        ArtifactError: no such repository or revision, a file that is no part of a model, or nothing in the cache.
+    model. Without a network the cache has to do. An ArtifactError says if there is no such repository or revision, a
+    file that is no part of a model, or nothing in the cache.
     """
     if variable := offline_by():
         return _from_cache(repository, f"{variable} is set")

@@ -74,7 +74,11 @@ def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = 
     distinct = len(set(sample)) / len(sample)
     if words >= MIN_WORDS and codes <= MAX_CODES and (distinct > 0.05 or len(sample) < 50):
         return None
-    better = {name: _words(cells) for name, cells in (others or {}).items() if _share_of_codes(cells) <= MAX_CODES}
+    better = {
+        name: float(np.mean([len(cell.split()) for cell in cells[:1000]] or [0]))
+        for name, cells in (others or {}).items()
+        if _share_of_codes(cells) <= MAX_CODES
+    }
     best = max(better, key=better.__getitem__, default=None)
     what = f"The column of the texts hardly holds texts: for example {sample[0][:40]!r}"
     if best is not None and better[best] > max(MIN_WORDS, words):
@@ -85,10 +89,6 @@ def check_column(table: TextTable, others: Mapping[str, Sequence[str]] | None = 
             f"Name that column: --text {quote(best)}.",
         )
     return Finding(WRONG_COLUMN, DATA, f"{what}.", "Name the column of the texts with --text, and look at a few rows.")
-
-
-def _words(cells: Sequence[str]) -> float:
-    return float(np.mean([len(cell.split()) for cell in cells[:1000]])) if len(cells) else 0.0
 
 
 def _share_of_codes(cells: Sequence[str]) -> float:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.artifact.catalogue import AUTO, embedded_models
+from ulmfit_lib.models.known_texts import unknown_share
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
-from ulmfit_lib.tokens.documents import encode_texts
 
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 100, 500  # what `auto` compares the embedded models on
 MOST_UNKNOWN = 0.2  # share of words outside the vocabulary from which on a base is doubtful
@@ -59,10 +59,7 @@ def load_bases(
 
 def warn_of_unknown_words(model: LanguageModel, sample: Sequence[str]) -> str:
     """What a sentence about a base ends with where it does not know many of the texts' words; else nothing."""
-    documents = encode_texts(sample, model.tokenizer, model.vocabulary)
-    counts = documents.counts(len(model.vocabulary))
-    unknown = counts[model.vocabulary.unknown_id] / max(1, documents.n_tokens - len(documents))
-    if unknown <= MOST_UNKNOWN:
+    if (unknown := unknown_share(model, sample)) <= MOST_UNKNOWN:
         return ""
     return (
         f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, make a base of their "

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.models.awd_lstm import Encoder
 from ulmfit_lib.models.pooling import pool
-from ulmfit_lib.models.tensors import State, Weights
+from ulmfit_lib.models.tensors import State
 
 
 class Head(nn.Module):
@@ -42,12 +42,8 @@ class Head(nn.Module):
 
 def head_arrays(head: Head) -> Tensors:
     """A copy of a head's tensors, as the arrays that a classifier holds."""
-    return {name: tensor.detach().cpu().clone().numpy() for name, tensor in head_tensors(head).items()}
-
-
-def head_tensors(head: Head) -> Weights:
-    """A head's tensors by name, where they are and as they are."""
-    return {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
+    found = {name: tensor for name, tensor in head.state_dict().items() if not name.endswith("num_batches_tracked")}
+    return {name: tensor.detach().cpu().clone().numpy() for name, tensor in found.items()}
 
 
 class ClassifierNet(nn.Module):

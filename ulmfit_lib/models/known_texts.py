@@ -11,6 +11,7 @@ import numpy as np
 from ulmfit_lib.arrays import Floats, Vectors
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import OptionError, UlmfitError
+from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.tokens.documents import encode_texts
@@ -107,8 +108,7 @@ class KnownTexts:
     def language_model(self, base: str) -> LanguageModel:
         """The language model that the log losses are of: the one that is written down (``auto``), or ``base``.
 
-        Raises:
-            OptionError: it is not there, or another one is.
+        An OptionError says if it is not there, or another one is.
         """
         name = self.base.get("name", "") if base == "auto" else base
         what = f"the model's texts were measured with the language model {self.base.get('name')!r}"
@@ -158,8 +158,8 @@ def log_loss_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = 
     return np.log(one_way.score_each([text[:CHARACTERS] for text in texts])[1])
 
 
-def unknown_share(lm: LanguageModel, texts: Sequence[str]) -> float:
-    """Share of the words that the language model does not know."""
+def unknown_share(lm: LanguageModel | TextClassifier, texts: Sequence[str]) -> float:
+    """Share of the words that a model does not know."""
     documents = encode_texts(texts, lm.tokenizer, lm.vocabulary)
     unknown = documents.counts(len(lm.vocabulary))[lm.vocabulary.unknown_id]
     return float(unknown / max(documents.n_tokens - len(texts), 1))  # the first token of each is no word

@@ -30,7 +30,7 @@ FIRST_SHARE = 0.15  # of the time that is left, to fine-tune the language model 
 SECOND_SHARE = 0.45  # of what is left after that, to fine-tune it on as many texts as possible, if the sample paid
 
 
-@leaves_random_numbers
+@leaves_random_numbers()
 def fit(
     data: TextTable,
     *,

@@ -33,13 +33,12 @@ from ulmfit_lib.evaluation.plots import (
 from ulmfit_lib.files import new_file
 from ulmfit_lib.insight.diagnosis import diagnose_model
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.models.known_texts import KnownTexts
+from ulmfit_lib.models.known_texts import KnownTexts, unknown_share
 from ulmfit_lib.pipeline.label_budget import LabelBudget
 from ulmfit_lib.pipeline.report import NAMES
 from ulmfit_lib.reporting.scored import Scored, find_scores
 from ulmfit_lib.reporting.texts import FEWEST_MAPPED, MOST_MAPPED, find_copies, find_shown, map_places
 from ulmfit_lib.reporting.verdict import class_rows, find_verdict, worst_confusion
-from ulmfit_lib.tokens.documents import encode_texts
 
 FOLDER = Path(__file__).parent
 MOST_IN_CONFUSION = 20  # classes; a larger table would tell nothing at a glance
@@ -233,8 +232,6 @@ def _describe(classifier: TextClassifier, data: TextTable, *, in_folds: bool) ->
     """Amounts, lengths, unknown words and label balance of a file."""
     words = [len(text.split()) for text in data.texts]
     counts = data.labelled().label_counts.most_common()
-    documents = encode_texts(data.texts, classifier.tokenizer, classifier.vocabulary)
-    unknown = documents.counts(len(classifier.vocabulary))[classifier.vocabulary.unknown_id]
     known = None
     if not in_folds and classifier.training.known_texts is not None:
         known = float(np.median(KnownTexts.from_record(classifier.training).words))
@@ -243,7 +240,7 @@ def _describe(classifier: TextClassifier, data: TextTable, *, in_folds: bool) ->
         "texts": len(data),
         "labelled": len(data.labelled()),
         "skipped": data.skipped,
-        "unknown": float(unknown) / max(documents.n_tokens - len(data), 1),
+        "unknown": unknown_share(classifier, data.texts),
         "median": float(np.median(words)),
         "long": float(np.percentile(words, 95)),
         "longest": max(words),

@@ -59,11 +59,6 @@ def read_texts(body: IO[bytes], *, characters: int) -> Iterator[str]:
         yield well_formed(text)
 
 
-def in_pieces(texts: Iterator[str]) -> Iterator[list[str]]:
-    """A few texts at a time."""
-    return iter(lambda: list(islice(texts, TOGETHER)), [])
-
-
 class Asked(BaseModel, extra="forbid"):
     """What ``POST /predict`` takes."""
 
@@ -150,7 +145,8 @@ class Predicting:
         """One line a text; where as many texts wait as may, it waits, too."""
         with body:
             predictor = await model.ready()  # one for all lines, even if its folder is replaced meanwhile
-            for texts in in_pieces(read_texts(body, characters=self.limits.characters)):
+            lines = read_texts(body, characters=self.limits.characters)
+            while texts := list(islice(lines, TOGETHER)):
                 while self.models.under_way + len(texts) > self.models.waiting and self.models.under_way:
                     await asyncio.sleep(SECONDS_BUSY)
                 self.models.under_way += len(texts)

@@ -61,10 +61,7 @@ class StoredClassifier:
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
         """Write this classifier to a folder, whole or not at all.
 
-        Args:
-            path: the folder to make.
-            precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size); graphs stay as they are.
-            overwrite: replace a model that is there.
+        The precision is ``float32``, ``float16``, or ``int8`` (a quarter of the size); graphs stay as they are.
 
         Raises:
             ArtifactError: the place is taken or cannot be written.
@@ -121,8 +118,8 @@ class StoredClassifier:
         directions, exported = artifact.directions(), config["kind"] == PREDICTOR
         encoder = {
             name: shape
-            for name, shape in artifact.architecture.encoder_shapes(len(artifact.vocabulary)).items()
-            if not exported or name.startswith(DISTILLED)
+            for name, shape in artifact.architecture.weight_shapes(len(artifact.vocabulary)).items()
+            if name.startswith(DISTILLED) or not (exported or name == "decoder.bias")
         }
         expected: dict[str, tuple[int, ...]] = {}
         for way in directions:

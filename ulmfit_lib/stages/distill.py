@@ -97,7 +97,8 @@ def distill(
         targets = with_opinions(targets, _checked(opinions, len(texts)))
     words: Weights = {}
     if recipe.word_vectors:
-        of_words = joint.join([teacher_vectors(_as_texts(vocabulary), teacher) for teacher in teachers])
+        spoken = [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
+        of_words = joint.join([teacher_vectors(spoken, teacher) for teacher in teachers])
         of_words = np.pad(of_words, ((0, 0), (0, targets.shape[1] - of_words.shape[1])))
         twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
         options: dict[str, Any] = {"recipe": recipe.word_vectors, "seed": run.seed}
@@ -208,10 +209,6 @@ def _word_vectors_in_reading_order(base: LanguageModel, vocabulary: Vocabulary) 
     weights = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
     weights = exchange_words(weights, base.vocabulary, vocabulary)
     return mirrored(weights) if way == "backward" else weights
-
-
-def _as_texts(vocabulary: Vocabulary) -> list[str]:
-    return [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> Vectors:

@@ -41,7 +41,7 @@ from ulmfit_lib.training.seeding import leaves_random_numbers
 CLASSIFY = CPU.fit_classifier
 
 
-@leaves_random_numbers
+@leaves_random_numbers()
 def fit_classifier(
     data: TextTable,
     *,

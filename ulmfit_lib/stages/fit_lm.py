@@ -18,7 +18,7 @@ STEPS_PER_EPOCH = 50  # a short corpus gets fewer rows, so that an epoch is stil
 FEWEST_ROWS = 4
 
 
-@leaves_random_numbers
+@leaves_random_numbers()
 def fit_lm(
     texts: Sequence[str],
     *,

@@ -24,13 +24,9 @@ from ulmfit_lib.training.streams import LanguageModelStream
 def lr_find_lm(
     texts: Sequence[str], *, base: LanguageModel, recipe: LanguageModelRecipe = FINE_TUNE, run: Run | None = None
 ) -> LearningRates:
-    """Try learning rates for ``fit_lm`` on these texts, in one direction; takes a hundred steps, and keeps no model.
+    """Try learning rates for ``fit_lm`` on these texts, in the first direction that the base has, which stays as it is.
 
-    Args:
-        texts: what the language model would read.
-        base: the language model to go on from, in the first direction that it has; it stays as it is.
-        recipe: hyperparameters.
-        run: seed and device.
+    It takes a hundred steps, and keeps no model. The ``run`` gives seed and device.
 
     Raises:
         DataError: too few texts.
@@ -63,13 +59,8 @@ def lr_find_classifier(
 ) -> LearningRates:
     """Try learning rates for ``fit_classifier`` on these labels, in one direction, with all groups training.
 
-    The head learns first on the frozen encoder, as in ``fit_classifier``.
-
-    Args:
-        data: texts with labels; rows without one are left out.
-        lm: the language model under it, in the first direction that it has; it stays as it is.
-        recipe: hyperparameters.
-        run: seed and device.
+    The head learns first on the frozen encoder of the first direction that the language model has, which stays as it
+    is, as in ``fit_classifier``. The ``run`` gives seed and device.
 
     Raises:
         DataError: labels that cannot be learnt from.

@@ -54,7 +54,7 @@ class LanguageModelConfig:
     direction: str | None = None
 
 
-@leaves_random_numbers
+@leaves_random_numbers()
 def pretrain(
     texts: Sequence[str],
     *,
