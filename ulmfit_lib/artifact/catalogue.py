@@ -46,8 +46,7 @@ def own_models() -> list[str]:
 def find_model(name_or_folder: str | Path) -> Path | None:
     """The folder of a model given by name, which comes first, or by folder; None: ``models.wt103`` must download it.
 
-    Raises:
-        ArtifactError: neither a name nor a folder; the message lists the names.
+    An ArtifactError, for neither a name nor a folder, lists the names.
     """
     name = str(name_or_folder)
     if name in embedded_models():

@@ -67,11 +67,7 @@ class TextTable:
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[Any] | None = None) -> "TextTable":
-        """From texts that are in memory already.
-
-        Args:
-            texts: the texts.
-            labels: each text's label: a name, a list of tags, or None.
+        """From texts that are in memory already, and each one's label, if any: a name, a list of tags, or None.
 
         Raises:
             DataError: not one label per text.
@@ -141,12 +137,7 @@ class TextTable:
         """Places of some rows, in order: at most so many, and so few that their texts have ``SAMPLED_CHARACTERS``.
 
         Long texts take long to read, and a few of them tell as much as many short ones; ``FEWEST_SAMPLED`` are taken
-        however long they are, or half as many where time is short.
-
-        Args:
-            max_rows: at most.
-            seed: of the draw.
-            share: of these characters that there is time for.
+        however long they are, or half as many where there is time for a ``share`` of those characters only.
         """
         order = np.random.default_rng(seed).permutation(len(self))[:max_rows]
         characters = np.cumsum([len(self.texts[place]) for place in order])
@@ -158,12 +149,9 @@ class TextTable:
         return [label for label in self.labels if label is not None]
 
     def class_numbers(self, classes: Sequence[str] | None = None) -> Ints:
-        """The targets of a table in which every row has a label: places in ``classes``, (n_rows,).
+        """The targets of a table in which all rows have a label, (n_rows,): places in ``classes``, by default its own.
 
         Of tags, (n_rows, n_classes): 1 where a row has the tag, else 0.
-
-        Args:
-            classes: in whose order; default this table's.
 
         Raises:
             DataError: a label that is not among them.

@@ -71,10 +71,8 @@ def read_dump(path: Path) -> Iterator[str]:
     """The articles of a dump (``.xml`` or ``.xml.bz2``) as plain text, in order; redirects and other pages left out.
 
     It is read as a stream: memory does not grow with the dump. Templates, tables, references, formulas, files and
-    categories are dropped, links and quotes become their text.
-
-    Raises:
-        DataError: no such file, no MediaWiki dump, or a damaged one.
+    categories are dropped, links and quotes become their text. A DataError says if there is no such file, or no whole
+    dump of MediaWiki's in it.
     """
     pages = _pages(path)
     first = next(pages, None)

@@ -16,11 +16,8 @@ from ulmfit_lib.progress import counted
 def cluster(workers: int | None, cores: int) -> Iterator[int]:
     """The cluster that this process has joined, or that ``RAY_ADDRESS`` names, or one of this machine's cores.
 
-    Yields how many workers it is to have; by default as many as there is room for, the cores of each on one machine.
-
-    Raises:
-        OptionError: Ray does not start, or the cluster has no room for so many workers.
-        UlmfitError: what stopped the work on it.
+    Yields how many workers it is to have; by default as many as there is room for, the cores of each on one machine. An
+    OptionError says if Ray does not start, or has no room for so many, an UlmfitError what stopped the work on it.
     """
     import ray
 

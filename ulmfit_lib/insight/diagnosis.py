@@ -39,9 +39,8 @@ MIN_ROWS = 8  # of a class that may be hidden in another one
 def diagnose_model(classifier: TextClassifier, learnt: TextTable | None = None) -> Diagnosis:
     """What its own record says: what reading gained, what labels gained, and what it does no better than others.
 
-    Args:
-        classifier: made by ``fit``; one of ``fit_classifier`` has no held-out scores, and less can be said.
-        learnt: rows that it was trained on, to see how far it overfits them.
+    A classifier of ``fit_classifier`` has no held-out scores, so that less can be said than of one of ``fit``. Rows
+    that it has ``learnt`` show how far it overfits them.
     """
     record, report = classifier.training, classifier.training.report
     findings, facts = _reading(record.stages)

@@ -36,12 +36,8 @@ def check_label_errors(
 ) -> list[SuspectedLabel]:
     """All labelled rows of which ``fit`` would say another label, the most doubtful first; ratings by how far off.
 
-    Five times, a fifth of the rows is held out, and ULMFiT's heads on a frozen encoder and TF-IDF learn the others.
-
-    Args:
-        data: texts with labels.
-        base: the language model that reads them.
-        run: seed of the folds, and device.
+    Five times, a fifth of the rows is held out, and ULMFiT's heads on the frozen encoder of a ``base`` and TF-IDF learn
+    the others. The folds are by the seed of the ``run``.
 
     Raises:
         DataError: labels that cannot be learnt from, or too few.

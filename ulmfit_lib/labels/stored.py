@@ -15,8 +15,7 @@ from ulmfit_lib.labels.tags import Tags
 def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, list[str]]:
     """The kind of label and the names of the classes that the ``config.json`` of a classifier holds.
 
-    Raises:
-        ArtifactError: names the entry that does not fit.
+    An ArtifactError names the entry that does not fit.
     """
     delimiter, values, classes = (config.get(name) for name in ("label_delimiter", "values", "classes"))
     if not (delimiter is None or (isinstance(delimiter, str) and delimiter.strip())):

@@ -43,11 +43,7 @@ class TextClassifier(Classifier):
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> "TextClassifier":
-        """Read a classifier's folder; safe with folders from strangers.
-
-        Args:
-            path: the folder.
-            device: where its encoders shall run: ``cpu``, ``cuda`` or ``auto``.
+        """Read a classifier's folder, safe with strangers', to run on a ``device``: ``cpu``, ``cuda`` or ``auto``.
 
         Raises:
             ArtifactError: names the file at fault.

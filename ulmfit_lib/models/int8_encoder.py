@@ -67,11 +67,7 @@ class Int8Layer:
         self._from_before = Int8Matrix(F.pad(weight * 2 * scale[:, None], (0, 0, *rows)), steps=steps, largest=0.5)
 
     def __call__(self, read: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs between -1 and 1, (time, batch, n_in), and the state before, (batch, width) each.
-
-        Returns:
-            The outputs, (time, batch, width), and the last cell.
-        """
+        """Inputs between -1 and 1, (time, batch, n_in), and the (batch, width) state -> outputs, and the last cell."""
         steps, batch, _ = read.shape
         sums = self._from_input(read.flatten(0, 1)).unflatten(0, (steps, batch))
         outputs, twice, half = hidden.new_empty(steps, batch, self.width), cell * 2, hidden / 2

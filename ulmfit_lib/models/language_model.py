@@ -116,12 +116,7 @@ class LanguageModel(PicklesSafely):
         return net.eval()
 
     def features(self, texts: Sequence[str], *, pooling: str) -> Features:
-        """Texts, each read once by the frozen encoders, as vectors: (n_texts, width) by direction.
-
-        Args:
-            texts: the texts.
-            pooling: how outputs become one vector (``pooling.pool``).
-        """
+        """Texts, each read once by frozen encoders, as vectors (``pooling.pool``): (n_texts, width) by direction."""
         documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
         return read_directions(self._frozen, pooling, documents, self.vocabulary.pad_id)
 
@@ -180,9 +175,7 @@ class LanguageModel(PicklesSafely):
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
-        Args:
-            texts: the texts.
-            pooling: how outputs become one vector (``pooling.pool``); default ``distilled`` if there is one.
+        How outputs become one vector, ``pooling.pool`` says; by default ``distilled``, if there is one.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
@@ -231,10 +224,7 @@ class LanguageModel(PicklesSafely):
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:
         """Write this model to a folder, whole or not at all.
 
-        Args:
-            path: the folder to make.
-            precision: ``float32``, ``float16``, or ``int8`` (a quarter of the size).
-            overwrite: replace a model that is there.
+        The precision is ``float32``, ``float16``, or ``int8`` (a quarter of the size).
 
         Raises:
             ArtifactError: the place is taken or cannot be written.
@@ -253,11 +243,7 @@ class LanguageModel(PicklesSafely):
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> "LanguageModel":
-        """Read a language model's folder; safe with folders from strangers.
-
-        Args:
-            path: the folder.
-            device: where it shall compute: ``cpu``, ``cuda`` or ``auto``.
+        """Read a model's folder, safe with strangers', to compute on a ``device``: ``cpu``, ``cuda`` or ``auto``.
 
         Raises:
             ArtifactError: names the file at fault.

@@ -80,12 +80,8 @@ class RowsOfBytes(nn.Module):
 class WordVectors(nn.Module):
     """Word vectors and the logarithms of their weights; a matrix that makes a mean as wide as a distilled vector.
 
-    Args:
-        vocab_size: rows.
-        width: of a word's vector.
-        distilled: of a distilled vector.
-        context: blocks that read words in context; 0: a word is the same in all texts.
-        context_width: what the blocks widen a word's vector to; 0: it stays as wide as it is.
+    So many ``context`` blocks read words in context, and widen a word's vector to ``context_width``; with 0 blocks a
+    word is the same in all texts, and with a width of 0 it stays as wide as it is.
     """
 
     def __init__(self, vocab_size: int, width: int, distilled: int, context: int = 0, context_width: int = 0) -> None:

@@ -108,9 +108,8 @@ def _direction_of(archive: Path) -> str:
 def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> str:
     """Fetch ``url`` into the new file ``path`` and return its sha256; after a failure no file is there.
 
-    Raises:
-        ArtifactError: offline (``ULMFIT_OFFLINE``), not reachable after 3 attempts, or not of the ``size`` and
-            ``sha256`` that it must have, where these are known.
+    An ArtifactError says if it is offline (``ULMFIT_OFFLINE``), not reachable after 3 attempts, or not of the ``size``
+    and ``sha256`` that it must have, where these are known.
     """
     if os.environ.get("ULMFIT_OFFLINE"):
         raise ArtifactError(f"{url}: not downloaded, because ULMFIT_OFFLINE is set")

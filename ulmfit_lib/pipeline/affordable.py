@@ -45,17 +45,9 @@ class Affordable:
     ) -> "Affordable":
         """Fewer folds where the first score takes most of the time; where it takes more, less of the texts is read.
 
-        How fast this machine reads is measured. Of long texts the beginnings are read, which tell more than the whole
-        of a few, and then of fewer rows. Of the rows without a label those are left out that could not even be read
-        once.
-
-        Args:
-            data: texts, some or all with a label.
-            scoring: that was asked for.
-            lm: a language model that reads them, on its device.
-            pooling: how it makes vectors of them.
-            budget: the time.
-            seed: of the rows that are drawn.
+        How fast this machine reads, with a language model on its device, is measured. Of long texts the beginnings are
+        read, which tell more than the whole of a few, and then of fewer rows. Of the rows without a label those are
+        left out that could not even be read once.
         """
         lengths = np.array([len(text) for text in data.texts])
         if lengths.sum() <= ALWAYS_READ:

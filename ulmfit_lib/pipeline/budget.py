@@ -40,25 +40,16 @@ def default_minutes(n_tokens: int, labelled: int) -> float:
 
 
 def check_minutes(minutes: float) -> None:
-    """Whether so much time can be spent.
-
-    Raises:
-        OptionError: none at all, or no number.
-    """
+    """Raise OptionError for no time at all, or for no number."""
     if not 0 < minutes < math.inf:
         raise OptionError(f"--minutes {minutes:g}: give a number of minutes that is more than 0")
 
 
 class Budget:
-    """Minutes to spend, counted from when it is made.
+    """Minutes to spend, counted from when it is made, ``before`` which seconds may have been spent already.
 
-    What was decided is remembered beside the checkpoints, so that a run that was stopped decides the same when it is
-    started again, with the time that it had left.
-
-    Args:
-        minutes: how many.
-        folder: of the checkpoints; None: nothing is remembered.
-        before: seconds that were spent before, where something else remembers them.
+    What was decided is remembered beside the checkpoints, in their ``folder`` if there is one, so that a run that was
+    stopped decides the same when it is started again, with the time that it had left.
     """
 
     def __init__(self, minutes: float, folder: Path | None = None, *, before: float = 0.0) -> None:

@@ -30,27 +30,18 @@ from ulmfit_lib.training.tfidf import Topics, fit_tfidf
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One way to make a classifier: an ensemble of ULMFiT and linear members that are fitted to the same rows.
+    """One way to make a classifier: an ensemble of ULMFiT and linear members that are fitted to the same rows."""
 
-    Attributes:
-        lm: the language model under ULMFiT: a base, or one that has been fine-tuned on the user's texts.
-        strategy: ``linear-probe`` or ``fine-tune``.
-        recipe: the classifier's hyperparameters.
-        passes: over the user's texts that ``lm`` was fine-tuned for; 0 for a base as it is.
-        with_baseline: TF-IDF + logistic regression is a member, too.
-        topics: of texts without a label; if there are any, logistic regression on them is a member, too.
-        goal: what its decisions should be good at.
-        descriptions: by class, what it is called beside its name.
-    """
-
-    lm: LanguageModel
-    strategy: str = LINEAR_PROBE
-    recipe: ClassifierRecipe = CLASSIFY
-    passes: int = 0
-    with_baseline: bool = True
+    lm: LanguageModel  # the language model under ULMFiT: a base, or one that has been fine-tuned on the user's texts
+    strategy: str = LINEAR_PROBE  # `linear-probe` or `fine-tune`
+    recipe: ClassifierRecipe = CLASSIFY  # the classifier's hyperparameters
+    passes: int = 0  # over the user's texts that `lm` was fine-tuned for; 0 for a base as it is
+    with_baseline: bool = True  # TF-IDF + logistic regression is a member, too
+    # Of texts without a label; if there are any, logistic regression on them is a member, too.
     topics: Topics | None = None
+    # What its decisions should be good at.
     goal: Goal = Goal()  # noqa: RUF009
-    descriptions: Mapping[str, str] = field(default_factory=dict)
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # by class, what it is called beside its name
 
     @property
     def pooling(self) -> str:
@@ -80,12 +71,9 @@ class Candidate:
     ) -> TextClassifier:
         """The ensemble, fitted to a table of labelled rows.
 
-        Args:
-            table: the rows.
-            run: seed, device and checkpoints.
-            blend: the members' weights; by default ULMFiT's alone.
-            heads: weights of the heads of a linear probe; by default its own cross-validation chooses one.
-            rule: which label is said, given the probabilities; by default the likeliest.
+        The ``blend`` are the members' weights, by default ULMFiT's alone; ``heads`` those of the heads of a linear
+        probe, of which by default its own cross-validation chooses one; the ``rule`` says the likeliest label by
+        default.
         """
         blend = blend or Blend()
         linear = {
@@ -180,13 +168,8 @@ def cross_validate(
 ) -> OutOfFoldPredictions:
     """What a candidate's members say of the rows that each split holds out, fitted to the split's other rows.
 
-    Args:
-        candidate: what is fitted, once for each split.
-        table: labelled rows.
-        splits: places of its rows to learn from, and to score.
-        run: seed, device and checkpoints.
-        same_splits: predictions for the same splits by a candidate with the same linear members, which are then not
-            fitted again.
+    Its linear members are not fitted again where predictions for the ``same_splits`` by a candidate with the same ones
+    are known.
     """
     folds = []
     with bar(total=len(splits), description="cross-validation", unit="fold") as progress:
@@ -219,15 +202,10 @@ def predict_folds(
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedCandidate:
-    """A candidate, and how good it is on rows that it was not fitted to.
+    """A candidate, and how good it is on rows that it was not fitted to."""
 
-    Attributes:
-        candidate: what was evaluated.
-        predictions: of its members, out of fold.
-    """
-
-    candidate: Candidate
-    predictions: OutOfFoldPredictions
+    candidate: Candidate  # what was evaluated
+    predictions: OutOfFoldPredictions  # of its members, out of fold
 
     @cached_property
     def answers(self) -> HeldOutAnswers:

@@ -28,13 +28,10 @@ def fit_file(
     strategy: str | None = None,
     written: FileFormat | None = None,
 ) -> str:
-    """Train a classifier on a file (``fit``), and save it in as few bytes as cost no accuracy (``save_smallest``).
+    """Train a classifier on a file (``fit``), save it (``save_smallest``), and say in a sentence what it is worth.
 
     Checkpoints lie beside ``out`` until it is saved, so that the same call after a stop continues from there. The file
     is read as ``written`` says, its labels, in one column or several, as those of a ``kind``; by default what is found.
-
-    Returns:
-        What the classifier is worth, in a sentence.
     """
     checkpoints = out.parent / f".{out.name}.checkpoints"
     with only_process(out):

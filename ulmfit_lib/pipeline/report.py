@@ -35,9 +35,7 @@ def report_on(
     """Scores on held-out rows, what they mean in one sentence, and accuracy by confidence.
 
     Args:
-        probabilities: ``TextClassifier.probabilities`` of those rows.
-        test: those rows.
-        classes: the classifier's classes.
+        probabilities: ``TextClassifier.probabilities`` of the ``test`` rows.
         learnt: the labelled rows that were learnt from.
         decided: the ensemble's answers, as ``LabelKind.targets``; by default the likeliest.
         calibration: ``certainty_of`` further held-out rows, which count for accuracy by confidence.

@@ -18,11 +18,9 @@ def folder_rows(path: Path, encoding: str | None, *, rows: int, labelled: bool =
     """A row for each text file in a folder or anywhere below it, at most ``rows`` at a time.
 
     The label is the name of the folder just below ``path`` that the file lies in; None for files of ``path`` itself and
-    of folders called ``unsup`` or ``unlabelled``. Text files end in ``.txt``, in capitals or not, or have no ending.
-
-    Raises:
-        DataError: there are none, or one cannot be read; or labels are wanted, and the folders are called ``train``,
-            ``test`` and the like.
+    of folders called ``unsup`` or ``unlabelled``. Text files end in ``.txt``, in capitals or not, or have no ending. A
+    DataError says if there are none, or one cannot be read; or if labels are wanted, and the folders are called
+    ``train``, ``test`` and the like.
     """
     there = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     files = [file for file in there if file.suffix.lower() in (".txt", "")]

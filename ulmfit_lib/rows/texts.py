@@ -31,13 +31,11 @@ def read_texts(
     No row is left out: a blank text is "". What programs write for no value, such as ``NA``, is a text, which is said.
 
     Args:
-        data: the path of a file (``read_rows``), or of a folder (``folder_rows``), where ``text`` does not matter; or a
-            table in memory (``rows_of``).
+        data: the path of a file (``read_rows``), or of a folder (``folder_rows``), where ``text`` does not
+            matter; or a table in memory (``rows_of``).
         text: the column of the texts; several are joined.
-        label: the column of the labels, or several that each say yes or no to one (``labels_of``); of a folder, any
-            name stands for the folders' names. None: no labels.
-        file: how text files are written; default what is found.
-        rows: of a part, at most.
+        label: the column of the labels, or several that each say yes or no to one (``labels_of``); of a folder,
+            any name stands for the folders' names. None: no labels.
 
     Raises:
         DataError: names the file, the row or the column, what was found, and what to do.

@@ -19,9 +19,7 @@ WriteRows = Callable[[Rows], None]
 def row_writer(out: Path | None, *, suffix: str = "") -> Iterator[WriteRows]:
     """Something that takes rows, some at a time; the file appears whole at the end, or not at all.
 
-    Args:
-        out: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``; None writes CSV to stdout.
-        suffix: the kind of file, where its name does not end so.
+    It is a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``, or of the kind ``suffix``; None writes CSV to stdout.
     """
     if out is None:
         yield _delimited(sys.stdout.write, ",")

@@ -40,14 +40,11 @@ def create_app(
     prefix: str = "",
     origins: Sequence[str] = (),
 ) -> FastAPI:
-    """The application.
+    """The application: its models, a folder for jobs and trained models, and what it asks of requests.
 
     Args:
-        models: that are served.
-        folder: where jobs and trained models are kept.
         train: what trains a model on a file (``pipeline.fit_file.fit_file``); None: none may be trained.
         token: that every request must bring as ``Authorization: Bearer``; None: none is needed.
-        limits: of a request.
         prefix: under which a proxy serves this, such as ``/ulmfit``.
         origins: of other sites whose pages may ask, such as ``https://intranet.example``.
     """

@@ -67,14 +67,11 @@ Batch = dict[Waiting, list[int]]  # the places of texts, by request
 
 
 class Batches:
-    """Requests, in the order in which they came, and the threads that read their texts.
+    """Requests, in the order in which they came, and the threads of a ``pool`` that read their texts.
 
     Half of a batch goes to the oldest request, the rest first to one text of each of the others: so long requests are
-    answered one after the other, and short ones do not wait for them.
-
-    Args:
-        pool: the threads; other tasks get their turn between two batches.
-        threads: that read at a time.
+    answered one after the other, and short ones do not wait for them. Other tasks of the pool get their turn between
+    two batches.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, threads: int) -> None:

@@ -27,10 +27,8 @@ Train = Callable[..., str]  # (file, out, *, text, label, kind, written) -> what
 class Trainings:
     """Trainings, one at a time, each in a process of its own; a restart of the server continues with it.
 
-    Args:
-        folder: where the trained models are put.
-        train: a function of a module (``pipeline.fit_file.fit_file``), or a ``partial`` of one.
-        done: is told the folder of each model that is ready.
+    ``train`` is a function of a module (``pipeline.fit_file.fit_file``), or a ``partial`` of one. Models that it makes
+    are put in ``folder``, and ``done`` is told of each that is ready, where it is.
     """
 
     def __init__(self, folder: Path, train: Train, done: Callable[[Path], object]) -> None:
@@ -51,8 +49,7 @@ class Trainings:
     ) -> None:
         """Train on a file, which ``content`` writes; by default what it is written in is found.
 
-        Raises:
-            OptionError: a training runs already, the name is taken or none, or there are no such labels.
+        An OptionError says if a training runs already, the name is taken or none, or there are no such labels.
         """
         kind_of(kind.ratings, kind.label_delimiter)
         with self._lock:
@@ -95,9 +92,8 @@ class Trainings:
 def _train_in_process(train: Train, job: Job, out: Path) -> None:
     """Train in a process of its own, whose notes become the job's log.
 
-    Raises:
-        Stopped: the job is to stop; the process has ended.
-        UlmfitError: what stopped the training.
+    It raises Stopped, once the process has ended, where the job is to stop, and an UlmfitError that stopped the
+    training.
     """
     context, state = get_context("spawn"), job.state
     here, there = context.Pipe(duplex=False)

@@ -139,9 +139,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
     def probabilities(self, texts: Sequence[str], *, features: Features | None = None) -> dict[str, Floats]:
         """(n_texts, n_classes) of the ``ensemble``, and of each member alone: ``ulmfit``, ``baseline``, ``topics``.
 
-        Args:
-            texts: the texts.
-            features: what ``features`` gives for them, where that is known.
+        Where they are known, what ``features`` gives for the texts need not be made again.
         """
         members = {"ulmfit": self.ulmfit_proba(features or self.features(texts))}
         members |= {name: member.predict_proba(texts) for name, member in self.tfidf.items()}

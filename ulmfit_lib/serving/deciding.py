@@ -60,11 +60,8 @@ class DecidingClassifier(StoredClassifier):
         """(n_classes,) the confidence below which each label is not said, so that the precision is reached.
 
         It is that of all answers together, of those with some labels, or ``by_class`` of those with each label, on the
-        rows that were held out from training; infinite for a label that cannot reach it for sure.
-
-        Raises:
-            OptionError: what ``certainty`` raises; or a precision that cannot be reached, or of an unknown
-                label.
+        rows that were held out from training; infinite for a label that cannot reach it for sure. An OptionError is
+        that of ``certainty``, or of a precision that cannot be reached, or of an unknown label.
         """
         certainty, n_classes = self.certainty, len(self.classes)
         if not isinstance(min_precision, Mapping):

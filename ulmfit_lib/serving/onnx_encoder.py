@@ -26,17 +26,10 @@ Matrix = npt.NDArray[np.float32]
 
 
 class OnnxEncoder:
-    """One direction's encoder.
+    """One direction's encoder, by what ``onnx_graph.build_graph`` made; ``backward`` reads each text from its end.
 
-    Args:
-        graph: what ``onnx_graph.build_graph`` made.
-        architecture: its sizes.
-        direction: ``backward`` reads each text from its end.
-        distilled: the tensors behind distilled vectors, if the encoder has such, by name.
-        threads: that read texts side by side; 0: one a core; 1: the caller's own.
-
-    Raises:
-        OptionError: the package onnxruntime is missing.
+    The tensors ``distilled`` are those behind distilled vectors, by name, if the encoder has such. So many threads read
+    texts side by side; 0: one a core; 1: the caller's own. An OptionError says if the package onnxruntime is missing.
     """
 
     def __init__(
@@ -61,12 +54,9 @@ class OnnxEncoder:
         self._projection = Projection(distilled, self.precision) if distilled else None
 
     def pool(self, documents: Documents, pooling: str, means: Matrix | None = None) -> Matrix:
-        """One vector a text, (n_texts, width), in order. Several threads may call it at a time.
+        """One vector a text (``models.pooling.pool``), (n_texts, width), in order. Several threads may call it at once.
 
-        Args:
-            documents: the texts, in the order of reading.
-            pooling: how outputs become one vector (``models.pooling.pool``).
-            means: what ``WordMeans`` makes of them, where it is needed for distilled vectors.
+        The documents are in the order of reading, and ``means`` what ``WordMeans`` makes of them for distilled vectors.
         """
         if not len(documents):
             return np.zeros((0, self.architecture.pooled_width(pooling)), np.float32)

@@ -25,18 +25,12 @@ def build_graph(architecture: Architecture, weights: Tensors, *, precision: str 
     """A graph that ONNX Runtime runs anywhere: ``ids`` (batch, time) and ``hidden_i``, ``cell_i`` (1, batch, width) in.
 
     Out come ``output_0``, the embedded tokens, and ``output_i``, each layer's outputs, (batch, time, width), and the
-    new ``hidden_i`` and ``cell_i`` as ``hidden_i_after`` and ``cell_i_after``. A text starts with states of zeros. In
-    ``int8``, all widths are larger by ``BOUNDS``, which whoever reads the outputs leaves out.
+    new ``hidden_i`` and ``cell_i`` as ``hidden_i_after`` and ``cell_i_after``. A text starts with states of zeros. The
+    precision is ``float32``; or ``int8``, a quarter of the size and several times as fast, or else an OptionError.
 
-    Args:
-        architecture: sizes.
-        weights: tensors by name.
-        precision: ``float32``; or ``int8``, a quarter of the size and several times as fast. ONNX Runtime rounds a
-            layer's inputs to bytes by the least and the largest of them; with ``BOUNDS`` among them, these are the
-            same whatever is read, so that a text's vector is the same alone and among others.
-
-    Raises:
-        OptionError: an unknown precision.
+    In ``int8``, all widths are larger by ``BOUNDS``, which whoever reads the outputs leaves out. ONNX Runtime rounds a
+    layer's inputs to bytes by the least and the largest of them; with ``BOUNDS`` among them, these are the same
+    whatever is read, so that a text's vector is the same alone and among others.
     """
     if precision not in GRAPH_PRECISIONS:
         raise OptionError(f"precision {precision!r}; known are {', '.join(GRAPH_PRECISIONS)}")

@@ -33,9 +33,7 @@ class Predictor(Classifier):
     def load(cls, path: str | Path, *, threads: int = 0) -> "Predictor":
         """Read an exported folder (``models.exporting``), or a classifier's own, whose graphs are then built in memory.
 
-        Args:
-            path: the folder.
-            threads: that read texts side by side; 0: one a core.
+        So many threads read texts side by side; 0: one a core.
 
         Raises:
             ArtifactError: names the file at fault.

@@ -166,10 +166,8 @@ def fine_tune(
     """Gradual unfreezing of ``net``, in place; its head has learnt already on the frozen encoder.
 
     One more group joins in each of the recipe's phases, from the top layer down, every phase with its own schedule and
-    discriminative rates; then all groups train together. A run that was stopped continues from its checkpoints.
-
-    Returns:
-        One row per epoch: training and validation loss in nats, and the accuracy.
+    discriminative rates; then all groups train together. A run that was stopped continues from its checkpoints. A row
+    is returned for each epoch: training and validation loss in nats, and the accuracy.
     """
     share_model(net)
     kind, held_out = train.kind, valid or train.nothing()

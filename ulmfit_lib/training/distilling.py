@@ -119,15 +119,10 @@ def train_to_targets(
     description: str,
     run: Run,
 ) -> list[Row]:
-    """Train ``net``, whose encoder has a projection, in place.
+    """Train ``net``, whose encoder has a projection, in place, and return training and validation loss of each epoch.
 
-    Args:
-        train: all texts, then all of them in another writing, as ids in reading order; and the targets.
-        valid: texts as they are, to measure each epoch on, and theirs; may be empty.
-        run: seed of the order, the writings, the dropout and the sampled words; device; checkpoints.
-
-    Returns:
-        One row per epoch: training and validation loss.
+    It reads all texts, then all of them in another writing, as ids in reading order, with their targets; each epoch is
+    measured on valid texts as they are, of which there may be none.
     """
 
     def attempt(texts: int, run: Run) -> list[Row]:

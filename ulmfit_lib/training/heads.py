@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from ulmfit_lib.arrays import Features, Floats, Ints
+from ulmfit_lib.arrays import Features, Floats, Ints, Vectors
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.head import Head
@@ -28,23 +27,16 @@ LEAST_PRIOR = 1e-3  # of any other
 NAMES_COUNT = 3  # texts that a class's name counts as
 MAX_SEARCHED_ROWS = 5000  # that a search among head configurations learns from
 
-Vectors = npt.NDArray[np.float32]
-
 
 class HeadConfig(NamedTuple):
-    """How a linear head on a frozen encoder is fitted.
+    """How a linear head on a frozen encoder is fitted."""
 
-    Attributes:
-        pooling: the part of the pooled vector that it sees, one of ``head_inputs``: ``layers``, or where the encoder
-            has a distilled vector also ``distilled`` and ``together``; or ``named``: ``distilled`` with what the
-            classes are called as further texts.
-        C: inverse strength of the L2 penalty, as in scikit-learn.
-        balanced: all classes count the same, however many rows they have: how often each occurs is left to the blend,
-            which tells it from how far classes lie apart. A penalty on few rows mixes the two up.
-    """
-
+    # The part of the pooled vector that it sees, one of `head_inputs`: `layers`, or where the encoder has a distilled
+    # vector also `distilled` and `together`; or `named`: `distilled` with what the classes are called as further texts.
     pooling: str
-    C: float = DEFAULT_C
+    C: float = DEFAULT_C  # inverse strength of the L2 penalty, as in scikit-learn
+    # All classes count the same, however many rows they have: how often each occurs is left to the blend, which tells
+    # it from how far classes lie apart. A penalty on few rows mixes the two up.
     balanced: bool = False
 
     @property
@@ -55,19 +47,14 @@ class HeadConfig(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class HeadInputs:
-    """What a linear head sees of pooled vectors: standardised numbers, some with more weight or without any.
+    """What a linear head sees of pooled vectors: standardised numbers, some with more weight or without any."""
 
-    Attributes:
-        mean: (width,) of the pooled vectors.
-        scale: (width,) their spread.
-        weights: (width,) what the standardised numbers are multiplied by before the penalty applies; 0 hides one.
-    """
+    mean: Vectors  # (width,) of the pooled vectors
+    scale: Vectors  # (width,) their spread
+    # (width,) what the standardised numbers are multiplied by before the penalty applies; 0 hides one.
+    weights: Vectors
 
-    mean: npt.NDArray[np.float32]
-    scale: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-
-    def __call__(self, pooled: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def __call__(self, pooled: Vectors) -> Vectors:
         """(n, width) pooled vectors -> (n, n_visible)."""
         standardized = np.asarray((pooled - self.mean) / self.scale, np.float32)
         return (standardized * self.weights)[:, self.weights > 0]
@@ -86,25 +73,17 @@ class HeadInputs:
 
 @dataclass(frozen=True, eq=False)
 class HeadMix:
-    """Several heads, whose scores add up to those of one.
+    """Several heads, whose scores add up to those of one."""
 
-    Attributes:
-        weights: of their scores.
-        names: by direction, (n_classes, distilled) vectors of what the classes are called; empty: none is ``named``.
-    """
-
-    weights: Mapping[HeadConfig, float]
+    weights: Mapping[HeadConfig, float]  # of their scores
+    # By direction, (n_classes, distilled) vectors of what the classes are called; empty: none is `named`.
     names: Features = field(default_factory=dict)
 
 
 def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
-    """By the name of a pooling, what a head that knows mean and scale can see.
+    """By the name of a pooling, what a head that has been standardised on the pooled vectors can see.
 
-    The numbers of a distilled vector share one unit: those that vary more from text to text may count more.
-
-    Args:
-        head: one that has been standardised on the pooled vectors.
-        distilled: how many of the numbers, the first ones, are a distilled vector; 0: none.
+    The first ``distilled`` numbers, if any, share one unit: those that vary more from text to text may count more.
     """
     mean, scale = head.mean.numpy(), head.scale.numpy()
     width = len(scale)
@@ -121,7 +100,7 @@ def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
 
 
 def fit_head(
-    features: npt.NDArray[np.float32],
+    features: Vectors,
     targets: Ints,
     recipe: ClassifierRecipe,
     *,
@@ -133,17 +112,15 @@ def fit_head(
 ) -> Head:
     """A linear head for pooled vectors of a frozen encoder: the exact solution of logistic regression.
 
-    Several that see different numbers, or hold on to zero more or less, add up to one, as all are linear.
+    Several that see different numbers, or hold on to zero more or less, add up to one, as all are linear: a ``mix`` of
+    weights of configurations, by default the one with the least cross-validated log loss.
 
     Args:
-        features: (n, width) pooled vectors.
+        features: (n, width) pooled vectors, of whose numbers the first ``distilled`` are a distilled vector.
         targets: their labels, as ``LabelKind.targets``.
         recipe: ``class_weights`` and ``head_dropout`` count here.
-        kind: of label.
-        seed: of the folds.
-        distilled: how many of the numbers, the first ones, are a distilled vector.
-        mix: weights of configurations; by default the one with the least cross-validated log loss.
-        names: (n_classes, distilled) vectors of what the classes are called, for the configurations with ``named``.
+        names: (n_classes, distilled) vectors of what the classes are called, for the configurations with
+            ``named``.
     """
     head = Head(features.shape[1], len(kind.count_rows(targets)), dropout=recipe.head_dropout)
     head.standardize(torch.from_numpy(features))
@@ -202,13 +179,13 @@ def predict_by_config(
     There is a head for each direction; their probabilities are averaged. Of very many texts a part is learnt from.
 
     Args:
-        train: by direction, (n, width) pooled vectors.
+        train: by direction, (n, width) pooled vectors, of whose numbers the first ``distilled`` are a distilled
+            vector.
         targets: their labels, as ``LabelKind.targets``.
         test: by direction, (n_texts, width) pooled vectors.
         recipe: its ``class_weights`` count where the heads are not balanced, as those of tags.
-        kind: of label.
-        distilled: how many of the numbers, the first ones, are a distilled vector.
-        names: by direction, (n_classes, distilled) vectors of what the classes are called; without, none is ``named``.
+        names: by direction, (n_classes, distilled) vectors of what the classes are called; without, none is
+            ``named``.
     """
     rows = _searched_rows(targets, kind)
     balanced = kind.exclusive  # of tags, there is nothing in a blend that says how often each occurs
@@ -240,9 +217,7 @@ def _searched_rows(targets: Ints, kind: LabelKind) -> Ints:
     return np.arange(len(targets))
 
 
-def fit_hidden_head(
-    features: npt.NDArray[np.float32], targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int
-) -> Head:
+def fit_hidden_head(features: Vectors, targets: Ints, recipe: ClassifierRecipe, *, kind: LabelKind, seed: int) -> Head:
     """A head with a hidden layer, for fine-tuning to start from; it sees all numbers alike."""
     with seeded(seed):
         n_classes = len(kind.count_rows(targets))

@@ -56,9 +56,7 @@ def _centred(vectors: Sequence[Vectors], means: Sequence[Matrix]) -> Matrix:
 def lifted_cosine(train: tuple[Matrix, Vectors], held_out: tuple[Matrix, Vectors]) -> float:
     """How close the least-squares image of distilled vectors comes to a teacher's: mean cosine on held-out texts.
 
-    Args:
-        train: (n_texts, distilled) and (n_texts, teacher's width), which the linear map is solved for.
-        held_out: the same of other texts.
+    The linear map is solved for the (n_texts, distilled) and (n_texts, teacher's width) vectors of other texts.
     """
     features, vectors = train[0], train[1].astype(np.float32)
     mean, target_mean = features.mean(0), vectors.mean(0)

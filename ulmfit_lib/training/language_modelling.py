@@ -76,10 +76,8 @@ def train_language_model(
 ) -> list[Row]:
     """Train ``net`` in place on texts in reading order; afterwards it holds the weights of the best epoch.
 
-    Each epoch is measured on ``valid``, which may be empty.
-
-    Returns:
-        One row per epoch: training and validation loss in nats, perplexity, seconds.
+    Each epoch is measured on ``valid``, which may be empty: a row of training and validation loss in nats, perplexity
+    and seconds is returned.
     """
     phases, share = language_model_phases(recipe, len(net.layer_groups()) - 1), my_share()
     check_equal(lambda: (train.fingerprint(), len(net.bias), recipe, run.seed))

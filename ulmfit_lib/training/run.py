@@ -49,13 +49,7 @@ class Run:
         return replace(self, checkpoints=self.checkpoints.next_training()) if self.checkpoints else self
 
     def of(self, net: nn.Module, settings: dict[str, Any], data: Callable[[], str]) -> "Run":
-        """The same run, whose checkpoints are refused where it starts otherwise.
-
-        Args:
-            net: the weights that it starts from.
-            settings: hyperparameters.
-            data: makes a hash of what it is trained on.
-        """
+        """The same run, whose checkpoints are refused where weights, settings or the hash of the ``data`` differ."""
         if not self.checkpoints:
             return self
         facts = run_facts(net, {**settings, "seed": self.seed}, data())

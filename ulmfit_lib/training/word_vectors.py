@@ -35,19 +35,13 @@ def fit_word_vectors(
 ) -> Weights:
     """Word vectors for a vocabulary, their weights, and the matrix that makes them as wide as the targets.
 
-    They start from the teachers' vectors of the single words, so that rare words have a sensible one, and from weights
-    that fall with a word's frequency.
-
-    Args:
-        documents: texts as ids.
-        targets: (n_texts, distilled) what a text's vector should be, of length 1.
-        of_words: (vocabulary, distilled) the targets of the single words.
-        recipe: hyperparameters.
-        seed: of the order and the dropout.
+    They start from ``of_words``, the (vocabulary, distilled) targets of the single words, so that rare words have a
+    sensible one, and from weights that fall with a word's frequency. The ``targets`` are (n_texts, distilled), of
+    length 1.
 
     Returns:
-        The tensors of ``models.word_vectors.WordVectors`` by name, the kernels of blocks in the order of reading;
-        scaled so that a text's projected mean is as close to its target as a factor can make it.
+        The tensors of ``models.word_vectors.WordVectors`` by name, the kernels of blocks in the order of
+            reading; scaled so that a text's projected mean is as close to its target as a factor can make it.
     """
     torch.manual_seed(seed)
     net = _start(of_words, documents.counts(len(of_words)), recipe.width)
@@ -72,17 +66,9 @@ def continue_word_vectors(
 ) -> Weights:
     """The same from the word vectors of a distilled base, which few texts bring closer to other teachers.
 
-    New words start from the teachers' vectors of the single words, mapped as fits the known words best, and from the
-    median importance. The matrix starts from the least squares.
-
-    Args:
-        start: the base's word vectors, kernels in the order of reading, a row for each word of the new vocabulary.
-        new_words: (n_new,) ids whose rows say nothing yet.
-        documents: texts as ids.
-        targets: (n_texts, distilled) what a text's vector should be, of length 1.
-        of_words: (vocabulary, distilled) the targets of the single words.
-        recipe: hyperparameters; those of ``context`` count.
-        seed: of the order and the dropout.
+    They ``start`` with a row for each word of the new vocabulary, kernels in the order of reading. The (n_new,) new
+    words start from the teachers' vectors of the single words, mapped as fits the known words best, and from the median
+    importance. The matrix starts from the least squares. Of the recipe, ``context`` counts.
     """
     torch.manual_seed(seed)
     net = WordVectors.of({name: tensor.clone() for name, tensor in start.items()})
