@@ -47,7 +47,7 @@ def read_table(
         label_delimiter: a label is several tags, such as "cheap;slow", separated by this; a cell of delimiters alone
             has none.
         time: the column that says when each text was written: dates, or numbers that rise with time (``read_times``).
-        written: how the file is written (``rows.reader.FileFormat``): ``encoding``, ``delimiter``, ``quoting``,
+        written: how the file is written (``rows.kinds.FileFormat``): ``encoding``, ``delimiter``, ``quoting``,
             ``sheet`` and ``label_file``; by default what is found.
 
     Raises:
