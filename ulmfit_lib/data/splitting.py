@@ -10,6 +10,8 @@ from ulmfit_lib.arrays import Ints
 from ulmfit_lib.data.stored_texts import Selection, as_texts
 from ulmfit_lib.errors import DataError
 
+MOST_HELD_OUT = 250  # texts to measure a language model on
+
 
 def stratified_split(labels: Sequence[Any], fraction: float, seed: int) -> list[int]:
     """Places of the rows to hold out: about ``fraction`` of each label, at least one, while two are left to learn from.
@@ -34,15 +36,13 @@ def grouped_folds(groups: Ints, strata: Ints, *, count: int, seed: int) -> list[
         return list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(groups, strata, groups))
 
 
-def hold_out(
-    texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int, *, fraction: float = 0.1, most: int = 250
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, 250 at most."""
+def hold_out(texts: Sequence[str], valid_texts: Sequence[str] | None, seed: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Texts to read and texts to measure on; without ``valid_texts``, a random tenth, ``MOST_HELD_OUT`` at most."""
     texts = as_texts(texts)
     if len(texts) < 2:
         raise DataError(f"a language model needs at least 2 texts to read, and got {len(texts)}")
     if valid_texts is not None:
         return texts, as_texts(valid_texts, called="valid_texts")
-    count = min(most, max(1, round(len(texts) * fraction)))
+    count = min(MOST_HELD_OUT, max(1, round(len(texts) / 10)))
     chosen = np.sort(np.random.default_rng(seed).choice(len(texts), count, replace=False))
     return Selection(texts, np.setdiff1d(np.arange(len(texts)), chosen)), Selection(texts, chosen)

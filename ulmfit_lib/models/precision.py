@@ -1,6 +1,5 @@
 """A classifier is saved in bytes where that costs next to nothing, which is measured."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ulmfit_lib.arrays import Floats
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.progress import counted
+from ulmfit_lib.serving.packing import rounded
 
 MEASURED_ROWS = 500
 FEWEST_ROWS = 10  # where time is short
@@ -33,11 +33,8 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     table = table.select(table.random_rows(most, seed=0, share=share).tolist())
     texts = [text[:BEGINNING] for text in table.texts] if share < 1 else table.texts
     rows = f"{'the beginnings of ' if share < 1 else ''}{counted(len(table), 'row')}"
-    with tempfile.TemporaryDirectory() as folder:
-        classifier.save(Path(folder) / "model", precision="int8")
-        rounded = TextClassifier.load(Path(folder) / "model")
     (right, nats), (rounded_right, rounded_nats) = (
-        _scores(one.predict_proba(texts), table, classifier) for one in (classifier, rounded)
+        _scores(one.predict_proba(texts), table, classifier) for one in (classifier, rounded(classifier, "int8"))
     )
     points, more = 100 * (right - rounded_right), rounded_nats - nats
     precision = "int8" if points <= MOST_POINTS and more <= MOST_NATS else "float32"

@@ -26,7 +26,7 @@ from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.vocabulary import Vocabulary
-from ulmfit_lib.training.distillation_recipe import DistillationRecipe
+from ulmfit_lib.training.distillation_recipe import DistillationRecipe, WordVectorRecipe
 from ulmfit_lib.training.distilling import train_to_targets, with_opinions
 from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
@@ -101,15 +101,7 @@ def distill(
         of_words = joint.join([teacher_vectors(spoken, teacher) for teacher in teachers])
         of_words = np.pad(of_words, ((0, 0), (0, targets.shape[1] - of_words.shape[1])))
         twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
-        options: dict[str, Any] = {"recipe": recipe.word_vectors, "seed": run.seed}
-        if recipe.word_vectors.from_base and base.architecture.words:
-            new_words = np.array(
-                [place for place, token in enumerate(vocabulary.tokens) if token not in base.vocabulary.index], np.int64
-            )
-            start = _word_vectors_in_reading_order(base, vocabulary)
-            words = continue_word_vectors(start, new_words, documents, twice, of_words, **options)
-        else:
-            words = fit_word_vectors(documents, twice, of_words, **options)
+        words = _word_vectors(base, vocabulary, documents, twice, of_words, recipe.word_vectors, run.seed)
 
     architecture = replace(
         base.architecture,
@@ -203,12 +195,24 @@ class _Fitted(NamedTuple):
         return read_directions({way: encoder}, pooling, documents, self.vocabulary.pad_id)[way]
 
 
-def _word_vectors_in_reading_order(base: LanguageModel, vocabulary: Vocabulary) -> Weights:
-    """The base's word vectors with a row for each word of a vocabulary."""
-    way, weights = next(iter(base.weights.items()))
-    weights = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
-    weights = exchange_words(weights, base.vocabulary, vocabulary)
-    return mirrored(weights) if way == "backward" else weights
+def _word_vectors(
+    base: LanguageModel,
+    vocabulary: Vocabulary,
+    documents: Documents,
+    targets: npt.NDArray[np.float16],
+    of_words: npt.NDArray[np.float16],
+    recipe: WordVectorRecipe,
+    seed: int,
+) -> Weights:
+    """In reading order: the base's, which go on learning, where these are there and wanted; else new ones."""
+    if not (recipe.from_base and base.architecture.words):
+        return fit_word_vectors(documents, targets, of_words, recipe=recipe, seed=seed)
+    known, (way, weights) = base.vocabulary.index, next(iter(base.weights.items()))
+    new = np.array([place for place, token in enumerate(vocabulary.tokens) if token not in known], np.int64)
+    start = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
+    start = exchange_words(start, base.vocabulary, vocabulary)
+    start = mirrored(start) if way == "backward" else start
+    return continue_word_vectors(start, new, documents, targets, of_words, recipe=recipe, seed=seed)
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> Vectors:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +63,7 @@ def lifted_cosine(train: tuple[Matrix, Vectors], held_out: tuple[Matrix, Vectors
     gram = centred.T @ centred
     gram += LIFT_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram), dtype=np.float32)
     lift = np.linalg.solve(gram, centred.T @ (vectors - target_mean))
-    return mean_cosine((held_out[0] - mean) @ lift + target_mean, held_out[1])
-
-
-def mean_cosine(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
-    """Of pairs of vectors, (n, width) each."""
-    found, wanted = np.asarray(found, np.float32), np.asarray(wanted, np.float32)
+    found = np.asarray((held_out[0] - mean) @ lift + target_mean, np.float32)
+    wanted = held_out[1].astype(np.float32)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
     return float(((found * wanted).sum(1) / np.maximum(lengths, 1e-12)).mean())
