@@ -15,6 +15,7 @@ from ulmfit_lib.data.label_checks import mention_odd_labels
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.rows.kinds import FileFormat
+from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.rows.texts import read_texts
 
 TWO = (["a, b", "c"], ["x", "y"])
@@ -75,6 +76,11 @@ def test_files_of_odd_habits_hold_the_rows_that_they_show(tmp_path, capsys, name
     table = read_table(tmp_path / name, text="text", label="label")
     assert (list(table.texts), list(table.labels)) == TWO
     assert said in capsys.readouterr().err
+
+
+def test_names_of_several_words_are_no_title_above_texts_that_hold_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("What you say;label\nfine view, rude staff, cold soup;x\nno, never, again;y\n")
+    assert next(read_rows(tmp_path / "a.csv", [])).names == ["What you say", "label"]
 
 
 def test_a_row_that_names_the_columns_is_no_header_where_rows_stand_above_it(tmp_path):

@@ -41,8 +41,8 @@ def write(path, content, encoding="utf-8"):
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
     end=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC, csv.QUOTE_MINIMAL]),
 )
 def test_what_the_csv_module_quotes_is_read_back(tmp_path, rows, delimiter, end, encoding, quoting):
     file = io.StringIO(newline="")

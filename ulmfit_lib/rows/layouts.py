@@ -70,7 +70,10 @@ def find_layout(
     if fitting:
         best = min(fitting, key=lambda one: one.layout.skipped > asked.skipped)
     else:
-        best = max(found[: len(likely)], key=lambda one: len(one.names))
+        best = max(
+            found[: len(likely)],
+            key=lambda one: (len(one.names) > 1 and one.layout.skipped == asked.skipped, len(one.names)),
+        )
     layout, names = best.layout, best.names
     if needed and not best.fits and JSON.match(first):
         raise DataError(f"{path}: this looks like JSON, whatever its name says; give it a name that ends in .json")
