@@ -23,7 +23,7 @@ from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
+from ulmfit_lib.stages.fit_classifier import fit_classifier
 from ulmfit_lib.stages.fit_lm import fit_lm
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.heads import HeadConfig
@@ -189,7 +189,7 @@ def test_reading_that_brings_nothing_is_dropped(tiny_lm, table, monkeypatch):
 
 @pytest.mark.parametrize("better", ["linear-probe", "fine-tune"])
 def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, monkeypatch, better):
-    def predict(candidate, table, splits, run, *, same_splits=None):
+    def predict(candidate, table, splits, run, **_):
         targets = table.class_numbers()
         for number, (_, test) in enumerate(splits):
             right = 0.95 if candidate.strategy == better else 0.7
@@ -297,7 +297,7 @@ def test_the_base_that_tells_the_labels_best_is_taken(tiny_lm, fruit, tmp_path):
 
     def choose(*lms):
         bases = find_bases(lms, experiment.train.texts, direction=None, seed=0)
-        return choose_base(bases, CLASSIFY, experiment, run)
+        return choose_base(bases, Candidate(bases[0].lm), experiment, run)
 
     chosen = choose(blank, tiny_lm)
     assert chosen.whole is tiny_lm and "base tiny: the lowest cross-validated log loss" in chosen.why

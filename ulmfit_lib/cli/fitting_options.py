@@ -15,8 +15,11 @@ class ClassifierOptions:
 
     direction: Directions = None
     strategy: Annotated[
-        Literal["fine-tune", "linear-probe"],
-        Option(help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds."),
+        Literal["fine-tune", "contrast", "linear-probe"],
+        Option(
+            help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds; `contrast` "
+            "also what words in context add to a text."
+        ),
     ] = "fine-tune"
     class_weights: ClassWeights = None
     label_smoothing: Annotated[
@@ -71,10 +74,10 @@ class FitOptions:
         list[str], Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated.")
     ] = field(default_factory=list)
     strategy: Annotated[
-        Literal["auto", "fine-tune", "linear-probe"] | None,
+        Literal["auto", "fine-tune", "contrast", "linear-probe"] | None,
         Option(
-            help="`fine-tune` trains the whole network, `linear-probe` only the head; `auto` does what pays within the "
-            "time. By default the recipe decides."
+            help="`fine-tune` trains the whole network, `linear-probe` only the head, `contrast` also what words in "
+            "context add to a text; `auto` does what pays within the time. By default the recipe decides."
         ),
     ] = None
     minutes: Annotated[

@@ -32,8 +32,8 @@ class UlmfitClassifier(ClassifierMixin, TextEstimator):
     Args:
         base: the language model to start from: a name, a folder, a ``LanguageModel``, or ``auto``.
         recipe: hyperparameters, by name (``cpu``) or a ``Recipe``.
-        strategy: ``linear-probe`` (the head alone learns, in seconds), ``fine-tune`` (the whole network), or ``auto``
-            (what pays within ``minutes``).
+        strategy: ``linear-probe`` (the head alone learns, in seconds), ``contrast`` (words in context, too),
+            ``fine-tune`` (the whole network), or ``auto`` (what pays within ``minutes``).
         direction: ``forward``, ``backward`` or ``both``; None for all that the base has.
         minutes: that ``fit`` may take; None for its own default.
         lm_epochs: epochs of the language model over the texts, whatever they take; None for what pays.

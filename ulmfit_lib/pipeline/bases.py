@@ -9,12 +9,11 @@ from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.bases import load_base, load_bases, warn_of_unknown_words
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import clearly_worse
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.distill import DISTILL, distill
-from ulmfit_lib.training.classifying import ClassifierRecipe
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher
@@ -33,6 +32,7 @@ class Base:
     whole: LanguageModel  # the language model as its folder holds it
     direction: str | None  # that is used of it; None: all that it has
     why: str  # this one, a sentence
+    probe: EvaluatedCandidate | None = None  # its linear probe, if it was evaluated on all rows
 
     @property
     def lm(self) -> LanguageModel:
@@ -96,21 +96,21 @@ def usual_base(bases: Sequence[Base], texts: Sequence[str]) -> Base:
 
 
 def choose_base(
-    bases: Sequence[Base], recipe: ClassifierRecipe, experiment: Experiment, run: Run, *, share: float = 1.0
+    bases: Sequence[Base], candidate: Candidate, experiment: Experiment, run: Run, *, share: float = 1.0
 ) -> Base:
     """The base whose linear probe has the least cross-validated log loss; of many rows, a random part tells.
 
     Of bases that are about as good, one with a distilled vector is taken. Where time is short, a ``share`` of that part
-    tells.
+    tells. The ``candidate`` is what is evaluated of each, without its linear members.
     """
     table, splits = experiment.sample(MAX_ROWS, seed=run.seed, share=share)
     if len(bases) == 1 or not splits:
         return bases[0]
     losses = {}
+    whole = len(table) == len(experiment.train) and len(splits) == len(experiment.splits)
     for base in sorted(bases, key=lambda one: not one.lm.architecture.distilled):
-        alone = Candidate(base.lm, recipe=recipe, with_baseline=False)
-        predictions = cross_validate(alone, table, splits, run)
-        losses[base] = predictions.ulmfit_losses()
+        alone = evaluate(candidate.changed(lm=base.lm, with_baseline=False), table, splits, run)
+        losses[replace(base, probe=alone if whole else None)] = alone.predictions.ulmfit_losses()
     best, *others = losses
     for base in others:
         if clearly_worse(losses[best], losses[base]):

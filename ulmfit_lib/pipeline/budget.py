@@ -25,6 +25,7 @@ class Step(Enum):
 
     SCORING = "the first score"
     READING = "fine-tuning the language model on your texts"
+    CONTRASTING = "contrastive learning on the labels"
     FINE_TUNING = "fine-tuning the encoder on the labels"
 
 

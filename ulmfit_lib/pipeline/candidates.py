@@ -1,9 +1,9 @@
 """One way to make a classifier, and what cross-validation says of it: the experiment that everything here repeats."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +19,11 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.frozen_vectors import FrozenReader, FrozenVectors
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
-from ulmfit_lib.pipeline.zero_labels import PHRASES
+from ulmfit_lib.pipeline.zero_labels import name_vectors
 from ulmfit_lib.progress import bar
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
-from ulmfit_lib.training.classifying import LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, contrast, learn_contrast
 from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics, fit_tfidf
@@ -33,7 +34,7 @@ class Candidate:
     """One way to make a classifier: an ensemble of ULMFiT and linear members that are fitted to the same rows."""
 
     lm: LanguageModel  # the language model under ULMFiT: a base, or one that has been fine-tuned on the user's texts
-    strategy: str = LINEAR_PROBE  # `linear-probe` or `fine-tune`
+    strategy: str = LINEAR_PROBE  # `linear-probe`, `contrast` or `fine-tune`
     recipe: ClassifierRecipe = CLASSIFY  # the classifier's hyperparameters
     passes: int = 0  # over the user's texts that `lm` was fine-tuned for; 0 for a base as it is
     with_baseline: bool = True  # TF-IDF + logistic regression is a member, too
@@ -48,9 +49,20 @@ class Candidate:
         """How the outputs of the encoders become one vector."""
         return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
 
+    def changed(self, **changes: Any) -> "Candidate":
+        """The same with other attributes; what the frozen encoders have read stays read."""
+        other = replace(self, **changes)
+        if other.lm is self.lm and other.pooling == self.pooling:
+            other.__dict__["_frozen"] = self._frozen
+        return other
+
     def features(self, texts: Sequence[str], run: Run) -> Features:
         """By direction, (n_texts, width) vectors from the frozen encoders, which read each text once."""
         return self._frozen.features(texts, run.device)
+
+    def read(self, texts: Sequence[str], run: Run) -> None:
+        """Read texts once by the frozen encoders, ahead of what needs it."""
+        (self._unprojected if self.strategy == CONTRAST else self._frozen).features(texts, run.device)
 
     def remember(self, texts: Sequence[str], features: Features) -> None:
         """Take the ``features`` of texts that were read elsewhere."""
@@ -97,49 +109,54 @@ class Candidate:
 
         By the configuration of the head, or by None where the encoder was fine-tuned.
         """
-        if self.strategy == LINEAR_PROBE:
-            by_config = predict_by_config(
-                self.features(train.texts, run),
-                train.class_numbers(),
-                self.features(test.texts, run),
-                self.recipe,
-                kind=train.kind,
-                distilled=self.lm.architecture.distilled_width(self.pooling),
-                names=self._names(train, run),
-            )
-            return {config: probabilities for config, probabilities in by_config.items()}
-        classifier = self._fit_ulmfit(train, run, None).to(run.device)
-        return {None: classifier.ulmfit_proba(classifier.features(test.texts))}
+        if self.strategy == FINE_TUNE:
+            classifier = self._fit_ulmfit(train, run, None).to(run.device)
+            return {None: classifier.ulmfit_proba(classifier.features(test.texts))}
+        read = self._reader(train, run)
+        by_config = predict_by_config(
+            read(train.texts),
+            train.class_numbers(),
+            read(test.texts),
+            self.recipe,
+            kind=train.kind,
+            distilled=self.lm.architecture.distilled_width(self.pooling),
+            names=self._names(train, read),
+        )
+        return {config: probabilities for config, probabilities in by_config.items()}
 
     def predict_linear(self, train: TextTable, test: TextTable, run: Run) -> dict[str, Floats]:
         """The same by each linear member."""
         return {name: member.predict_proba(test.texts) for name, member in self._fit_linear(train, run).items()}
 
     def _fit_ulmfit(self, table: TextTable, run: Run, heads: Mapping[HeadConfig, float] | None) -> TextClassifier:
+        if self.strategy == CONTRAST:
+            lm = contrast(self.lm, table, self.recipe.contrast, run, read=self._partly_read(table.texts, run))
+            return replace(self, lm=lm, strategy=LINEAR_PROBE)._fit_ulmfit(table, run, heads)
         features = self.features(table.texts, run)
-        mix = HeadMix(heads, self._names(table, run)) if heads else None
+        mix = HeadMix(heads, self._names(table, self._reader(table, run))) if heads else None
         return fit_classifier(
             table, lm=self.lm, strategy=self.strategy, recipe=self.recipe, features=features, head=mix, run=run
         )
 
-    def _names(self, table: TextTable, run: Run) -> Features:
+    def _reader(self, train: TextTable, run: Run) -> Callable[[Sequence[str]], Features]:
+        """What makes vectors of texts; with ``contrast``, words in context have learnt from the labels of ``train``."""
+        if self.strategy != CONTRAST:
+            return lambda texts: self.features(texts, run)
+        read, recipe = self._partly_read(train.texts, run), self.recipe.contrast
+        words = learn_contrast(read, train.class_numbers(), self.lm, recipe, seed=run.seed)
+        return lambda texts: self._partly_read(texts, run).features(words)
+
+    def _partly_read(self, texts: Sequence[str], run: Run) -> PartlyRead:
+        return PartlyRead.of(self.lm, texts, self._unprojected.features(texts, run.device))
+
+    def _names(self, table: TextTable, read: Callable[[Sequence[str]], Features]) -> Features:
         """By direction, (n_classes, distilled) vectors of what the classes are called; {} where that tells nothing."""
-        classes = table.classes
-        spelt = any(letter.isalpha() for name in classes for letter in name)
-        if not (table.kind.one_class_per_text and spelt and self.lm.architecture.distilled_width(self.pooling)):
-            return {}
-        said = [[name.replace("_", " "), *filter(None, [self.descriptions.get(name)])] for name in classes]
-        phrases = [[phrase.format(one) for one in some for phrase in PHRASES] for some in said]
-        found = self._named.features([one for some in phrases for one in some], run.device)
-        ends = np.cumsum([0, *map(len, phrases)])
-        return {
-            way: np.stack([vectors[start:end].mean(0) for start, end in itertools.pairwise(ends)])
-            for way, vectors in found.items()
-        }
+        width = self.lm.architecture.distilled_width(self.pooling)
+        return name_vectors(table, self.descriptions, read, width=width) if width else {}
 
     @cached_property
-    def _named(self) -> FrozenVectors:
-        return FrozenVectors(self.lm, "distilled")
+    def _unprojected(self) -> FrozenVectors:
+        return FrozenVectors(self.lm, UNPROJECTED)
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
         kind, class_weights = table.kind, self.recipe.class_weights
@@ -165,15 +182,16 @@ def cross_validate(
     run: Run,
     *,
     same_splits: OutOfFoldPredictions | None = None,
+    ulmfit: OutOfFoldPredictions | None = None,
 ) -> OutOfFoldPredictions:
     """What a candidate's members say of the rows that each split holds out, fitted to the split's other rows.
 
     Its linear members are not fitted again where predictions for the ``same_splits`` by a candidate with the same ones
-    are known.
+    are known; nor is its ULMFiT where those of the same ``ulmfit`` are.
     """
     folds = []
     with bar(total=len(splits), description="cross-validation", unit="fold") as progress:
-        for fold in predict_folds(candidate, table, splits, run, same_splits=same_splits):
+        for fold in predict_folds(candidate, table, splits, run, same_splits=same_splits, ulmfit=ulmfit):
             folds.append(fold)
             progress.update(1)
     return concatenate(folds)
@@ -186,18 +204,19 @@ def predict_folds(
     run: Run,
     *,
     same_splits: OutOfFoldPredictions | None = None,
+    ulmfit: OutOfFoldPredictions | None = None,
 ) -> Iterator[OutOfFoldPredictions]:
     """``cross_validate`` fold by fold, for those who may stop early."""
     targets, kind = table.class_numbers(), table.kind.learnt_from(table)
-    candidate.features(table.texts, run)  # all together, which is faster than fold by fold
+    candidate.read(table.texts, run)  # all together, which is faster than fold by fold
     for number, (train, test) in enumerate(splits):
         learnt, held_out = table.select(train.tolist()), table.select(test.tolist())
         if same_splits:
             linear = same_splits.of_folds([number]).linear
         else:
             linear = candidate.predict_linear(learnt, held_out, run)
-        ulmfit = candidate.predict_ulmfit(learnt, held_out, run)
-        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), ulmfit, linear)
+        known = ulmfit.of_folds([number]).ulmfit if ulmfit else candidate.predict_ulmfit(learnt, held_out, run)
+        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), known, linear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +258,13 @@ class EvaluatedCandidate:
         return self.candidate.fit(table, run, blend=choice.blend, heads=heads or None, rule=choice.rule)
 
 
-def evaluate(candidate: Candidate, table: TextTable, splits: Sequence[Split], run: Run) -> EvaluatedCandidate:
+def evaluate(
+    candidate: Candidate,
+    table: TextTable,
+    splits: Sequence[Split],
+    run: Run,
+    *,
+    ulmfit: OutOfFoldPredictions | None = None,
+) -> EvaluatedCandidate:
     """A candidate after ``cross_validate``."""
-    return EvaluatedCandidate(candidate, cross_validate(candidate, table, splits, run))
+    return EvaluatedCandidate(candidate, cross_validate(candidate, table, splits, run, ulmfit=ulmfit))

@@ -19,7 +19,8 @@ from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.pipeline.time_order import check_times, time_report
 from ulmfit_lib.progress import note
 from ulmfit_lib.stages.fit_lm import fit_lm
-from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, find_strategy
+from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, find_strategy
+from ulmfit_lib.training.contrast import can_contrast, check_contrast
 from ulmfit_lib.training.recipes import BY_TIME, Recipe, check_descriptions, find_recipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.seeding import leaves_random_numbers
@@ -53,8 +54,10 @@ def fit(
     2. Linear probes on the frozen encoder of each base come first: seconds, and a first score. Beside ULMFiT stand
        TF-IDF + logistic regression, and the same on topics of the texts without a label, where these are many.
     3. Where there is time, the language model is fine-tuned on the texts without a label (``fit_lm``), on a sample of
-       them first, and then the encoder on the labels (``fit_classifier``), fold by fold. Each is kept only if it lowers
-       the cross-validated log loss by more than chance would. Ctrl-C ends this step: the best candidate is kept.
+       them first. Then the labels train the encoder, fold by fold: what words in context add to a text, by contrastive
+       learning, and then all of it (``fit_classifier``). Each is kept only if it lowers the cross-validated log loss by
+       more than chance would; contrastive learning, which usually pays, unless it raises it by as much. Ctrl-C ends
+       this step: the best candidate is kept.
     4. The result is the best candidate, refitted to all labelled rows that are learned from: an ensemble of ULMFiT,
        TF-IDF and topics, weighed by log loss.
 
@@ -66,8 +69,9 @@ def fit(
         recipe: the hyperparameters of all stages: ``cpu`` (ours), ``paper``, ``scripts``, ``fastai``, ``multifit``, or
             one of your own (``training.recipes``). The published ones fine-tune the language model, whatever it brings
             and however long it takes.
-        strategy: ``linear-probe`` (the head alone learns the labels), ``fine-tune`` (the encoder, too, however long it
-            takes), or ``auto``: what pays within the time; default the recipe's.
+        strategy: ``linear-probe`` (the head alone learns the labels), ``contrast`` (words in context, too, of a base
+            that has them), ``fine-tune`` (the whole encoder, however long it takes), or ``auto``: what pays within the
+            time; default the recipe's.
         minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
             thousand unlabelled ones.
         scoring: which rows are scored, and what decisions are chosen for.
@@ -92,6 +96,8 @@ def fit(
         check_times(data)
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
     bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
+    if strategy == CONTRAST:
+        check_contrast(bases[0].lm, data)
     folder = run.checkpoints.folder if run.checkpoints else None
     budget = Budget(minutes, folder) if minutes else None
     affordable = Affordable(data, scoring)  # all rows and folds, unless the given time is too short for them
@@ -111,21 +117,17 @@ def fit(
     note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
     share = min(1.0, minutes, affordable.share)
+    probe = Candidate(bases[0].lm, recipe=recipe.fit_classifier, goal=goal, descriptions=recipe.descriptions)
     if affordable.left_out:
         chosen = usual_base(bases, train.texts)
     else:
-        chosen = choose_base(bases, recipe.fit_classifier, experiment, run, share=share)
+        chosen = choose_base(bases, probe, experiment, run, share=share)
     note(chosen.why)
     topics = learn_topics(experiment.texts, labelled=len(train), seed=run.seed) if recipe.with_baseline else None
-    probe = Candidate(
-        chosen.lm,
-        recipe=recipe.fit_classifier,
-        with_baseline=recipe.with_baseline,
-        topics=topics,
-        goal=goal,
-        descriptions=recipe.descriptions,
-    )
-    evaluated = evaluate(probe, train, experiment.splits, run)
+    compared = chosen.probe
+    probe = compared.candidate if compared else replace(probe, lm=chosen.lm)
+    probe = probe.changed(with_baseline=recipe.with_baseline, topics=topics)
+    evaluated = evaluate(probe, train, experiment.splits, run, ulmfit=compared.predictions if compared else None)
     taken = budget.decide(Step.SCORING, "seconds taken", budget.spent())
     search = Search(experiment, budget, run, evaluated, taken)
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
@@ -134,8 +136,10 @@ def fit(
             search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
         elif lm_tuning.n_tokens >= MIN_TOKENS:
             _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
-        if strategy != LINEAR_PROBE:
-            search.fine_tune_encoder(forced=strategy == FINE_TUNE)
+        if strategy == CONTRAST or (strategy == BY_TIME and can_contrast(probe.lm, train)):
+            search.train_encoder(CONTRAST, forced=strategy == CONTRAST)
+        if strategy in (FINE_TUNE, BY_TIME):
+            search.train_encoder(FINE_TUNE, forced=strategy == FINE_TUNE)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 

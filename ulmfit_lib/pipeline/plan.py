@@ -15,10 +15,11 @@ from ulmfit_lib.models.pooling import BPTT_WINDOW
 from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.out_of_fold import Split
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.training.classifying import unfreezing
+from ulmfit_lib.training.classifying import CONTRAST, unfreezing
+from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, learn_contrast
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 
-TRIALS = 5  # of a step, of which the fastest counts
+TRIALS = 3  # of a step, of which the fastest counts
 READING = 0.7  # share of a step that its products take; the rest is the softmax's and the optimiser's
 CLASSIFYING = 0.8  # the same of the classifier
 MIN_PASSES = 2  # over the texts, the frozen epoch included
@@ -73,13 +74,16 @@ class FineTuningTime:
 
     @classmethod
     def of(
-        cls, candidate: Candidate, table: TextTable, splits: Sequence[Split], *, device: torch.device, fits: int
+        cls, candidate: Candidate, table: TextTable, splits: Sequence[Split], *, device: torch.device, fits: float
     ) -> "FineTuningTime":
         """Where ``fits`` more fits to the whole table follow those to the splits."""
         share = learnt_share(table, splits)
+        fits += share * len(splits)
+        if candidate.strategy == CONTRAST:
+            return cls(contrast_seconds(candidate, table, device), 0, share, fits)
         phases = unfreezing(candidate.recipe, candidate.lm.architecture.layers + 2)
         joining = sum(phase.epochs for phase in phases[:-1])
-        return cls(epoch_seconds(candidate, table, device), joining, share, share * len(splits) + fits)
+        return cls(epoch_seconds(candidate, table, device), joining, share, fits)
 
     def measured(self, seconds: float, *, epochs: int) -> "FineTuningTime":
         """The same, known better: a fit to one split took so many seconds with so many epochs."""
@@ -100,6 +104,19 @@ def epoch_seconds(candidate: Candidate, table: TextTable, device: torch.device) 
     window = max(1, min(BPTT_WINDOW, n_tokens // len(table)))
     size = candidate.recipe.for_texts(len(table)).batch_size
     return n_tokens / tokens_per_second(candidate.lm, size, device, window=window, share=CLASSIFYING)
+
+
+def contrast_seconds(candidate: Candidate, table: TextTable, device: torch.device) -> float:
+    """About how long an epoch of contrastive learning on a table takes here, all directions together."""
+    recipe = replace(candidate.recipe.contrast, epochs=1)
+    some = table.select(table.random_rows(recipe.batch_size, seed=0).tolist())
+    features = candidate.lm.to(device).features(some.texts, pooling=UNPROJECTED)
+    read, targets, seconds = PartlyRead.of(candidate.lm, some.texts, features), some.class_numbers(), []
+    for _ in range(TRIALS):
+        started = time.monotonic()
+        learn_contrast(read, targets, candidate.lm, recipe, seed=0)
+        seconds.append(time.monotonic() - started)
+    return min(seconds) * len(table) / len(some)
 
 
 def tokens_per_second(

@@ -8,10 +8,12 @@ from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, clearly_worse, concatenate
 from ulmfit_lib.pipeline.plan import FineTuningTime, learnt_share
 from ulmfit_lib.progress import counted, note
-from ulmfit_lib.training.classifying import FINE_TUNE
+from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, ClassifierRecipe
 from ulmfit_lib.training.run import Run
 
 MIN_EPOCHS = 2  # of fine-tuning, where time is short
+DOING = {CONTRAST: "contrastive learning", FINE_TUNE: "fine-tuning the encoder"}
+STEPS = {CONTRAST: Step.CONTRASTING, FINE_TUNE: Step.FINE_TUNING}
 MIN_ROWS_TO_COMPARE = 30  # what fewer say of two candidates is chance
 
 
@@ -37,16 +39,19 @@ class Search:
         found = cross_validate(candidate, train, splits, self.run, same_splits=self.best.predictions)
         return EvaluatedCandidate(candidate, found)
 
-    def keep_if_better(self, other: EvaluatedCandidate, what: str) -> bool:
+    def keep_if_better(self, other: EvaluatedCandidate, what: str, *, usually: bool = False) -> bool:
         """Keep a candidate that has less log loss than the best, by more than chance may do, and say whether it has.
 
-        What is simpler is kept until then, as few rows err by more than most steps gain (one standard error, Breiman et
-        al. 1984).
+        Where the difference may be chance, what is simpler is kept, as few rows err by more than most steps gain (one
+        standard error, Breiman et al. 1984); but of a step that ``usually`` pays, what it made.
         """
-        better = clearly_worse(self.best.row_losses, other.row_losses)
+        before, after = self.best.row_losses, other.row_losses
+        lower = other.log_loss < self.best.log_loss
+        clearly = clearly_worse(before, after) if lower else clearly_worse(after, before)
+        better = lower if clearly else usually
         result = "kept" if better else "dropped"
-        if not better and other.log_loss < self.best.log_loss:
-            result = "dropped, as that may be chance"
+        if better != lower:
+            result += ", as that may be chance"
         self.say(
             f"{what}: cross-validated accuracy {100 * other.accuracy:.1f} % (was {100 * self.best.accuracy:.1f} %), "
             f"log loss {other.log_loss:.3f} (was {self.best.log_loss:.3f}): {result}"
@@ -55,62 +60,83 @@ class Search:
             self.best = other
         return better
 
-    def fine_tune_encoder(self, *, forced: bool) -> None:
-        """Fine-tune the encoder of the best candidate for one split after the other, while it may still pay.
+    def train_encoder(self, strategy: str, *, forced: bool) -> None:
+        """Train the encoder of the best candidate on one split's labels after the other, while it may still pay.
 
         Where there is no time for all of the recipe's epochs, it makes fewer. It is given up where there is no time for
         any, or as soon as it is clearly worse than the linear probe, unless it is ``forced``.
+
+        Args:
+            strategy: ``contrast``, which usually pays, or ``fine-tune``.
+            forced: it is kept in any case.
         """
         train, splits = self.experiment.train, self.experiment.splits
-        candidate = replace(self.best.candidate, strategy=FINE_TUNE)
+        candidate, what = self.best.candidate.changed(strategy=strategy), DOING[strategy]
         if not forced and self.budget.left() <= self.probe_seconds:
-            self.say("fine-tuning the encoder was left out: no time is left")
+            self.say(f"{what} was left out: no time is left")
             return
         if not forced:
             epochs, needed = self._affordable_epochs(candidate)
             if not epochs:
-                self.say(f"fine-tuning the encoder was left out: it takes about {shown(needed)}, more than is left")
+                self.say(f"{what} was left out: it takes about {shown(needed)}, more than is left")
                 return
-            candidate = replace(candidate, recipe=replace(candidate.recipe, epochs=epochs))
+            candidate = candidate.changed(recipe=_with_epochs(candidate, epochs))
+        candidate.read(train.texts, self.run)
         folds: list[OutOfFoldPredictions] = []
         started = self.budget.spent()
         for fold in predict_folds(candidate, train, splits, self.run, same_splits=self.best.predictions):
             folds.append(fold)
-            why = "" if forced else self._why_stop(folds, self.budget.spent() - started)
+            why = "" if forced else self._why_stop(strategy, folds, self.budget.spent() - started)
             if why:
                 done = f"{len(folds)} of {counted(len(splits), 'fold')}"
-                self.say(f"fine-tuning the encoder was given up after {done}: {why}")
+                self.say(f"{what} was given up after {done}: {why}")
                 return
-        tuned = EvaluatedCandidate(candidate, concatenate(folds))
+        trained = EvaluatedCandidate(candidate, concatenate(folds))
         if forced:
-            self.best = tuned
+            self.best = trained
         else:
-            self.keep_if_better(tuned, "with the encoder fine-tuned")
+            self.keep_if_better(trained, f"with {what}", usually=strategy == CONTRAST)
 
     def _affordable_epochs(self, candidate: Candidate) -> tuple[int, float]:
-        """Epochs of fine-tuning that there is time for, 0 where these are too few, and seconds that the fewest take."""
+        """Epochs of training that there is time for, 0 where these are too few, and seconds that the fewest take."""
         train, splits = self.experiment.train, self.experiment.splits
         time = FineTuningTime.of(candidate, train, splits, device=self.run.device, fits=self._last_fits)
-        most = candidate.recipe.for_texts(len(train)).epochs
+        most = _epochs(candidate, len(train))
         fewest = min(most, MIN_EPOCHS)
-        epochs = self.budget.decide(Step.FINE_TUNING, "epochs", min(most, time.epochs(self.budget.left())))
+        step = STEPS[candidate.strategy]
+        epochs = self.budget.decide(step, "epochs", min(most, time.epochs(self.budget.left())))
         return int(epochs) if epochs >= fewest else 0, time.seconds(fewest)
 
-    def _why_stop(self, folds: list[OutOfFoldPredictions], seconds: float) -> str:
-        """Why fine-tuning should end after the first folds, which took so long; "" where it should not."""
+    def _why_stop(self, strategy: str, folds: list[OutOfFoldPredictions], seconds: float) -> str:
+        """Why training should end after the first folds, which took so long; "" where it should not."""
         train, splits = self.experiment.train, self.experiment.splits
         done, missing = len(folds), len(splits) - len(folds)
         if not missing or sum(len(fold.places) for fold in folds) < MIN_ROWS_TO_COMPARE:
             return ""
         needed = seconds / done * (missing + self._last_fits / learnt_share(train, splits))
-        in_time = self.budget.allows(Step.FINE_TUNING, f"time after fold {done}", needed)
+        step = STEPS[strategy]
+        in_time = self.budget.allows(step, f"time after fold {done}", needed)
         probe = self.best.predictions.of_folds(range(done))
         worse = clearly_worse(concatenate(folds).ulmfit_losses(), probe.ulmfit_losses())
-        if self.budget.decide(Step.FINE_TUNING, f"worse after fold {done}", float(worse)):
-            return "it is clearly worse than the linear probe"
+        if self.budget.decide(step, f"worse after fold {done}", float(worse)):
+            return "it is clearly worse than what there is"
         return "" if in_time else "there is no time for more"
 
     @property
     def _last_fits(self) -> int:
         """To all rows that are compared on, after the search: for the report, and to refit."""
         return 1 + bool(len(self.experiment.test))
+
+
+def _epochs(candidate: Candidate, count: int) -> int:
+    """Of training the encoder on so many labelled texts."""
+    recipe = candidate.recipe
+    return recipe.contrast.epochs if candidate.strategy == CONTRAST else recipe.for_texts(count).epochs
+
+
+def _with_epochs(candidate: Candidate, epochs: int) -> ClassifierRecipe:
+    """The candidate's recipe with so many epochs of training the encoder."""
+    recipe = candidate.recipe
+    if candidate.strategy == CONTRAST:
+        return replace(recipe, contrast=replace(recipe.contrast, epochs=epochs))
+    return replace(recipe, epochs=epochs)

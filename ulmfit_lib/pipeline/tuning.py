@@ -14,6 +14,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.bases import choose_base, find_bases
 from ulmfit_lib.pipeline.budget import Budget, check_minutes, shown
+from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.experiment import HELD_OUT, Experiment, Scoring
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
 from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
@@ -105,7 +106,7 @@ def tune(
         raise DataError(f"{data.source}: {labels} labelled rows; a search needs {MIN_ROWS} at least")
     experiment = Experiment.of(data, Scoring(test_fraction), seed=run.seed)
     found = find_bases(bases, experiment.train.texts, direction=direction, seed=run.seed)
-    chosen = choose_base(found, CLASSIFY, experiment, run)
+    chosen = choose_base(found, Candidate(found[0].lm), experiment, run)
     by_name = {chosen.name: chosen, **{base.name: base for base in found if base.name != chosen.name}}
     space = Space(list(by_name), CLASSIFY.for_texts(len(experiment.train)))
     topics = learn_topics(experiment.texts, labelled=len(experiment.train), seed=run.seed)

@@ -1,16 +1,18 @@
 """No label at all: a classifier from the names of its classes, as a start for labelling."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Features, Floats
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.data.stored_texts import as_texts
+from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.bases import load_base
@@ -133,3 +135,32 @@ def _name_weights(vectors: Floats) -> tuple[Floats, Floats]:
     means = vectors.mean(1)
     apart = means - means.mean(0)
     return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9), np.zeros(len(vectors))
+
+
+def name_vectors(
+    table: TextTable,
+    descriptions: Mapping[str, str],
+    read: Callable[[Sequence[str]], Features],
+    *,
+    width: int,
+) -> Features:
+    """By direction, (n_classes, width) means of what a table's classes are called, in several phrases.
+
+    {} where the names are no words, or a text may have several labels.
+
+    Args:
+        table: labelled rows.
+        descriptions: by class, what it is called beside its name.
+        read: what makes vectors of texts.
+        width: of the distilled vectors, which those begin with.
+    """
+    classes = table.classes
+    if not (table.kind.one_class_per_text and any(letter.isalpha() for name in classes for letter in name)):
+        return {}
+    said = [[name.replace("_", " "), *filter(None, [descriptions.get(name)])] for name in classes]
+    phrases = [[phrase.format(one) for one in some for phrase in PHRASES] for some in said]
+    ends = np.cumsum([0, *map(len, phrases)])
+    return {
+        way: np.stack([vectors[start:end, :width].mean(0) for start, end in itertools.pairwise(ends)])
+        for way, vectors in read([one for some in phrases for one in some]).items()
+    }

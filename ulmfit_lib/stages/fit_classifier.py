@@ -24,6 +24,7 @@ from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
 from ulmfit_lib.training.classifying import (
+    CONTRAST,
     FINE_TUNE,
     LINEAR_PROBE,
     ClassifierRecipe,
@@ -31,6 +32,7 @@ from ulmfit_lib.training.classifying import (
     find_strategy,
     fine_tune,
 )
+from ulmfit_lib.training.contrast import contrast
 from ulmfit_lib.training.heads import HeadConfig, HeadMix, fit_head, fit_hidden_head
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import Share, all_gather, check_equal, my_share
@@ -62,7 +64,8 @@ def fit_classifier(
     Args:
         data: texts with labels; rows without one are left out.
         lm: the language model under it; it stays as it is. ``lm.only("forward")`` trains one direction.
-        strategy: ``fine-tune``, or ``linear-probe`` for the head alone: seconds instead of minutes.
+        strategy: ``fine-tune``; ``linear-probe`` for the head alone: seconds instead of minutes; or ``contrast``, by
+            which words in context learn before it.
         recipe: hyperparameters; its batch is that of each process.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
@@ -81,6 +84,9 @@ def fit_classifier(
     table = data.labelled()
     if not features:  # who has read the texts has looked at all labels, of which these may be a part
         check_labels(table)
+    if strategy == CONTRAST:
+        contrasted = contrast(lm, table, recipe.contrast, run)
+        return fit_classifier(table, lm=contrasted, strategy=LINEAR_PROBE, recipe=recipe, head=head, run=run)
     if len(table) < my_share().of:
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     recipe = on_all_processes(recipe).for_texts(len(table))

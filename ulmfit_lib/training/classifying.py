@@ -14,6 +14,7 @@ from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.head import ClassifierNet
 from ulmfit_lib.tokens.documents import Documents
+from ulmfit_lib.training.contrast import ContrastRecipe
 from ulmfit_lib.training.learner import Objective, Row
 from ulmfit_lib.training.phases import train_phases, train_within_memory
 from ulmfit_lib.training.processes import my_share, share_model
@@ -23,6 +24,7 @@ from ulmfit_lib.training.seeding import seeded
 from ulmfit_lib.training.streams import ClassifierBatches
 
 LINEAR_PROBE = "linear-probe"  # the head alone learns the labels
+CONTRAST = "contrast"  # and, before it, what words in context add to a text
 FINE_TUNE = "fine-tune"  # the encoder, too
 MIN_TOKENS = 500  # per step, when memory is short
 STEPS_PER_EPOCH = 20  # few texts come in smaller batches, so that an epoch is still this many steps
@@ -32,7 +34,7 @@ MIN_EPOCHS = 4
 
 def find_strategy(name: str, *, also: str | None = None) -> str:
     """One of the two strategies, or ``also``; an OptionError for any other name."""
-    known = [FINE_TUNE, LINEAR_PROBE, *([also] if also else [])]
+    known = [FINE_TUNE, CONTRAST, LINEAR_PROBE, *([also] if also else [])]
     if name not in known:
         raise OptionError(f"strategy {name!r}; known are {', '.join(known)}")
     return name
@@ -77,6 +79,7 @@ class ClassifierRecipe:
         dropouts: of the encoder, by place.
         label_smoothing: share of a label's probability that is spread over all classes.
         class_weights: ``balanced`` weighs each class by its rarity; None counts each row once.
+        contrast: how words in context learn, with the strategy ``contrast``.
     """
 
     pooling: str = "layers"
@@ -102,13 +105,14 @@ class ClassifierRecipe:
     dropouts: Dropouts = field(default_factory=lambda: Dropouts(input=0.3, weight=0.2, embedding=0.05, hidden=0.2))
     label_smoothing: float = 0.0
     class_weights: str | None = None
+    contrast: ContrastRecipe = ContrastRecipe()  # noqa: RUF009
 
     def pooling_for(self, strategy: str, *, distilled: int = 0) -> str:
-        """By whether the encoder learns (``fine-tune``) or stays frozen (``linear-probe``).
+        """By whether the encoder learns (``fine-tune``) or stays frozen (the other strategies).
 
         Beside ``layers`` and ``all`` stands the distilled vector, where the language model has one.
         """
-        pooling = self.frozen_pooling if find_strategy(strategy) == LINEAR_PROBE else self.pooling
+        pooling = self.pooling if find_strategy(strategy) == FINE_TUNE else self.frozen_pooling
         return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
 
     def with_epochs(self, epochs: int) -> "ClassifierRecipe":

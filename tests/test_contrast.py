@@ -1,0 +1,164 @@
+"""Words in context that learn from labels which texts belong together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ulmfit_lib import TextTable, fit
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.models.classifier import TextClassifier
+from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
+from ulmfit_lib.pipeline.experiment import Experiment
+from ulmfit_lib.stages.fit_classifier import fit_classifier
+from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
+from ulmfit_lib.training.contrast import (
+    UNPROJECTED,
+    ContrastRecipe,
+    PartlyRead,
+    contrast,
+    contrastive_loss,
+    learn_contrast,
+    with_words,
+    words_of,
+)
+from ulmfit_lib.training.run import Run
+
+RUN = Run(seed=1, device="cpu")
+RECIPE = ContrastRecipe(epochs=3, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_lm):
+    """A base with words in context whose blocks have learnt nothing yet."""
+    sizes = replace(tiny_lm.architecture, distilled=16, words=12, context=1, context_width=14)
+    shapes = sizes.weight_shapes(len(tiny_lm.vocabulary))
+    torch.manual_seed(0)
+    new = {name: 0.3 * torch.randn(shape) for name, shape in shapes.items() if name.startswith(("words.", "near."))}
+    maps = {
+        way: {f"map.{part}": torch.randn(shapes[f"map.{part}"]) for part in ("weight", "bias")}
+        for way in tiny_lm.weights
+    }
+    base = replace(
+        tiny_lm,
+        architecture=sizes,
+        weights={way: {**weights, **new, **maps[way]} for way, weights in tiny_lm.weights.items()},
+    )
+    return with_words(base, words_of(base.only("forward")))
+
+
+@pytest.fixture(scope="module")
+def table(fruit):
+    return TextTable.from_lists(fruit.texts, fruit.labels)
+
+
+def test_what_is_known_of_read_texts_and_their_words_make_the_vectors_that_the_language_model_makes(lm, table):
+    read = PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
+    found, whole = read.features(words_of(lm)), lm.features(table.texts, pooling="distilled+layers")
+    for way, vectors in whole.items():
+        np.testing.assert_allclose(found[way], vectors, atol=1e-4)
+
+
+def test_texts_of_one_class_draw_closer_than_those_of_others(lm, table):
+    truth = np.array(table.labels)
+    same = truth[:, None] == truth
+
+    def apart(model):
+        vectors = model.embed(table.texts)
+        similar = vectors @ vectors.T
+        return similar[same].mean() - similar[~same].mean()
+
+    assert apart(contrast(lm, table, replace(RECIPE, lr=5e-3), RUN)) > apart(lm) + 0.05
+
+
+def test_the_loss_is_the_cross_entropy_of_the_only_other_text_of_a_class():
+    vectors = torch.nn.functional.normalize(torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    found = contrastive_loss(vectors, torch.tensor([0, 1, 0, 2]), 0.5)
+    similar = (vectors @ vectors.T / 0.5).fill_diagonal_(-torch.inf).log_softmax(1)
+    assert float(found) == pytest.approx(-float(similar[0, 2] + similar[2, 0]) / 2, abs=1e-5)
+
+
+def test_rows_without_another_of_their_class_teach_nothing():
+    assert float(contrastive_loss(torch.eye(3), torch.arange(3), 0.5)) == 0
+
+
+def test_only_words_in_context_learn_and_both_directions_alike(lm, table):
+    learnt = contrast(lm, table, RECIPE, RUN)
+    changed = {
+        name
+        for way in lm.weights
+        for name, tensor in lm.weights[way].items()
+        if not torch.equal(tensor, learnt.weights[way][name])
+    }
+    assert {"near.0", "words.widen", "words.score", "words.context.0.narrow.weight"} <= changed
+    assert all(name.startswith(("near.", "words.widen", "words.score", "words.context.")) for name in changed)
+    assert torch.equal(learnt.weights["forward"]["near.0"], learnt.weights["backward"]["near.0"].flip(1))
+    assert learnt.training.last.name == "contrast" and learnt.training.last.labelled_texts == len(table)
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_base_as_it_is(lm, table):
+    before = lm.sha256()
+    once, again = (contrast(lm, table, RECIPE, RUN).sha256() for _ in range(2))
+    assert once == again != before == lm.sha256()
+
+
+def test_each_fold_learns_from_its_own_rows_alone(lm, table):
+    experiment = Experiment.of(table, seed=1)
+    candidate = Candidate(lm, CONTRAST)
+    candidate = replace(candidate, recipe=replace(candidate.recipe, contrast=RECIPE))
+    found = cross_validate(candidate, experiment.train, experiment.splits, RUN)
+    _, test = experiment.splits[0]
+    flipped = np.array(table.labels)
+    flipped[test] = flipped[test][::-1]
+    other = Experiment.of(TextTable.from_lists(table.texts, flipped.tolist()), seed=1).train
+    again = cross_validate(candidate, other, experiment.splits[:1], RUN)
+    for config, probabilities in found.of_folds([0]).ulmfit.items():
+        np.testing.assert_allclose(again.ulmfit[config], probabilities, atol=1e-6)
+
+
+def test_the_classifier_says_after_loading_what_it_said_before(lm, table, tmp_path):
+    classifier = fit_classifier(table, lm=lm, strategy=CONTRAST, run=RUN)
+    classifier.save(tmp_path / "model")
+    again = TextClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(again.predict_proba(table.texts), classifier.predict_proba(table.texts), atol=1e-5)
+    assert [stage.name for stage in again.training.stages[-2:]] == ["contrast", "classify"]
+
+
+def test_fit_tries_it_and_says_what_it_brought(lm, table):
+    report = fit(table, base=lm, minutes=1, run=RUN).training.report
+    assert any("with contrastive learning: cross-validated accuracy" in one for one in report.tried)
+    assert not any(
+        "contrastive" in one for one in fit(table, base=lm, strategy=LINEAR_PROBE, run=RUN).training.report.tried
+    )
+
+
+def test_a_base_without_words_in_context_is_refused(tiny_lm, table):
+    with pytest.raises(OptionError, match="a base that reads words in context, such as general-en-small"):
+        fit(table, base=tiny_lm, strategy=CONTRAST, run=RUN)
+
+
+def test_texts_with_several_labels_are_refused(lm):
+    tags = TextTable.from_lists(["a b", "b c", "c d", "d a"], ["x;y", "x", "y", "x;y"]).with_kind(Tags(";"))
+    with pytest.raises(OptionError, match="one class for each text"):
+        fit_classifier(tags, lm=lm, strategy=CONTRAST, run=RUN)
+
+
+def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(lm, table):
+    read = PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
+    seen = []
+    thinned = PartlyRead.thinned
+
+    def remember(self, words, places, recipe, rng):
+        seen.append(places)
+        return thinned(self, words, places, recipe, rng)
+
+    targets = table.class_numbers()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PartlyRead, "thinned", remember)
+        learn_contrast(read, targets, lm, replace(RECIPE, epochs=1), seed=3)
+    assert sorted(np.concatenate(seen)) == list(range(len(table)))
+    for places in seen:
+        pairs = targets[places].reshape(-1, 2)
+        assert (pairs[:, 0] == pairs[:, 1]).all()

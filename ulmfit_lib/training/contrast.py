@@ -1,0 +1,234 @@
+"""What words in context add to a text learns from labels which texts belong together.
+
+Texts of one class draw closer and others move apart (supervised contrastive learning, Khosla et al. 2020), so that a
+linear head finds more from few rows. The blocks that read words in context learn, in seconds; the recurrent encoder
+stays as it is, and so do the word vectors themselves, or words that no labelled text has would fall behind.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ulmfit_lib.arrays import Features, Ints
+from ulmfit_lib.artifact.record import Stage
+from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.errors import OptionError
+from ulmfit_lib.models.devices import fast_bfloat16
+from ulmfit_lib.models.language_model import LanguageModel
+from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.word_vectors import WordVectors, mirrored
+from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.training.run import Run
+
+UNPROJECTED = "distilled+all"  # the pooling that tells what makes a distilled vector
+READ_TOGETHER = 64  # texts, once the blocks have learnt
+LEARNING = ("context.", "widen", "score")  # of the parameters of word vectors
+SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
+
+
+@dataclass(frozen=True)
+class ContrastRecipe:
+    """Hyperparameters, found on the development sets with 8 rows of a class and 100 at random."""
+
+    epochs: int = 4
+    batch_size: int = 32  # texts, of which pairs are of one class
+    lr: float = 4e-4
+    temperature: float = 0.3
+    dropout: float = 0.1  # share of the words that are left out
+    max_tokens: int = 120  # that are read of a text while blocks learn
+    clip: float = 1.0  # the largest gradient norm
+
+
+@dataclass(frozen=True, eq=False)
+class PartlyRead:
+    """Texts of whose vectors all is known but what words in context add."""
+
+    ids: Sequence[Ints]  # the tokens of each, in the order in which they are written
+    rest: dict[str, Tensor]  # by direction, (n_texts, distilled) what the encoder adds before the vector is normalised
+    beside: Features  # by direction, (n_texts, width) what stands beside the distilled vector
+    projections: dict[str, Tensor]  # by direction, (distilled, mean_width) of the words' means
+
+    @classmethod
+    def of(cls, lm: LanguageModel, texts: Sequence[str], pooled: Features) -> "PartlyRead":
+        """Texts that have been read.
+
+        Args:
+            lm: the language model that read them.
+            texts: the texts.
+            pooled: its features of them, with the pooling ``UNPROJECTED``.
+        """
+        documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary)
+        width, beside = lm.architecture.distilled, lm.architecture.pooled_width("layers")
+        rest = {}
+        for way, vectors in pooled.items():
+            read = torch.from_numpy(vectors[:, width:])
+            rest[way] = F.linear(read, lm.weights[way]["map.weight"].float(), lm.weights[way]["map.bias"].float())
+        return cls(
+            [documents[i].astype(np.int64) for i in range(len(documents))],
+            rest,
+            {way: vectors[:, width : width + beside] for way, vectors in pooled.items()},
+            {way: weights["words.projection"].float() for way, weights in lm.weights.items()},
+        )
+
+    def vectors(self, words: WordVectors, places: Ints, *, max_tokens: int | None = None) -> dict[str, Tensor]:
+        """By direction, the (n_places, distilled) vectors of some of the texts, of length 1."""
+        return self._vectors(words, [self.ids[place][:max_tokens] for place in places], places)
+
+    def thinned(self, words: WordVectors, places: Ints, recipe: ContrastRecipe, rng: np.random.Generator) -> Tensor:
+        """The same of texts that lack some words, the directions' side by side: (n_places, distilled x directions)."""
+        texts = []
+        for place in places:
+            ids = self.ids[place][: recipe.max_tokens]
+            kept = rng.random(len(ids)) >= recipe.dropout
+            kept[:1] = True
+            texts.append(ids[kept])
+        return torch.cat(list(self._vectors(words, texts, places).values()), dim=1)
+
+    def features(self, words: WordVectors) -> Features:
+        """What ``LanguageModel.features`` gives with the pooling ``distilled+layers`` and these words in context."""
+        found: dict[str, list[Tensor]] = {way: [] for way in self.rest}
+        with torch.inference_mode():
+            for start in range(0, len(self.ids), READ_TOGETHER):
+                places = np.arange(start, min(start + READ_TOGETHER, len(self.ids)))
+                for way, vectors in self.vectors(words, places).items():
+                    found[way].append(vectors)
+        return {way: np.concatenate([torch.cat(some).numpy(), self.beside[way]], axis=1) for way, some in found.items()}
+
+    def _vectors(self, words: WordVectors, texts: Sequence[Ints], places: Ints) -> dict[str, Tensor]:
+        starts = np.cumsum([0, *map(len, texts[:-1])])
+        cpu = torch.device("cpu")
+        with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled() and fast_bfloat16(cpu)):
+            means = words(torch.from_numpy(np.concatenate(texts)), torch.from_numpy(starts))
+        return {
+            way: F.normalize(rest[places] + F.linear(means, self.projections[way]), dim=1)
+            for way, rest in self.rest.items()
+        }
+
+
+def can_contrast(lm: LanguageModel, table: TextTable) -> bool:
+    """Whether a language model has words in context that can learn from a table's labels."""
+    return bool(lm.architecture.context) and table.kind.one_class_per_text
+
+
+def check_contrast(lm: LanguageModel, table: TextTable) -> None:
+    """Say, in an OptionError, why a language model cannot learn from a table's labels in this way."""
+    if not can_contrast(lm, table):
+        raise OptionError(
+            "strategy 'contrast' needs one class for each text, and a base that reads words in context, such as "
+            "general-en-small; take linear-probe or fine-tune"
+        )
+
+
+def learn_contrast(
+    texts: PartlyRead,
+    targets: Ints,
+    lm: LanguageModel,
+    recipe: ContrastRecipe,
+    *,
+    seed: int,
+) -> WordVectors:
+    """A language model's words in context after they have learnt from texts with (n_texts,) classes."""
+    words = words_of(lm)
+    learning = [one for name, one in words.named_parameters() if name.startswith(LEARNING)]
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(learning, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    rng = np.random.default_rng(seed)
+    steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
+    warm_up = max(1, steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warm_up) * (1 - step / steps)
+    )
+    for _ in range(recipe.epochs):
+        for places in _batches_of_pairs(targets, recipe.batch_size, rng):
+            vectors = texts.thinned(words, places, recipe, rng) / len(texts.rest) ** 0.5  # of length 1
+            loss = contrastive_loss(vectors, torch.from_numpy(targets[places]), recipe.temperature)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(learning, recipe.clip)
+            optimizer.step()
+            schedule.step()
+    return words.requires_grad_(False)
+
+
+def contrastive_loss(vectors: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """How far texts of one class are from each other, beside the others (Khosla et al. 2020, equation 2).
+
+    Args:
+        vectors: (n, width) of length 1.
+        targets: (n,) classes.
+        temperature: that similarities are divided by.
+    """
+    itself = torch.eye(len(vectors), dtype=torch.bool)
+    similarities = (vectors @ vectors.T / temperature).masked_fill(itself, -1e9)
+    same = (targets[:, None] == targets) & ~itself
+    paired = same.any(1)
+    likely = (similarities.log_softmax(1) * same).sum(1)[paired] / same.sum(1)[paired]
+    return -likely.sum() / paired.sum().clamp_min(1)
+
+
+def words_of(lm: LanguageModel) -> WordVectors:
+    """A copy of a language model's word vectors, the kernels of blocks in the order in which texts are written."""
+    way, weights = next(iter(lm.weights.items()))
+    own = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
+    if way == "backward":
+        own = mirrored(own)
+    return WordVectors.of(
+        {name: tensor if name in SAME_AS_WORDS else tensor.float().clone() for name, tensor in own.items()}
+    )
+
+
+def with_words(lm: LanguageModel, words: WordVectors) -> LanguageModel:
+    """The language model with what its words in context have learnt."""
+    learnt: Weights = {
+        name: tensor.detach() for name, tensor in words.named_weights().items() if name not in SAME_AS_WORDS
+    }
+    by_way = {way: mirrored(learnt) if way == "backward" else learnt for way in lm.weights}
+    return replace(lm, weights={way: {**weights, **by_way[way]} for way, weights in lm.weights.items()})
+
+
+def contrast(
+    lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: Run, *, read: PartlyRead | None = None
+) -> LanguageModel:
+    """A language model whose words in context have learnt which of a table's labelled texts belong together.
+
+    Args:
+        lm: the language model; it stays as it is.
+        table: labelled rows.
+        recipe: hyperparameters.
+        run: seed.
+        read: the table's texts, where they have been read.
+
+    Raises:
+        OptionError: it reads no words in context, or a text may have several labels.
+    """
+    check_contrast(lm, table)
+    started = time.monotonic()
+    read = read or PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
+    words = learn_contrast(read, table.class_numbers(), lm, recipe, seed=run.seed)
+    stage = Stage(
+        "contrast",
+        source=table.source,
+        labelled_texts=len(table),
+        seconds=round(time.monotonic() - started),
+        device="cpu",
+        seed=run.seed,
+        recipe=asdict(recipe),
+        data_sha256=table.sha256(),
+    )
+    return replace(with_words(lm, words), training=lm.training.then(stage))
+
+
+def _batches_of_pairs(targets: Ints, size: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """All rows in a random order in which rows of one class come in pairs, as far as that goes."""
+    pairs: list[Ints] = []
+    for target in np.unique(targets):
+        rows = rng.permutation(np.flatnonzero(targets == target))
+        pairs += np.split(rows, range(2, len(rows), 2))
+    order = np.concatenate([pairs[i] for i in rng.permutation(len(pairs))])
+    yield from np.split(order, range(size, len(order), size))
