@@ -14,6 +14,7 @@ from ulmfit_lib import TextTable, read_table
 from ulmfit_lib.data.label_checks import mention_odd_labels
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.tags import Tags
+from ulmfit_lib.rows.columns import as_called
 from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.reader import read_rows
 from ulmfit_lib.rows.texts import read_texts
@@ -76,6 +77,18 @@ def test_files_of_odd_habits_hold_the_rows_that_they_show(tmp_path, capsys, name
     table = read_table(tmp_path / name, text="text", label="label")
     assert (list(table.texts), list(table.labels)) == TWO
     assert said in capsys.readouterr().err
+
+
+# What parts the lines of these is known by the names that are asked for alone.
+BY_NAME = ("write-table.txt", "spaced.csv", "wrapped-names.csv", "tilde.csv", "control.csv", "colon.txt")
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name not in BY_NAME])
+def test_columns_are_found_where_none_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(ODD[name][0].encode())
+    names = next(read_rows(tmp_path / name, [])).names
+    if name != "keys.json":  # it may be columns of cells, too
+        assert {"text", "label"} <= set(as_called(names, ["text", "label"]))
 
 
 def test_names_of_several_words_are_no_title_above_texts_that_hold_commas(tmp_path):

@@ -99,14 +99,16 @@ def test_a_file_is_labelled_corrected_and_downloaded(page, tmp_path):
 def test_the_sheet_and_the_encoding_of_a_file_are_chosen_on_the_page(page, tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
+    book.active.append(["About these reviews"])
     for name, row in (("First", ("id", "text")), ("Second", ("number", "review"))):
         sheet = book.create_sheet(name)
         sheet.append(row)
         sheet.append((1, "terrible terrible"))
-    del book["Sheet"]
     book.save(tmp_path / "texts.xlsx")
     page.click("#tab-file")
     page.set_input_files("#csv", tmp_path / "texts.xlsx")
+    page.wait_for_selector("#column >> text=text", state="attached")
+    assert page.input_value("#upload [name=sheet]") == "First"  # of those with rows
     page.select_option("#upload [name=sheet]", "Second")
     page.wait_for_selector("#column >> text=review", state="attached")
     page.select_option("#column", "review")
@@ -120,6 +122,9 @@ def test_the_sheet_and_the_encoding_of_a_file_are_chosen_on_the_page(page, tmp_p
     page.press("#upload [name=encoding]", "Tab")
     page.wait_for_selector("#column >> text=größe", state="attached")
     assert page.is_hidden("#upload [name=sheet]")
+    page.set_input_files("#csv", {"name": "a.csv", "mimeType": "text/csv", "buffer": b"review\ngreat\n"})
+    page.wait_for_selector("#column >> text=review", state="attached")
+    assert page.input_value("#upload [name=encoding]") == ""  # it was another file's
 
 
 def test_the_card_and_the_keyboard(page):
@@ -134,6 +139,7 @@ def test_a_mistake_is_said_on_the_page(page, tmp_path):
     page.click("#tab-train")
     (tmp_path / "bad.csv").write_text("text,label\na,b\n")
     page.set_input_files("#labelled", tmp_path / "bad.csv")
+    page.wait_for_selector("#label-column >> text=label", state="attached")
     page.fill("#name", "bad")
     page.click("#begin >> text=Train")
     page.wait_for_selector("#training-state >> text=failed", timeout=60_000)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from ulmfit_lib.errors import DataError
@@ -25,10 +26,8 @@ def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
     1
     """
     if not needed:
-        below = [*lines[1:], ()]
-        place = next(
-            (place for place, (line, then) in enumerate(zip(lines, below, strict=True)) if not _is_title(line, then)), 0
-        )
+        below = zip_longest(lines, lines[1:], fillvalue=())
+        place = next((place for place, (line, then) in enumerate(below) if not _is_title(line, then)), 0)
         return place if lines and _filled(lines[place]) > 1 else 0
     above = 0
     for place, line in enumerate(lines):
@@ -61,14 +60,14 @@ def _filled(line: Sequence[str]) -> int:
 
 
 def _is_title(line: Sequence[str], below: Sequence[str]) -> bool:
-    """Whether a line is blank, a comment, or has nothing but several words in its first cell.
+    """Whether a line is blank, a comment, or has nothing but several words in its first cell, or cells beside it.
 
     Where it is as full as the line below it, the mark of a comment is a part of the first column's name.
     """
     first = line[0].strip() if line else ""
     if first.startswith(COMMENT):
         return _filled(line) == 1 or _filled(line) < _filled(below)
-    return _filled(line) == bool(first) and (" " in first or not first)
+    return _filled(line) == bool(first) and (" " in first or not first or len(line) > 1 < _filled(below))
 
 
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.progress import quietly
+from ulmfit_lib.rows.delimited import NoRows
 from ulmfit_lib.rows.json_files import names_within
 from ulmfit_lib.rows.kinds import WORKBOOKS, FileFormat, suffix_of
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
@@ -22,20 +23,32 @@ ROWS = 64  # labelled between two looks at whether to stop
 
 
 def column_names(content: Callable[[Path], object], name: str, file: FileFormat) -> dict[str, list[str]]:
-    """The names of the ``columns`` of a file that ``content`` writes, and those of the ``sheets`` of a workbook.
+    """The names of the ``columns`` of a file that ``content`` writes, and of the ``sheets`` with rows of a workbook.
 
-    What lies within the objects of the first row counts as a column, such as ``review.text``.
+    Without a sheet, the columns are those of the first of these. What lies within the objects of the first row counts
+    as a column, such as ``review.text``.
     """
     with TemporaryDirectory() as folder, quietly():
         path = Path(folder) / name
         content(path)
         try:
-            sheets = sheet_names(path) if suffix_of(path) in WORKBOOKS else []
+            sheets = [sheet for sheet in _sheet_names(path) if _has_rows(path, sheet)]
             first = next(read_rows(path, [], file, rows=1))
             within = names_within({name: first.column(name)[0] for name in first.names})
             return {"columns": [*first.names, *(name for name in within if name not in first.names)], "sheets": sheets}
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
+
+
+def _sheet_names(path: Path) -> list[str]:
+    return sheet_names(path) if suffix_of(path) in WORKBOOKS else []
+
+
+def _has_rows(path: Path, sheet: str) -> bool:
+    try:
+        return bool(next(read_rows(path, [], FileFormat(sheet=sheet), rows=1)))
+    except NoRows:
+        return False
 
 
 def count_rows(path: Path, column: str, file: FileFormat) -> dict[str, Any]:

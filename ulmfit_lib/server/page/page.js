@@ -1,6 +1,6 @@
 // The page: asks the server, shows what it says, keeps corrections. No library, no request elsewhere.
 const $ = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(share > 0.995 ? 1 : 0)} %`;
+const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 0.9995 ? 1 : 0)} %`;
 const corrections = new Map(); // text -> label
 let models = [];
 
@@ -159,7 +159,11 @@ async function columns(form) {
 for (const form of [$("upload"), $("begin")]) {
   form.querySelector(".written").append($("written").content.cloneNode(true));
   for (const name of WRITTEN) form.elements[name].addEventListener("change", guarded(() => columns(form)));
-  form.elements.file.addEventListener("change", guarded(async () => { form.elements.sheet.replaceChildren(); await columns(form); }));
+  form.elements.file.addEventListener("change", guarded(async () => {
+    form.elements.sheet.replaceChildren();
+    for (const name of WRITTEN) form.elements[name].value = ""; // of the file before
+    await columns(form);
+  }));
 }
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
@@ -248,7 +252,7 @@ function card() {
   }));
   const bins = (report.delivered?.reliability ?? []).filter((bin) => bin.rows);
   $("sure-title").hidden = !bins.length;
-  bars($("reliability"), bins.map((bin) => [`says ${percent(bin.confidence)} (${bin.rows} rows)`, bin.right]), 1);
+  bars($("reliability"), bins.map((bin) => [`says ${percent(bin.confidence)} (${bin.rows} row${bin.rows > 1 ? "s" : ""})`, bin.right]), 1);
   $("curl").textContent = `curl ${new URL("predict", document.baseURI)} -H 'Content-Type: application/json' \\\n  -d '{"texts": ["Loved every minute."], "model": "${one.name}"}'`;
 }
 async function load(chosen) {
