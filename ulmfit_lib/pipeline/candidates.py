@@ -52,8 +52,9 @@ class Candidate:
     def changed(self, **changes: Any) -> "Candidate":
         """The same with other attributes; what the frozen encoders have read stays read."""
         other = replace(self, **changes)
-        if other.lm is self.lm and other.pooling == self.pooling:
-            other.__dict__["_frozen"] = self._frozen
+        if other.lm is self.lm:
+            kept = ("_unprojected", "_frozen") if other.pooling == self.pooling else ("_unprojected",)
+            other.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
         return other
 
     def features(self, texts: Sequence[str], run: Run) -> Features:
@@ -121,6 +122,7 @@ class Candidate:
             kind=train.kind,
             distilled=self.lm.architecture.distilled_width(self.pooling),
             names=self._names(train, read),
+            without="layers" if self.strategy == CONTRAST else "",  # which have learnt nothing
         )
         return {config: probabilities for config, probabilities in by_config.items()}
 
@@ -130,7 +132,7 @@ class Candidate:
 
     def _fit_ulmfit(self, table: TextTable, run: Run, heads: Mapping[HeadConfig, float] | None) -> TextClassifier:
         if self.strategy == CONTRAST:
-            lm = contrast(self.lm, table, self.recipe.contrast, run, read=self._partly_read(table.texts, run))
+            lm = contrast(self.lm, table, self.recipe.contrast, run, read=self.partly_read(table.texts, run))
             return replace(self, lm=lm, strategy=LINEAR_PROBE)._fit_ulmfit(table, run, heads)
         features = self.features(table.texts, run)
         mix = HeadMix(heads, self._names(table, self._reader(table, run))) if heads else None
@@ -142,11 +144,12 @@ class Candidate:
         """What makes vectors of texts; with ``contrast``, words in context have learnt from the labels of ``train``."""
         if self.strategy != CONTRAST:
             return lambda texts: self.features(texts, run)
-        read, recipe = self._partly_read(train.texts, run), self.recipe.contrast
+        read, recipe = self.partly_read(train.texts, run), self.recipe.contrast
         words = learn_contrast(read, train.class_numbers(), self.lm, recipe, seed=run.seed)
-        return lambda texts: self._partly_read(texts, run).features(words)
+        return lambda texts: self.partly_read(texts, run).features(words)
 
-    def _partly_read(self, texts: Sequence[str], run: Run) -> PartlyRead:
+    def partly_read(self, texts: Sequence[str], run: Run) -> PartlyRead:
+        """Texts of whose vectors words in context will be the last part."""
         return PartlyRead.of(self.lm, texts, self._unprojected.features(texts, run.device))
 
     def _names(self, table: TextTable, read: Callable[[Sequence[str]], Features]) -> Features:

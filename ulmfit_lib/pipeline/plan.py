@@ -1,5 +1,6 @@
 """How long the expensive steps of ``fit`` take on this machine, and how much of them there is time for."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.out_of_fold import Split
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.classifying import CONTRAST, unfreezing
-from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, learn_contrast
+from ulmfit_lib.training.contrast import learn_contrast
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
+from ulmfit_lib.training.run import Run
 
 TRIALS = 3  # of a step, of which the fastest counts
 READING = 0.7  # share of a step that its products take; the rest is the softmax's and the optimiser's
@@ -68,7 +70,7 @@ class FineTuningTime:
     """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it."""
 
     epoch: float  # seconds that one epoch takes, of one fit to all of it
-    joining: int  # epochs in which the groups join, before all of them train together
+    joining: float  # epochs before those in which all groups train, or that heads take as long as
     share: float  # of the table that a split learns from
     fits: float  # how many fits to all of the table take as long as those to the splits and those that follow
 
@@ -80,7 +82,8 @@ class FineTuningTime:
         share = learnt_share(table, splits)
         fits += share * len(splits)
         if candidate.strategy == CONTRAST:
-            return cls(contrast_seconds(candidate, table, device), 0, share, fits)
+            heads, epoch = contrast_seconds(candidate, table, splits[0], Run(device=device))
+            return cls(epoch, heads / (share * epoch), share, fits)
         phases = unfreezing(candidate.recipe, candidate.lm.architecture.layers + 2)
         joining = sum(phase.epochs for phase in phases[:-1])
         return cls(epoch_seconds(candidate, table, device), joining, share, fits)
@@ -106,17 +109,23 @@ def epoch_seconds(candidate: Candidate, table: TextTable, device: torch.device) 
     return n_tokens / tokens_per_second(candidate.lm, size, device, window=window, share=CLASSIFYING)
 
 
-def contrast_seconds(candidate: Candidate, table: TextTable, device: torch.device) -> float:
-    """About how long an epoch of contrastive learning on a table takes here, all directions together."""
-    recipe = replace(candidate.recipe.contrast, epochs=1)
+def contrast_seconds(candidate: Candidate, table: TextTable, split: Split, run: Run) -> tuple[float, float]:
+    """About how long contrastive learning takes here: the heads of one split, and an epoch on all of a table."""
+    recipe = candidate.recipe.contrast
+    unlearnt = candidate.changed(recipe=replace(candidate.recipe, contrast=replace(recipe, epochs=0)))
+    train, test = (table.select(part.tolist()) for part in split)
+    heads = math.inf
+    for _ in range(2):  # the classes' names are read only once
+        started = time.monotonic()
+        unlearnt.predict_ulmfit(train, test, run)
+        heads = min(heads, time.monotonic() - started)
     some = table.select(table.random_rows(recipe.batch_size, seed=0).tolist())
-    features = candidate.lm.to(device).features(some.texts, pooling=UNPROJECTED)
-    read, targets, seconds = PartlyRead.of(candidate.lm, some.texts, features), some.class_numbers(), []
+    read, targets, seconds = candidate.partly_read(some.texts, run), some.class_numbers(), []
     for _ in range(TRIALS):
         started = time.monotonic()
-        learn_contrast(read, targets, candidate.lm, recipe, seed=0)
+        learn_contrast(read, targets, candidate.lm, replace(recipe, epochs=1), seed=0)
         seconds.append(time.monotonic() - started)
-    return min(seconds) * len(table) / len(some)
+    return heads, min(seconds) * len(table) / len(some)
 
 
 def tokens_per_second(

@@ -75,13 +75,13 @@ class Search:
         if not forced and self.budget.left() <= self.probe_seconds:
             self.say(f"{what} was left out: no time is left")
             return
+        candidate.read(train.texts, self.run)
         if not forced:
             epochs, needed = self._affordable_epochs(candidate)
             if not epochs:
                 self.say(f"{what} was left out: it takes about {shown(needed)}, more than is left")
                 return
             candidate = candidate.changed(recipe=_with_epochs(candidate, epochs))
-        candidate.read(train.texts, self.run)
         folds: list[OutOfFoldPredictions] = []
         started = self.budget.spent()
         for fold in predict_folds(candidate, train, splits, self.run, same_splits=self.best.predictions):

@@ -40,7 +40,7 @@ class ContrastRecipe:
     lr: float = 4e-4
     temperature: float = 0.3
     dropout: float = 0.1  # share of the words that are left out
-    max_tokens: int = 120  # that are read of a text while blocks learn
+    max_tokens: int = 64  # that are read of a text while blocks learn
     clip: float = 1.0  # the largest gradient norm
 
 
@@ -139,7 +139,7 @@ def learn_contrast(
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(learning, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
     rng = np.random.default_rng(seed)
-    steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
+    steps = max(1, recipe.epochs * -(-len(targets) // recipe.batch_size))
     warm_up = max(1, steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm_up) * (1 - step / steps)

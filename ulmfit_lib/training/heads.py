@@ -173,6 +173,7 @@ def predict_by_config(
     kind: LabelKind,
     distilled: int = 0,
     names: Features | None = None,
+    without: str = "",
 ) -> dict[HeadConfig, Floats]:
     """(n_texts, n_classes) probabilities of the ``test`` texts by heads of each configuration, fitted to ``train``.
 
@@ -186,6 +187,7 @@ def predict_by_config(
         recipe: its ``class_weights`` count where the heads are not balanced, as those of tags.
         names: by direction, (n_classes, distilled) vectors of what the classes are called; without, none is
             ``named``.
+        without: a pooling of which there is no head.
     """
     rows = _searched_rows(targets, kind)
     balanced = kind.exclusive  # of tags, there is nothing in a blend that says how often each occurs
@@ -197,6 +199,7 @@ def predict_by_config(
         inputs = head_inputs(head, distilled)
         if names:
             inputs[NAMED] = inputs["distilled"]
+        inputs.pop(without, None)
         for pooling, visible in inputs.items():
             learnt, asked, truth = visible(pooled[rows]), visible(test[way]), targets[rows]
             if pooling == NAMED and names:
