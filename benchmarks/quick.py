@@ -28,6 +28,8 @@ TWO_FILES = "{folder}/reviews-train.csv {folder}/reviews-test.csv --text text --
 FAST = {
     "accuracy": f"{TWO_FILES} --quick --labels 20 --base {{folder}}/base --cache {{folder}}/accuracy",
     "base_parts": "--sets {folder}/sets --names reviews --labels 20 --draws 1",
+    "contrast": "--sets {folder}/sets --names reviews --labels 16 --each --draws 1 --test-rows 20 "
+    "--work {folder}/contrast",
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",

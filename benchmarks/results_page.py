@@ -26,6 +26,7 @@ SECTIONS = (
     "imdb",
     "peers",
     "verdicts",
+    "contrast",
     "decisions",
     "scope",
     "zero_labels",

@@ -10,6 +10,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 NAMES = (
     "accuracy",
     "base_parts",
+    "contrast",
     "explanations",
     "few_labels",
     "label_budget",

@@ -1,0 +1,115 @@
+"""What contrastive learning of words in context adds to a linear probe, on labelled sets.
+
+    python benchmarks/contrast.py --sets DIR --work DIR [--names so_emotions] [--labels 100] [--each 8 16] [--json]
+
+Of each draw, rows at random or so many of each class, these learn:
+
+linear-probe   heads on the frozen base, and TF-IDF, weighed as `fit` does
+contrast       the same after words in context have learnt which rows belong together
+kept           what `fit` keeps of the two by cross-validation, if there is time for all epochs
+
+Seconds are those of one core, for the cross-validation and the last fit of each. What is finished stays in --work.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conditions import conditions
+from decisions import draw_of_each
+from labelled_sets import LabelledSet, Rows, find_sets
+from measuring import count_cpu_seconds
+
+from ulmfit_lib import LanguageModel, TextTable
+from ulmfit_lib.artifact.report import ENSEMBLE
+from ulmfit_lib.files import write_file
+from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate
+from ulmfit_lib.pipeline.out_of_fold import clearly_worse, stratified_folds
+from ulmfit_lib.progress import set_quiet
+from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
+from ulmfit_lib.training.run import Run
+
+SHOWN = ("accuracy", "macro_f1", "log_loss", "seconds")
+Scores = dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=Path, required=True, help="folder of sets")
+    parser.add_argument("--names", nargs="+", help="of sets; default all without tags")
+    parser.add_argument("--labels", type=int, nargs="*", default=[100], help="rows drawn at random")
+    parser.add_argument("--each", type=int, nargs="*", default=[8, 16], help="rows drawn of each class")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--test-rows", type=int, default=400, help="the first of each set")
+    parser.add_argument("--base", default="general-en-small")
+    parser.add_argument("--work", type=Path, default=Path("contrast-work"))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    set_quiet(True)
+    count_cpu_seconds()
+    rows = summary(measure(options))
+    if options.json:
+        asked = {name: getattr(options, name) for name in ("base", "draws", "test_rows")}
+        print(json.dumps({**asked, "summary": rows, **conditions()}))
+        return
+    for row in rows:
+        shown = "  ".join(f"{name} {row[name]:.3g}" for name in SHOWN if name in row)
+        print(f"{row['set']:22} {row['draw']:>8} {row['method']:12} {shown}")
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The scores of each set, draw and method; those that --work holds are not measured again."""
+    lm, cells = LanguageModel.from_pretrained(options.base), []
+    for folder in find_sets(options.sets, options.names):
+        one = LabelledSet.read(folder, options.test_rows)
+        if one.has_tags:
+            continue
+        draws = {(f"{n}", i): one.draw(n, i) for n in options.labels for i in range(options.draws)}
+        draws |= {(f"{n} each", i): draw_of_each(one, n, i) for n in options.each for i in range(options.draws)}
+        for (name, number), rows in draws.items():
+            file = options.work / one.name / f"{name.replace(' ', '-')}-{number}.json"
+            if not file.is_file():
+                write_file(file, json.dumps(measure_draw(one, rows, Candidate(lm))).encode())
+            scores = json.loads(file.read_text(encoding="utf-8"))
+            cells += [{"set": one.name, "draw": name, "method": method, **some} for method, some in scores.items()]
+    return cells
+
+
+def measure_draw(one: LabelledSet, rows: Rows, candidate: Candidate) -> dict[str, Scores]:
+    """The scores of each method that learns from some rows."""
+    table, run = TextTable.from_lists(rows.texts, rows.labels), Run(device="cpu")
+    splits = stratified_folds(table, seed=run.seed)
+    found: dict[str, Scores] = {}
+    evaluated: dict[str, EvaluatedCandidate] = {}
+    for strategy in (LINEAR_PROBE, CONTRAST):
+        started = time.monotonic()
+        other = evaluated[strategy] = evaluate(candidate.changed(strategy=strategy), table, splits, run)
+        classifier = other.fit(table, run)
+        seconds = time.monotonic() - started
+        probabilities = classifier.probabilities(one.test.texts)[ENSEMBLE]
+        said = [table.classes[place] for place in classifier.decide(probabilities)]
+        found[strategy] = {**one.score(said, probabilities, table.classes), "seconds": seconds}
+    losses = [evaluated[strategy].row_losses for strategy in (CONTRAST, LINEAR_PROBE)]
+    return {**found, "kept": found[LINEAR_PROBE if clearly_worse(*losses) else CONTRAST]}
+
+
+def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over the draws, by set, kind of draw and method."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["set"], cell["draw"], cell["method"]), []).append(cell)
+    return [
+        {
+            **dict(zip(("set", "draw", "method"), place, strict=True)),
+            "draws": len(group),
+            **{score: round(float(np.mean([one[score] for one in group])), 4) for score in SHOWN},
+        }
+        for place, group in groups.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()
