@@ -258,7 +258,7 @@ def test_a_run_that_goes_on_decides_as_it_had_decided(tmp_path):
 
 def test_longer_texts_get_more_time():
     assert default_minutes(2_000, 100) == pytest.approx(1, abs=0.1)
-    assert default_minutes(10_000, 500) == pytest.approx(2, abs=0.1)
+    assert default_minutes(10_000, 500) == pytest.approx(2, abs=0.1) == default_minutes(10_000, 100)
     assert default_minutes(1_500_000, 50) == 10 < default_minutes(5_000_000, 50) < default_minutes(10**12, 50) == 60
 
 

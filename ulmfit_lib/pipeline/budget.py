@@ -13,8 +13,8 @@ from ulmfit_lib.files import read_json, write_file
 FEW = 1.0
 SHORT = 2.0
 LONG = 10.0
-FEW_ROWS = 100  # with a label
-SHORT_ROWS = 500
+FEW_ROWS, FEW_TOKENS = 100, 3_000  # with a label; in all texts
+SHORT_ROWS, SHORT_TOKENS = 500, 10_000
 LONG_TOKENS = 1_500_000  # of 1,000 reviews with a label and 4,000 without
 MAX_MINUTES = 60.0
 RESERVE = 0.1  # of the budget is kept for the last fit and for saving
@@ -35,8 +35,9 @@ def default_minutes(n_tokens: int, labelled: int) -> float:
     >>> default_minutes(0, 100), default_minutes(0, 500), default_minutes(1_500_000, 1000)
     (1.0, 2.0, 10.0)
     """
-    more = min(1.0, max(0.0, (labelled - FEW_ROWS) / (SHORT_ROWS - FEW_ROWS)))
-    short = FEW + (SHORT - FEW) * more
+    rows = (labelled - FEW_ROWS) / (SHORT_ROWS - FEW_ROWS)
+    tokens = (n_tokens - FEW_TOKENS) / (SHORT_TOKENS - FEW_TOKENS)
+    short = FEW + (SHORT - FEW) * min(1.0, max(0.0, rows, tokens))
     return min(MAX_MINUTES, short + (LONG - short) * n_tokens / LONG_TOKENS)
 
 

@@ -72,8 +72,8 @@ def fit(
         strategy: ``linear-probe`` (the head alone learns the labels), ``contrast`` (words in context, too, of a base
             that has them), ``fine-tune`` (the whole encoder, however long it takes), or ``auto``: what pays within the
             time; default the recipe's.
-        minutes: to spend; default 1 for a hundred short texts, 2 for five hundred, 10 for a thousand reviews and four
-            thousand unlabelled ones.
+        minutes: to spend; default 1 for a hundred short texts, 2 for five hundred or for long ones, 10 for a thousand
+            reviews and four thousand unlabelled ones.
         scoring: which rows are scored, and what decisions are chosen for.
         run: seed, device and checkpoints; a run that was stopped continues from these.
 
