@@ -83,7 +83,7 @@ class FitOptions:
     minutes: Annotated[
         float | None,
         Option(
-            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred or for long ones, and "
+            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred or long ones, and "
             "10 for 1,000 labelled reviews and 4,000 without a label."
         ),
     ] = None
