@@ -172,7 +172,7 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
         (["fit", "a.csv", "--direction", "up"], "'up' is not one of 'forward', 'backward', 'both'"),
         (
             ["fit", "a.csv", "--strategy", "magic"],
-            "'magic' is not one of 'auto', 'fine-tune', 'linear-probe'",
+            "'magic' is not one of 'auto', 'fine-tune', 'contrast', 'linear-probe'",
         ),
         (["fit", "a.csv", "--class-weights", "no"], "--class-weights"),
         (

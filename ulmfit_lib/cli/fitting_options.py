@@ -18,7 +18,7 @@ class ClassifierOptions:
         Literal["fine-tune", "contrast", "linear-probe"],
         Option(
             help="`fine-tune` trains the whole network; `linear-probe` trains only the head, in seconds; `contrast` "
-            "also what words in context add to a text."
+            "trains the head and the blocks that read words in context."
         ),
     ] = "fine-tune"
     class_weights: ClassWeights = None
@@ -76,8 +76,8 @@ class FitOptions:
     strategy: Annotated[
         Literal["auto", "fine-tune", "contrast", "linear-probe"] | None,
         Option(
-            help="`fine-tune` trains the whole network, `linear-probe` only the head, `contrast` also what words in "
-            "context add to a text; `auto` does what pays within the time. By default the recipe decides."
+            help="`fine-tune` trains the whole network, `linear-probe` only the head, `contrast` the head and the "
+            "blocks that read words in context; `auto` does what pays within the time. By default the recipe decides."
         ),
     ] = None
     minutes: Annotated[

@@ -56,6 +56,14 @@ class Command(click.Command):
         made = [made for section in self._sections.values() for made, _ in section]
         super().__init__(name, params=made, short_help=given["help"], **given)  # which is not shortened
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; some of click's errors do not say of which command they are."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""
         for title, parameters in self._sections.items():
@@ -119,8 +127,9 @@ def _parameter(one: inspect.Parameter) -> click.Parameter:
         is_flag=kind is bool or None,  # False would let a value be left out
         multiple=many,
         **wanted,
-        show_default=True,
+        show_default=one.default != "",
         envvar=says.variable,
+        show_envvar=True,
     )
 
 

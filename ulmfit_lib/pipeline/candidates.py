@@ -21,9 +21,9 @@ from ulmfit_lib.pipeline.frozen_vectors import FrozenReader, FrozenVectors
 from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
 from ulmfit_lib.pipeline.zero_labels import name_vectors
 from ulmfit_lib.progress import bar
-from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier
+from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier, made_by_contrast
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
-from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, contrast, learn_contrast
+from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, contrast, learn_contrast, words_of
 from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics, fit_tfidf
@@ -132,8 +132,12 @@ class Candidate:
 
     def _fit_ulmfit(self, table: TextTable, run: Run, heads: Mapping[HeadConfig, float] | None) -> TextClassifier:
         if self.strategy == CONTRAST:
-            lm = contrast(self.lm, table, self.recipe.contrast, run, read=self.partly_read(table.texts, run))
-            return replace(self, lm=lm, strategy=LINEAR_PROBE)._fit_ulmfit(table, run, heads)
+            read = self.partly_read(table.texts, run)
+            lm = contrast(self.lm, table, self.recipe.contrast, run, read=read)
+            recipe = replace(self.recipe, frozen_pooling="layers")
+            probe = replace(self, lm=lm, strategy=LINEAR_PROBE, recipe=recipe)
+            probe.remember(table.texts, read.features(words_of(lm)))
+            return made_by_contrast(probe._fit_ulmfit(table, run, heads), self.lm)
         features = self.features(table.texts, run)
         mix = HeadMix(heads, self._names(table, self._reader(table, run))) if heads else None
         return fit_classifier(

@@ -97,6 +97,7 @@ def fit(
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
     bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
     if strategy == CONTRAST:
+        bases = [base for base in bases if can_contrast(base.lm, data)] or bases
         check_contrast(bases[0].lm, data)
     folder = run.checkpoints.folder if run.checkpoints else None
     budget = Budget(minutes, folder) if minutes else None
@@ -136,7 +137,8 @@ def fit(
             search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
         elif lm_tuning.n_tokens >= MIN_TOKENS:
             _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
-        if strategy == CONTRAST or (strategy == BY_TIME and can_contrast(probe.lm, train)):
+        tried = strategy == BY_TIME and not data.apart and can_contrast(search.best.candidate.lm, train)
+        if strategy == CONTRAST or tried:  # it leaves no scope, by which texts that are set apart are told
             search.train_encoder(CONTRAST, forced=strategy == CONTRAST)
         if strategy in (FINE_TUNE, BY_TIME):
             search.train_encoder(FINE_TUNE, forced=strategy == FINE_TUNE)

@@ -64,7 +64,7 @@ class Search:
         """Train the encoder of the best candidate on one split's labels after the other, while it may still pay.
 
         Where there is no time for all of the recipe's epochs, it makes fewer. It is given up where there is no time for
-        any, or as soon as it is clearly worse than the linear probe, unless it is ``forced``.
+        any, or as soon as it is clearly worse than the best so far, unless it is ``forced``.
 
         Args:
             strategy: ``contrast``, which usually pays, or ``fine-tune``.
@@ -72,7 +72,7 @@ class Search:
         """
         train, splits = self.experiment.train, self.experiment.splits
         candidate, what = self.best.candidate.changed(strategy=strategy), DOING[strategy]
-        if not forced and self.budget.left() <= self.probe_seconds:
+        if not forced and not self.budget.allows(STEPS[strategy], "time to begin", self.probe_seconds):
             self.say(f"{what} was left out: no time is left")
             return
         candidate.read(train.texts, self.run)
@@ -119,7 +119,7 @@ class Search:
         probe = self.best.predictions.of_folds(range(done))
         worse = clearly_worse(concatenate(folds).ulmfit_losses(), probe.ulmfit_losses())
         if self.budget.decide(step, f"worse after fold {done}", float(worse)):
-            return "it is clearly worse than what there is"
+            return "it is clearly worse than the best so far"
         return "" if in_time else "there is no time for more"
 
     @property

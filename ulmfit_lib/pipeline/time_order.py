@@ -1,7 +1,6 @@
 """What a classifier is worth on texts that came later than those it has learnt from."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from ulmfit_lib.pipeline.candidates import EvaluatedCandidate, evaluate
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.progress import note
-from ulmfit_lib.training.classifying import LINEAR_PROBE
+from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
 from ulmfit_lib.training.run import Run
 
 LATER = 0.2  # of the rows, as many as a fold holds
@@ -38,8 +37,8 @@ def time_report(best: EvaluatedCandidate, experiment: Experiment, run: Run) -> T
     by its linear probe, which takes seconds. None, and a note, where the earlier rows cannot be learnt from.
     """
     table = experiment.train
-    if best.candidate.strategy != LINEAR_PROBE:
-        best = evaluate(replace(best.candidate, strategy=LINEAR_PROBE), table, experiment.splits, run)
+    if best.candidate.strategy == FINE_TUNE:
+        best = evaluate(best.candidate.changed(strategy=LINEAR_PROBE), table, experiment.splits, run)
     values = np.array([time.value if time else np.nan for time in table.times])
     since = np.sort(values)[round((1 - LATER) * len(values))]
     if (values >= since).mean() > 2 * LATER:  # many rows of one time

@@ -48,6 +48,7 @@ STAGES = {
     "teach": "Base: distillation from a sentence transformer",
     "distill": "Base: distillation from a sentence transformer",
     "fine-tune": "Language model: fine-tuning on your texts",
+    "contrast": "Words in context: contrastive learning from your labels",
     "classify": "Classifier: training on your labels",
 }
 COLOUR_NAMES = ("blue", "orange", "green", "purple", "gold", "blue-soft", "ink")  # of report.css

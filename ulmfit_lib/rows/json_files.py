@@ -156,7 +156,9 @@ def _is_indexed(found: dict[str, Any], needed: Sequence[str]) -> bool:
     """Whether its values are rows, called by numbers (pandas' orient="index") or by keys, as Firebase has them."""
     rows = [row for row in found.values() if isinstance(row, dict)]
     numbered = all(map(str.isdigit, found))
-    keyed = bool(needed) and not set(needed) & found.keys() and all(set(needed) <= row.keys() for row in rows)
+    asked = set(needed)  # a row without a label may lack that name
+    keyed = not asked & found.keys() and all(asked & row.keys() for row in rows)
+    keyed = keyed and any(asked <= row.keys() for row in rows)
     return bool(rows) and len(rows) == len(found) and (numbered or keyed)
 
 

@@ -43,7 +43,7 @@ PACKED = {  # what files begin with that are no text, and how their names should
     b"\xd0\xcf\x11\xe0": ("an old workbook of Excel", ".xls"),
     b"PAR1": ("a Parquet file", ".parquet"),
     b"ARROW1": ("an Arrow file", ".arrow"),
-    b"SQLite format 3": ("a database of SQLite", ".sqlite"),
+    b"SQLite format 3\0": ("a database of SQLite", ".sqlite"),
     b"%PDF-": ("a PDF", ".pdf"),
     b"{\\rtf": ("a document of RTF", ".rtf"),
     b"\x80\x04": ("a pickle", ".pkl"),
@@ -146,7 +146,7 @@ def _refuse_packed(path: Path, start: bytes) -> None:
     """Raise DataError for the bytes of a file that is called a text and is none."""
     if found := _packed(start):
         what, ending = found
-        if path.suffix.lower() == ending:
+        if path.suffix.lower() == ending and ending in COMPRESSED:
             raise DataError(f"{path}: it is compressed twice; unpack it once")
         packed = f"{path.suffix}{ending}" if ending in COMPRESSED else ending
         way = advice_for(ending) or f"give it a name that ends in {packed}"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -64,8 +64,8 @@ def fit_classifier(
     Args:
         data: texts with labels; rows without one are left out.
         lm: the language model under it; it stays as it is. ``lm.only("forward")`` trains one direction.
-        strategy: ``fine-tune``; ``linear-probe`` for the head alone: seconds instead of minutes; or ``contrast``, by
-            which words in context learn before it.
+        strategy: ``fine-tune``; ``linear-probe`` for the head alone: seconds instead of minutes; or ``contrast``:
+            words in context learn first, and then the head.
         recipe: hyperparameters; its batch is that of each process.
         valid: rows whose loss each epoch reports; they are not learnt from.
         features: what ``LanguageModel.features`` gives for the labelled texts, where that is known.
@@ -86,7 +86,11 @@ def fit_classifier(
         check_labels(table)
     if strategy == CONTRAST:
         contrasted = contrast(lm, table, recipe.contrast, run)
-        return fit_classifier(table, lm=contrasted, strategy=LINEAR_PROBE, recipe=recipe, head=head, run=run)
+        probe = replace(recipe, frozen_pooling="layers")
+        head = head or HeadConfig("distilled", balanced=True)  # held-out rows would have been learnt from
+        return made_by_contrast(
+            fit_classifier(table, lm=contrasted, strategy=LINEAR_PROBE, recipe=probe, head=head, run=run), lm
+        )
     if len(table) < my_share().of:
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     recipe = on_all_processes(recipe).for_texts(len(table))
@@ -137,6 +141,13 @@ def fit_classifier(
         training=TrainingRecord("text classifier", lm.training.stages).then(stage),
         base={"name": lm.training.name, "sha256": lm.sha256()},
     )
+
+
+def made_by_contrast(classifier: TextClassifier, lm: LanguageModel) -> TextClassifier:
+    """A linear probe of what was made of ``lm`` by contrastive learning, with its true base and strategy."""
+    *earlier, last = classifier.training.stages
+    training = replace(classifier.training, stages=(*earlier, replace(last, strategy=CONTRAST)))
+    return replace(classifier, base={"name": lm.training.name, "sha256": lm.sha256()}, training=training)
 
 
 def _fine_tune_encoders(

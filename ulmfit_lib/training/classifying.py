@@ -33,7 +33,7 @@ MIN_EPOCHS = 4
 
 
 def find_strategy(name: str, *, also: str | None = None) -> str:
-    """One of the two strategies, or ``also``; an OptionError for any other name."""
+    """One of the three strategies, or ``also``; an OptionError for any other name."""
     known = [FINE_TUNE, CONTRAST, LINEAR_PROBE, *([also] if also else [])]
     if name not in known:
         raise OptionError(f"strategy {name!r}; known are {', '.join(known)}")
@@ -112,7 +112,9 @@ class ClassifierRecipe:
 
         Beside ``layers`` and ``all`` stands the distilled vector, where the language model has one.
         """
-        pooling = self.pooling if find_strategy(strategy) == FINE_TUNE else self.frozen_pooling
+        if find_strategy(strategy) == CONTRAST:
+            return "distilled+layers"
+        pooling = self.pooling if strategy == FINE_TUNE else self.frozen_pooling
         return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
 
     def with_epochs(self, epochs: int) -> "ClassifierRecipe":

@@ -23,6 +23,7 @@ from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
 from ulmfit_lib.models.word_vectors import WordVectors, mirrored
 from ulmfit_lib.tokens.corpus import tokenize_corpus
+from ulmfit_lib.tokens.documents import group_by_length
 from ulmfit_lib.training.run import Run
 
 UNPROJECTED = "distilled+all"  # the pooling that tells what makes a distilled vector
@@ -91,13 +92,12 @@ class PartlyRead:
 
     def features(self, words: WordVectors) -> Features:
         """What ``LanguageModel.features`` gives with the pooling ``distilled+layers`` and these words in context."""
-        found: dict[str, list[Tensor]] = {way: [] for way in self.rest}
+        found = {way: np.empty(rest.shape, np.float32) for way, rest in self.rest.items()}
         with torch.inference_mode():
-            for start in range(0, len(self.ids), READ_TOGETHER):
-                places = np.arange(start, min(start + READ_TOGETHER, len(self.ids)))
+            for places in group_by_length(np.array([len(ids) for ids in self.ids]), max_texts=READ_TOGETHER):
                 for way, vectors in self.vectors(words, places).items():
-                    found[way].append(vectors)
-        return {way: np.concatenate([torch.cat(some).numpy(), self.beside[way]], axis=1) for way, some in found.items()}
+                    found[way][places] = vectors.numpy()
+        return {way: np.concatenate([vectors, self.beside[way]], axis=1) for way, vectors in found.items()}
 
     def _vectors(self, words: WordVectors, texts: Sequence[Ints], places: Ints) -> dict[str, Tensor]:
         starts = np.cumsum([0, *map(len, texts[:-1])])
@@ -209,7 +209,7 @@ def contrast(
     """
     check_contrast(lm, table)
     started = time.monotonic()
-    read = read or PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
+    read = read or PartlyRead.of(lm, table.texts, lm.to(run.device).features(table.texts, pooling=UNPROJECTED))
     words = learn_contrast(read, table.class_numbers(), lm, recipe, seed=run.seed)
     stage = Stage(
         "contrast",
