@@ -177,7 +177,7 @@ def test_what_is_counted_agrees_with_its_number(ulmfit, models, write_csv, numbe
         (["fit", "a.csv", "--class-weights", "no"], "--class-weights"),
         (
             ["fit-classifier", "a.csv", "--strategy", "auto"],
-            "'auto' is not one of 'fine-tune', 'linear-probe'",
+            "'auto' is not one of 'fine-tune', 'contrast', 'linear-probe'",
         ),
         (["pretrain", "a.csv", "--tokens", "bytes"], "'bytes' is not one of 'words', 'subwords'"),
         (["pretrain", "a.csv", "--precision", "int4"], "'int4' is not one of 'float32', 'float16', 'int8'"),
