@@ -12,6 +12,7 @@ from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.experiment import Experiment
+from ulmfit_lib.serving.packing import rounded
 from ulmfit_lib.stages.fit_classifier import fit_classifier
 from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
 from ulmfit_lib.training.contrast import (
@@ -124,6 +125,14 @@ def test_the_classifier_says_after_loading_what_it_said_before(lm, table, tmp_pa
     again = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(again.predict_proba(table.texts), classifier.predict_proba(table.texts), atol=1e-5)
     assert [stage.name for stage in again.training.stages[-2:]] == ["contrast", "classify"]
+
+
+def test_bytes_change_nothing_of_what_has_learnt(lm, table):
+    learnt = contrast(rounded(lm, "int8"), table, RECIPE, RUN)
+    again = rounded(learnt, "int8")
+    for name, tensor in learnt.weights["forward"].items():
+        if name.startswith(("near.", "words.widen", "words.context.")) and tensor.ndim == 2:
+            torch.testing.assert_close(again.weights["forward"][name], tensor, rtol=0, atol=1e-6)
 
 
 def test_fit_tries_it_and_says_what_it_brought(lm, table):

@@ -53,12 +53,21 @@ def write_tensors(path: Path, tensors: Tensors, precision: str) -> None:
     for name, tensor in tensors.items():
         if precision == "int8" and tensor.ndim == 2:
             axis = 0 if name.endswith(_BY_COLUMN) else 1
-            scale = np.maximum(np.abs(tensor).max(axis), np.float32(1e-12)) / np.float32(127)
-            stored[name] = (tensor / np.expand_dims(scale, axis)).round().astype(np.int8, order="C")  # as files have it
-            stored[name + _SCALES[axis]] = scale
+            stored[name], stored[name + _SCALES[axis]] = _in_bytes(tensor, axis)
         else:
             stored[name] = np.ascontiguousarray(tensor, np.float32 if precision == "float32" else np.float16)
     path.write_bytes(save(stored))
+
+
+def rounded_rows(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A matrix as it is read again after it was stored in bytes with a scale a row."""
+    return ByteRows(*_in_bytes(matrix, 1))[:]
+
+
+def _in_bytes(matrix: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    scale = np.maximum(np.abs(matrix).max(axis), np.float32(1e-12)) / np.float32(127)
+    numbers = (matrix / np.expand_dims(scale, axis)).round().astype(np.int8, order="C")  # as files have it
+    return numbers, np.asarray(scale, np.float32)
 
 
 def read_tensors(path: Path, *, table_in_bytes: bool = False) -> Tensors:

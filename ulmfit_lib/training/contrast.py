@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ulmfit_lib.arrays import Features, Ints
 from ulmfit_lib.artifact.record import Stage
+from ulmfit_lib.artifact.tensors import rounded_rows
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.devices import fast_bfloat16
@@ -153,7 +154,11 @@ def learn_contrast(
             nn.utils.clip_grad_norm_(learning, recipe.clip)
             optimizer.step()
             schedule.step()
-    return words.requires_grad_(False)
+    words.requires_grad_(False)
+    for parameter in learning:  # so that heads learn from what a file in bytes holds
+        if parameter.ndim == 2:
+            parameter.copy_(torch.from_numpy(rounded_rows(parameter.numpy())))
+    return words
 
 
 def contrastive_loss(vectors: Tensor, targets: Tensor, temperature: float) -> Tensor:
