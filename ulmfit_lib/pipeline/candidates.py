@@ -63,7 +63,10 @@ class Candidate:
 
     def read(self, texts: Sequence[str], run: Run) -> None:
         """Read texts once by the frozen encoders, ahead of what needs it."""
-        (self._unprojected if self.strategy == CONTRAST else self._frozen).features(texts, run.device)
+        if self.strategy == CONTRAST:
+            self._unprojected.features(texts, run.device)
+        else:
+            self.features(texts, run)
 
     def remember(self, texts: Sequence[str], features: Features) -> None:
         """Take the ``features`` of texts that were read elsewhere."""
