@@ -17,9 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from conditions import conditions
-from decisions import draw_of_each
+from decisions import draw_of_each, summary
 from labelled_sets import LabelledSet, Rows, find_sets
 from measuring import count_cpu_seconds
 
@@ -94,21 +93,6 @@ def measure_draw(one: LabelledSet, rows: Rows, candidate: Candidate) -> dict[str
         found[strategy] = {**one.score(said, probabilities, table.classes), "seconds": seconds}
     losses = [evaluated[strategy].row_losses for strategy in (CONTRAST, LINEAR_PROBE)]
     return {**found, "kept": found[LINEAR_PROBE if clearly_worse(*losses) else CONTRAST]}
-
-
-def summary(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over the draws, by set, kind of draw and method."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for cell in cells:
-        groups.setdefault((cell["set"], cell["draw"], cell["method"]), []).append(cell)
-    return [
-        {
-            **dict(zip(("set", "draw", "method"), place, strict=True)),
-            "draws": len(group),
-            **{score: round(float(np.mean([one[score] for one in group])), 4) for score in SHOWN},
-        }
-        for place, group in groups.items()
-    ]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,10 +27,10 @@ from ulmfit_lib.models.word_vectors import WordVectors, mirrored
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import group_by_length
 from ulmfit_lib.training.run import Run
+from ulmfit_lib.training.word_vectors import IN_CONTEXT, thinned
 
 UNPROJECTED = "distilled+all"  # the pooling that tells what makes a distilled vector
 READ_TOGETHER = 64  # texts, once the blocks have learnt
-LEARNING = ("context.", "widen", "score")  # of the parameters of word vectors
 SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
 
 
@@ -77,18 +78,9 @@ class PartlyRead:
             {way: weights["words.projection"].float() for way, weights in lm.weights.items()},
         )
 
-    def vectors(self, words: WordVectors, places: Ints, *, max_tokens: int | None = None) -> dict[str, Tensor]:
-        """By direction, the (n_places, distilled) vectors of some of the texts, of length 1."""
-        return self._vectors(words, [self.ids[place][:max_tokens] for place in places], places)
-
     def thinned(self, words: WordVectors, places: Ints, recipe: ContrastRecipe, rng: np.random.Generator) -> Tensor:
-        """The same of texts that lack some words, the directions' side by side: (n_places, distilled x directions)."""
-        texts = []
-        for place in places:
-            ids = self.ids[place][: recipe.max_tokens]
-            kept = rng.random(len(ids)) >= recipe.dropout
-            kept[:1] = True
-            texts.append(ids[kept])
+        """Vectors of texts that lack some words, the directions side by side: (n_places, distilled x directions)."""
+        texts = [thinned(self.ids[place][: recipe.max_tokens], recipe.dropout, rng) for place in places]
         return torch.cat(list(self._vectors(words, texts, places).values()), dim=1)
 
     def features(self, words: WordVectors) -> Features:
@@ -96,11 +88,12 @@ class PartlyRead:
         found = {way: np.empty(rest.shape, np.float32) for way, rest in self.rest.items()}
         with torch.inference_mode():
             for places in group_by_length(np.array([len(ids) for ids in self.ids]), max_texts=READ_TOGETHER):
-                for way, vectors in self.vectors(words, places).items():
+                for way, vectors in self._vectors(words, [self.ids[place] for place in places], places).items():
                     found[way][places] = vectors.numpy()
         return {way: np.concatenate([vectors, self.beside[way]], axis=1) for way, vectors in found.items()}
 
-    def _vectors(self, words: WordVectors, texts: Sequence[Ints], places: Ints) -> dict[str, Tensor]:
+    def _vectors(self, words: WordVectors, texts: Sequence[npt.NDArray[np.integer]], places: Ints) -> dict[str, Tensor]:
+        """By direction, (n_places, distilled) of length 1, of some texts, or of parts of them."""
         starts = np.cumsum([0, *map(len, texts[:-1])])
         cpu = torch.device("cpu")
         with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled() and fast_bfloat16(cpu)):
@@ -135,7 +128,7 @@ def learn_contrast(
 ) -> WordVectors:
     """A language model's words in context after they have learnt from texts with (n_texts,) classes."""
     words = words_of(lm)
-    learning = [one for name, one in words.named_parameters() if name.startswith(LEARNING)]
+    learning = [one for name, one in words.named_parameters() if name.startswith(IN_CONTEXT)]
     for parameter in learning:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(learning, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)

@@ -24,6 +24,7 @@ from ulmfit_lib.training.teachers import Vectors
 
 SCALED_TEXTS = 8192  # that the vectors' length is fitted on
 TOGETHER = 256  # texts that are read at a time, once they have learnt
+IN_CONTEXT = ("context.", "score", "widen")  # of the parameters: what reads words in context
 RIDGE = 1e-3  # regularisation of least squares, as a share of the inputs' variance
 WARM_UP = 200  # steps, or a tenth of all if these are fewer
 BETAS = (0.9, 0.98)  # AdamW's momenta
@@ -166,9 +167,7 @@ def _with_context(net: WordVectors, context: ContextRecipe) -> WordVectors:
 
 def _train_context(net: WordVectors, texts: _Texts, recipe: ContextRecipe) -> None:
     groups = _groups(net, recipe.vectors_lr, recipe.importance_lr, recipe.projection_lr)
-    blocks = [
-        parameter for name, parameter in net.named_parameters() if name.startswith(("context.", "score", "widen"))
-    ]
+    blocks = [parameter for name, parameter in net.named_parameters() if name.startswith(IN_CONTEXT)]
     groups.append({"params": blocks, "lr": recipe.lr, "weight_decay": recipe.weight_decay})
     _train(
         net,
@@ -204,12 +203,13 @@ def _flat(
     """Some texts' ids one after the other, and where each starts; the first token of a text is never left out."""
     texts = [documents[place] for place in places]
     if rng is not None and dropout:
-        texts = [_thinned(ids, dropout, rng) for ids in texts]
+        texts = [thinned(ids, dropout, rng) for ids in texts]
     starts = np.cumsum([0, *map(len, texts[:-1])])
     return torch.from_numpy(np.concatenate(texts).astype(np.int64)), torch.from_numpy(starts)
 
 
-def _thinned(ids: npt.NDArray[np.integer], dropout: float, rng: np.random.Generator) -> npt.NDArray[np.integer]:
+def thinned(ids: npt.NDArray[np.integer], dropout: float, rng: np.random.Generator) -> npt.NDArray[np.integer]:
+    """A text's tokens without a random share of them; the first one stays."""
     kept = rng.random(len(ids)) >= dropout
     kept[:1] = True
     return ids[kept]
