@@ -75,7 +75,6 @@ class Search:
         if not forced and not self.budget.allows(STEPS[strategy], "time to begin", self.probe_seconds):
             self.say(f"{what} was left out: no time is left")
             return
-        candidate.read(train.texts, self.run)
         if not forced:
             epochs, needed = self._affordable_epochs(candidate)
             if not epochs:
