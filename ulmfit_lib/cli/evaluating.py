@@ -1,6 +1,7 @@
 """Commands that evaluate: evaluate, label-budget."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -41,8 +42,8 @@ def evaluate(
 
     table = read(source, time_column=time_column)
     if audit:
-        drawn = read(replace(source, label=["why"]))
-        table = table.select([i for i, why in enumerate(drawn.labels) if why == "audit"])
+        drawn = read(replace(source, label=[_column_of_reasons(source)]))
+        table = table.select([place for place, why in enumerate(drawn.labels) if why == "audit"])
     classifier = load_text_classifier(model, device=compute.device)
     if plots and not classifier.kind.one_class_per_text:
         raise OptionError("--plots needs one class a text: `report` shows ratings and texts with several labels")
@@ -66,6 +67,14 @@ def evaluate(
         print(apart)
     for span, one in by_time:
         print(f"{span}, {counted(one.n, 'row')}: {one}")
+
+
+def _column_of_reasons(source: LabelledFile) -> str:
+    """The column in which `suggest-labels` says how it chose a text: the last of the names that it gives to it."""
+    from ulmfit_lib.data.reading import read_parts
+
+    rows, _ = next(read_parts(source.data, text=source.text, file=source.file))
+    return next((name for name in reversed(rows.names) if re.fullmatch(r"why(_\d+)?", name)), "why")
 
 
 @command("label-budget", example="label-budget examples/reviews.csv --text review --label sentiment --more 200")

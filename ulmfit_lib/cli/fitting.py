@@ -1,9 +1,10 @@
 """Commands that make classifiers: fit-classifier, fit, demo."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from ulmfit_lib.cli.fitting_options import ClassifierOptions, FitLabels, FitOptions, FitOutput, ScoringOptions
 from ulmfit_lib.cli.options import LabelKind, LabelledFile, Out, RecipeChoice, SeededCompute, TextFile, TrainingRun
@@ -11,7 +12,8 @@ from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
 from ulmfit_lib.cli.running import command, read, training
 from ulmfit_lib.errors import OptionError
-from ulmfit_lib.progress import counted
+from ulmfit_lib.progress import counted, note
+from ulmfit_lib.rows.kinds import FileFormat
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -89,9 +91,7 @@ def fit_command(
     asked: TrainingRun,
 ) -> None:
     """Train a classifier from one file, and compare it with TF-IDF + logistic regression on held-out rows."""
-    from ulmfit_lib.data.joining import join_tables
     from ulmfit_lib.data.label_checks import check_file_labels
-    from ulmfit_lib.data.reading import read_table
     from ulmfit_lib.labels.stored import kind_of
     from ulmfit_lib.pipeline.experiment import Scoring
     from ulmfit_lib.pipeline.fit import fit
@@ -119,11 +119,7 @@ def fit_command(
             with_baseline=scoring.with_baseline,
             descriptions=_descriptions(labels.describe),
         )
-        columns: dict[str, Any] = {"text": source.text, "label": labels.label, **asdict(source.file)}
-        files = (source.data, *labels.also)
-        columns |= {"label_delimiter": kind.label_delimiter, "time": scoring.time_column}
-        first, *others = (read_table(path, **columns) for path in files)
-        table = join_tables(first, others)
+        table = _read_all(source, labels, kind, scoring)
         table = table.with_kind(kind_of(kind.ratings, kind.label_delimiter)) if kind.ratings else table
         table = table if labels.other is None else table.set_apart(labels.other)
         check_file_labels(table)
@@ -144,6 +140,38 @@ def fit_command(
         saved_one = TextClassifier.load(output.out)
         write_report(saved_one, output.report, data=table, seed=run.seed, device=str(run.device))
     print_fit(classifier, output.out, saved, output.as_json)
+
+
+def _read_all(source: TextFile, labels: FitLabels, kind: LabelKind, scoring: ScoringOptions) -> "TextTable":
+    """The file and those of --also as one table; where others have the labels, it may be without their column."""
+    from ulmfit_lib.data.joining import join_tables
+    from ulmfit_lib.data.reading import read_table
+    from ulmfit_lib.rows.columns import MissingColumn
+    from ulmfit_lib.rows.reader import format_beside
+
+    def read_one(path: Path, file: FileFormat, text: Sequence[str], label: Sequence[str] | None) -> "TextTable":
+        how = {"label_delimiter": kind.label_delimiter, "time": scoring.time_column, **asdict(file)}
+        return read_table(path, text=text, label=label, **how)
+
+    def read_another(path: Path) -> "TextTable":
+        file = format_beside(path, source.file)
+        try:
+            return read_one(path, file, source.text, labels.label)
+        except MissingColumn as missing:
+            try:
+                return read_one(path, file, ["text"], ["label"])  # as the server's page keeps corrections
+            except MissingColumn:
+                raise missing from None
+
+    others = list(map(read_another, labels.also))
+    try:
+        first = read_one(source.data, source.file, source.text, labels.label)
+    except MissingColumn:
+        if not others:
+            raise
+        first = read_one(source.data, source.file, source.text, None)
+        note(f"{source.data}: no column of labels, so its texts have those alone that other files give them")
+    return join_tables(first, others)
 
 
 def _refuse_what_needs_labels(

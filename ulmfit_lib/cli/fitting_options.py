@@ -49,8 +49,8 @@ class FitLabels:
     also: Annotated[
         list[Path],
         Option(
-            help="Another file with the same columns, such as new or corrected labels. Where a text is in both, the "
-            "label of this file counts."
+            help="Another file with the same columns, or with text and label, such as new or corrected labels. Where a "
+            "text is in both, the label of this file counts."
         ),
     ] = field(default_factory=list)
 

@@ -42,13 +42,19 @@ def suggest_labels_command(
     from ulmfit_lib.insight.suggestions import AUDIT, suggest_labels
     from ulmfit_lib.models.classifier import TextClassifier
     from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.rows.columns import MissingColumn
+    from ulmfit_lib.rows.predictions import free_names
+    from ulmfit_lib.rows.texts import is_folder_of_texts
     from ulmfit_lib.rows.writer import row_writer
 
     parts = partial(read_parts, source.data, text=source.text, file=source.file)
-    there = next(parts())[0].names
-    columns = source.label if set(source.label) <= set(there) else None
+    try:
+        found_parts = list(parts(label=source.label))
+    except MissingColumn:
+        found_parts = list(parts())
+        note(f"{source.data}: no column of labels yet, so each of its texts may be chosen")
     kept_rows, texts, labels = [], [], []
-    for rows, table in parts(label=columns):
+    for rows, table in found_parts:
         real = [bool(one) for one in table.texts]
         kept_rows.append(rows.select(compress(range(len(rows)), real)))
         texts += [one for one in table.texts if one]
@@ -68,8 +74,11 @@ def suggest_labels_command(
         labelled=[i for i, one in enumerate(labels) if one is not None],
     )
     suggested = Rows.joined(kept_rows).select(one.place for one in found)
+    if is_folder_of_texts(source.data):  # its columns are called as the options call them, by which --also is read
+        suggested = Rows.of({"file": suggested.column("file"), source.text[0]: suggested.column("text")})
     empty = {name: [""] * len(found) for name in source.label}
-    suggested = suggested.adding({**empty, "why": [one.why for one in found]})
+    (why,) = free_names([*suggested.names, *empty], ["why"])
+    suggested = suggested.adding({**empty, why: [one.why for one in found]})
     with row_writer(out) as write:
         write(suggested)
     audited = sum(one.why == AUDIT for one in found)
@@ -81,7 +90,7 @@ def suggest_labels_command(
         scored = str(model) if said is not None else "YOUR-MODEL"
         score = join(["ulmfit", "evaluate", scored, str(out or "FILE"), *named, "--audit"])
         note(
-            f"{audited} of them were drawn at random (`why` is {AUDIT}). Score a model on these alone, before one "
+            f"{audited} of them were drawn at random (`{why}` is {AUDIT}). Score a model on these alone, before one "
             f"learns from them, with: {score}. The others were chosen, and a score on them would not be that of most "
             "texts."
         )
@@ -101,6 +110,7 @@ def check_labels_command(
     """List labels that may be wrong, the most doubtful first, as a table to correct; `fit --also` takes it back."""
     from ulmfit_lib.insight.label_errors import check_label_errors
     from ulmfit_lib.rows.batch import Rows
+    from ulmfit_lib.rows.predictions import free_names
     from ulmfit_lib.rows.writer import row_writer
 
     if len(source.text) > 1:
@@ -111,17 +121,21 @@ def check_labels_command(
     if as_json:
         print(json.dumps([one.__dict__ for one in found]))
         return
+    number, expected, probability = free_names([*source.text, *source.label], ["row", "expected", "probability"])
     rows = Rows.of(
         {
-            "row": [one.row for one in found],
+            number: [one.row for one in found],
             source.text[0]: [one.text for one in found],
             **_label_columns(source.label, [one.label for one in found], table.kind),
-            "expected": [one.expected for one in found],
-            "probability": [round(one.probability, 4) for one in found],
+            expected: [_as_cell(one.expected, table.kind) for one in found],
+            probability: [round(one.probability, 4) for one in found],
         }
     )
     with row_writer(out) as write:
         write(rows)
+    if not found:
+        note(f"{source.data}: no label is other than the one that is expected")
+        return
     files = [str(source.data), "--also", str(out or "FILE")]
     named = [*source.as_arguments(), *_kind_options(table.kind)]
     note(
@@ -137,8 +151,13 @@ def _columns(names: list[str]) -> str:
 def _label_columns(names: list[str], labels: list[str], kind: "Kind") -> dict[str, list[Any]]:
     """Labels as the file had them: in one column, or yes and no in a column for each."""
     if len(names) == 1:
-        return {names[0]: labels}
+        return {names[0]: [_as_cell(label, kind) for label in labels]}
     return {name: [int(name in kind.names(label)) for label in labels] for name in names}
+
+
+def _as_cell(label: str, kind: "Kind") -> str:
+    """A label as a file holds it: of no tags at all, their delimiter alone, for an empty cell is no label."""
+    return label or kind.config()["label_delimiter"]
 
 
 def _kind_options(kind: "Kind") -> list[str]:

@@ -6,33 +6,56 @@ from itertools import chain
 
 from ulmfit_lib.data.stored_texts import collect_texts
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.progress import counted, note
 
 
 def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
-    """All rows, numbered on from those of the first; where one table's labels are tags, all are.
+    """All texts, each once for all tables, those of the first in their rows; where one table has tags, all do.
 
-    A text of another table that has a label there stands for the same text in the tables before it, whether that had no
-    label yet or a different one.
+    A label that a text has in another table takes the place of its label, or of none, in the tables before. Texts are
+    the same that differ in blanks and line ends alone, which spreadsheet programs change. How many labels changed, and
+    how many texts are new, is said.
 
     >>> old = TextTable.from_lists(["good", "bad"], ["pos", None])
-    >>> join_tables(old, [TextTable.from_lists(["bad"], ["neg"])]).labels
+    >>> join_tables(old, [TextTable.from_lists(["bad "], ["neg"])]).labels
     ['pos', 'neg']
     """
     tags = next((one.kind for one in (first, *others) if not one.kind.exclusive), None)
-    first, *others = (one.with_kind(tags) if tags else one for one in (first, *others))
-    joined = first
+    joined, *others = (one.with_kind(tags) if tags else one for one in (first, *others))
     for other in others:
-        renewed = {text for text, label in zip(other.texts, other.labels, strict=True) if label is not None}
-        kept = [i for i, text in enumerate(joined.texts) if text not in renewed]
-        before = joined if len(kept) == len(joined) else joined.select(kept)
-        last = max(before.rows, default=0)
-        joined = replace(
-            before,
-            texts=collect_texts(chain(before.texts, other.texts)),
-            labels=[*before.labels, *other.labels],
-            rows=[*before.rows, *(last + row for row in other.rows)],
-            times=[*before.times, *other.times],
-            source=f"{before.source} and {other.source}",
-            skipped=before.skipped + other.skipped,
-        )
+        joined = _joined(joined, other)
     return joined
+
+
+def _joined(table: TextTable, other: TextTable) -> TextTable:
+    given = {_seen(text): label for text, label in zip(other.texts, other.labels, strict=True) if label is not None}
+    known = {_seen(text) for text in other.texts}
+    labels, there = list(table.labels), set()
+    changed = added = 0
+    for place, text in enumerate(table.texts):
+        if (seen := _seen(text)) not in known:
+            continue
+        there.add(seen)
+        before, label = labels[place], given.get(seen, labels[place])
+        added += before is None and label is not None
+        changed += before is not None and label != before
+        labels[place] = label
+    new = other.select([place for place, text in enumerate(other.texts) if _seen(text) not in there])
+    note(
+        f"{other.source}: {counted(changed, 'label')} changed and {counted(added, 'label')} added of texts that "
+        f"{table.source} holds; {counted(len(new), 'new text')}"
+    )
+    last = max(table.rows, default=0)
+    return replace(
+        table,
+        texts=collect_texts(chain(table.texts, new.texts)) if len(new) else table.texts,
+        labels=[*labels, *new.labels],
+        rows=[*table.rows, *(last + row for row in new.rows)],
+        times=[*table.times, *new.times],
+        source=f"{table.source} and {other.source}",
+        skipped=table.skipped + other.skipped,
+    )
+
+
+def _seen(text: str) -> str:
+    return " ".join(text.split())

@@ -55,7 +55,7 @@ class Rows:
             self,
             names=[*(self.names[place] for place in kept), *columns],
             columns=[*(self.columns[place] for place in kept), *columns.values()],
-            kinds={**self.kinds, **(kinds or {})},
+            kinds={**{name: kind for name, kind in self.kinds.items() if name not in columns}, **(kinds or {})},
         )
 
     def with_inner(self, names: Sequence[str]) -> "Rows":

@@ -18,6 +18,10 @@ SURVEYMONKEY = "Open-Ended Response"
 QUALTRICS = re.compile(r'\{"ImportId":.*\}')
 
 
+class MissingColumn(DataError):
+    """A table lacks a column that was asked for."""
+
+
 def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
     """The place of the first line that has the needed names, where all above it are comments or have fewer cells, as
     titles do; or 0. Where no name is needed, of the first line that is no title, if it has several cells.
@@ -91,7 +95,7 @@ def check_columns(
     """Refuse a table that lacks a column, or has two of its name.
 
     The ``advice`` says what to do where a column is missing and none has a name like it; default that of files with a
-    header. A DataError names the column, and those that there are.
+    header. A DataError names the column, and those that there are; it is a MissingColumn where one is missing.
     """
     for name in needed:
         if name not in names:
@@ -104,7 +108,7 @@ def check_columns(
                 way = f"; did you mean {alike!r}?"
             elif len(names) == 1 and _plain(name) in _plain(str(names[0])):
                 way = "; if it holds several columns, name the character between them with --delimiter" + way
-            raise DataError(f"{source}: no column {name!r}; it has {shown or 'none'}{way if names else ''}")
+            raise MissingColumn(f"{source}: no column {name!r}; it has {shown or 'none'}{way if names else ''}")
         if list(names).count(name) > 1:
             places = [str(place) for place, one in enumerate(names, 1) if one == name]
             raise DataError(

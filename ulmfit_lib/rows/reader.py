@@ -20,7 +20,7 @@ from ulmfit_lib.rows.kinds import ARROW, DELIMITED, JSON, PLAIN, WORKBOOKS, File
 from ulmfit_lib.rows.layouts import find_layout
 from ulmfit_lib.rows.text_files import TextStream, open_bytes, open_text
 from ulmfit_lib.rows.text_lines import LABEL, TEXT, is_marked, marked_records, parallel_records
-from ulmfit_lib.rows.workbooks import workbook_rows
+from ulmfit_lib.rows.workbooks import sheet_names, workbook_rows
 
 PART_ROWS = 20_000
 
@@ -87,6 +87,15 @@ def _divided(whole: Rows, rows: int) -> Iterator[Rows]:
     yield whole.select([])
     for start in range(0, len(whole), rows):
         yield whole.select(range(start, min(start + rows, len(whole))))
+
+
+def format_beside(path: Path, file: FileFormat) -> FileFormat:
+    """How a file may be written that is read together with another one, which is written as ``file`` says.
+
+    Encoding and delimiter are looked at in each file; what else is said of one need not hold for another.
+    """
+    has_sheet = path.suffix.lower() in WORKBOOKS and file.sheet in sheet_names(path)
+    return FileFormat(file.encoding, file.delimiter, sheet=file.sheet if has_sheet else None)
 
 
 def layout_of(path: Path, file: FileFormat, columns: Sequence[str]) -> Layout:

@@ -48,7 +48,7 @@ def read_texts(
     parts: Iterator[Rows]
     if not isinstance(data, Path):
         parts = iter([rows_of(data)])
-    elif data.is_dir() and not dataset_files(data):
+    elif is_folder_of_texts(data):
         columns, labelled = [folders.TEXT], labelled and [folders.LABEL]
         parts = folders.folder_rows(data, file.encoding, rows=rows, labelled=bool(labelled))
         needed = []
@@ -65,6 +65,11 @@ def read_texts(
         note(
             f"{source}: {counted(missing, 'cell')} with NA or the like read as texts; leave them empty if they are none"
         )
+
+
+def is_folder_of_texts(path: Path) -> bool:
+    """Whether a path is that of a folder whose files are texts, and not the parts of a table."""
+    return path.is_dir() and not dataset_files(path)
 
 
 def source_of(data: Any) -> str:
