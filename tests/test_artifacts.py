@@ -3,10 +3,11 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ulmfit_lib import LanguageModel, TextClassifier
 from ulmfit_lib.artifact.catalogue import EMBEDDED, embedded_models
-from ulmfit_lib.artifact.tensors import ByteRows, read_tensors, write_tensors
+from ulmfit_lib.artifact.tensors import ByteRows, is_finite, read_tensors, write_tensors
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import new_folder
 from ulmfit_lib.linear.blend import Blend
@@ -169,3 +170,12 @@ def test_a_table_that_stays_in_bytes_has_the_rows_that_it_has_as_floats(tmp_path
     np.testing.assert_array_equal(np.asarray(kept["words.weight"]), floats["words.weight"])
     write_tensors(tmp_path / "again.safetensors", kept, "int8")
     np.testing.assert_allclose(read_tensors(tmp_path / "again.safetensors")["words.weight"], floats["words.weight"])
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(("scale", "finite"), [(1e36, True), (3e38, False), (np.nan, False)])
+def test_bytes_are_finite_where_their_numbers_are(tmp_path, kept, scale, finite):
+    stored = {"words.weight": np.full((2, 3), 127, np.int8), "words.weight.row_scale": np.full(2, scale, np.float32)}
+    save_file(stored, tmp_path / "t.safetensors")
+    found = read_tensors(tmp_path / "t.safetensors", table_in_bytes=kept)["words.weight"]
+    assert isinstance(found, ByteRows) is kept and is_finite(found) is finite

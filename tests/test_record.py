@@ -38,6 +38,14 @@ def test_a_report_is_read_by_attribute():
     assert record.last.name == "classify"
 
 
+@pytest.mark.parametrize(("minutes", "share"), [(0.0, 1.0), (0.2, 0.2), (10.0, 1.0)])
+def test_a_report_from_before_shares_of_time_were_kept_tells_its_own_by_its_minutes(minutes, share):
+    report = read({**REPORTED["report"], "minutes": minutes}).report
+    assert report is not None and report.share_of_time == share
+    again = read(replace(report, share_of_time=0.5).as_json()).report
+    assert again is not None and again.share_of_time == 0.5
+
+
 def test_what_a_later_version_adds_is_kept():
     added = {**REPORTED, "colour": 1, "stages": [{"stage": "classify", "mood": [2]}], "more": {"size": 3}}
     again = TrainingRecord.from_json(added)

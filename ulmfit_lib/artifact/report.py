@@ -1,6 +1,6 @@
 """What ``fit`` found a classifier to be worth, as its folder keeps it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ulmfit_lib.artifact.json_values import Stored, read_fields, read_value
@@ -152,7 +152,10 @@ class Report(Stored):
                 if "delivered" not in scores:
                     raise ArtifactError(f"{place}: it lacks the scores of all members together")
                 found[kind] = {ENSEMBLE: scores.pop("delivered"), **scores}
-        return read_fields(cls, found, place)
+        report = read_fields(cls, found, place)
+        if "share_of_time" in found:
+            return report
+        return replace(report, share_of_time=min(1.0, report.minutes or 1.0))  # what it was before it was kept
 
 
 def _with_ends(scores: Any, place: str) -> dict[str, Any]:
