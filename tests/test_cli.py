@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ulmfit_lib.cli.running import COMMANDS, app
+from ulmfit_lib.version import __version__
 
 REVIEW = ["--text", "review"]
 LABELS = [*REVIEW, "--label", "sentiment"]
@@ -206,6 +207,15 @@ def test_the_choices_offered_are_those_that_exist():
     assert get_args(options.RecipeName) == tuple(RECIPES)
     assert get_args(options.Precision) == PRECISIONS
     assert get_args(options.Direction) == (*DIRECTIONS, "both")
+
+
+def test_the_version_is_said(ulmfit):
+    code, said, _ = ulmfit("--version")
+    assert code == 0 and said == f"ulmfit, version {__version__}\n"
+
+
+def test_the_help_gives_the_default_of_an_argument(ulmfit):
+    assert "[default: wt103]" in ulmfit("models", "download", "--help")[1]
 
 
 def commands():

@@ -81,6 +81,7 @@ def test_every_public_name_exists():
 
 
 STORED = Path(__file__).parent / "data" / "version-2"
+EXAMPLE = PACKAGE.parent / "examples" / "tiny-test.csv"
 ABSENT = {"torch", "fastai", "pandas", "scikit-learn"}
 PREDICTS = ["numpy", "onnxruntime", "safetensors", "tqdm", "platformdirs", "click"]
 SMALL = PACKAGE.parent / "packaging" / "predict" / "pyproject.toml"
@@ -155,10 +156,25 @@ def test_the_small_distribution_asks_for_what_predicting_needs_and_nothing_else(
     assert "onnxruntime" not in asked.partition("dependencies = [")[2].partition("]")[0]  # static classifiers need none
 
 
-def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ulmfit_lib.models.wt103", None)
-    code, _, said = ulmfit("info", "nowhere")
-    assert code == 2 and "pip install ulmfit-lib" in said
+@pytest.mark.parametrize("absent", ["matplotlib.axes", "ulmfit_lib.pipeline.label_budget"])
+def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, monkeypatch, absent):
+    for name in ("plots", "figure_style"):  # which other tests may have imported
+        monkeypatch.delitem(sys.modules, f"ulmfit_lib.evaluation.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "ulmfit_lib.training", None)
+    monkeypatch.setitem(sys.modules, absent, None)
+    code, _, said = ulmfit("label-budget", EXAMPLE, "--text", "review", "--label", "sentiment")
+    assert code == 2 and said.count("\n") == 1 and "pip install ulmfit-lib" in said
+
+
+def test_a_package_that_is_missing_is_named_in_a_sentence(ulmfit, monkeypatch, tmp_path):
+    monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path))
+    monkeypatch.delenv("ULMFIT_OFFLINE", raising=False)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    code, _, said = ulmfit("models", "download", "--quiet")
+    assert (code, said) == (
+        2,
+        "Error: ulmfit-lib needs pooch, which is not installed: run pip install ulmfit-lib again\n",
+    )
 
 
 def test_the_workflow_runs_what_ci_runs_with_actions_that_cannot_change():

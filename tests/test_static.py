@@ -52,6 +52,13 @@ def test_a_saved_one_says_the_same(student, tmp_path):
         StaticClassifier.load(tmp_path / "static")
 
 
+def test_its_folder_is_described(student, tmp_path, ulmfit):
+    student.save(tmp_path / "static")
+    code, said, _ = ulmfit("info", tmp_path / "static")
+    assert code == 0 and said.startswith("# A static classifier")
+    assert json.loads(ulmfit("info", tmp_path / "static", "--json")[1])["classes"] == list(student.classes)
+
+
 def test_the_label_that_is_said_is_explained(student):
     likeliest = student.explain(TEXTS[0]).label
     other = next(name for name in student.classes if name != likeliest)

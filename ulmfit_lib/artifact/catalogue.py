@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ulmfit_lib.artifact.format import LANGUAGE_MODEL, WEIGHTS, load_artifact, read_config
+from ulmfit_lib.artifact.format import LANGUAGE_MODEL, STATIC, WEIGHTS, load_artifact, read_config
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.artifact.seal import hash_file
 from ulmfit_lib.errors import ArtifactError, OptionError
@@ -117,7 +117,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         "direction": config.get("direction"),
         "language": config.get("tokenizer", {}).get("language"),
         "tokenizer": config.get("tokenizer", {}).get("kind"),
-        "tokens": len(Vocabulary.load(path / "vocab.json")),
+        "tokens": None if config["kind"] == STATIC else len(Vocabulary.load(path / "vocab.json")),
         "architecture": config.get("architecture"),
         "megabytes": sum(file.stat().st_size for file in path.iterdir()) / 1e6,
         "sha256": hash_file(weights) if weights.is_file() else None,

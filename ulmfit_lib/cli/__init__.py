@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from io import TextIOWrapper
 
 import click
@@ -36,10 +37,7 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("ulmfit_lib."):
-            raise
-        said = "ulmfit-predict only predicts; this needs the whole library: pip install ulmfit-lib"
-        print(f"Error: {said}", file=sys.stderr)
+        print(f"Error: {_missing(error)}", file=sys.stderr)
         sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -57,6 +55,16 @@ def _sentence(error: click.ClickException) -> str:
     said = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{said[:1].lower()}{said[1:]} (see `{context.command_path if context else 'ulmfit'} --help`)"
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to install for a module that is not there."""
+    if find_spec("ulmfit_lib.training") is None:
+        return "ulmfit-predict only predicts; this needs the whole library: pip install ulmfit-lib"
+    package = (error.name or "").partition(".")[0]
+    if package == "ulmfit_lib":
+        raise error
+    return f"ulmfit-lib needs {package}, which is not installed: run pip install ulmfit-lib again"
 
 
 @contextmanager

@@ -94,8 +94,12 @@ def info(
 ) -> None:
     """Show what a saved model is and how it was trained."""
     from ulmfit_lib.artifact.catalogue import describe_model
-    from ulmfit_lib.models.wt103 import find_pretrained
+    from ulmfit_lib.hub.fetching import find_named
 
-    path = find_pretrained(model)
+    path = find_named(model)
+    if path is None:
+        from ulmfit_lib.models.wt103 import download_wt103
+
+        path = download_wt103()
     description = describe_model(path)
     print(json.dumps(description) if as_json else (path / "README.md").read_text(encoding="utf-8").rstrip())

@@ -41,7 +41,9 @@ class Load:
     """How much a server does at a time."""
 
     waiting: Annotated[int, Option(min=1, help="Texts that may wait; more are refused (429).")] = 5000
-    threads: Annotated[int | None, Option(min=1, help="Requests that are answered at a time.")] = None
+    threads: Annotated[
+        int | None, Option(min=1, help="Requests that are answered at a time; by default one a core.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class StaticTier:
         list[str], Option("--label", help="Column of labels, by which the loss of accuracy is measured.")
     ] = field(default_factory=list)
     lose: Annotated[
-        float, Option(min=0, max=1, help="Accuracy that the static tier may lose; beyond it, it is refused.")
+        float,
+        Option(
+            min=0, max=1, help="Accuracy that the static tier may lose, 0.03 being 3 points; with more, none is made."
+        ),
     ] = 0.03
     html: Annotated[
         Path | None, Option(help="Write the static tier as one page, too, which classifies without a network (.html).")
@@ -229,7 +234,7 @@ def push(
         bool, Option("--words", help="Let everybody read the words and pairs of words of your texts in TF-IDF, too.")
     ] = False,
     branch: Annotated[str, Option(help="Branch of the repository.")] = "main",
-    message: Annotated[str, Option(help="Message of the commit.")] = "",
+    message: Annotated[str, Option(help="Message of the commit; by default it says what was sent.")] = "",
     licence: Annotated[
         str | None, Option(help="Licence in the hub's words, such as `mit`, if the model's card names none.")
     ] = None,

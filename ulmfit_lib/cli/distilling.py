@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from ulmfit_lib.cli.options import CardText, Directions, FileFormat, Out, Precision, Rate, Text, TrainingRun
+from ulmfit_lib.cli.options import CardText, Directions, FileFormat, Out, Precision, Text, TrainingRun
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, training
 from ulmfit_lib.errors import DataError, OptionError
@@ -45,7 +45,7 @@ class Student:
     context_epochs: Annotated[int, Option(min=1, help="Epochs of these blocks.")] = 5
     direction: Directions = None
     epochs: Annotated[int, Option(min=0, help="Epochs of the encoder; 0 leaves it as it is.")] = 1
-    lr: Rate = None
+    lr: Annotated[float | None, Option("--lr", min=1e-8, help="Learning rate of the encoder; by default 0.001.")] = None
     precision: Annotated[Precision, Option(help="Precision of the saved weights.")] = "float32"
 
 

@@ -84,7 +84,12 @@ def label_budget_command(
     base: Base = "auto",
     direction: Directions = None,
     more: Annotated[
-        Sequence[int], Option(min=1, help="Number of additional labels to forecast for; may be repeated.")
+        Sequence[int],
+        Option(
+            min=1,
+            help="Number of additional labels to forecast for; may be repeated. By default about half as many as there "
+            "are, as many, and twice as many.",
+        ),
     ] = (),
     thorough: Annotated[
         bool, Option("--thorough", help="Fine-tune the network for every point of the curve, which takes hours.")

@@ -83,12 +83,17 @@ class FitOptions:
     minutes: Annotated[
         float | None,
         Option(
-            help="Time to spend. By default 1 minute for a hundred short texts, 2 for five hundred or long ones, and "
+            help="Minutes to spend. By default 1 for a hundred short texts, 2 for five hundred or long ones, and "
             "10 for 1,000 labelled reviews and 4,000 without a label."
         ),
     ] = None
     lm_epochs: Annotated[
-        int | None, Option(min=1, help="Epochs of the language model over your texts, however long they take.")
+        int | None,
+        Option(
+            min=1,
+            help="Epochs of the language model over your texts, however long they take; by default it is fine-tuned if "
+            "the time allows.",
+        ),
     ] = None
     class_weights: ClassWeights = None
 
@@ -104,7 +109,7 @@ class ScoringOptions:
             "and a fifth of more is held out."
         ),
     ] = None
-    folds: Annotated[int | None, Option(min=2, help="Cross-validate in this many folds.")] = None
+    folds: Annotated[int | None, Option(min=2, help="Cross-validate in this many folds; by default 5.")] = None
     time_column: TimeColumn = None
     with_baseline: Annotated[
         bool, Option("--with-baseline/--no-baseline", help="Train TF-IDF + logistic regression, too.")

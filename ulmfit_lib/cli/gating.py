@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ulmfit_lib.cli.options import AsJson, Base, Classifier, Compute, Data, FileFormat, Known, Text
+from ulmfit_lib.cli.options import AsJson, Classifier, Compute, Data, FileFormat, Known, NoveltyBase, Text
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.running import command, find_folder, load_classifier, load_text_classifier, read_table
 from ulmfit_lib.errors import DataError, OptionError
@@ -40,7 +40,7 @@ class LimitOptions:
             "same, 1 nothing in common. A drift that chance explains passes."
         ),
     ] = None
-    max_calibration_error: Annotated[float | None, Option(help="Largest calibration error, such as 0.05.")] = None
+    max_calibration_error: Annotated[float | None, Option(help="Largest calibration error (ECE), such as 0.05.")] = None
 
 
 @command("gate", example="gate models/reviews test.csv --text review --label sentiment --min-accuracy 0.85")
@@ -50,7 +50,7 @@ def gate(
     limits: LimitOptions,
     compute: Compute,
     known: Known = None,
-    base: Base = "auto",
+    base: NoveltyBase = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Exit with 1 if a classifier misses a limit on a file of test rows, and show which: for continuous integration."""

@@ -13,11 +13,9 @@ from ulmfit_lib.cli.options import (
     CardText,
     Compute,
     Directions,
-    Epochs,
     FileFormat,
     Out,
     Precision,
-    Rate,
     RecipeChoice,
     Seed,
     Text,
@@ -63,19 +61,22 @@ class Network:
 class PretrainingOptions:
     """How stage 1 trains."""
 
-    base: Annotated[str | None, Option(help="Language model to continue from: a name or a folder.")] = None
+    base: Annotated[
+        str | None, Option(help="Language model to continue from: a name or a folder; by default a new one.")
+    ] = None
     direction: Directions = None
     vocab_size: Annotated[
         int | None, Option(min=20, help="Size of the vocabulary; by default 30,000, or 1.2 times the base's.")
     ] = None
     min_count: Annotated[int, Option(min=1, help="Occurrences that a word needs to enter the vocabulary.")] = 3
-    epochs: Epochs = None
-    lr: Rate = None
+    epochs: Annotated[int | None, Option(min=1, help="Number of epochs; by default 1.")] = None
+    lr: Annotated[float | None, Option("--lr", min=1e-8, help="Learning rate; by default 0.003.")] = None
     batch_size: Annotated[
-        int | None, Option(min=1, help="Batch size of each process, in rows of the token stream.")
+        int | None, Option(min=1, help="Batch size of each process, in rows of the token stream; by default 80.")
     ] = None
     samples: Annotated[
-        int | None, Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words.")
+        int | None,
+        Option(min=0, help="Number of words that the sampled softmax draws; 0 uses all words. By default 2,048."),
     ] = None
     precision: Annotated[Precision, Option(help="Precision of the saved weights.")] = "float32"
 

@@ -42,6 +42,14 @@ Base = Annotated[
     ),
 ]
 Classifier = Annotated[Path, Argument(help="Folder of a classifier, or `hf:user/name` for one on the hub.")]
+NoveltyBase = Annotated[
+    str,
+    Option(
+        "--base",
+        help="Language model to which words are surprising: a name (see `models`), a folder, `hf:user/name`, or `auto` "
+        "for the one that the model was made from or, with --known, the embedded one that suits these texts best.",
+    ),
+]
 Known = Annotated[
     Path | None,
     Option(
@@ -79,7 +87,9 @@ Seed = Annotated[
     int,
     Option(min=0, help="Number that all chance is drawn from: the same one gives the same result.", section=RUNNING),
 ]
-Device = Annotated[str, Option(help="Where to compute: auto, cpu or cuda.", section=RUNNING)]
+Device = Annotated[
+    str, Option(help="Where to compute: cpu, cuda, or auto: on a GPU where there is one.", section=RUNNING)
+]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress bars and no notes.", section=RUNNING)]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model that exists already.", section=RUNNING)]
 

@@ -105,8 +105,10 @@ class Group(Command, click.Group):
 
 def _described(parameter: click.Parameter, about: str, ctx: click.Context) -> tuple[str, str]:
     """How a parameter is written, and what it does, with its default."""
-    record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-    return record or (parameter.make_metavar(ctx), about)
+    if isinstance(parameter, click.Option):
+        return parameter.get_help_record(ctx) or ("", "")
+    default = f"  [default: {parameter.default}]" if isinstance(parameter.default, str) else ""
+    return parameter.make_metavar(ctx), about + default
 
 
 def _parameter(one: inspect.Parameter) -> click.Parameter:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ulmfit_lib.cli.options import Base, Compute, FileFormat, Known, Text
+from ulmfit_lib.cli.options import Compute, FileFormat, Known, NoveltyBase, Text
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, find_folder, load_classifier, read_table
 from ulmfit_lib.cli.sureness import Sureness
@@ -82,7 +82,7 @@ class Novelty:
         bool, Option("--novelty", help="Add how surprising each text is beside those that the model was made from.")
     ] = False
     known: Known = None
-    base: Base = "auto"
+    base: NoveltyBase = "auto"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from ulmfit_lib.cli.options import FileFormat, LabelKind, LabelledFile, TextFile, TrainingRun
 from ulmfit_lib.cli.parsing import Command, Group
 from ulmfit_lib.progress import counted, note, set_quiet
+from ulmfit_lib.version import __version__
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -43,8 +46,10 @@ COMMANDS = {  # by the module that has them, which is imported when one of them 
 app = Group(
     "ulmfit",
     help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
+    epilog="Begin with:  ulmfit demo",
     modules={name: f"ulmfit_lib.cli.{module}" for module, names in COMMANDS.items() for name in names},
 )
+click.version_option(__version__)(app)
 
 
 def command(name: str, *, example: str, has_commands: bool = False) -> Callable[[Function], Function]:

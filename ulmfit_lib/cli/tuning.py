@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Search:
     """How long and on which rows settings are searched for."""
 
-    minutes: Annotated[float, Option(help="Time to spend on the search, in all runs together.")] = 30
+    minutes: Annotated[float, Option(help="Minutes to spend on the search, in all runs together.")] = 30
     trials: Annotated[int | None, Option(min=1, help="Trials to stop after, even if there is time left.")] = None
     test_fraction: Annotated[
         float, Option(help="Share of the labelled rows to hold out from the search, to see what it gained.")

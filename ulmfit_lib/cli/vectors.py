@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ulmfit_lib.cli.options import AsJson, Base, Compute, Known, SeededCompute, TextFile
+from ulmfit_lib.cli.options import AsJson, Compute, Known, NoveltyBase, SeededCompute, TextFile
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, read, read_table, show
 
@@ -19,7 +19,7 @@ def drift(
     new: TextFile,
     compute: SeededCompute,
     known: Known = None,
-    base: Base = "auto",
+    base: NoveltyBase = "auto",
     out: Annotated[
         Path | None,
         Option(help="File to write (.csv, .parquet ...): for each new text how surprising and how unlike it is."),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ulmfit_lib.artifact.catalogue import find_model
 from ulmfit_lib.artifact.format import DIRECTIONS, WEIGHTS
 from ulmfit_lib.artifact.seal import CARD, CONFIG
 from ulmfit_lib.errors import ArtifactError
@@ -59,6 +60,11 @@ def format_size(size: int) -> str:
 def find_folder(model: str | Path) -> Path:
     """The folder of a model: one on the hub (``hf:user/name[@revision]``) is fetched first."""
     return fetch(Repository.parse(Path(model).as_posix())) if is_on_hub(model) else Path(model)
+
+
+def find_named(model: str | Path) -> Path | None:
+    """The folder of a model on the hub, of one with a name (``artifact.catalogue.find_model``), or as it is given."""
+    return find_folder(model) if is_on_hub(model) else find_model(model)
 
 
 def fetch(repository: Repository) -> Path:

@@ -13,12 +13,11 @@ from pathlib import Path
 import requests
 
 from ulmfit_lib.artifact.cards import language_model_card
-from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, find_model, own_folder
+from ulmfit_lib.artifact.catalogue import DOWNLOADS, WT103, Download, own_folder
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
-from ulmfit_lib.hub.fetching import find_folder
-from ulmfit_lib.hub.repository import is_on_hub
+from ulmfit_lib.hub.fetching import find_named
 from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, in_order_of, read_archive
 from ulmfit_lib.models.tensors import as_arrays
 from ulmfit_lib.progress import bar, note
@@ -36,9 +35,7 @@ REASONS = {
 
 def find_pretrained(name_or_folder: str | Path) -> Path:
     """The folder of a model by its name or folder; ``wt103`` and ``hf:user/name`` are downloaded when asked for."""
-    if is_on_hub(name_or_folder):
-        return find_folder(name_or_folder)
-    return find_model(name_or_folder) or download_wt103()
+    return find_named(name_or_folder) or download_wt103()
 
 
 def download_wt103(
