@@ -1,6 +1,7 @@
 """What does scoring on Ray cost beside `predict` in one process, and what does a second worker bring?
 
-    python benchmarks/engines.py [--reviews 100 800] [--short 2000 20000] [--rounds 3] [--note "..."] [--json]
+    python benchmarks/engines.py [--jobs reviews short] [--reviews 100 800] [--short 2000 20000] [--cores 1 2]
+        [--rounds 3] [--note "..."] [--json]
 
 Every figure is of whole commands. A small and a large file give what a text costs, and what is left is the start: in
 seconds of the clock, and in seconds that the CPU spent on all processes of a command, for which other work counts for
@@ -38,15 +39,17 @@ from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.stages.pretrain import PRETRAIN, LanguageModelConfig
 from ulmfit_lib.training.run import Run
 
-SIDES = (1, 2)  # cores, and workers of one core each
+JOBS = ("reviews", "short")
 LEARNT = 64
 WATCHED = 0.1  # seconds between two looks at the processes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     parser.add_argument("--reviews", type=int, nargs=2, default=[100, 800], help="of the small and the large file")
     parser.add_argument("--short", type=int, nargs=2, default=[2000, 20000], help="the same of short texts")
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="and workers of one core each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--note", help="what else is to be known about this run, kept in the result")
     parser.add_argument("--json", action="store_true")
@@ -56,23 +59,31 @@ def main() -> None:
     result |= {"note": arguments.note} if arguments.note else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        config = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000)
-        tiny = pretrain(texts(200, 230), config=config, recipe=replace(PRETRAIN, epochs=0), run=Run(device="cpu"))
-        jobs = {
-            "reviews": (LanguageModel.from_pretrained("general-en-small"), arguments.reviews, 230),
-            "short": (tiny, arguments.short, 12),
-        }
-        for name, (lm, sizes, words) in jobs.items():
-            result[name] = compare(work / name, lm, sizes, words, arguments.rounds)
+        for name in arguments.jobs:
+            lm, sizes, words = (
+                (LanguageModel.from_pretrained("general-en-small"), arguments.reviews, 230)
+                if name == "reviews"
+                else (tiny_model(), arguments.short, 12)
+            )
+            result[name] = compare(work / name, lm, sizes, words, arguments)
             print(name, json.dumps(result[name]), file=sys.stderr)
-    print(json.dumps(result) if arguments.json else json.dumps({name: result[name] for name in jobs}, indent=1))
+    print(
+        json.dumps(result) if arguments.json else json.dumps({name: result[name] for name in arguments.jobs}, indent=1)
+    )
+
+
+def tiny_model() -> LanguageModel:
+    config = LanguageModelConfig(Architecture(4, 4, 1), vocab_size=1000)
+    return pretrain(texts(200, 230), config=config, recipe=replace(PRETRAIN, epochs=0), run=Run(device="cpu"))
 
 
 def texts(count: int, words: int) -> list[str]:
     return [text for text, _ in islice(reviews(mean_words=words), count)]
 
 
-def compare(work: Path, lm: LanguageModel, sizes: Sequence[int], words: int, rounds: int) -> dict[str, Any]:
+def compare(
+    work: Path, lm: LanguageModel, sizes: Sequence[int], words: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
     work.mkdir()
     learnt, labels = zip(*islice(reviews(mean_words=words), LEARNT), strict=True)
     fit_classifier(TextTable.from_lists(learnt, labels), lm=lm, strategy="linear-probe", run=Run(device="cpu")).save(
@@ -82,14 +93,14 @@ def compare(work: Path, lm: LanguageModel, sizes: Sequence[int], words: int, rou
     for size in sizes:
         pd.DataFrame({"review": texts(size, words)}).to_parquet(work / f"{size}.parquet")
     spent: dict[tuple[str, int, int], list[tuple[float, float]]] = {}
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for engine in ("none", "ray"):
-            for cores in SIDES:
+            for cores in arguments.cores:
                 for size in sizes:
                     spent.setdefault((engine, cores, size), []).append(run(work, engine, cores, size))
     sides = []
     for engine in ("none", "ray"):
-        for cores in SIDES:
+        for cores in arguments.cores:
             small, large = (np.median(spent[engine, cores, size], axis=0) for size in sizes)
             text = (large - small) / (sizes[1] - sizes[0])
             start = small - sizes[0] * text

@@ -1,7 +1,7 @@
 """Every benchmark in a form of seconds, on made-up texts: does it still run?
 
     python benchmarks/quick.py            # those that take some seconds each
-    python benchmarks/quick.py --all      # also those that take a minute, or need more packages
+    python benchmarks/quick.py --all      # also the one that needs Ray
     python benchmarks/quick.py accuracy light
 
 The figures mean nothing. Those in `reliability/` have a form of their own, `--cases` or `--kills`.
@@ -30,6 +30,8 @@ FAST = {
     "base_parts": "--sets {folder}/sets --names reviews --labels 20 --draws 1",
     "contrast": "--sets {folder}/sets --names reviews --labels 16 --each --draws 1 --test-rows 20 "
     "--work {folder}/contrast",
+    "decisions": "--sets {folder}/sets --names reviews --labels 20 --each 4 --draws 1 --test-rows 20 "
+    "--base {folder}/base --work {folder}/decisions",
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
     "--valid-rows 20 --recipes features",
@@ -45,24 +47,22 @@ FAST = {
     "scaling": "--stages read",
     "scope": "--sets {folder}/sets --names subjects --far reviews --each 4 --draws 1",
     "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
+    "several_processes": "--base {folder}/base --tokens 500 --rounds 1 --sides 2x1",
     "speed": "--workload seconds --rows lm_train classifier_train head_epochs predict_one",
     "token_parity": "{folder}/reviews-train.csv --text text",
+    "tuning": "{folder} --base {folder}/base --labels 40 --minutes 0.1 --fit-minutes 0.05 --work {folder}/tuning",
     "verdicts": "{folder} --labels 20 --draws 1 --rows 60 --base {folder}/base --work {folder}/verdicts",
     "zero_labels": "{folder} --names reviews --rows 10",
 }
-SLOWER = {
-    "engines": "--reviews 4 8 --short 20 40 --rounds 1",  # needs Ray
-    "several_processes": "--base {folder}/base --tokens 500 --rounds 1",  # a minute, most of it for starting processes
-    "tuning": "{folder} --labels 40 --minutes 0.2 --work {folder}/tuning",  # a minute, most of it for `fit`
-}
+WITH_RAY = {"engines": "--jobs short --short 20 40 --cores 1 --rounds 1"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*FAST, *SLOWER, []])
-    parser.add_argument("--all", action="store_true", help="also those that take a minute, or need more packages")
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*FAST, *WITH_RAY, []])
+    parser.add_argument("--all", action="store_true", help="also the one that needs Ray")
     arguments = parser.parse_args()
-    names = arguments.names or [*FAST, *(SLOWER if arguments.all else ())]
+    names = arguments.names or [*FAST, *(WITH_RAY if arguments.all else ())]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_texts(folder)
@@ -76,7 +76,7 @@ def run(name: str, folder: Path) -> None:
     """One benchmark, as from a command line with --json; ``folder`` is what ``write_texts`` has filled."""
     script = BENCHMARKS / f"{name}.py"
     before, clocks = sys.argv, {name: getattr(time, name) for name in CLOCKS}
-    sys.argv = [str(script), *(FAST | SLOWER)[name].format(folder=folder).split(), "--json"]
+    sys.argv = [str(script), *(FAST | WITH_RAY)[name].format(folder=folder).split(), "--json"]
     try:
         runpy.run_path(str(script), run_name="__main__")
     except SystemExit as stop:

@@ -1,6 +1,7 @@
 """How many tokens a second does a language model learn from on one process and on two?
 
-    python benchmarks/several_processes.py [--base general-en-small] [--tokens 60000] [--rounds 3] [--json]
+    python benchmarks/several_processes.py [--base general-en-small] [--tokens 60000] [--rounds 3]
+        [--sides 1x1 1x2 2x1] [--json]
 
 The base goes on with made-up reviews: on one process of one thread, on one of two threads, and on two of one thread
 each, in turns. Every process takes the recipe's batch, so that two take steps of twice as many tokens. The time is that
@@ -26,7 +27,7 @@ from ulmfit_lib.training.processes import joined
 from ulmfit_lib.training.recipes import CPU
 from ulmfit_lib.training.run import Run
 
-SIDES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
+SIDES = ("1x1", "1x2", "2x1")  # processes x threads of each
 
 
 def main() -> None:
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--base", default="general-en-small")
     parser.add_argument("--tokens", type=int, default=60_000, help="to learn from, about")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sides", nargs="+", default=SIDES, metavar="PROCESSESxTHREADS")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one-side", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -41,7 +43,8 @@ def main() -> None:
         train(arguments.base, arguments.tokens)
         return
     passed = ["--base", arguments.base, "--tokens", str(arguments.tokens), "--one-side"]
-    turns = [[launch(*side, passed) for side in SIDES] for _ in range(arguments.rounds)]
+    asked = [(int(side.partition("x")[0]), int(side.partition("x")[2])) for side in arguments.sides]
+    turns = [[launch(*side, passed) for side in asked] for _ in range(arguments.rounds)]
     rates = [[one["tokens"] / one["seconds"] for one in side] for side in zip(*turns, strict=True)]
     sides = [
         {
@@ -51,7 +54,7 @@ def main() -> None:
             "tokens_per_second": round(statistics.median(rate)),
             "spread": [round(min(rate)), round(max(rate))],
         }
-        for (processes, threads), found, rate in zip(SIDES, turns[0], rates, strict=True)
+        for (processes, threads), found, rate in zip(asked, turns[0], rates, strict=True)
     ]
     result = {
         "base": arguments.base,

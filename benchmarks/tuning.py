@@ -1,12 +1,13 @@
 """Does `tune` find better settings? What it returns beside the defaults and beside `fit`, on rows that none has seen.
 
-    python benchmarks/tuning.py sets --labels 500 --minutes 20 --work DIR [--names questions tweets] [--json]
+    python benchmarks/tuning.py sets --labels 500 --minutes 20 --work DIR [--names questions tweets] [--base auto]
+        [--fit-minutes 2] [--json]
 
 `sets` holds NAME-train.csv and NAME-test.csv, columns text and label (`benchmarks/stand_ins.py` makes such). All three
 get the same labelled rows; each cell leaves its scores in `--work`, and a search that was stopped goes on.
 
 defaults   the head on the frozen encoder with which `tune` compares (`fit --strategy linear-probe`)
-fit        `fit` with its default time
+fit        `fit` with its default time, or --fit-minutes
 tune       `tune` within --minutes; with what it says of its gain, and whether that is what it keeps
 """
 
@@ -28,17 +29,17 @@ from ulmfit_lib.training.run import Run
 Made = tuple[TextClassifier, dict[str, Any]]  # and what else there is to say
 
 
-def defaults(table: TextTable, folder: Path, minutes: float) -> Made:
-    return fit(table, strategy="linear-probe"), {}
+def defaults(table: TextTable, folder: Path, asked: argparse.Namespace) -> Made:
+    return fit(table, base=asked.base, strategy="linear-probe"), {}
 
 
-def with_fit(table: TextTable, folder: Path, minutes: float) -> Made:
-    return fit(table), {}
+def with_fit(table: TextTable, folder: Path, asked: argparse.Namespace) -> Made:
+    return fit(table, base=asked.base, minutes=asked.fit_minutes), {}
 
 
-def tuned(table: TextTable, folder: Path, minutes: float) -> Made:
+def tuned(table: TextTable, folder: Path, asked: argparse.Namespace) -> Made:
     run = Run(checkpoints=Checkpoints(folder / "checkpoints"))
-    done = tune(table, folder=folder / "study", minutes=minutes, run=run)
+    done = tune(table, folder=folder / "study", bases=[asked.base], minutes=asked.minutes, run=run)
     return done.classifier, {
         "gained": done.gained,
         "sentence": done.sentence,
@@ -48,7 +49,11 @@ def tuned(table: TextTable, folder: Path, minutes: float) -> Made:
     }
 
 
-SIDES: dict[str, Callable[[TextTable, Path, float], Made]] = {"defaults": defaults, "fit": with_fit, "tune": tuned}
+SIDES: dict[str, Callable[[TextTable, Path, argparse.Namespace], Made]] = {
+    "defaults": defaults,
+    "fit": with_fit,
+    "tune": tuned,
+}
 
 
 def main() -> None:
@@ -57,7 +62,9 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", help="default all")
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--draw", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--minutes", type=float, default=20, help="of `tune`")
+    parser.add_argument("--fit-minutes", type=float, help="of `fit`")
+    parser.add_argument("--base", default="auto")
     parser.add_argument("--work", type=Path, default=Path("tuning-work"), help="what is done stays here")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -81,7 +88,7 @@ def one_cell(name: str, side: str, arguments: argparse.Namespace) -> dict[str, A
         )
         started = time.monotonic()
         part = pool.select(nested_order(pool.targets(), arguments.draw)[: arguments.labels])
-        classifier, more = SIDES[side](part, folder, arguments.minutes)
+        classifier, more = SIDES[side](part, folder, arguments)
         seconds, scores = time.monotonic() - started, classifier.evaluate(test)
         cell = {
             "set": name,

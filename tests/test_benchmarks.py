@@ -1,4 +1,4 @@
-"""Every benchmark that takes few seconds in its quick form."""
+"""Every benchmark in its quick form, but the one that needs Ray."""
 
 import json
 import time
@@ -11,6 +11,7 @@ NAMES = (
     "accuracy",
     "base_parts",
     "contrast",
+    "decisions",
     "explanations",
     "few_labels",
     "label_budget",
@@ -24,8 +25,10 @@ NAMES = (
     "scaling",
     "scope",
     "serving",
+    "several_processes",
     "speed",
     "token_parity",
+    "tuning",
     "verdicts",
     "zero_labels",
 )
@@ -49,7 +52,7 @@ def folder(quick, tmp_path_factory):
 
 def test_every_quick_form_is_of_a_benchmark_that_there_is(quick):
     assert set(NAMES) == set(quick.FAST)
-    assert all((BENCHMARKS / f"{name}.py").is_file() for name in (*quick.FAST, *quick.SLOWER))
+    assert all((BENCHMARKS / f"{name}.py").is_file() for name in (*quick.FAST, *quick.WITH_RAY))
 
 
 @pytest.mark.slow

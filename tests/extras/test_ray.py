@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -174,3 +175,12 @@ def started(exported, data, out, *, beyond):
         if at_work and len(list(out.glob("*.parquet"))) > beyond:
             return run, processes
         time.sleep(0.05)
+
+
+def test_the_benchmark_of_engines_runs_in_its_quick_form(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent.parent / "benchmarks"))
+    import quick
+
+    quick.run("engines", tmp_path)
+    result = json.loads(capsys.readouterr().out)
+    assert [side["engine"] for side in result["short"]["sides"]] == ["none", "ray"]
