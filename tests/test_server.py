@@ -257,6 +257,21 @@ def test_a_blank_text_gets_no_label_and_a_column_of_the_user_stays(serve, finish
     assert client.post("/predict", json={"texts": [" "]}).json()["predictions"][0]["label"] == ""
 
 
+def test_what_is_noticed_of_a_file_is_told_with_its_job(serve, finished):
+    client = serve()
+    content = f'text;label\n"{GOOD};x\nNA;"x" y\n'
+    for _ in range(2):  # another file of the same content has the same notes
+        name = client.post("/jobs", files={"file": ("a.csv", content)}, data={"text": "text"}).json()["id"]
+        notes = finished(client, name)["notes"]
+        assert [one.partition("; ")[0] for one in notes] == [
+            "input.csv: columns are separated by ';'",
+            "input.csv: quotation marks are part of the texts (--quoting none)",
+            "input.csv: 1 cell with NA or the like read as texts",
+        ]
+    name = client.post("/jobs", files={"file": ("a.csv", f"text\n{GOOD}\n")}, data={"text": "text"}).json()["id"]
+    assert finished(client, name)["notes"] == []
+
+
 def sleep_long(file, out, **how):
     time.sleep(60)
 
@@ -281,13 +296,14 @@ def tell_labels(file, out, *, text, label, kind, written):
 
 def test_a_training_reads_a_file_as_the_form_says(tmp_path, eventually):
     app = create_app(Models([], threads=1, waiting=10), folder=tmp_path, train=tell_labels)
-    content = "text;label\ncafé, fort;süß\nthé;bitter\n".encode("cp1252")
+    content = 'text;label\n"café, fort;süß\nthé;bitter\n'.encode("cp1252")
     asked = {"text": "text", "label": "label", "name": "tea"}
     with TestClient(app) as client:
         how = {"encoding": "cp1252", "delimiter": ";", "quoting": ""}
         assert client.post("/trainings", files={"file": ("a.csv", content)}, data={**asked, **how}).status_code == 202
         eventually(lambda: client.get("/trainings").json()["state"] != "running", seconds=60)
-        assert "bitter süß" in client.get("/trainings").json()["log"]
+        log = client.get("/trainings").json()["log"]
+        assert "bitter süß" in log and "input.csv: quotation marks are part of the texts" in log
         wrong = client.post("/trainings", files={"file": ("a.csv", content)}, data={**asked, "encodings": "cp1252"})
         assert wrong.status_code == 422 and "encoding, delimiter, quoting, sheet" in wrong.json()["detail"]
 

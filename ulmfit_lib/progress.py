@@ -16,6 +16,7 @@ _quiet = False
 _free_display: tuple[int | None, Any] | None = None  # of a cell, in which a bar has left nothing
 _listener: Callable[[str], object] | None = None
 _quiet_here = ContextVar("_quiet_here", default=False)  # in this thread; others may speak
+_kept_here = ContextVar[list[str] | None]("_kept_here", default=None)  # what this thread has said, where that is kept
 
 
 def set_quiet(quiet: bool) -> None:
@@ -39,8 +40,22 @@ def quietly(quiet: bool = True) -> Iterator[None]:
         _quiet_here.reset(before)
 
 
+@contextmanager
+def keeping_notes() -> Iterator[list[str]]:
+    """While it lasts, what this thread says is also put into the list that it gives, each sentence once."""
+    kept: list[str] = []
+    before = _kept_here.set(kept)
+    try:
+        yield kept
+    finally:
+        _kept_here.reset(before)
+
+
 def note(message: str) -> None:
     """Say something to a person without tearing a running bar apart: on stderr, which notebooks would show in red."""
+    kept = _kept_here.get()
+    if kept is not None and message not in kept and not _quiet_here.get():
+        kept.append(message)
     if _listener is not None:
         _listener(message)
     elif not (_quiet or _quiet_here.get()):

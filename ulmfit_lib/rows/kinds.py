@@ -38,7 +38,7 @@ INSTEAD = {  # of what is often tried
         ".h5",
         ".npy",
     ): ("save it as .csv or .parquet with the program that wrote it"),
-    (".numbers", ".gsheet"): "export it as .xlsx or .csv",
+    (".numbers", ".gsheet", ".fods", ".wk1", ".123"): "export it as .xlsx or .csv",
 }
 
 

@@ -17,6 +17,10 @@ from ulmfit_lib.rows.text_files import open_bytes
 # A cell whose formula has no value; where its value is an empty text, its type says so.
 WITHOUT_VALUE = re.compile(rb'<c(?![^>]*t="str")[^>]*><f(?:\s[^>]*)?(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
 
+OPEN_DOCUMENT = "content.xml"
+BREAKS = {b"<text:tab/>": b"&#9;", b"<text:line-break/>": b"&#10;"}  # in OpenDocument's texts, which calamine drops
+SPANNED = re.compile(rb'number-rows-spanned="(?!1")\d+"')
+
 
 def sheet_names(path: Path) -> list[str]:
     """The names of a workbook's sheets, those that are shown first."""
@@ -39,27 +43,54 @@ def workbook_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Rows
         name for name, rows in tables.items() if set(columns) <= set(as_called(rows.names, columns)) and len(rows)
     ]
     chosen = next(iter(fitting or tables))
-    _mention_formulas(path)
+    _mention_what_is_lost(path)
     if sheet is None and (chosen != sheets[0] or (len(fitting) > 1 and columns)):
         others = "; others have its columns, too (--sheet names one)" if len(fitting) > 1 else ""
         note(f"{path}: read is the sheet {chosen!r}{others}")
     return tables[chosen]
 
 
-def _mention_formulas(path: Path) -> None:
-    """Say how many formulas have no value, as programs write them that cannot compute it: these cells are empty."""
+def _mention_what_is_lost(path: Path) -> None:
+    """Say how many formulas have no value, as programs write them that cannot compute it: these cells are empty.
+
+    Of OpenDocument sheets, calamine gives the value of merged cells to the first alone.
+    """
     with open_bytes(path) as (stream, _):
         whole = BytesIO(stream.read())
     if not zipfile.is_zipfile(whole):
         return
     with zipfile.ZipFile(whole) as archive:
-        sheets = [one for one in archive.namelist() if one.startswith("xl/worksheets/") and one.endswith(".xml")]
+        names = archive.namelist()
+        sheets = [one for one in names if one.startswith("xl/worksheets/") and one.endswith(".xml")]
         empty = sum(len(WITHOUT_VALUE.findall(archive.read(one))) for one in sheets)
+        merged = len(SPANNED.findall(archive.read(OPEN_DOCUMENT))) if OPEN_DOCUMENT in names else 0
     if empty:
         note(
             f"{path}: {counted(empty, 'formula')} without a value read as empty cells; open the workbook in Excel or "
             "LibreOffice and save it, which computes them"
         )
+    if merged:
+        note(
+            f"{path}: {counted(merged, 'cell')} merged over several rows: the first of these rows alone has the value; "
+            "save the workbook as .xlsx, of which each has it"
+        )
+
+
+def _with_breaks(whole: bytes) -> BytesIO:
+    """A workbook whose texts keep their tabs and line breaks."""
+    if not zipfile.is_zipfile(BytesIO(whole)):
+        return BytesIO(whole)
+    changed = BytesIO()
+    with zipfile.ZipFile(BytesIO(whole)) as archive:
+        content = archive.read(OPEN_DOCUMENT) if OPEN_DOCUMENT in archive.namelist() else b""
+        if not any(written in content for written in BREAKS):
+            return BytesIO(whole)
+        for written, meant in BREAKS.items():
+            content = content.replace(written, meant)
+        with zipfile.ZipFile(changed, "w") as copy:
+            for one in archive.infolist():
+                copy.writestr(one, content if one.filename == OPEN_DOCUMENT else archive.read(one))
+    return BytesIO(changed.getvalue())
 
 
 @contextmanager
@@ -70,10 +101,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise OptionError(f"{path}: a workbook needs one more package: pip install python-calamine") from error
     with open_bytes(path) as (stream, _):
         try:
-            yield CalamineWorkbook.from_filelike(stream)
+            yield CalamineWorkbook.from_filelike(_with_breaks(stream.read()))
         except CalamineError as error:
             raise DataError(
-                f"{path}: no readable workbook ({first_line(error)}); if it is text, give it a name that ends in .csv"
+                f"{path}: no readable workbook ({first_line(error)}); if it is text, give it a name that ends in .csv; "
+                "if it has a password, save it without one"
             ) from error
 
 

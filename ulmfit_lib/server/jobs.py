@@ -12,7 +12,7 @@ from typing import Any
 
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.files import read_json, write_file
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import keeping_notes, note
 
 UNFINISHED = ("waiting", "running")
 
@@ -126,14 +126,17 @@ class Jobs:
     ) -> Job:
         """Take a file, which ``content`` writes; by default, nobody can guess the name of its job.
 
-        The file is looked at before the job is accepted; what ``look`` returns is told of the job, too, and what it
-        raises names the file in place of where it lies.
+        The file is looked at before the job is accepted; what ``look`` returns is told of the job, too, and its
+        ``notes`` are what is said meanwhile. They, and what it raises, name the file in place of where it lies.
         """
         job = Job(self.folder / (name or secrets.token_hex(8)))
         job.folder.mkdir()
         try:
             content(job.folder / file)
-            job.tell(state="waiting", file=file, **facts, **look(job.folder / file))
+            with keeping_notes() as said:
+                found = look(job.folder / file)
+            notes = [one.replace(str(job.folder / file), file) for one in said]
+            job.tell(state="waiting", file=file, notes=notes, **facts, **found)
         except UlmfitError as error:
             job.remove()
             raise type(error)(str(error).replace(str(job.folder / file), file)) from error

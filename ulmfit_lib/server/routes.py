@@ -89,7 +89,8 @@ def job_routes(jobs: Jobs, models: Models) -> APIRouter:
 
     @router.get("/jobs/{name}", responses=NOT_FOUND)
     async def state(name: str) -> dict[str, Any]:
-        """How far a job is: `waiting`, `running`, `done` or `failed`, and how many rows of how many."""
+        """How far a job is: `waiting`, `running`, `done` or `failed`, how many rows of how many, and `notes` on how its
+        file was read."""
         if job := jobs.find(name):
             return job.state
         raise HTTPException(404, "there is no such job")

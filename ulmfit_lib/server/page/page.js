@@ -172,6 +172,13 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop" && event.dataTransfer.files.length) { $("csv").files = event.dataTransfer.files; $("csv").dispatchEvent(new Event("change")); }
   });
 }
+function listed(place, sentences) {
+  place.replaceChildren(...sentences.map((one) => {
+    const line = document.createElement("li");
+    line.textContent = one;
+    return line;
+  }));
+}
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 $("upload").addEventListener("submit", guarded(async () => {
   const form = fields($("upload"), "file", "text", ...WRITTEN);
@@ -184,8 +191,10 @@ $("upload").addEventListener("submit", guarded(async () => {
     state = await (await ask(`jobs/${id}`)).json();
     $("told").textContent = `${state.done.toLocaleString("en")} of ${state.rows.toLocaleString("en")} rows`;
     $("progress").max = Math.max(state.rows, 1); $("progress").value = state.done;
+    listed($("notes"), state.notes ?? []);
   } while (["waiting", "running"].includes(state.state));
   if (state.state === "failed") throw new Error(state.error);
+  if (state.blank) listed($("notes"), [...state.notes, `Rows without a text, and so without a label: ${state.blank.toLocaleString("en")}`]);
   const blob = await (await ask(`jobs/${id}/result`)).blob();
   $("download").href = URL.createObjectURL(blob);
   const [header, ...rows] = parse((await blob.slice(0, 2_000_000).text()).replace(/^\ufeff/, "")).slice(0, 1001);
