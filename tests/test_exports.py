@@ -23,7 +23,10 @@ READ = {  # a file, and what is said of it
     "one-name-too-many.csv": ('text,label,\n"a, b",x\nc,y\n', ""),
     "escaped.csv": ("text,label\na\\, b,x\nc,y\n", "a backslash escapes what stands behind it"),
     "two-comments.csv": ('# by Ann, Bob\n# of 2024, May\ntext,label\n"a, b",x\nc,y\n', "named in line 3"),
-    "surveymonkey.csv": ('text,label\nOpen-Ended Response,Response\n"a, b",x\nc,y\n', "as SurveyMonkey writes it"),
+    "surveymonkey.csv": (
+        'text,label\nOpen-Ended Response,Response\n"a, b",x\nc,y\n',
+        "exports from SurveyMonkey describe the columns there",
+    ),
     "unseen.csv": ('text\u200b,\u2060label\n"a, b",x\nc,y\n', ""),
     "jsonlite.json": ('[{"text": ["a, b"], "label": ["x"]}, {"text": ["c"], "label": ["y"]}]', "none has several"),
     "twice.jsonl": (
@@ -76,11 +79,33 @@ def test_what_is_refused_leads_to_a_file_that_is_read(tmp_path, name):
     assert read_table(tmp_path / name, text="text").texts[0].startswith("c")
 
 
-def test_lines_of_text_with_commas_are_read_by_the_option_that_is_advised(tmp_path):
-    (tmp_path / "a.csv").write_text("text\nFine, really\nDull\n")
-    with pytest.raises(DataError, match="if each line is one text, pass --delimiter tab"):
+@pytest.mark.parametrize("header", ["text", "What do you think of it?"])
+def test_lines_of_text_that_hold_commas_are_texts(tmp_path, capsys, header):
+    (tmp_path / "a.csv").write_text(f'{header}\nFine, really\nDull\n"Never, ever"\n')
+    assert column_names(lambda path: path.write_bytes((tmp_path / "a.csv").read_bytes()), "a.csv", FileFormat()) == {
+        "columns": [header],
+        "sheets": [],
+    }
+    assert list(read_table(tmp_path / "a.csv", text=header).texts) == ["Fine, really", "Dull", "Never, ever"]
+    assert "each line is one text, since lines hold ',' in different numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["text\na,1\nb,2\n", 'text\n"a",1\nb\n', "text\nFine, really\nDull, too\n"])
+def test_lines_that_may_lack_a_column_s_name_are_texts_where_that_is_said(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(DataError, match=r"line 2 has .*, or pass --quoting none|if each line is one text, pass --deli"):
         read_table(tmp_path / "a.csv", text="text")
-    assert list(read_table(tmp_path / "a.csv", text="text", delimiter="tab").texts) == ["Fine, really", "Dull"]
+    table = read_table(tmp_path / "a.csv", text="text", delimiter="tab", quoting="none")
+    assert list(table.texts) == content.splitlines()[1:]
+
+
+def test_surveys_are_read_by_either_line_of_names(tmp_path, capsys):
+    rows = ["Q1,Q2", "What do you think?,Class", '"{""ImportId"":""A""}","{""ImportId"":""B""}"', "Fine,x", "Dull,y"]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    for text, label, said in (("Q1", "Q2", "2 rows left out"), ("What do you think?", "Class", "named in line 2")):
+        table = read_table(tmp_path / "a.csv", text=text, label=label)
+        assert (list(table.texts), list(table.labels)) == (["Fine", "Dull"], ["x", "y"])
+        assert said in capsys.readouterr().err
 
 
 def test_what_follows_a_backslash_outside_quotes_is_a_cells(tmp_path):

@@ -5,6 +5,7 @@ import gzip
 import json
 import pickle
 import re
+import zipfile
 
 import openpyxl
 import pandas as pd
@@ -30,11 +31,11 @@ ODD = {
     "comment.csv": ('# from our tool\n# of 2024\ntext,label\n"a, b",x\nc,y\n', "named in line 3"),
     "qualtrics.csv": (
         'text,label\nWhat do you think?,Class\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}"\n"a, b",x\nc,y\n',
-        "as Qualtrics writes it",
+        "exports from Qualtrics describe the columns there",
     ),
     "surveymonkey.csv": (
         'id,text,label\n,Open-Ended Response,Response\n1,"a, b",x\n2,c,y\n',
-        "as SurveyMonkey writes it",
+        "exports from SurveyMonkey describe the columns there",
     ),
     "percent.csv": ('% from a laboratory\ntext,label\n"a, b",x\nc,y\n', "named in line 2"),
     "form.csv": ('"Timestamp","text","label"\n"2024/01/02 3:04:05 PM GMT+1","a, b","x"\n"2024/01/03","c","y"\n', ""),
@@ -153,6 +154,46 @@ def test_titles_and_merged_cells_of_workbooks_are_understood_and_told(tmp_path, 
     assert "named in line 3" in said and "1 cell merged over several rows" in said
 
 
+def write_open_document(path, rows):
+    """A sheet whose rows are given as OpenDocument's cells."""
+    spaces = "".join(f' xmlns:{one}="urn:oasis:names:tc:opendocument:xmlns:{one}:1.0"' for one in SPACES)
+    lines = "".join(f"<table:table-row>{''.join(row)}</table:table-row>" for row in rows)
+    sheet = f'<table:table table:name="Answers">{lines}</table:table>'
+    body = f"<office:body><office:spreadsheet>{sheet}</office:spreadsheet></office:body>"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", f"<office:document-content{spaces}>{body}</office:document-content>")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+
+
+def open_document_cell(*paragraphs, more=""):
+    content = "".join(f"<text:p>{one}</text:p>" for one in paragraphs)
+    return f'<table:table-cell office:value-type="string"{more}>{content}</table:table-cell>'
+
+
+SPACES = ("office", "table", "text")
+
+
+def test_texts_of_open_document_sheets_are_whole_and_merged_cells_are_told(tmp_path, capsys):
+    cell = open_document_cell
+    covered = "<table:covered-table-cell/>"
+    rows = [
+        [cell("Our survey")],
+        [cell("text"), cell("label")],
+        [cell("a,", 'b<text:s text:c="2"/>c<text:tab/>d<text:line-break/>e &amp; f'), cell("x")],
+        [cell("c"), cell("y", more=' table:number-rows-spanned="2"')],
+        [cell("d"), covered],
+    ]
+    write_open_document(tmp_path / "a.ods", rows)
+    table = read_table(tmp_path / "a.ods", text="text", label="label")
+    assert (list(table.texts), list(table.labels)) == (["a,\nb  c\td\ne & f", "c", "d"], ["x", "y", None])
+    said = capsys.readouterr().err
+    assert "named in line 2" in said and "1 cell merged over several rows: the first of these rows alone has" in said
+    write_open_document(tmp_path / "a.ods", [*rows[:2], [cell("c"), cell("y")]])
+    assert list(read_table(tmp_path / "a.ods", text="text", label="label").labels) == ["y"]
+    assert "merged" not in capsys.readouterr().err
+
+
 def test_what_describes_the_columns_of_a_survey_s_workbook_is_no_row(tmp_path, capsys):
     book = openpyxl.Workbook()
     for row in (["id", "text", "label"], [None, "Open-Ended Response", "Response"], [1, "a, b", "x"], [2, "c", "y"]):
@@ -160,7 +201,7 @@ def test_what_describes_the_columns_of_a_survey_s_workbook_is_no_row(tmp_path, c
     book.save(tmp_path / "a.xlsx")
     table = read_table(tmp_path / "a.xlsx", text="text", label="label")
     assert (list(table.texts), list(table.labels)) == TWO and list(table.rows) == [1, 2]
-    assert "as SurveyMonkey writes it" in capsys.readouterr().err
+    assert "exports from SurveyMonkey describe the columns there" in capsys.readouterr().err
 
 
 def test_the_list_that_holds_the_rows_of_a_nested_document_is_named_and_read_alone(tmp_path):

@@ -80,16 +80,20 @@ def test_a_text_gets_its_label_and_its_words(page):
 
 
 def test_a_file_is_labelled_corrected_and_downloaded(page, tmp_path):
-    (tmp_path / "texts.csv").write_text('id,text\n1,"great, great"\n2,terrible terrible\n')
+    (tmp_path / "texts.csv").write_text('id;text\n1;"great, great"\n2;terrible terrible\n3;\n')
     page.click("#tab-file")
     page.set_input_files("#csv", tmp_path / "texts.csv")
     page.select_option("#column", "text")
     page.click("text=Label every row")
     page.wait_for_selector("#done:not([hidden])")
+    assert page.inner_text("#notes").splitlines() == [
+        "input.csv: columns are separated by ';'",
+        "Rows without a text, and so without a label: 1",
+    ]
     with page.expect_download() as download:
         page.click("#download")
     rows = list(csv.reader(download.value.path().read_text().splitlines()))
-    assert [row[:3] for row in rows[1:]] == [["1", "great, great", "positive"], ["2", "terrible terrible", "negative"]]
+    assert [row[:3] for row in rows[1:3]] == [["1", "great, great", "positive"], ["2", "terrible terrible", "negative"]]
     page.select_option("#rows select >> nth=0", "negative")
     with page.expect_download() as download:
         page.click("#save")

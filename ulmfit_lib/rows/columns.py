@@ -24,7 +24,9 @@ class MissingColumn(DataError):
 
 def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
     """The place of the first line that has the needed names, where all above it are comments or have fewer cells, as
-    titles do; or 0. Where no name is needed, of the first line that is no title, if it has several cells.
+    titles do, or where one line alone is above it, as surveys have two lines of names; or 0.
+
+    Where no name is needed, of the first line that is no title, if it and those below have the same number of cells.
 
     >>> header_among([["Our survey", "", ""], ["id", "text", "label"]], ["text"])
     1
@@ -32,11 +34,12 @@ def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
     if not needed:
         below = zip_longest(lines, lines[1:], fillvalue=())
         place = next((place for place, (line, then) in enumerate(below) if not _is_title(line, then)), 0)
-        return place if lines and _filled(lines[place]) > 1 else 0
+        alike = len({len(line) for line in lines[place:] if _filled(line)}) == 1
+        return place if alike and _filled(lines[place]) > 1 else 0
     above = 0
     for place, line in enumerate(lines):
         filled = _filled(line)
-        if set(needed) <= set(as_called(line, needed)) and filled > above:
+        if set(needed) <= set(as_called(line, needed)) and (filled > above or place == 1):
             return place
         comment = bool(line) and line[0].startswith(COMMENT)
         above = above if comment else max(above, filled)
@@ -45,17 +48,17 @@ def header_among(lines: Sequence[Sequence[str]], needed: Sequence[str]) -> int:
 
 def describing_rows(rows: Sequence[Sequence[str]], source: str | Path) -> int:
     """How many of the first rows below the names describe the columns, as surveys have them; this is said."""
-    second = [cell for row in rows[1:2] for cell in row if cell]
+    described = [
+        all(map(QUALTRICS.fullmatch, row)) for row in ([cell for cell in row if cell] for row in rows[:2]) if row
+    ]
     count, tool = 0, ""
-    if second and all(map(QUALTRICS.fullmatch, second)):
-        count, tool = 2, "Qualtrics"
+    if any(described):
+        count, tool = described.index(True) + 1, "Qualtrics"
     elif rows and SURVEYMONKEY in rows[0]:
         count, tool = 1, "SurveyMonkey"
     if count:
-        note(
-            f"{source}: what stands in {counted(count, 'row')} below the column names describes these, as {tool} "
-            "writes it, and is left out"
-        )
+        left_out = f"{counted(count, 'row')} left out below the column names"
+        note(f"{source}: {left_out}: exports from {tool} describe the columns there")
     return count
 
 

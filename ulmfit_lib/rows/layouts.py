@@ -21,6 +21,7 @@ from ulmfit_lib.rows.text_files import open_text
 
 DELIMITERS = (",", "\t", ";", "|")
 RARE = ("~", "^", "\x01", "\x1f", ":", " ")  # taken where the columns that are needed come out
+LINES = ("\t", "\x01", "\x1f")  # one that no line holds separates nothing
 NAMES = {"\t": "a tab", " ": "a space"}
 JSON = re.compile(r'\s*(\[\s*)?\{\s*"|\s*[\[{]\s*$')
 RULED = re.compile(r"[\s|+:=-]*---+\s*[|+][\s|+:=-]*|(?=.*---)\s*--+(?:[\s,;]+--+)+\s*")
@@ -87,6 +88,8 @@ def find_layout(
     if layout.skipped > asked.skipped:
         note(f"{path}: the columns are named in line {layout.skipped + 1}; what stands above is left out")
     layout = _with_odd_rows(path, encoding, layout)
+    if len(names) == 1 and not sure:
+        layout = _with_whole_lines(path, encoding, layout)
     return layout if quoting else _with_quoting(path, encoding, layout)
 
 
@@ -121,6 +124,22 @@ def _first_records(path: Path, encoding: str | None, layout: Layout, most: int) 
         except Misfit:
             pass
     return found
+
+
+def _with_whole_lines(path: Path, encoding: str | None, layout: Layout) -> Layout:
+    """The layout of a file of one column; if rows have several cells, and not all as many, each line is one."""
+    if _cells_across(path, encoding, layout) is not None:
+        return layout
+    with open_text(path, encoding) as (text, _):
+        lines = [line for line in islice(text.lines(), layout.skipped + 1, None) if line.strip()]
+    free = next((one for one in LINES if not any(one in line for line in lines)), None)
+    if free is None or len({line.count(layout.delimiter) for line in lines}) == 1:
+        return layout
+    whole = replace(layout, delimiter=free)
+    if _cells_across(path, encoding, whole) is None:
+        return layout
+    note(f"{path}: each line is one text, since lines hold {layout.delimiter!r} in different numbers")
+    return whole
 
 
 def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:

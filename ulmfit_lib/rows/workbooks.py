@@ -104,8 +104,8 @@ def _opened(path: Path) -> Iterator[Any]:
             yield CalamineWorkbook.from_filelike(_with_breaks(stream.read()))
         except CalamineError as error:
             raise DataError(
-                f"{path}: no readable workbook ({first_line(error)}); if it is text, give it a name that ends in .csv; "
-                "if it has a password, save it without one"
+                f"{path}: no readable workbook ({first_line(error)}); if it has a password, save it without one; if it "
+                "is text, give it a name that ends in .csv"
             ) from error
 
 
