@@ -1,7 +1,6 @@
 """Files as programs export them and people save them: nothing is lost or changed without a word."""
 
 import gzip
-import json
 import os
 
 import openpyxl
@@ -56,11 +55,6 @@ REFUSED = {  # a file, what is said of it, and a file or an option that this lea
     "hash.tsv": ("#text\tlabel\nc\ty\n", "did you mean '#text'", "text\tlabel\nc\ty\n"),
     "cells.csv": ("__label__y,c\n__label__x,d\n", "write a line of column names above it", "label,text\ny,c\nx,d\n"),
     "printed.json": ("[{'text': 'c', 'label': 'y'}]", "json.dumps", '[{"text": "c", "label": "y"}]'),
-    "wrapped.json": (
-        json.dumps({"meta": {"n": 1}, "reviews": [{"text": "c", "label": "y"}]}),
-        "if its list 'reviews' holds the rows, save that list alone",
-        '[{"text": "c", "label": "y"}]',
-    ),
     "ragged.json": (
         '{"columns": ["text", "label"], "data": [["c"]]}',
         "not as many cells as its columns",
@@ -234,7 +228,7 @@ def test_columns_of_yes_and_no_are_read_as_databases_and_people_write_them(tmp_p
     assert read_table(tmp_path / "a.csv", text="text", label=["x", "y"]).labels == ["x"] * 3
 
 
-@pytest.mark.parametrize("odd", ["4,5", "4 stars", "5%"])
+@pytest.mark.parametrize("odd", ["1,234", "4 stars", "5%"])
 def test_a_rating_that_is_no_number_leads_to_one_that_is(tmp_path, odd):
     (tmp_path / "a.csv").write_text(f'text,label\na,\u22121\nb,"{odd}"\n')
     with pytest.raises(DataError, match="write it alone, with a point before decimals"):

@@ -184,7 +184,7 @@ def test_a_table_of_several_labels():
     with pytest.raises(DataError, match="row 1 has the label 'b'; the classifier knows 'a'"):
         table.labelled().class_numbers(["a"])
     with pytest.raises(OptionError, match="delimiter"):
-        table.with_kind(Tags(" "))
+        table.with_kind(Tags("  "))
 
 
 def test_a_label_seen_once_is_named_with_its_own_row():

@@ -204,9 +204,9 @@ def test_what_describes_the_columns_of_a_survey_s_workbook_is_no_row(tmp_path, c
     assert "exports from SurveyMonkey describe the columns there" in capsys.readouterr().err
 
 
-def test_the_list_that_holds_the_rows_of_a_nested_document_is_named_and_read_alone(tmp_path):
+def test_one_of_several_lists_that_may_hold_the_rows_of_a_document_is_named_and_read_alone(tmp_path):
     rows = [{"text": "a, b", "label": "x"}, {"text": "c", "label": "y"}]
-    for document in ({"response": {"items": rows}}, {"took": 1, "hits": {"total": 2, "hits": rows}}):
+    for document in ({"response": {"items": rows}, "again": rows}, {"took": 1, "hits": {"hits": rows}, "more": rows}):
         (tmp_path / "a.json").write_text(json.dumps(document))
         with pytest.raises(DataError, match=r"if its list '([a-z.]+)' holds the rows, save that list alone") as refused:
             read_table(tmp_path / "a.json", text="text", label="label")

@@ -86,7 +86,7 @@ def test_a_quoting_that_is_given_is_taken(tmp_path):
     assert [text for text, _ in cells_of(path, "text")] == ["Fine\tgood\nDull"]
     unquoted = cells_of(path, "text", file=FileFormat(quoting="none"))
     assert unquoted == [['"Fine', "good"], ['Dull"', "bad"]]
-    with pytest.raises(OptionError, match="choose double, backslash, none"):
+    with pytest.raises(OptionError, match="choose double, backslash, none, copy"):
         cells_of(path, "text", file=FileFormat(quoting="odd"))
 
 

@@ -105,9 +105,10 @@ class FileFormat(kinds.FileFormat):
         str | None, Option(help="Character between columns, or `tab`; by default it is found.", section=READING)
     ] = None
     quoting: Annotated[
-        Literal["double", "backslash", "none"] | None,
+        Literal["double", "backslash", "none", "copy"] | None,
         Option(
-            help="How quotation marks within quotes are written; `none`: they quote nothing. By default it is found.",
+            help="How quotation marks within quotes are written; `none`: they quote nothing; `copy`: likewise, and \\n "
+            "is a line break, as databases copy tables. By default it is found.",
             section=READING,
         ),
     ] = None

@@ -12,7 +12,21 @@ from ulmfit_lib.progress import counted, note
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
 
-DOUBTFUL = ("None", "none", "NONE", "-", "--", "?", ".", "(null)", "(none)")  # may stand for no label
+DOUBTFUL = (
+    "None",
+    "none",
+    "NONE",
+    "Null",
+    "-",
+    "--",
+    "?",
+    ".",
+    "(null)",
+    "(none)",
+    "(blank)",
+    "(Blank)",
+    "missing",
+)  # may stand for no label
 DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 MANY_CLASSES = 20  # more distinct labels than this, in a large share of the rows, look like free text
 LONG_LABEL = 60  # characters

@@ -19,7 +19,7 @@ from ulmfit_lib.data.times import Time
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.kind import LabelKind
-from ulmfit_lib.rows.labels import join_names, label_of, settle, whole_number
+from ulmfit_lib.rows.labels import as_read, join_names, label_of, settle
 
 SAMPLED_CHARACTERS, FEWEST_SAMPLED = 150_000, 50  # of a random part of the rows
 FEWEST_SINGLE = 10  # rows of each label without a copy, from which on only such rows are held out
@@ -157,7 +157,7 @@ class TextTable:
             DataError: a label that is not among them.
         """
         classes = self.classes if classes is None else classes
-        number = {whole_number(label): place for place, label in enumerate(classes)}  # as a file's labels are read
+        number = {as_read(label): place for place, label in enumerate(classes)}  # as a file's labels are read
         number |= {label: place for place, label in enumerate(classes)}
         places = []
         for row, label in zip(self.rows, self.targets(), strict=True):

@@ -1,6 +1,7 @@
 """Labels that are numbers, sorted into classes: a text's rating is the classes' mean by probability."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from ulmfit_lib.labels.kind import LabelledRows
 from ulmfit_lib.progress import counted
 
 MAX_CLASSES = 10
+DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")  # as most of Europe writes it
 MINUS = "\u2212"  # as people write it
 MIN_ROWS_PER_CLASS = 5  # of each class, where there are more different numbers than that
 
@@ -135,13 +137,14 @@ class Ratings(Classes):
 
 
 def read_rating(label: str) -> float | None:
-    """A label as a number; None where it is none.
+    """A label as a number; None where it is none, or may be one of thousands or of decimals, such as ``1,234``.
 
-    >>> read_rating("4.5"), read_rating("\u22121"), read_rating("good")
-    (4.5, -1.0, None)
+    >>> read_rating("4.5"), read_rating("4,5"), read_rating("\u22121"), read_rating("good")
+    (4.5, 4.5, -1.0, None)
     """
+    written = label.replace(MINUS, "-")
     try:
-        number = float(label.replace(MINUS, "-"))
+        number = float(written.replace(",", ".") if DECIMAL_COMMA.fullmatch(written) else written)
     except ValueError:
         return None
     return number if math.isfinite(number) else None

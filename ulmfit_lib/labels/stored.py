@@ -18,7 +18,7 @@ def kind_from_config(config: Mapping[str, Any], file: Path) -> tuple[LabelKind, 
     An ArtifactError names the entry that does not fit.
     """
     delimiter, values, classes = (config.get(name) for name in ("label_delimiter", "values", "classes"))
-    if not (delimiter is None or (isinstance(delimiter, str) and delimiter.strip())):
+    if not (delimiter is None or (isinstance(delimiter, str) and (delimiter.strip() or delimiter == " "))):
         raise ArtifactError(f"{file}: label_delimiter {delimiter!r}: a string that is not blank is needed")
     kind: LabelKind = Classes() if delimiter is None else Tags(delimiter)
     fewest = kind.fewest_classes

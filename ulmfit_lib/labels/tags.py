@@ -23,7 +23,7 @@ class Tags(LabelKind):
         delimiter: what separates the tags of a label.
 
     Raises:
-        OptionError: a delimiter of blanks alone.
+        OptionError: a delimiter of blanks alone, unless it is one space.
 
     Examples:
         >>> Tags(";").decode(np.array([[0.9, 0.2, 0.7]]), ["cheap", "loud", "slow"])
@@ -35,8 +35,10 @@ class Tags(LabelKind):
     exclusive, one_class_per_text, fewest_classes = False, False, 1
 
     def __post_init__(self) -> None:
-        if not self.delimiter.strip():
-            raise OptionError(f"label delimiter {self.delimiter!r}: it must not be blank; use for example ';'")
+        if not self.delimiter.strip() and self.delimiter != " ":
+            raise OptionError(
+                f"label delimiter {self.delimiter!r}: it must not be blank; use for example ';', or a space"
+            )
 
     def names(self, label: str) -> list[str]:
         """The distinct tags of a label, sorted; a label of delimiters alone has none.

@@ -1,6 +1,7 @@
 """The columns that a table must have, by their names."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -11,7 +12,8 @@ from ulmfit_lib.progress import counted, note
 HEADER_LINES = 20  # among the first of which the columns may be named
 COMMENT = "# "
 LONG_NAME = 25  # characters, beyond which a name looks like a text
-MARKS = "'#*:`´’"  # that may surround a name
+MARKS = "'#*:`´‘’“”„«»"  # that may surround a name
+MARK_READ_WRONGLY = "ï»¿"  # of UTF-8, where a file was taken for Windows' encoding and saved anew
 # Characters that nobody sees: soft hyphens, marks of direction and of byte order, and blanks of no width.
 INVISIBLE = "\xad\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 SURVEYMONKEY = "Open-Ended Response"
@@ -78,8 +80,8 @@ def _is_title(line: Sequence[str], below: Sequence[str]) -> bool:
 
 
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:
-    """The names of a table's columns; one that differs from a needed name in blanks, or in what
-    nobody sees, is called by that.
+    """The names of a table's columns; one that differs from a needed name in blanks, or in what nobody sees, is
+    called by that.
 
     >>> as_called(["id", " text\\n"], ["text"])
     ['id', 'text']
@@ -120,6 +122,7 @@ def check_columns(
 
 
 def _seen(name: str) -> str:
+    name = unicodedata.normalize("NFC", name.removeprefix(MARK_READ_WRONGLY))  # Macs part letters from their accents
     return " ".join(name.translate(dict.fromkeys(map(ord, INVISIBLE))).split())
 
 
@@ -128,4 +131,5 @@ def _plain(name: str) -> str:
 
 
 def _last(name: str) -> str:
-    return _plain(name.rpartition(".")[2])
+    """The inner name of ``table.column`` and of ``table[column]``."""
+    return _plain(re.split(r"[.\[]", name)[-1].rstrip("]"))

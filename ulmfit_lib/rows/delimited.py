@@ -9,7 +9,10 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.progress import counted
 
 ENDS = "\r\0\x1a"  # of a line or a file, as some programs write them
-QUOTINGS = ("double", "backslash", "none")
+QUOTINGS = ("double", "backslash", "none", "copy")
+NULL = "\\N"  # of databases
+COPIED = re.compile(r"\\([bfnrtv\\])")
+COPIES = dict(zip("bfnrtv\\", "\b\f\n\r\t\v\\", strict=True))
 PAIRS = {"double": re.compile('""|"'), "backslash": re.compile(r'\\.|""|"', re.DOTALL)}
 TO_ESCAPE = "double each quotation mark within a quoted text, or pass --quoting none if the marks quote nothing"
 
@@ -20,7 +23,7 @@ class Layout:
 
     delimiter: str  # between cells
     # `double` (a mark within quotes is doubled), `backslash` (it stands behind one, as may a delimiter or a line break
-    # outside quotes) or `none`.
+    # outside quotes), `none`, or `copy` (none, and \n is a line break, as in PostgreSQL's COPY and mysql --batch).
     quoting: str
     skipped: int = 0  # lines before the header, such as Excel's `sep=;` or a title
     spaced: bool = False  # a space follows each delimiter, and belongs to no cell
@@ -49,7 +52,8 @@ class Reading:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record's first line, from 1, and its cells; empty lines between records are none."""
-        plain, escapes = (self.layout.quoting == one for one in ("none", "backslash"))
+        escapes, copied = (self.layout.quoting == one for one in ("backslash", "copy"))
+        plain = copied or self.layout.quoting == "none"
         while (line := self._next()) is not None:
             if self.line <= self.layout.skipped:
                 continue
@@ -60,6 +64,8 @@ class Reading:
                 yield self.line, self._unwrapped(self._quoted(line))
             elif plain or not ('"' in line or (escapes and "\\" in line)):
                 cells = line.rstrip("\r").split(self.layout.delimiter)
+                if copied and "\\" in line:
+                    cells = ["" if cell == NULL else COPIED.sub(lambda one: COPIES[one[1]], cell) for cell in cells]
                 yield self.line, [cell.lstrip(" ") for cell in cells] if self.layout.spaced else cells
             else:
                 yield self.line, self._quoted(line)

@@ -25,6 +25,7 @@ WRAPPERS = (
 )  # what documents call their rows
 SPACE = re.compile(r"[\s,\x1e]*")  # also what may stand between values
 LITERALS = re.compile(r"[\s\[]*\{\s*'")  # of Python, as its ``print`` shows them
+ASSIGNED = re.compile(r"^\s*[\w.$]+\s*=\s*(?=[\[{])")  # as archives of Twitter have it, for a page to show
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
@@ -74,7 +75,7 @@ def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]
     start = next(((number, line) for number, line in lines if line.strip()), None)
     if start is None:
         return
-    number, line = start
+    number, line = start[0], ASSIGNED.sub("", start[1])
     if not line.lstrip("\x1e \t").startswith(("[", "{")):
         raise DataError(
             f"{path}: line {number} does not start with [ or {{, as JSON does; if this is a table, give it a name "
@@ -88,12 +89,14 @@ def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]
             found = lists if len(values) > 1 else _rows_of_document(values[0], needed)
         except ValueError as error:
             raise DataError(f"{path}: its rows have not as many cells as its columns ({first_line(error)})") from error
+        if name := _only_list_of_rows(values[0], needed):
+            note(f"{path}: read is its list {name!r}")
         yield from ((row, f"{path}: entry {place} of the array") for place, row in enumerate(found, 1))
         return
-    for number, line in chain([start], lines):
-        if line.strip():
-            where = f"{path}: line {number}"
-            yield from ((value, where) for value in _parsed(line, where, parser.decoder))
+    for place, content in chain([(number, line)], lines):
+        if content.strip():
+            where = f"{path}: line {place}"
+            yield from ((value, where) for value in _parsed(content, where, parser.decoder))
 
 
 def cell_at(record: dict[str, Any], name: str) -> Any:
@@ -149,7 +152,22 @@ def _rows_of_document(found: Any, needed: Sequence[str]) -> list[Any]:
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         if rows := next((found[name] for name in WRAPPERS if isinstance(found.get(name), list)), None):
             return _rows_of_document(rows, needed)
+        if name := _only_list_of_rows(found, needed):
+            return list(cell_at(found, name))
     return [found]
+
+
+def _only_list_of_rows(found: Any, needed: Sequence[str]) -> str:
+    """The name of the one list within a document whose objects have the needed names; "" if the document has some."""
+    if not isinstance(found, dict) or set(needed) & {*found, *names_within(found)}:
+        return ""
+    lists = [name for name in lists_within(found) if needed]
+    fitting = [name for name in lists if any(_has(row, needed) for row in cell_at(found, name))]
+    return fitting[0] if len(fitting) == 1 else ""
+
+
+def _has(record: dict[str, Any], needed: Sequence[str]) -> bool:
+    return set(needed) <= {*record, *names_within(record)}
 
 
 def _is_indexed(found: dict[str, Any], needed: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from ulmfit_lib.errors import DataError
 
 PLAIN = (".txt", ".train", ".valid", ".test")
 DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"} | dict.fromkeys(PLAIN)
-JSON = (".jsonl", ".ndjson", ".json")
+JSON = (".jsonl", ".ndjson", ".json", ".js")
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 ARROW = (".parquet", ".arrow", ".feather")
 TABLES = (*DELIMITED, *JSON, *WORKBOOKS, *ARROW)
@@ -18,6 +18,7 @@ FORMATS = (
 )
 INSTEAD = {  # of what is often tried
     (".pkl", ".pickle", ".joblib"): "a pickle can run code when it is read: save the table as .csv or .parquet",
+    (".eml", ".msg", ".mbox", ".pst"): "export the messages as .csv, with a column of their texts",
     (".docx", ".doc", ".pdf", ".rtf", ".html", ".htm"): "save its text as .txt, one file a text, in a folder per label",
     (".spacy",): 'write each doc as a line of JSON, {"text": doc.text, "cats": doc.cats}, to a .jsonl file',
     (".tar", ".tgz", ".7z", ".rar"): "unpack it, and name the file in it",
@@ -37,6 +38,8 @@ INSTEAD = {  # of what is often tried
         ".yml",
         ".h5",
         ".npy",
+        ".arff",
+        ".rpt",
     ): ("save it as .csv or .parquet with the program that wrote it"),
     (".numbers", ".gsheet", ".fods", ".wk1", ".123"): "export it as .xlsx or .csv",
 }
@@ -49,7 +52,7 @@ class FileFormat:
     # Of the characters, such as `cp1252`; by default UTF-8 or what a file's first bytes mark.
     encoding: str | None = None
     delimiter: str | None = None  # between columns
-    quoting: str | None = None  # `double`, `backslash` or `none` (`rows.layouts`)
+    quoting: str | None = None  # `double`, `backslash`, `none` or `copy` (`rows.delimited`)
     sheet: str | None = None  # of a workbook; by default the first that has the columns
     # Of labels, one a line, for a file of texts, one a line; the columns are `text` and `label`.
     label_file: str | None = None

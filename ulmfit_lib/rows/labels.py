@@ -23,30 +23,38 @@ from ulmfit_lib.rows.columns import INVISIBLE
 
 Label: TypeAlias = "str | tuple[str, ...] | None"
 
-ERRORS = ("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!")  # of a workbook's cells
 MISSING = (
-    *ERRORS,
     "\\N",
     "NA",
     "N/A",
     "n/a",
     "<NA>",
-    "#N/A",
     "nan",
     "NaN",
     "NaT",
     "null",
     "NULL",
 )  # as programs write no value
-YES = ("1", "1.0", "true", "t", "yes", "y", "on", "x", "✓", "✔")
-NO = ("0", "0.0", "false", "f", "no", "n", "off", "✗", "✘")
+# Of a workbook's cells, in any language: #VALUE!, #NAME?, #DIV/0!, #N/A, #NV, LibreOffice's Err:502.
+ERROR = re.compile(r"#[¡¿]?[A-ZÀ-Ü]+(/0)?[!?]|#N/[A-Z]!?|#NV|Err:\d{3}")
+# As programs and people write yes and no; Excel saves its own words in the user's language.
+YES = (
+    *("1", "1.0", "true", "t", "yes", "y", "on", "x", "✓", "✔", "checked", "ja", "oui", "si", "sí", "sim", "да"),
+    *("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar"),
+)
+NO = (
+    *("0", "0.0", "false", "f", "no", "n", "off", "✗", "✘", "unchecked", "nein", "non", "não", "nee", "нет"),
+    *("falsch", "faux", "falso", "onwaar"),
+)
 NOT_SAID = ("", "-1", "-1.0", *(word.casefold() for word in MISSING))
 CALLED = re.compile(r"(?:np\.)?(?:array|set|frozenset)\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 LISTED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
+ANGLED = re.compile(r"(?:<[^<>]+>)+")  # as Stack Exchange lists tags
 BARE = re.compile(r"\[[^\[\]]*\]|\{[^{}:]*\}")  # a list whose names have no quotes
 NUMPY = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*"|[\d.-]+)(?:\s+|(?=\])))+\]""")
 NUMPY_NAME = re.compile(r"""'([^']*)'|"([^"]*)"|([\d.-]+)""")
 WHOLE = re.compile(r"-?\d+(\.0+)?")
+TRUTH = re.compile("true|false", re.IGNORECASE)
 DELIMITERS = ";|,/#~"  # that join tags which came as lists; the first that no tag holds
 ANSWER, NOT_GIVEN = "answer", ("reject", "ignore")  # Prodigy's
 
@@ -87,6 +95,8 @@ def label_of(cell: Any, where: str = "a label", class_names: Sequence[str] = ())
     cell = cell.tolist() if hasattr(cell, "tolist") else cell
     if isinstance(cell, str):
         word = cell.strip().strip(INVISIBLE).strip()
+        if ANGLED.fullmatch(word) and not stands_for_nothing(word):
+            return label_of(word[1:-1].split("><"), where, class_names)
         if (called := CALLED.fullmatch(word)) and LISTED.fullmatch(called[1] or "[]"):
             word = called[1] or "[]"
         listed = _read_list(word) if LISTED.fullmatch(word) else None
@@ -157,9 +167,9 @@ def join_names(names: Sequence[str], kind: LabelKind, where: str) -> str | None:
 
 
 def tidied(labels: Sequence[Label], *, rows: Sequence[int], source: str) -> list[Label]:
-    """Labels of a file without what programs write for them: ``NA`` is no label, ``1.0`` is 1. What changes is said."""
-    empty = [place for place, label in enumerate(labels) if label in MISSING]
-    tidy: list[Label] = [None if label in MISSING else label for label in labels]
+    """Labels of a file as they are meant: ``NA`` is none, ``1.0`` is 1, ``TRUE`` is True. What changes is said."""
+    empty = [place for place, label in enumerate(labels) if stands_for_nothing(label)]
+    tidy: list[Label] = [None if stands_for_nothing(label) else label for label in labels]
     if empty:
         first = labels[empty[0]]
         note(
@@ -167,19 +177,27 @@ def tidied(labels: Sequence[Label], *, rows: Sequence[int], source: str) -> list
             f"{rows[empty[0]]}); if it is a class, give it another name"
         )
     names = {label for label in tidy if label is not None}
-    if names and all(isinstance(name, str) and WHOLE.fullmatch(name) for name in names):
-        if pointed := next((name for name in sorted(map(str, names)) if "." in name), ""):
-            note(f"{source}: labels such as {pointed!r} are read as {whole_number(pointed)!r}")
-        return [whole_number(label) if isinstance(label, str) else label for label in tidy]
+    for form in (WHOLE, TRUTH):
+        if names and all(isinstance(name, str) and form.fullmatch(name) for name in names):
+            if odd := next((name for name in sorted(map(str, names)) if as_read(name) != name), ""):
+                note(f"{source}: labels such as {odd!r} are read as {as_read(odd)!r}")
+            return [as_read(label) if isinstance(label, str) else label for label in tidy]
     return tidy
 
 
-def whole_number(label: str) -> str:
-    """A whole number without zeros behind its point, as pandas adds them; any other label as it is.
+def stands_for_nothing(cell: Any) -> bool:
+    """Whether a cell holds what programs write for no value, such as ``NA``, or for a formula that failed."""
+    return isinstance(cell, str) and (cell in MISSING or ERROR.fullmatch(cell) is not None)
 
-    >>> whole_number("4.0"), whole_number("4.5"), whole_number("good")
-    ('4', '4.5', 'good')
+
+def as_read(label: str) -> str:
+    """A whole number without zeros behind its point, as pandas adds them; true and false as Python writes them.
+
+    >>> as_read("4.0"), as_read("4.5"), as_read("TRUE"), as_read("good")
+    ('4', '4.5', 'True', 'good')
     """
+    if TRUTH.fullmatch(label):
+        return label.capitalize()
     return label.partition(".")[0] if WHOLE.fullmatch(label) else label
 
 
@@ -188,6 +206,7 @@ def _answers(rows: Rows, column: str, source: str | Path) -> list[bool | None]:
     found: list[bool | None] = []
     for row, cell in zip(rows.numbers, rows.column(column), strict=True):
         word = "" if is_missing(cell) else str(cell).strip().casefold()
+        word = "" if stands_for_nothing(cell) else word
         if word not in (*YES, *NO, *NOT_SAID):
             raise DataError(
                 f"{source}: row {row}, column {column!r}: {str(cell)[:40]!r} is neither yes nor no; where --label is "
@@ -247,6 +266,8 @@ def _name(cell: Any, where: str) -> str:
         return str(int(cell))
     if isinstance(cell, bytes):
         cell = decoded(cell, where)
+    if isinstance(cell, Mapping) and isinstance(cell.get("name"), str) and "start" not in cell:
+        cell = cell["name"]  # as GitHub and Trello list labels
     if isinstance(cell, list | tuple | Mapping):
         raise DataError(
             f"{where}: {str(cell)[:40]!r} is no label of a whole text; a label is a name, or a list of names"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.columns import HEADER_LINES, as_called, check_columns, describing_rows, header_among
-from ulmfit_lib.rows.delimited import QUOTINGS, Layout, Misfit, NoRows, Reading, fitting_records
+from ulmfit_lib.rows.delimited import COPIED, NULL, QUOTINGS, Layout, Misfit, NoRows, Reading, fitting_records
 from ulmfit_lib.rows.text_files import open_text
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -159,6 +159,15 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
     with open_text(path, encoding) as (text, _):
         if not any('"' in block or "\\" in block for block in text.blocks()):
             return layout
+    if layout.delimiter == "\t" and (copied := _breaks_as_copied(path, encoding, layout)):
+        breaks, nulls = copied
+        if nulls:
+            note(
+                f"{path}: \\n stands for a line break and \\N for no value, as PostgreSQL's COPY writes them "
+                "(--quoting copy)"
+            )
+            return replace(layout, quoting="copy")
+        note(f"{path}: \\n occurs in {counted(breaks, 'cell')}; if it stands for a line break, pass --quoting copy")
     across = _cells_across(path, encoding, layout)
     plain = replace(layout, quoting="none")
     others = {
@@ -176,6 +185,19 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
             "these marks are part of the texts, pass --quoting none"
         )
     return layout
+
+
+def _breaks_as_copied(path: Path, encoding: str | None, layout: Layout) -> tuple[int, int] | None:
+    """Cells with a line break, and empty ones, as databases copy them; None where backslashes mean something else."""
+    breaks = nulls = 0
+    with open_text(path, encoding) as (text, _):
+        for _, cells in Reading(text.lines(), replace(layout, quoting="none")).records():
+            for cell in cells:
+                if '"' in (cell[:1], cell[-1:]) or (cell != NULL and "\\" in COPIED.sub("", cell)):
+                    return None
+                nulls += cell == NULL
+                breaks += "n" in COPIED.findall(cell)
+    return (breaks, nulls) if breaks else None
 
 
 def _cells_across(path: Path, encoding: str | None, layout: Layout) -> int | None:

@@ -13,7 +13,7 @@ from ulmfit_lib.rows.batch import Rows, decoded, is_missing
 from ulmfit_lib.rows.columns import as_called, check_columns
 from ulmfit_lib.rows.frames import SOURCE, rows_of
 from ulmfit_lib.rows.kinds import FileFormat
-from ulmfit_lib.rows.labels import MISSING, Label, labels_of
+from ulmfit_lib.rows.labels import Label, labels_of, stands_for_nothing
 from ulmfit_lib.rows.reader import PART_ROWS, read_rows
 from ulmfit_lib.tokens.rules import FIELD
 
@@ -58,7 +58,7 @@ def read_texts(
     for part in parts:
         part = replace(part, names=as_called(part.names, needed)).with_inner(needed)
         check_columns(part.names, needed, source, advice="")  # that of a file's header is checked where it is read
-        missing += sum(isinstance(cell, str) and cell in MISSING for name in columns for cell in part.column(name))
+        missing += sum(stands_for_nothing(cell) for name in columns for cell in part.column(name))
         labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
         yield part, texts_of(part, columns, source), labels
     if missing:

@@ -12,7 +12,7 @@ from ulmfit_lib.errors import DataError, OptionError, first_line
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.batch import Rows
 from ulmfit_lib.rows.columns import HEADER_LINES, as_called, describing_rows, header_among
-from ulmfit_lib.rows.text_files import open_bytes
+from ulmfit_lib.rows.text_files import WEB_PAGE, open_bytes
 
 # A cell whose formula has no value; where its value is an empty text, its type says so.
 WITHOUT_VALUE = re.compile(rb'<c(?![^>]*t="str")[^>]*><f(?:\s[^>]*)?(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
@@ -100,9 +100,15 @@ def _opened(path: Path) -> Iterator[Any]:
     except ImportError as error:
         raise OptionError(f"{path}: a workbook needs one more package: pip install python-calamine") from error
     with open_bytes(path) as (stream, _):
+        whole = stream.read()
         try:
-            yield CalamineWorkbook.from_filelike(_with_breaks(stream.read()))
+            yield CalamineWorkbook.from_filelike(_with_breaks(whole))
         except CalamineError as error:
+            if WEB_PAGE.match(whole):
+                raise DataError(
+                    f"{path}: this is a web page or XML, as some programs write for Excel; open it in Excel or "
+                    "LibreOffice and save it as .xlsx"
+                ) from error
             raise DataError(
                 f"{path}: no readable workbook ({first_line(error)}); if it has a password, save it without one; if it "
                 "is text, give it a name that ends in .csv"

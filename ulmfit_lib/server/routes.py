@@ -29,7 +29,7 @@ TextColumn = Annotated[str, Form(description="Its column of texts.", examples=["
 def file_format(
     encoding: Annotated[str | None, Form(description="The file's encoding; by default it is found.")] = None,
     delimiter: Annotated[str | None, Form(description="What stands between its columns, likewise.")] = None,
-    quoting: Annotated[str | None, Form(description="`double`, `backslash` or `none`, likewise.")] = None,
+    quoting: Annotated[str | None, Form(description="`double`, `backslash`, `none` or `copy`, likewise.")] = None,
     sheet: Annotated[str | None, Form(description="Of a workbook; by default the first that has the columns.")] = None,
 ) -> FileFormat:
     """How an uploaded file is written, as fields of a form say it; an empty field says nothing."""
