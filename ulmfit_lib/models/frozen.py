@@ -19,6 +19,7 @@ from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
 from ulmfit_lib.models.int8_encoder import Int8Encoder
 from ulmfit_lib.models.pooling import BPTT_WINDOW, Projection, find_projection, pool
 from ulmfit_lib.models.tensors import State, Weights
+from ulmfit_lib.models.word_vectors import end_to_end
 from ulmfit_lib.progress import bar
 from ulmfit_lib.serving.onnx_graph import WIDE
 from ulmfit_lib.tokens.documents import Documents, group_by_length, pad_texts
@@ -118,10 +119,9 @@ def _word_means(encoder: FrozenEncoder, documents: Documents) -> Vectors:
     def read(places: Ints) -> tuple[Ints, Vectors]:
         with lock:
             texts = [documents[place] for place in places]
-        starts = np.cumsum([0, *map(len, texts[:-1])])
         with torch.inference_mode():
-            ids, at = (torch.from_numpy(some.astype(np.int64)) for some in (np.concatenate(texts), starts))
-            return places, words(ids.to(encoder.device), at.to(encoder.device)).cpu().numpy()
+            ids, starts = end_to_end(texts)
+            return places, words(ids.to(encoder.device), starts.to(encoder.device)).cpu().numpy()
 
     return _read_groups(read, documents, encoder.architecture.mean_width, encoder.device, "words in context")
 

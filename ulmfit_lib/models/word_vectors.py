@@ -11,8 +11,11 @@ ids (n_tokens,), all texts one after the other
 """
 
 import re
+from collections.abc import Sequence
 from itertools import count
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -142,6 +145,12 @@ class WordVectors(nn.Module):
         """Both directions have all in common, but for the kernels."""
         names = [name for name, _ in self.named_parameters()]
         return [(name, re.sub(r"^words\.context\.(\d+)\.near$", r"near.\1", f"words.{name}")) for name in names]
+
+
+def end_to_end(texts: Sequence[npt.NDArray[np.integer]]) -> tuple[Tensor, Tensor]:
+    """The ids of each text -> those of all, one text after the other, and where each starts."""
+    starts = np.cumsum([0, *map(len, texts[:-1])])
+    return torch.from_numpy(np.concatenate(texts).astype(np.int64)), torch.from_numpy(starts)
 
 
 def mirrored(weights: Weights) -> Weights:

@@ -137,8 +137,7 @@ class Candidate:
         if self.strategy == CONTRAST:
             read = self.partly_read(table.texts, run)
             lm = contrast(self.lm, table, self.recipe.contrast, run, read=read)
-            recipe = replace(self.recipe, frozen_pooling="layers")
-            probe = replace(self, lm=lm, strategy=LINEAR_PROBE, recipe=recipe)
+            probe = replace(self, lm=lm, strategy=LINEAR_PROBE, recipe=self.recipe.after_contrast())
             probe.remember(table.texts, read.features(words_of(lm)))
             return made_by_contrast(probe._fit_ulmfit(table, run, heads), self.lm)
         features = self.features(table.texts, run)

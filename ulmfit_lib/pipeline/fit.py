@@ -137,11 +137,7 @@ def fit(
             search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
         elif lm_tuning.n_tokens >= MIN_TOKENS:
             _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
-        tried = strategy == BY_TIME and not data.apart and can_contrast(search.best.candidate.lm, train)
-        if strategy == CONTRAST or tried:  # it leaves no scope, by which texts that are set apart are told
-            search.train_encoder(CONTRAST, forced=strategy == CONTRAST)
-        if strategy in (FINE_TUNE, BY_TIME):
-            search.train_encoder(FINE_TUNE, forced=strategy == FINE_TUNE)
+        _train_encoder(search, strategy, data)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
@@ -149,14 +145,8 @@ def fit(
     report = experiment.report(best, experiment.predict_test(best, run))
     by_time = time_report(best, experiment, run) if data.times else None
     lm_reads_all = scoring.transductive or (fixed_epochs and not len(experiment.test))
-    have_read = {
-        "the language model": best.candidate.passes and lm_reads_all,
-        "the topics": best.candidate.topics and scoring.transductive,
-    }
-    readers = " and ".join(reader for reader, has_read in have_read.items() if has_read)
-    told = [report.sentence, by_time.sentence if by_time else "", affordable.left_out]
-    if readers:
-        told.insert(1, f"{readers.capitalize()} had read these rows' texts, without their labels (transductive).")
+    transductive = _who_read_the_scored(best.candidate, lm=lm_reads_all, topics=scoring.transductive)
+    told = [report.sentence, transductive, by_time.sentence if by_time else "", affordable.left_out]
     report = replace(
         report,
         sentence=" ".join(filter(None, told)),
@@ -165,7 +155,7 @@ def fit(
         tried=tuple(filter(None, [affordable.left_out, *search.tried])),
         minutes=minutes,
         share_of_time=share,
-        transductive=bool(readers),
+        transductive=bool(transductive),
     )
     known = affordable.data.texts if affordable.whole else ()  # beginnings are not what new texts are
     return experiment.refit(best, report, chosen.whole, run, seconds=budget.spent(), known=known)
@@ -189,6 +179,26 @@ def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source:
         better = search.keep_if_better(search.evaluate(_with_tuned_lm(probe, part, source, search.run)), what)
         if not better or part.n_tokens == lm_tuning.n_tokens:
             return
+
+
+def _train_encoder(search: Search, strategy: str, data: TextTable) -> None:
+    """Train what ``strategy`` names of the best candidate's encoder, or both parts of it where that is up to the time.
+
+    Contrastive learning leaves no scope, by which texts that are set apart are told.
+    """
+    can = not data.apart and can_contrast(search.best.candidate.lm, search.experiment.train)
+    if strategy == CONTRAST or (strategy == BY_TIME and can):
+        search.train_encoder(CONTRAST, forced=strategy == CONTRAST)
+    if strategy in (FINE_TUNE, BY_TIME):
+        search.train_encoder(FINE_TUNE, forced=strategy == FINE_TUNE)
+
+
+def _who_read_the_scored(candidate: Candidate, *, lm: bool, topics: bool) -> str:
+    """A sentence on what had read the texts of the rows that are scored, if it may; "" where nothing had."""
+    have_read = {"the language model": candidate.passes and lm, "the topics": candidate.topics and topics}
+    if not (readers := " and ".join(reader for reader, has_read in have_read.items() if has_read)):
+        return ""
+    return f"{readers.capitalize()} had read these rows' texts, without their labels (transductive)."
 
 
 def _with_tuned_lm(candidate: Candidate, lm_tuning: LmFineTuning, source: str, run: Run) -> Candidate:

@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.arrays import Features, Floats, Vectors
 from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
@@ -94,8 +95,8 @@ def fit_by_names(
     features = lm.to(run.device).features([phrase for group in groups for phrase in group], pooling="distilled")
     heads = {}
     for way, vectors in features.items():
-        by_group = vectors.astype(np.float64).reshape(len(groups), -1, lm.architecture.distilled)
-        weights, biases = _opinion_weights(names, by_group) if by_opinion else _name_weights(by_group)
+        means = _means(vectors.astype(np.float64), groups)
+        weights, biases = _opinion_weights(names, means) if by_opinion else _name_weights(means)
         head = Head(weights.shape[1], len(names))
         with torch.no_grad():
             head.output.weight.copy_(torch.from_numpy(weights))
@@ -122,19 +123,24 @@ def fit_by_names(
     )
 
 
-def _opinion_weights(names: Sequence[str], vectors: Floats) -> tuple[Floats, Floats]:
-    """Scores that grow from blame to praise, or shrink, or do neither; by (2, n_sentences, width) vectors of both."""
+def _means(vectors: Floats | Vectors, groups: Sequence[Sequence[str]]) -> Any:
+    """(n_groups, width) means of the vectors of groups of phrases, one group after the other."""
+    ends = np.cumsum([0, *map(len, groups)])
+    return np.stack([vectors[start:end].mean(0) for start, end in itertools.pairwise(ends)])
+
+
+def _opinion_weights(names: Sequence[str], means: Floats) -> tuple[Floats, Floats]:
+    """Scores that grow from blame to praise, or shrink, or do neither; by the (2, width) means of praise and blame."""
     said = np.array([OPINIONS[name.lower()] for name in names], np.float64)
-    praise, blame = vectors.mean(1)
+    praise, blame = means
     axis = OPINION_SHARPNESS * (praise - blame) / 2
     return np.outer(said, axis), NEUTRAL * (said == 0) - said * (axis @ (praise + blame) / 2)
 
 
-def _name_weights(vectors: Floats) -> tuple[Floats, Floats]:
-    """What sets each class's name apart, (n_classes, width), by (n_classes, n_phrases, width) vectors of phrases."""
-    means = vectors.mean(1)
+def _name_weights(means: Floats) -> tuple[Floats, Floats]:
+    """What sets each class's name apart, (n_classes, width), by the means of its phrases."""
     apart = means - means.mean(0)
-    return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9), np.zeros(len(vectors))
+    return SHARPNESS * apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(1e-9), np.zeros(len(means))
 
 
 def name_vectors(
@@ -159,8 +165,5 @@ def name_vectors(
         return {}
     said = [[name.replace("_", " "), *filter(None, [descriptions.get(name)])] for name in classes]
     phrases = [[phrase.format(one) for one in some for phrase in PHRASES] for some in said]
-    ends = np.cumsum([0, *map(len, phrases)])
-    return {
-        way: np.stack([vectors[start:end, :width].mean(0) for start, end in itertools.pairwise(ends)])
-        for way, vectors in read([one for some in phrases for one in some]).items()
-    }
+    read_all = read([one for some in phrases for one in some])
+    return {way: _means(vectors[:, :width], phrases) for way, vectors in read_all.items()}

@@ -114,33 +114,18 @@ def distill(
     solved, lacking = documents.select(some), targets[places[some]].astype(np.float32)
     if words:
         lacking -= projected_means(words, solved).numpy()
-    fitted = _Fitted(solved, lacking, vocabulary, run)
+    learnt, unseen = (documents, targets[places]), (held_out, targets[held_out_places])
+    student = _Student(architecture, vocabulary, recipe, run, learnt, unseen, solved, lacking)
     weights: dict[str, Weights] = {}
     history: dict[str, list[Row]] = {}
     cosines: dict[str, dict[str, float]] = {}
     for way in base.weights:
         plain = {name: tensor for name, tensor in base.weights[way].items() if not name.startswith(DISTILLED)}
         start = exchange_words(plain, base.vocabulary, vocabulary) | (mirrored(words) if way == "backward" else words)
-        start |= fitted.projection(architecture, start, way)
-        weights[way] = start
+        weights[way] = student.with_projection(start, way)
         if recipe.epochs:
-            net = LanguageModelNet(architecture, len(vocabulary), recipe.dropouts)
-            copy_weights(net, start)
-            turned = [one.in_direction(way) for one in (documents, held_out)]
-            history[way] = train_to_targets(
-                net,
-                (turned[0], targets[places]),
-                (turned[1], targets[held_out_places]),
-                recipe,
-                pad_id=vocabulary.pad_id,
-                description=f"distilling {way}",
-                run=run,
-            )
-            weights[way] = {
-                name: tensor.lerp(start[name], recipe.base_share) for name, tensor in read_weights(net).items()
-            }
-            weights[way] |= fitted.projection(architecture, weights[way], way)
-        found = [fitted.vectors(architecture, weights[way], way, one) for one in (fitted.documents, held_out)]
+            weights[way], history[way] = student.train(weights[way], way)
+        found = [student.pool(weights[way], way, "distilled", one) for one in (solved, held_out)]
         cosines[way] = {
             teacher.name: lifted_cosine((found[0], vectors[places[some]]), (found[1], vectors[held_out_places]))
             for teacher, vectors in zip(teachers, by_teacher, strict=True)
@@ -172,26 +157,43 @@ def distill(
     )
 
 
-class _Fitted(NamedTuple):
-    """Texts that projections are solved for, and what their word vectors lack of the targets, (n_texts, distilled)."""
+class _Student(NamedTuple):
+    """What each direction learns from, and how."""
 
-    documents: Documents
-    lacking: Vectors
+    architecture: Architecture
     vocabulary: Vocabulary
+    recipe: DistillationRecipe
     run: Run
+    learnt: tuple[Documents, npt.NDArray[np.float16]]  # texts, and their targets, (n_texts, distilled)
+    held_out: tuple[Documents, npt.NDArray[np.float16]]  # the same of texts that are not learnt from
+    solved: Documents  # texts that the projection is solved for
+    lacking: Vectors  # (n_solved, distilled) what their word vectors lack of the targets
 
-    def projection(self, architecture: Architecture, weights: Weights, way: str) -> Weights:
-        """The projection with the least squares, beside the word vectors."""
-        return solve_projection(self._pool(architecture, weights, way, "all", self.documents), self.lacking)
+    def train(self, start: Weights, way: str) -> tuple[Weights, list[Row]]:
+        """One direction's encoder after training, averaged with the start, and what each epoch brought."""
+        net = LanguageModelNet(self.architecture, len(self.vocabulary), self.recipe.dropouts)
+        copy_weights(net, start)
+        (documents, targets), (unseen, their_targets) = self.learnt, self.held_out
+        rows = train_to_targets(
+            net,
+            (documents.in_direction(way), targets),
+            (unseen.in_direction(way), their_targets),
+            self.recipe,
+            pad_id=self.vocabulary.pad_id,
+            description=f"distilling {way}",
+            run=self.run,
+        )
+        share = self.recipe.base_share
+        averaged = {name: tensor.lerp(start[name], share) for name, tensor in read_weights(net).items()}
+        return self.with_projection(averaged, way), rows
 
-    def vectors(self, architecture: Architecture, weights: Weights, way: str, documents: Documents) -> Vectors:
-        """The distilled vectors of some texts."""
-        return self._pool(architecture, weights, way, "distilled", documents)
+    def with_projection(self, weights: Weights, way: str) -> Weights:
+        """With the projection that has the least squares, beside the word vectors."""
+        return weights | solve_projection(self.pool(weights, way, "all", self.solved), self.lacking)
 
-    def _pool(
-        self, architecture: Architecture, weights: Weights, way: str, pooling: str, documents: Documents
-    ) -> Vectors:
-        encoder = freeze(architecture, weights, self.run.device)
+    def pool(self, weights: Weights, way: str, pooling: str, documents: Documents) -> Vectors:
+        """The vectors of some texts."""
+        encoder = freeze(self.architecture, weights, self.run.device)
         return read_directions({way: encoder}, pooling, documents, self.vocabulary.pad_id)[way]
 
 

@@ -86,8 +86,8 @@ def fit_classifier(
         check_labels(table)
     if strategy == CONTRAST:
         contrasted = contrast(lm, table, recipe.contrast, run)
-        probe = replace(recipe, frozen_pooling="layers")
         head = head or HeadConfig("distilled", balanced=True)  # held-out rows would have been learnt from
+        probe = recipe.after_contrast()
         return made_by_contrast(
             fit_classifier(table, lm=contrasted, strategy=LINEAR_PROBE, recipe=probe, head=head, run=run), lm
         )

@@ -117,6 +117,10 @@ class ClassifierRecipe:
         pooling = self.pooling if strategy == FINE_TUNE else self.frozen_pooling
         return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
 
+    def after_contrast(self) -> "ClassifierRecipe":
+        """The same for the head that learns after words in context have learnt, and sees what they were seen with."""
+        return replace(self, frozen_pooling="layers")
+
     def with_epochs(self, epochs: int) -> "ClassifierRecipe":
         """The same with so many epochs, however many texts there are."""
         return replace(self, epochs=epochs, max_steps=0)

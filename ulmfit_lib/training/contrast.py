@@ -23,7 +23,7 @@ from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights
-from ulmfit_lib.models.word_vectors import WordVectors, mirrored
+from ulmfit_lib.models.word_vectors import WordVectors, end_to_end, mirrored
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import group_by_length
 from ulmfit_lib.training.run import Run
@@ -94,10 +94,9 @@ class PartlyRead:
 
     def _vectors(self, words: WordVectors, texts: Sequence[npt.NDArray[np.integer]], places: Ints) -> dict[str, Tensor]:
         """By direction, (n_places, distilled) of length 1, of some texts, or of parts of them."""
-        starts = np.cumsum([0, *map(len, texts[:-1])])
         cpu = torch.device("cpu")
         with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled() and fast_bfloat16(cpu)):
-            means = words(torch.from_numpy(np.concatenate(texts)), torch.from_numpy(starts))
+            means = words(*end_to_end(texts))
         return {
             way: F.normalize(rest[places] + F.linear(means, self.projections[way]), dim=1)
             for way, rest in self.rest.items()

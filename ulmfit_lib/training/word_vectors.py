@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ulmfit_lib.arrays import Ints
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.tensors import Weights
-from ulmfit_lib.models.word_vectors import WordVectors
+from ulmfit_lib.models.word_vectors import WordVectors, end_to_end
 from ulmfit_lib.progress import bar
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
@@ -200,12 +200,11 @@ def _batches(count: int, epochs: int, size: int, rng: np.random.Generator) -> It
 def _flat(
     documents: Documents, places: Ints, *, dropout: float = 0.0, rng: np.random.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Some texts' ids one after the other, and where each starts; the first token of a text is never left out."""
+    """Some texts ``end_to_end``; the first token of each is never left out."""
     texts = [documents[place] for place in places]
     if rng is not None and dropout:
         texts = [thinned(ids, dropout, rng) for ids in texts]
-    starts = np.cumsum([0, *map(len, texts[:-1])])
-    return torch.from_numpy(np.concatenate(texts).astype(np.int64)), torch.from_numpy(starts)
+    return end_to_end(texts)
 
 
 def thinned(ids: npt.NDArray[np.integer], dropout: float, rng: np.random.Generator) -> npt.NDArray[np.integer]:
