@@ -166,15 +166,19 @@ def test_what_the_small_distribution_leaves_out_is_said_in_a_sentence(ulmfit, mo
     assert code == 2 and said.count("\n") == 1 and "pip install ulmfit-lib" in said
 
 
-def test_a_package_that_is_missing_is_named_in_a_sentence(ulmfit, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("package", "command", "install"),
+    [
+        ("pooch", ["models", "download", "--quiet"], "run pip install ulmfit-lib again"),
+        ("python_multipart", ["serve", "model"], "pip install 'ulmfit-lib[serve]'"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_in_a_sentence(ulmfit, monkeypatch, tmp_path, package, command, install):
     monkeypatch.setenv("ULMFIT_CACHE", str(tmp_path))
     monkeypatch.delenv("ULMFIT_OFFLINE", raising=False)
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    code, _, said = ulmfit("models", "download", "--quiet")
-    assert (code, said) == (
-        2,
-        "Error: ulmfit-lib needs pooch, which is not installed: run pip install ulmfit-lib again\n",
-    )
+    monkeypatch.setitem(sys.modules, package, None)
+    code, _, said = ulmfit(*command)
+    assert code == 2 and said.count("\n") == 1 and package in said and install in said
 
 
 def test_the_workflow_runs_what_ci_runs_with_actions_that_cannot_change():

@@ -167,6 +167,7 @@ def serve_command(
 ) -> None:
     """Answer by HTTP, and serve a page to try a classifier, label files, and train (--train)."""
     try:
+        import python_multipart  # noqa: F401 (without it FastAPI fails later, and in its own words)
         import uvicorn
 
         from ulmfit_lib.server.app import create_app
