@@ -41,7 +41,26 @@ def test_a_file_without_labels_needs_two_names_and_a_distilled_base(ulmfit, tiny
     asked = ["fit", file, "--text", "review", "--out", tmp_path / "model"]
     code, _, told = ulmfit(*asked)
     assert code == 2 and "--label" in told and "--classes" in told
-    code, _, told = ulmfit(*asked, "--classes", "good,bad", "--describe", "good: praise")
-    assert code == 2 and "--describe needs labels" in told
     code, told, _ = ulmfit(*asked, "--classes", "positive,negative", "--base", "general-en-small")
     assert code == 0 and "its accuracy is not known" in told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--describe", "good: praise"],
+        ["--set", "fit_lm.lr=0.001"],
+        ["--minutes", "1"],
+        ["--no-baseline"],
+        ["--decide-for", "macro-f1"],
+        ["--ratings"],
+        ["--report", "report.html"],
+        ["--json"],
+    ],
+    ids=lambda given: given[0],
+)
+def test_options_that_need_labels_are_refused_where_there_are_none(ulmfit, write_csv, tmp_path, given):
+    file = write_csv([(text,) for text in PRAISE], "texts.csv", ("review",))
+    asked = ["fit", file, "--text", "review", "--out", tmp_path / "model", "--classes", "good,bad"]
+    code, _, told = ulmfit(*asked, *given)
+    assert code == 2 and f"{given[0]} needs labels" in told and not (tmp_path / "model").exists()

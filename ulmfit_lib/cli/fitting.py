@@ -10,7 +10,7 @@ from ulmfit_lib.cli.fitting_options import ClassifierOptions, FitLabels, FitOpti
 from ulmfit_lib.cli.options import LabelKind, LabelledFile, Out, RecipeChoice, SeededCompute, TextFile, TrainingRun
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots, plot_classifier
-from ulmfit_lib.cli.running import command, read, training
+from ulmfit_lib.cli.running import command, given_options, read, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.rows.kinds import FileFormat
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ulmfit_lib.models.language_model import LanguageModel
     from ulmfit_lib.training.run import Run
 
+FOR_NAMES = ("--classes", "--base", "--teacher", "--direction", "--out", "--precision")  # what needs no labels
 ACCURACY_UNKNOWN = (
     "It was made from the names of its classes alone, so its accuracy is not known.\n"
     "Label some texts in a column of their own, and run `fit` with --label; `suggest-labels` chooses them."
@@ -105,7 +106,9 @@ def fit_command(
     if bool(labels.label) == (labels.classes is not None):
         raise OptionError("name the column of the labels with --label or, where there is none, the --classes")
     if labels.classes is not None:
-        _refuse_what_needs_labels(labels, options, scoring, output, kind)
+        useless = given_options(labels, options, scoring, kind, output, but=FOR_NAMES)
+        if name := next(useless, None):
+            raise OptionError(f"{name} needs labels: leave it out, or name their column with --label, not --classes")
     with training(asked, output.out) as run:
         if labels.classes is not None:
             named = _fit_by_names(source, labels.classes.split(","), options, run)
@@ -172,36 +175,6 @@ def _read_all(source: TextFile, labels: FitLabels, kind: LabelKind, scoring: Sco
         first = read_one(source.data, source.file, source.text, None)
         note(f"{source.data}: no column of labels, so its texts have those alone that other files give them")
     return join_tables(first, others)
-
-
-def _refuse_what_needs_labels(
-    labels: FitLabels, options: FitOptions, scoring: ScoringOptions, output: FitOutput, kind: LabelKind
-) -> None:
-    """Say which option does nothing for a classifier that knows the names of its classes alone."""
-    given = {
-        "--describe": labels.describe,
-        "--other": labels.other,
-        "--also": labels.also,
-        "--recipe": options.recipe != "cpu",
-        "--set": options.settings,
-        "--strategy": options.strategy,
-        "--minutes": options.minutes,
-        "--lm-epochs": options.lm_epochs,
-        "--class-weights": options.class_weights,
-        "--test-fraction": scoring.test_fraction,
-        "--folds": scoring.folds,
-        "--time-column": scoring.time_column,
-        "--no-baseline": not scoring.with_baseline,
-        "--transductive": scoring.transductive,
-        "--decide-for": scoring.decide_for != "auto",
-        "--ratings": kind.ratings,
-        "--label-delimiter": kind.label_delimiter,
-        "--report": output.report,
-        "--plots": output.plots,
-        "--json": output.as_json,
-    }
-    if useless := next((name for name, value in given.items() if value), None):
-        raise OptionError(f"{useless} needs labels: leave it out, or name their column with --label, not --classes")
 
 
 def _descriptions(given: list[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from ulmfit_lib.cli.options import (
 )
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.plotting import Plots, plot_language_model
-from ulmfit_lib.cli.running import command, read, read_table, training
+from ulmfit_lib.cli.running import command, given_options, read, read_table, training
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.progress import counted, note
 
@@ -118,8 +118,8 @@ def pretrain_command(
     from ulmfit_lib.training.recipes import override
 
     with training(asked, out) as run:
-        if options.base and (given := [option for option, value in vars(network).items() if value is not None]):
-            raise OptionError(f"--{given[0]}: the base decides this already; leave out --{given[0]} or --base")
+        if options.base and (given := next(given_options(network), None)):
+            raise OptionError(f"{given}: the base decides this already; leave out {given} or --base")
 
         def read_texts(path: Path) -> Sequence[str]:
             return read_table(path, text=corpus.text, file=file).texts

@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -109,6 +109,16 @@ def _arguments(command: Callable[..., Any], values: dict[str, Any]) -> dict[str,
         else:
             found[one.name] = values[one.name]
     return found
+
+
+def given_options(*groups: Any, but: Sequence[str] = ()) -> Iterator[str]:
+    """The names of the options of some groups that have another value than by default, without those of ``but``."""
+    for group in groups:
+        for one in _options(type(group)):
+            names = get_args(one.annotation)[1].names or ["--" + one.name.replace("_", "-")]
+            name = names[0].rpartition("/")[2]  # of a switch, that which switches off
+            if getattr(group, one.name) != one.default and name not in but:
+                yield name
 
 
 @contextmanager

@@ -77,14 +77,13 @@ def diagnose_data(
     sample = [data.texts[i] for i in np.random.default_rng(seed).permutation(len(data))[:MAX_ROWS].tolist()]
     lm, _ = load_base(base, data.texts, seed=seed)
     score = lm.to(device).score([text[:SAMPLE_CHARACTERS] for text in sample[:SAMPLE_TEXTS]])
-    name = lm.training.name or "language model"
     facts = [
         f"{counted(len(data), 'text')}, {len(data.labelled()):,} of them with a label.",
-        f"The language model {name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word"
+        f"The language model {lm.name} predicts them with a perplexity of {score.perplexity_per_word:,.0f} per word"
         f"{_own_perplexity(lm)}: the lower, the better it knows such texts. It does not know "
         f"{100 * score.unknown_share:.1f} % of the words.",
     ]
-    found = [check_encoding(sample), check_language(score.unknown_share, name), check_column(data, columns)]
+    found = [check_encoding(sample), check_language(score.unknown_share, lm.name), check_column(data, columns)]
     found += [check_copies(data), problem := _wrong_labels(data)]
     if problem:
         return Diagnosis.of(found, facts)

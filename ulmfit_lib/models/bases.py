@@ -32,9 +32,9 @@ def load_base(
     else:
         scores = {model: model.score(sample).perplexity_per_word for model in distilled or models}
         best = min(scores, key=scores.__getitem__)
-        shown = ", ".join(f"{_name(model)} {scores[model]:,.0f}" for model in sorted(scores, key=scores.__getitem__))
+        shown = ", ".join(f"{model.name} {scores[model]:,.0f}" for model in sorted(scores, key=scores.__getitem__))
         reason = f"the lowest perplexity (per word on {len(sample)} of these texts: {shown})"
-    return best.only(direction), f"base {_name(best)}: {reason}{warn_of_unknown_words(best, sample)}"
+    return best.only(direction), f"base {best.name}: {reason}{warn_of_unknown_words(best, sample)}"
 
 
 def load_bases(
@@ -46,14 +46,14 @@ def load_bases(
     at for words that they do not know.
     """
     if isinstance(base, LanguageModel):
-        return [base], f"base {_name(base)}: as given"
+        return [base], f"base {base.name}: as given"
     if base != AUTO:
         return [load_base_model(base)], f"base {base}: as asked for"
     models = [LanguageModel.from_pretrained(name) for name in embedded_models()]
     able = [model for model in models if direction in (None, model.direction, *model.weights)] or models
     if len(able) == 1:
         warning = warn_of_unknown_words(able[0], _sample(texts, seed))
-        return able, f"base {_name(able[0])}: the only one embedded{warning}"
+        return able, f"base {able[0].name}: the only one embedded{warning}"
     return able, ""
 
 
@@ -65,10 +65,6 @@ def warn_of_unknown_words(model: LanguageModel, sample: Sequence[str]) -> str:
         f"; but it does not know {100 * unknown:.0f} % of the words: if they are not English, make a base of their "
         f"language with `pretrain --language`"
     )
-
-
-def _name(model: LanguageModel) -> str:
-    return model.training.name or "language model"
 
 
 def _sample(texts: Sequence[str], seed: int) -> list[str]:

@@ -25,8 +25,7 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
-from ulmfit_lib.models.generation import Drawing, write_on
-from ulmfit_lib.models.scoring import perplexity_of, text_losses
+from ulmfit_lib.models.next_words import perplexity_of, text_losses, write_on
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.packing import PicklesSafely
@@ -72,6 +71,11 @@ class LanguageModel(PicklesSafely):
     def direction(self) -> str:
         """``forward``, ``backward`` or ``both``."""
         return "both" if len(self.weights) == 2 else next(iter(self.weights))
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.training.name or "language model"
 
     def only(self, direction: str | None) -> "LanguageModel":
         """The same model with the weights of those ``directions`` alone.
@@ -215,10 +219,17 @@ class LanguageModel(PicklesSafely):
         if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or max_tokens < 1:
             raise OptionError("generate: temperature and top_k start at 0, max_tokens at 1, and top_p is in (0, 1]")
         written = self.vocabulary.encode(next(iter(self.tokenizer([prompt]))))
-        never = [self.vocabulary.index[UNKNOWN], self.vocabulary.pad_id]
-        stop = self.vocabulary.index[START]  # texts follow each other in training: the next one starts where one ends
-        drawing = Drawing(temperature, top_k, top_p, seed)
-        written += islice(write_on(self.net("forward"), written, drawing, never=never, stop=stop), max_tokens)
+        following = write_on(
+            self.net("forward"),
+            written,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            never=[self.vocabulary.index[UNKNOWN], self.vocabulary.pad_id],
+            stop=self.vocabulary.index[START],  # texts follow each other in training: one ends where the next starts
+        )
+        written += islice(following, max_tokens)
         return detokenize(self.vocabulary.decode(written))
 
     def save(self, path: str | Path, *, precision: str = "float32", overwrite: bool = False) -> None:

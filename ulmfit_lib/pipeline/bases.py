@@ -79,7 +79,7 @@ def find_bases(
         models, why = load_bases(base, texts, direction=direction, seed=seed)
         for lm in models:
             own_name = base == AUTO or isinstance(base, LanguageModel)
-            name = lm.training.name or "language model" if own_name else str(base)
+            name = lm.name if own_name else str(base)
             if name in found and found[name].lm.sha256() != lm.only(direction).sha256():
                 raise OptionError(f"two bases are called {name!r}: save them, and give their folders")
             found.setdefault(name, Base(name, lm, direction, why))

@@ -6,7 +6,7 @@ from ulmfit_lib.arrays import Ints, products
 from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.onnx_distilled import build_context, build_projection
-from ulmfit_lib.serving.onnx_session import open_graph
+from ulmfit_lib.serving.onnx_format import open_graph
 from ulmfit_lib.serving.text_groups import Matrix, ids_of, read_groups
 from ulmfit_lib.tokens.documents import Documents
 

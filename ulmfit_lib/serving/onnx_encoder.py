@@ -16,7 +16,7 @@ from ulmfit_lib.arrays import Ints
 from ulmfit_lib.artifact.architecture import PAD_ID, Architecture, is_distilled
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.distilled_vectors import Projection
-from ulmfit_lib.serving.onnx_session import open_graph
+from ulmfit_lib.serving.onnx_format import open_graph
 from ulmfit_lib.serving.text_groups import WINDOW, cores, ids_of, of_like_length, read_groups
 from ulmfit_lib.tokens.documents import Documents
 

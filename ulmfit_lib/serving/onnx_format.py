@@ -1,15 +1,18 @@
-"""ONNX's file format, as far as graphs of encoders need it.
+"""ONNX's file format, as far as graphs of encoders need it, and ONNX Runtime, which runs them.
 
 It consists of protocol buffers: numbered fields, each a whole number or a piece of bytes, which may itself be fields.
 Writing them takes few lines and no copies. The package onnx, with all that it requires, is as large as ONNX Runtime,
 and takes a second to write the graphs of a classifier.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ulmfit_lib.errors import OptionError
 
 OPSET, IR_VERSION = 17, 8
 CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's own operations
@@ -99,3 +102,20 @@ def _described(name: str, sizes: tuple[int | str, ...], kind: int) -> Message:
     """Name, type and sizes of a tensor."""
     shape = message((1, message([(1 if isinstance(size, int) else 2, size)])) for size in sizes)
     return message([(1, name), (2, message([(1, message([(1, kind), (2, shape)]))]))])
+
+
+def open_graph(graph: bytes) -> Any:
+    """A graph, ready to run in the caller's own thread; an OptionError where the package onnxruntime is missing."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise OptionError(
+            "a classifier that is not static needs the package onnxruntime: pip install 'ulmfit-predict[network]'"
+        ) from error
+    onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # the steps of a recurrence are too small to part
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

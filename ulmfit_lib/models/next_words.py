@@ -1,9 +1,11 @@
-"""What a language model's predictions are worth."""
+"""What a language model says of the next words: how likely those of a text are, and which ones follow."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ulmfit_lib.arrays import Floats
 from ulmfit_lib.models.awd_lstm import LanguageModelNet
@@ -35,3 +37,41 @@ def text_losses(net: LanguageModelNet, documents: Documents, pad_id: int, *, des
             losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
             total[batch.indices] += losses.sum(1).cpu().numpy()
     return total
+
+
+def write_on(
+    net: LanguageModelNet,
+    ids: Sequence[int],
+    *,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int | None,
+    never: Sequence[int],
+    stop: int,
+) -> Iterator[int]:
+    """The tokens that follow ``ids``, until ``stop`` is drawn; those of ``never`` are not drawn.
+
+    How they are drawn, ``LanguageModel.generate`` says.
+    """
+    generator, read = torch.Generator(), list(ids)
+    generator.manual_seed(seed) if seed is not None else generator.seed()
+
+    def draw(logits: Tensor) -> int:
+        if temperature == 0:
+            return int(logits.argmax())
+        probabilities, tokens = (logits / temperature).softmax(0).sort(descending=True)
+        keep = probabilities.cumsum(0) - probabilities < top_p  # the first token past the share still counts
+        if top_k:
+            keep[top_k:] = False
+        return int(tokens[torch.multinomial(probabilities * keep, 1, generator=generator)])
+
+    while True:
+        with torch.inference_mode():
+            logits = net.logits(net(torch.tensor([read]))[:, -1])[0]
+            logits[list(never)] = -math.inf
+            token = draw(logits)
+        if token == stop:
+            return
+        yield token
+        read = [token]
