@@ -51,7 +51,11 @@ REFUSED = {  # a file, what is said of it, and a file or an option that this lea
     "box.txt": ("+----+-----+\n|text|label|\n+----+-----+\n", "line 1 is a ruled line", "text|label\nc|y\n"),
     "aligned.txt": ("text      label\nso, so    y\n", "aligned with spaces", "text,label\nc,y\n"),
     "no-names.txt": ("c\ty\nd\tx\n", "write a line of column names above it", "text\tlabel\nc\ty\nd\tx\n"),
-    "marks-within.csv": ('text,label\n"c "b, c" d",y\n', "double each quotation mark", 'text,label\n"c ""b"" d",y\n'),
+    "marks-within.csv": (
+        'text,label\n"c "b" \nd,y\n',
+        "double each quotation mark",
+        'text,label\n"c ""b"" \nd",y\n',
+    ),
     "hash.tsv": ("#text\tlabel\nc\ty\n", "did you mean '#text'", "text\tlabel\nc\ty\n"),
     "cells.csv": ("__label__y,c\n__label__x,d\n", "write a line of column names above it", "label,text\ny,c\nx,d\n"),
     "printed.json": ("[{'text': 'c', 'label': 'y'}]", "json.dumps", '[{"text": "c", "label": "y"}]'),

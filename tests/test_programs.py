@@ -191,3 +191,34 @@ def test_what_is_no_table_leads_to_one(tmp_path, name, content, said):
 def test_words_that_may_stand_for_no_label_are_told(capsys):
     mention_odd_labels(TextTable.from_lists(list("abcd"), ["x", "x", "(blank)", "(blank)"]))
     assert "2 rows with the label '(blank)'; if it stands for none" in capsys.readouterr().err
+
+
+def test_quotation_marks_that_nobody_doubled_are_the_texts_where_cells_end_without_doubt(tmp_path, capsys):
+    content = '"text","label"\n"so "fine" it was, "really"","x"\n"a ""b"" c","y"\n'
+    assert read(tmp_path / "a.csv", content) == (['so "fine" it was, "really"', 'a "b" c'], ["x", "y"])
+    assert "some quotation marks within quotes are not doubled" in capsys.readouterr().err
+    for doubtful in ('"a", "b","x"\n', '"a "b" c\nd","x"\n'):
+        with pytest.raises(DataError, match="double each quotation mark within a quoted text|line 2 has 3 fields"):
+            read(tmp_path / "a.csv", f'"text","label"\n{doubtful}"d","y"\n')
+
+
+def test_columns_of_yes_and_no_may_repeat_their_name_for_yes(tmp_path):
+    content = "What was good?,,\nFood,Fast service,text\nFood,,a\n,fast service,b\n"
+    assert read(tmp_path / "a.csv", content, label=["Food", "Fast service"])[1] == ["Food", "Fast service"]
+
+
+def test_encodings_that_mark_themselves_are_found(tmp_path):
+    for encoding, mark in (("iso2022_jp", ""), ("gb18030", "\ufeff")):
+        assert read(tmp_path / "a.csv", f"{mark}text,label\n映画は良い,良\n".encode(encoding)) == (
+            ["映画は良い"],
+            ["良"],
+        )
+    assert read(tmp_path / "a.csv", "text\n\x1b[1mbold\x1b[0m\n", label=None)[0] == ["\x1b[1mbold\x1b[0m"]
+
+
+@pytest.mark.parametrize("mark", [",", ":", " ,", ""])
+def test_labels_of_fasttext_end_before_a_comma(tmp_path, mark):
+    assert read(tmp_path / "a.txt", f"__label__good{mark} Fine, really\n__label__bad{mark} Dull\n")[1] == [
+        "good",
+        "bad",
+    ]

@@ -30,6 +30,8 @@ class Layout:
     row_names: bool = False  # each row starts with a number that the header has no name for, as R writes them
     described: int = 0  # rows below the header that describe the columns
     wrapped: bool = False  # a row that holds quotation marks is quoted once more, as a whole
+    # Marks within quotes are not doubled: one ends the quote at the end of a cell alone, and no cell has a line break.
+    loose: bool = False
 
 
 class NoRows(DataError):
@@ -90,7 +92,7 @@ class Reading:
             pieces, place = [], place + 1
             while (end := self._closing(line, place)) < 0:
                 pieces.append(line[place:])
-                more = self._next()
+                more = None if self.layout.loose else self._next()
                 if more is None:
                     raise Misfit(started, f"an opening double quote that is never closed; {TO_ESCAPE}")
                 line, place = more, 0
@@ -132,6 +134,9 @@ class Reading:
         return within[0][1] if len(within) == 1 else cells
 
     def _closing(self, line: str, place: int) -> int:
+        if self.layout.loose:
+            closing = re.compile(rf'"(?={re.escape(self.layout.delimiter)}|\r?$)').search(line, place)
+            return closing.start() if closing else -1
         marks = PAIRS[self.layout.quoting].finditer(line, place)
         return next((mark.start() for mark in marks if mark.group() == '"'), -1)
 

@@ -104,7 +104,7 @@ def table_in(path: Path) -> str:
         raise DataError(f"{path}: no such file") from error
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a whole .zip file ({error})") from error
-    shown = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+    shown = [one for one in names if not one.startswith("__MACOSX/") and not Path(one).name.startswith((".", "~$"))]
     tables = [name for name in shown if Path(name).suffix.lower() in TABLES]
     tables = [name for name in tables if Path(name).stem.casefold() not in ("readme", "license", "licence")]
     if len(tables) == 1:
@@ -114,7 +114,7 @@ def table_in(path: Path) -> str:
         if tables
         else f"no table among {len(names)} files"
     )
-    raise DataError(f"{path}: holds {found}: unpack it, and name the file that you mean")
+    raise DataError(f"{path}: holds {found}: unpack it, and name the file, or the folder of texts, that you mean")
 
 
 def upload_name(given: str | None) -> str:

@@ -206,7 +206,7 @@ def _answers(rows: Rows, column: str, source: str | Path) -> list[bool | None]:
     found: list[bool | None] = []
     for row, cell in zip(rows.numbers, rows.column(column), strict=True):
         word = "" if is_missing(cell) else str(cell).strip().casefold()
-        word = "" if stands_for_nothing(cell) else word
+        word = "" if stands_for_nothing(cell) else "yes" if word == column.strip().casefold() else word  # as in surveys
         if word not in (*YES, *NO, *NOT_SAID):
             raise DataError(
                 f"{source}: row {row}, column {column!r}: {str(cell)[:40]!r} is neither yes nor no; where --label is "

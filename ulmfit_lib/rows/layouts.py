@@ -90,7 +90,7 @@ def find_layout(
     layout = _with_odd_rows(path, encoding, layout)
     if len(names) == 1 and not sure:
         layout = _with_whole_lines(path, encoding, layout)
-    return layout if quoting else _with_quoting(path, encoding, layout)
+    return layout if quoting else _with_quoting(path, encoding, layout, needed or names)
 
 
 class _Header(NamedTuple):
@@ -154,8 +154,11 @@ def _with_odd_rows(path: Path, encoding: str | None, layout: Layout) -> Layout:
     return replace(layout, described=describing_rows([cells for _, cells in rows], path))
 
 
-def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
-    """The first way of quoting that every row fits; the usual one if there is none, whose misfit is then said."""
+def _with_quoting(path: Path, encoding: str | None, layout: Layout, needed: Sequence[str]) -> Layout:
+    """The first way of quoting that has the needed columns and every row fits; else the usual one.
+
+    The misfit of that one is then said.
+    """
     with open_text(path, encoding) as (text, _):
         if not any('"' in block or "\\" in block for block in text.blocks()):
             return layout
@@ -174,9 +177,13 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout) -> Layout:
         replace(layout, wrapped=True): "some rows are quoted once more, as a whole; these marks are left out",
         replace(layout, quoting="backslash"): "a backslash escapes what stands behind it (--quoting backslash)",
         plain: "quotation marks are part of the texts (--quoting none)",
+        replace(
+            layout, loose=True
+        ): "some quotation marks within quotes are not doubled; they are taken for the texts'",
     }
     for other, said in others.items() if across is None else ():
-        if _cells_across(path, encoding, other) is not None:
+        header = next((cells for _, cells in _first_records(path, encoding, other, 1)), [])
+        if set(needed) <= set(as_called(header, needed)) and _cells_across(path, encoding, other) is not None:
             note(f"{path}: {said}")
             return other
     if across and _cells_across(path, encoding, plain) is not None:

@@ -25,7 +25,9 @@ MARKS = {
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
+    b"\x84\x31\x95\x33": "gb18030",
 }
+JAPANESE = (b"\x1b$B", b"\x1b$@")  # where ISO-2022-JP, as mail programs write it, leaves ASCII
 MARK = "\ufeff"
 LINE_END = re.compile("\r*\n|\r")
 MANY_HIGH, FEW_HIGH = 0.4, 3  # share of a line's letters, and their number: more than where letters are Latin
@@ -160,7 +162,9 @@ def _packed(start: bytes) -> tuple[str, str] | None:
 
 
 def marked_encoding(start: bytes) -> str | None:
-    """What the first bytes of a text say of its encoding: a byte-order mark, or the zeros of UTF-16."""
+    """What the first bytes of a text say of its encoding: a byte-order mark, the zeros of UTF-16, or escapes."""
+    if any(escape in start for escape in JAPANESE) and start.isascii():
+        return "iso2022_jp"
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
             return encoding

@@ -11,7 +11,7 @@ from ulmfit_lib.rows.text_files import TextStream, open_text
 TEXT, LABEL = "text", "label"
 LOOKED_AT = 20  # lines
 CELLS = re.compile(r"__label__[^\s,;|]+[,;|]\S")  # of a table whose labels are marked so
-MARKED = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
+MARKED = re.compile(r"(?:^|(?<=\s))__label__(\S+?)[,;:|]*(?=\s|$)")
 
 
 def is_marked(path: Path, encoding: str | None) -> bool:
