@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ulmfit_lib import fit, fit_classifier, fit_lm
+from ulmfit_lib import TextTable, fit, fit_classifier, fit_lm
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.insight.doctor import diagnose_data
 from ulmfit_lib.insight.drift import find_drift
@@ -23,6 +23,7 @@ WITH_TEXTS = {
     "classifier.embed": lambda _, classifier, texts: classifier.embed(texts),
     "classifier.predict": lambda _, classifier, texts: classifier.predict(texts),
     "classifier.evaluate": lambda _, classifier, texts: classifier.evaluate(texts, ["positive", "negative"]),
+    "TextTable.from_lists": lambda _, __, texts: TextTable.from_lists(texts, ["positive", "negative"]),
     "fit_lm": lambda lm, _, texts: fit_lm(texts, base=lm),
     "pretrain": lambda _, __, texts: pretrain(texts),
     "fit_by_names": lambda lm, _, texts: fit_by_names(texts, ["a", "b"], base=lm),
@@ -40,6 +41,11 @@ def test_what_is_no_list_of_texts_is_refused_in_a_sentence(tiny_lm, tiny_classif
 @pytest.mark.parametrize("texts", [FRAME[["review"]], FRAME["review"][::-1], np.array(TEXTS), iter(TEXTS)])
 def test_a_column_of_texts_is_taken_for_its_texts(tiny_lm, texts):
     assert tiny_lm.embed(texts).shape[0] == 2
+
+
+def test_labels_are_a_list():
+    with pytest.raises(DataError, match="labels: a single string, where a list of labels is needed"):
+        TextTable.from_lists(TEXTS, "ab")
 
 
 def test_one_text_is_explained_at_a_time(tiny_classifier):

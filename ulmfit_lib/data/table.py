@@ -14,7 +14,7 @@ from ulmfit_lib.arrays import Ints
 from ulmfit_lib.data.label_checks import check_labels
 from ulmfit_lib.data.near_copies import near_copies
 from ulmfit_lib.data.splitting import stratified_split
-from ulmfit_lib.data.stored_texts import Selection
+from ulmfit_lib.data.stored_texts import Selection, as_texts
 from ulmfit_lib.data.times import Time
 from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.labels.classes import Classes
@@ -70,14 +70,17 @@ class TextTable:
         """From texts that are in memory already, and each one's label, if any: a name, a list of tags, or None.
 
         Raises:
-            DataError: not one label per text.
+            DataError: something that is no list of texts, or not one label per text.
         """
+        texts = as_texts(texts)
+        if isinstance(labels, str | bytes):
+            raise DataError("labels: a single string, where a list of labels is needed: put it in [brackets]")
         if labels is not None and len(labels) != len(texts):
             raise DataError(f"{len(texts)} texts and {len(labels)} labels: one label (or None) per text is needed")
         rows = range(1, len(texts) + 1)
         given = [None] * len(texts) if labels is None else [label_of(label) for label in labels]
         settled, kind = settle(given, rows=rows, source=cls.source)
-        return cls(list(texts), settled, list(rows)).with_kind(kind)
+        return cls(texts, settled, list(rows)).with_kind(kind)
 
     def __len__(self) -> int:
         return len(self.texts)
