@@ -11,6 +11,7 @@ from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import Apart
 from ulmfit_lib.errors import ArtifactError, DataError, Interrupted, OptionError
 from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.decision import ACCURACY
 from ulmfit_lib.models.known_texts import FEWEST_TEXTS
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.loading import load_base_model
@@ -19,6 +20,7 @@ from ulmfit_lib.pipeline.affordable import Affordable
 from ulmfit_lib.pipeline.bases import Base, choose_base, find_bases, usual_base
 from ulmfit_lib.pipeline.budget import Budget, Step, default_minutes
 from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
 from ulmfit_lib.reporting.scored import find_scores
@@ -131,10 +133,11 @@ def test_the_weights_that_score_a_row_come_from_other_folds():
     predictions = predictions_of(
         {HeadConfig("distilled", 1.0): bad, HeadConfig("layers", 1.0): good}, targets, baseline=bad
     )
-    before = predictions.ensemble()[ENSEMBLE]
+    before = predictions.held_out(Goal(ACCURACY)).probabilities[ENSEMBLE]
     turned = targets.copy()
     turned[predictions.fold == 0] = 1 - turned[predictions.fold == 0]
-    after = predictions_of(predictions.ulmfit, turned, baseline=bad).ensemble()[ENSEMBLE]
+    others = predictions_of(predictions.ulmfit, turned, baseline=bad)
+    after = others.held_out(Goal(ACCURACY)).probabilities[ENSEMBLE]
     np.testing.assert_allclose(before[predictions.fold == 0], after[predictions.fold == 0])
     ((best, _),) = predictions.head_weights().items()
     assert best == HeadConfig("layers", 1.0)

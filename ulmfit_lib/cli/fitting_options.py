@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ulmfit_lib.cli.options import AsJson, Base, ClassWeights, Directions, Label, Out, Recipe, TimeColumn
+from ulmfit_lib.cli.options import SETTINGS_HELP, AsJson, Base, ClassWeights, Directions, Label, Out, Recipe, TimeColumn
 from ulmfit_lib.cli.parsing import Option
 from ulmfit_lib.cli.plotting import Plots
 
@@ -70,9 +70,9 @@ class FitOptions:
     ] = field(default_factory=list)
     direction: Directions = None
     recipe: Recipe = "cpu"
-    settings: Annotated[
-        list[str], Option("--set", help="Change one value of the recipe, such as fit_lm.lr=0.002; may be repeated.")
-    ] = field(default_factory=list)
+    settings: Annotated[list[str], Option("--set", help=SETTINGS_HELP.format("fit_lm.lr=0.002"))] = field(
+        default_factory=list
+    )
     strategy: Annotated[
         Literal["auto", "fine-tune", "contrast", "linear-probe"] | None,
         Option(
@@ -105,8 +105,8 @@ class ScoringOptions:
     test_fraction: Annotated[
         float | None,
         Option(
-            help="Share of the labelled rows to hold out for scoring. By default up to 2,000 rows are cross-validated, "
-            "and a fifth of more is held out."
+            help="Share of the labelled rows to hold out for scoring, such as 0.2. By default up to 2,000 rows are "
+            "cross-validated, and a fifth of more is held out."
         ),
     ] = None
     folds: Annotated[int | None, Option(min=2, help="Cross-validate in this many folds; by default 5.")] = None

@@ -61,10 +61,16 @@ Directions = Annotated[
     Direction | None,
     Option("--direction", help="Direction in which the model reads; by default all that its base has."),
 ]
-Recipe = Annotated[RecipeName, Option("--recipe", help="Hyperparameters; `cpu` is ours, made for two cores.")]
-Settings = Annotated[
-    list[str], Option("--set", help="Change one value of the recipe, such as batch_size=32; may be repeated.")
+Recipe = Annotated[
+    RecipeName,
+    Option(
+        "--recipe",
+        help="Hyperparameters: `cpu` is ours, made for two cores; the others are those of ULMFiT's `paper`, of its "
+        "authors' `scripts`, of `fastai`'s tutorial, and of `multifit`.",
+    ),
 ]
+SETTINGS_HELP = "Change one value of the recipe, such as {}; may be repeated. A name that is unknown lists those known."
+Settings = Annotated[list[str], Option("--set", help=SETTINGS_HELP.format("batch_size=32"))]
 Epochs = Annotated[int | None, Option(min=1, help="Number of epochs, instead of the recipe's.")]
 Rate = Annotated[float | None, Option("--lr", min=1e-8, help="Learning rate, instead of the recipe's.")]
 ClassWeights = Annotated[
@@ -72,7 +78,7 @@ ClassWeights = Annotated[
     Option(
         "--class-weights",
         help="Give rare classes as much weight as common ones in fine-tuning and TF-IDF, as heads of a linear probe "
-        "always do.",
+        "always do; by default each row counts once.",
     ),
 ]
 AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]

@@ -9,7 +9,7 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable
-from ulmfit_lib.labels.decision import ACCURACY, DecisionRule
+from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import log_odds, softmax
 from ulmfit_lib.linear.blend import Blend, calibrated_loss, spread
@@ -150,10 +150,6 @@ class OutOfFoldPredictions:
             for name, p in said.items():
                 found.setdefault(name, np.zeros((len(self.places), p.shape[1])))[rows] = p
         return HeldOutAnswers(found, decided)
-
-    def ensemble(self) -> dict[str, Floats]:
-        """Probabilities of the ``ensemble`` and of its members, in the order of the rows (``held_out``)."""
-        return self.held_out(Goal(ACCURACY)).probabilities
 
 
 @dataclass(frozen=True)

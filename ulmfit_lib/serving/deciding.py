@@ -8,13 +8,20 @@ import numpy as np
 from ulmfit_lib.arrays import Bools, Floats, Ints
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.evaluation.certainty import UNSURE, Certainty, Precision, PredictionSets
+from ulmfit_lib.labels.decision import DecisionRule
+from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import softmax
+from ulmfit_lib.linear.scope import Scope
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 
 
-@dataclass(frozen=True, eq=False)
-class DecidingClassifier(StoredClassifier):
-    """A classifier's folder with the answers that follow from its rule, and from what ``fit`` kept of held-out rows."""
+class Deciding:
+    """What follows from a classifier's rule and kind of label, whatever makes its probabilities."""
+
+    classes: list[str]
+    kind: LabelKind
+    rule: DecisionRule
+    scope: Scope | None
 
     def decode(self, probabilities: Floats, threshold: float | Floats = 0.0, outside: Bools | None = None) -> list[str]:
         """(n, n_classes) probabilities as labels, by ``rule``; "unsure" where the label has less than ``threshold``.
@@ -33,6 +40,11 @@ class DecidingClassifier(StoredClassifier):
     def confidence(self, probabilities: Floats) -> Floats:
         """(n,) the probability of what ``decode`` says of each row; of tags, of the least certain one."""
         return self.kind.confidence(probabilities, self.rule)
+
+
+@dataclass(frozen=True, eq=False)
+class DecidingClassifier(Deciding, StoredClassifier):
+    """A classifier's folder with the answers that follow from its rule, and from what ``fit`` kept of held-out rows."""
 
     def ruled(self, probabilities: Floats) -> Floats:
         """Probabilities moved by ``rule``: what is said has the highest, and the margin tells how close it was."""

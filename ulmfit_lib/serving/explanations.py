@@ -216,10 +216,8 @@ def occlude(text: str, spans: Sequence[Span], places: Collection[int]) -> str:
 
 def log_odds(probabilities: Floats, number: int, kind: LabelKind) -> Floats:
     """(n,) log odds of a class; of several, against the geometric mean of the others."""
-    if kind.exclusive:
-        return _against_others(np.log(probabilities.clip(1e-6, 1)), number)
-    yes = probabilities[:, number].clip(1e-6, 1 - 1e-6)
-    return np.asarray(np.log(yes) - np.log1p(-yes))
+    odds = kind.log_odds(probabilities)
+    return _against_others(odds, number) if kind.exclusive else np.asarray(odds[:, number])
 
 
 def score_odds(scores: Floats, number: int, kind: LabelKind) -> Floats:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.arrays import Bools, Floats, Ints, Vectors
+from ulmfit_lib.arrays import Bools, Floats, Vectors
 from ulmfit_lib.artifact.format import FORMAT, STATIC, STATIC_VERSION, WEIGHTS, package_versions, read_config
 from ulmfit_lib.artifact.json_values import read_fields
 from ulmfit_lib.artifact.record import FILE, TrainingRecord
@@ -28,6 +28,7 @@ from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import sigmoid, softmax
 from ulmfit_lib.labels.stored import kind_from_config
+from ulmfit_lib.serving.deciding import Deciding
 from ulmfit_lib.serving.explanations import WORD, Explanation, Span, check_explained, log_odds, said_class, score_odds
 from ulmfit_lib.serving.stored_classifier import rule_from_config
 from ulmfit_lib.serving.texts import read_texts
@@ -60,7 +61,7 @@ def find_terms(text: str) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class StaticClassifier:
+class StaticClassifier(Deciding):
     """A linear classifier of words and pairs of words.
 
     Attributes:
@@ -83,7 +84,7 @@ class StaticClassifier:
     rule: DecisionRule = field(default_factory=DecisionRule)
     training: TrainingRecord = field(default_factory=TrainingRecord)
     measured: Certainty | None = None
-    scope: ClassVar[None] = None  # not measured
+    scope: None = field(default=None, init=False)  # not measured
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -121,18 +122,6 @@ class StaticClassifier:
             raise OptionError(UNMEASURED)
         probabilities = self.predict_proba(texts)
         return probabilities, np.zeros(len(probabilities), bool)
-
-    def decode(self, probabilities: Floats, threshold: float | Floats = 0.0, outside: Bools | None = None) -> list[str]:
-        """(n, n_classes) probabilities as labels; "unsure" where the label has less than ``threshold``."""
-        return self.kind.decode(probabilities, self.classes, threshold, self.rule)
-
-    def decide(self, probabilities: Floats) -> Ints:
-        """The same as numbers of classes."""
-        return self.kind.decide(probabilities, self.rule)
-
-    def confidence(self, probabilities: Floats) -> Floats:
-        """(n,) the probability of what ``decode`` says of each row."""
-        return self.kind.confidence(probabilities, self.rule)
 
     @property
     def certainty(self) -> Certainty:
