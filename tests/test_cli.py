@@ -9,7 +9,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from ulmfit_lib.cli.running import COMMANDS, app
+from ulmfit_lib.cli.running import COMMANDS, TOPICS, app
 from ulmfit_lib.version import __version__
 
 REVIEW = ["--text", "review"]
@@ -235,6 +235,14 @@ def test_each_command_is_looked_for_in_the_module_that_has_it():
     sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "ulmfit_lib" / "cli").glob("*.py")}
     found = {name: re.findall(r'^@command\(\s*"([a-z-]+)"', source, re.MULTILINE) for name, source in sources.items()}
     assert {module: tuple(names) for module, names in found.items() if names} == COMMANDS
+
+
+def test_the_help_lists_each_command_once_under_what_it_is_about(ulmfit):
+    listed = [name for names in TOPICS.values() for name in names]
+    assert sorted(listed) == sorted(name for names in COMMANDS.values() for name in names)
+    said = ulmfit("--help")[1]
+    assert re.findall("^  ([a-z-]+)  ", said, re.MULTILINE) == listed
+    assert "\nCommands:\n  add" in ulmfit("models", "--help")[1]
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])

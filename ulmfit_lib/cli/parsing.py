@@ -80,12 +80,19 @@ class Group(Command, click.Group):
     """Commands that share the first word, which may be a command itself.
 
     Args:
-        modules: by command, what registers it when it is imported; in the order of the help.
+        modules: by command, what registers it when it is imported.
+        topics: the commands in the order of the help, by what they are about.
     """
 
-    def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **given: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        modules: Mapping[str, str] | None = None,
+        topics: Mapping[str, Sequence[str]] | None = None,
+        **given: Any,
+    ) -> None:
         super().__init__(*arguments, **given)
-        self._modules = modules or {}
+        self._modules, self._topics = modules or {}, topics or {}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module that has it; all of them for a name that none has, so that click finds what is like it."""
@@ -98,9 +105,17 @@ class Group(Command, click.Group):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by topic, all of them in one column."""
+        widest = max(map(len, self.list_commands(ctx)))
+        for title, names in (self._topics or {"Commands": self.list_commands(ctx)}).items():
+            with formatter.section(title):
+                found = ((name, self.get_command(ctx, name)) for name in names)
+                formatter.write_dl([(name.ljust(widest), one.get_short_help_str()) for name, one in found if one])
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they are to be told."""
-        return list(self._modules or self.commands)
+        return [name for names in self._topics.values() for name in names] or list(self.commands)
 
 
 def _described(parameter: click.Parameter, about: str, ctx: click.Context) -> tuple[str, str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of its driver on Linux, and within Windows
 Function = TypeVar("Function", bound=Callable[..., None])
 
-COMMANDS = {  # by the module that has them, which is imported when one of them is asked for; in the order of --help
+COMMANDS = {  # by the module that has them, which is imported when one of them is asked for
     "language_models": ("pretrain", "fit-lm", "generate", "evaluate-lm"),
     "distilling": ("distill",),
     "fitting": ("fit-classifier", "fit", "demo"),
@@ -43,11 +43,28 @@ COMMANDS = {  # by the module that has them, which is imported when one of them 
     "deploying": ("export", "serve", "mcp", "push"),
     "catalogue": ("models", "info"),
 }
+TOPICS = {
+    "From a file to predictions": ("demo", "fit", "predict", "evaluate", "report", "tune"),
+    "Texts and labels": ("doctor", "suggest-labels", "check-labels", "label-budget"),
+    "What a classifier does, and what texts are like": ("explain", "diagnose", "drift", "embed", "similar"),
+    "At work": ("export", "serve", "mcp", "gate", "push"),
+    "The three stages, one by one": (
+        "pretrain",
+        "distill",
+        "fit-lm",
+        "fit-classifier",
+        "lr-find",
+        "evaluate-lm",
+        "generate",
+    ),
+    "Models that there are": ("models", "info"),
+}
 app = Group(
     "ulmfit",
     help="Classify texts with few labels by ULMFiT: offline, on a CPU, beside an honest baseline.",
     epilog="Begin with:  ulmfit demo",
     modules={name: f"ulmfit_lib.cli.{module}" for module, names in COMMANDS.items() for name in names},
+    topics=TOPICS,
 )
 click.version_option(__version__)(app)
 
