@@ -222,3 +222,16 @@ def test_labels_of_fasttext_end_before_a_comma(tmp_path, mark):
         "good",
         "bad",
     ]
+
+
+def test_bytes_that_facebook_escapes_are_letters(tmp_path, capsys):
+    content = json.dumps({"messages": [{"text": "café “so” 😀".encode().decode("latin-1")}, {"text": "SÃO naïve"}]})
+    assert read(tmp_path / "a.json", content, label=None)[0] == ["café “so” 😀", "SÃO naïve"]
+    assert "1 text with bytes for letters, as Facebook writes them, read as UTF-8" in capsys.readouterr().err
+
+
+def test_letters_that_were_read_in_another_encoding_before_are_told(tmp_path, capsys):
+    read(tmp_path / "a.csv", f"text\n{'café “so” 😀'.encode().decode('cp1252', 'ignore')}\nSÃO naïve\n", label=None)
+    assert "1 text with 'Ã©' or the like: UTF-8 that was read in another encoding" in capsys.readouterr().err
+    read(tmp_path / "b.csv", 'text\n"Você não está só, À BEIRA; Â, Ã O"\n', label=None)
+    assert "or the like" not in capsys.readouterr().err

@@ -21,7 +21,7 @@ from ulmfit_lib.cli.options import (
 from ulmfit_lib.cli.parsing import Argument, Option
 from ulmfit_lib.cli.running import command, find_folder, load_classifier, load_text_classifier, read, show
 from ulmfit_lib.errors import DataError, OptionError
-from ulmfit_lib.progress import note
+from ulmfit_lib.progress import note, quietly
 
 if TYPE_CHECKING:
     from ulmfit_lib.data.table import TextTable
@@ -113,7 +113,8 @@ def _diagnose_file(source: LabelledFile, table: "TextTable", base: str, compute:
     from ulmfit_lib.insight.doctor import diagnose_data
     from ulmfit_lib.rows.batch import is_missing
 
-    rows, _ = next(read_parts(source.data, text=source.text, label=source.label, file=source.file))
+    with quietly():  # what there is to say of the file was said when the table was read
+        rows, _ = next(read_parts(source.data, text=source.text, label=source.label, file=source.file))
     others = {
         name: [str(cell) for cell in cells if not is_missing(cell)]
         for name, cells in zip(rows.names, rows.columns, strict=True)

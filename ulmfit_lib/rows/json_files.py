@@ -3,7 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ WRAPPERS = (
 SPACE = re.compile(r"[\s,\x1e]*")  # also what may stand between values
 LITERALS = re.compile(r"[\s\[]*\{\s*'")  # of Python, as its ``print`` shows them
 ASSIGNED = re.compile(r"^\s*[\w.$]+\s*=\s*(?=[\[{])")  # as archives of Twitter have it, for a page to show
+BYTES = re.compile(
+    r"\\u00[cdef][\da-f]\\u00[89ab][\da-f]", re.IGNORECASE
+)  # of UTF-8, as Facebook's archives escape them
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON escapes it; two of them may be half a pair each
 
 
@@ -43,6 +47,10 @@ def json_records(path: Path, text: TextStream, needed: Sequence[str]) -> Iterato
         note(
             f"{path}: {counted(count, 'object')} with two values of one name, such as {name!r}; the last of them counts"
         )
+    if parser.garbled:
+        note(
+            f"{path}: {counted(parser.garbled, 'text')} with bytes for letters, as Facebook writes them, read as UTF-8"
+        )
     if apart:
         note(
             f"{path}: the annotations of {counted(apart, 'task')} differ; the first of each counts, for none is marked "
@@ -55,9 +63,11 @@ class _Parser:
 
     Attributes:
         twice: names that an object held several times, and in how many.
+        garbled: texts whose bytes were escaped one by one.
     """
 
     def __init__(self) -> None:
+        self.garbled = 0
         self.twice: Counter[str] = Counter()
         self.decoder = json.JSONDecoder(strict=False, object_pairs_hook=self._object)
 
@@ -67,6 +77,14 @@ class _Parser:
             names = [name for name, _ in pairs]
             self.twice[next(name for name in names if names.count(name) > 1)] += 1
         return found
+
+    def from_bytes(self, text: str) -> str:
+        """A text whose bytes of UTF-8 stand for letters of their own; another one as it is."""
+        with suppress(UnicodeError):
+            read = text.encode("latin-1").decode()
+            self.garbled += read != text
+            return read
+        return text
 
 
 def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]) -> Iterator[tuple[Any, str]]:
@@ -83,7 +101,7 @@ def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]
         )
     if not _is_record(line, needed):
         whole = "\n".join([line, *(line for _, line in lines)])
-        values = _parsed(whole, f"{path}: from line {number} on, it", parser.decoder)
+        values = _parsed(whole, f"{path}: from line {number} on, it", parser)
         lists = [row for value in values for row in (value if isinstance(value, list) else [value])]
         try:
             found = lists if len(values) > 1 else _rows_of_document(values[0], needed)
@@ -96,7 +114,7 @@ def _values(path: Path, text: TextStream, parser: _Parser, needed: Sequence[str]
     for place, content in chain([(number, line)], lines):
         if content.strip():
             where = f"{path}: line {place}"
-            yield from ((value, where) for value in _parsed(content, where, parser.decoder))
+            yield from ((value, where) for value in _parsed(content, where, parser))
 
 
 def cell_at(record: dict[str, Any], name: str) -> Any:
@@ -199,13 +217,14 @@ def _columns(found: dict[str, Any]) -> dict[str, list[Any]]:
     return dict(zip(found, cells, strict=True)) if plain and len({len(one) for one in cells}) == 1 >= len(keys) else {}
 
 
-def _parsed(content: str, where: str, decoder: json.JSONDecoder) -> list[Any]:
+def _parsed(content: str, where: str, parser: _Parser) -> list[Any]:
     """The values in a text, of which there are several where one was written behind the other."""
     found, place = [], 0
     try:
         while place < len(content):
-            value, place = decoder.raw_decode(content, SPACE.match(content, place).end())  # type: ignore[union-attr]
-            found.append(_well_formed(value) if SURROGATE.search(content) else value)
+            value, place = parser.decoder.raw_decode(content, SPACE.match(content, place).end())  # type: ignore[union-attr]
+            value = _mapped(value, well_formed) if SURROGATE.search(content) else value
+            found.append(_mapped(value, parser.from_bytes) if BYTES.search(content) else value)
             place = SPACE.match(content, place).end()  # type: ignore[union-attr]
     except (ValueError, RecursionError) as error:
         advice = "; Python's json.dumps writes it, and print does not" if LITERALS.match(content) else ""
@@ -258,11 +277,12 @@ def _labels_of(chosen: dict[str, Any]) -> dict[str, Any]:
     return labels
 
 
-def _well_formed(value: Any) -> Any:
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """A value of JSON, each text in it changed, names too."""
     if isinstance(value, str):
-        return well_formed(value)
+        return change(value)
     if isinstance(value, list):
-        return [_well_formed(one) for one in value]
+        return [_mapped(one, change) for one in value]
     if isinstance(value, dict):
-        return {well_formed(name): _well_formed(one) for name, one in value.items()}
+        return {change(name): _mapped(one, change) for name, one in value.items()}
     return value

@@ -1,5 +1,6 @@
 """Cells -> texts: what a text is, and when a row has none."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from ulmfit_lib.rows.kinds import FileFormat
 from ulmfit_lib.rows.labels import Label, labels_of, stands_for_nothing
 from ulmfit_lib.rows.reader import PART_ROWS, read_rows
 from ulmfit_lib.tokens.rules import FIELD
+
+# Letters, quotation marks and emoji of UTF-8 that were read as Windows' encoding or Latin-1, and saved.
+GARBLED = re.compile("[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â(?:€|\x80)|ðŸ|ð\x9f")
 
 
 def read_texts(
@@ -54,13 +58,20 @@ def read_texts(
         needed = []
     else:
         parts = read_rows(data, needed, file, rows=rows)
-    missing = 0
+    missing, garbled = 0, list[str]()
     for part in parts:
         part = replace(part, names=as_called(part.names, needed)).with_inner(needed)
         check_columns(part.names, needed, source, advice="")  # that of a file's header is checked where it is read
         missing += sum(stands_for_nothing(cell) for name in columns for cell in part.column(name))
         labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
-        yield part, texts_of(part, columns, source), labels
+        texts = texts_of(part, columns, source)
+        garbled += [match.group() for match in map(GARBLED.search, texts) if match]
+        yield part, texts, labels
+    if garbled:
+        note(
+            f"{source}: {counted(len(garbled), 'text')} with {garbled[0]!r} or the like: UTF-8 that was read in "
+            "another encoding and saved anew; get the file from its source again"
+        )
     if missing:
         note(
             f"{source}: {counted(missing, 'cell')} with NA or the like read as texts; leave them empty if they are none"
