@@ -138,7 +138,7 @@ def test_annotators_who_differ_and_rejected_rows_are_told(tmp_path, capsys):
     answers = [{"text": "a", "label": "x", "answer": answer} for answer in ("accept", "reject", "ignore")]
     (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, answers)))
     assert list(read_table(tmp_path / "b.jsonl", text="text", label="label").labels) == ["x", None, None]
-    assert "2 rows that were rejected or ignored in Prodigy have no label" in capsys.readouterr().err
+    assert "no label for 2 rows rejected or ignored in Prodigy" in capsys.readouterr().err
 
 
 def test_titles_and_merged_cells_of_workbooks_are_understood_and_told(tmp_path, capsys):

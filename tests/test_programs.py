@@ -235,3 +235,9 @@ def test_letters_that_were_read_in_another_encoding_before_are_told(tmp_path, ca
     assert "1 text with 'Ã©' or the like: UTF-8 that was read in another encoding" in capsys.readouterr().err
     read(tmp_path / "b.csv", 'text\n"Você não está só, À BEIRA; Â, Ã O"\n', label=None)
     assert "or the like" not in capsys.readouterr().err
+
+
+def test_columns_of_one_name_lead_to_one_column(tmp_path):
+    with pytest.raises(DataError, match="columns 2, 3 and 4 are called 'label'; give all but one of them another name"):
+        read(tmp_path / "a.csv", "text,label,label,label\na,x,y,\n")  # as Jira exports several values
+    assert read(tmp_path / "a.csv", "text,label\na,x;y\n", label_delimiter=";")[1] == ["x;y"]

@@ -199,7 +199,7 @@ def test_columns_of_the_user_are_kept_beside_predictions(tmp_path):
 
 
 def test_a_column_that_two_have_the_name_of_is_not_guessed(tmp_path):
-    with pytest.raises(DataError, match="columns 1 and 3 are both called 'text'"):
+    with pytest.raises(DataError, match="columns 1 and 3 are called 'text'"):
         read_table(write(tmp_path / "a.csv", "text,label,text\na,b,c\n"), text="text")
 
 

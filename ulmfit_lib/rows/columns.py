@@ -117,7 +117,8 @@ def check_columns(
         if list(names).count(name) > 1:
             places = [str(place) for place, one in enumerate(names, 1) if one == name]
             raise DataError(
-                f"{source}: columns {' and '.join(places)} are both called {name!r}; give one of them another name"
+                f"{source}: columns {', '.join(places[:-1])} and {places[-1]} are called {name!r}; give all but one of "
+                "them another name, or put the labels of several into one, such as a;b, and pass --label-delimiter ';'"
             )
 
 

@@ -77,7 +77,7 @@ def labels_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[La
     if column != ANSWER and ANSWER in rows.names:
         answered = rows.column(ANSWER)
         if left_out := sum(answer in NOT_GIVEN for answer in answered):
-            note(f"{source}: {counted(left_out, 'row')} that were rejected or ignored in Prodigy have no label")
+            note(f"{source}: no label for {counted(left_out, 'row')} rejected or ignored in Prodigy")
         found = [None if answer in NOT_GIVEN else one for one, answer in zip(found, answered, strict=True)]
     return found
 
