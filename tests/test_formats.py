@@ -253,3 +253,9 @@ def test_lists_are_written_so_that_they_are_read_back(tmp_path):
         write(Rows.of({"text": ["a", "b"], "tags": [["x, y", "z"], []]}))
     table = read_table(tmp_path / "a.csv", text="text", label="tags")
     assert (table.labels, table.kind) == (["x, y;z", ""], Tags(";"))
+
+
+@pytest.mark.parametrize(("text", "label"), [(1, 0), ("1", "0"), ([1], [0])])
+def test_columns_of_frames_that_are_called_by_numbers_are_named_by_them(text, label):
+    table = read_table(pd.DataFrame([["x", "a"], ["y", "b"]]), text=text, label=label)
+    assert (list(table.texts), list(table.labels)) == (["a", "b"], ["x", "y"])

@@ -23,7 +23,7 @@ def test_dates_in_usual_forms_and_numbers_are_read():
         times("1970-01-02", "02/01/1970", "2 January 1970", "1970-01-02T00:00:00Z", "1970-01-02 02:00+02:00")
         == [day] * 5
     )
-    assert times("02.01.1970", "13.01.1970", None, " ") == [day, 12 * day, None, None]
+    assert times("02.01.1970", "13.01.1970", None, " ", "NA", "#NV") == [day, 12 * day, *[None] * 4]
     assert times("01/02/1970", "01/13/1970") == [day, 12 * day]
     assert times("2021", 2022, "2022.5") == [2021, 2022, 2022.5]
     assert times(np.datetime64("1970-01-03"), "1970-01-02") == [2 * day, day]
@@ -32,6 +32,9 @@ def test_dates_in_usual_forms_and_numbers_are_read():
 def test_what_is_no_time_is_named(capsys):
     with pytest.raises(DataError, match="data: row 2, column 'when': 'soon' is no time; write dates such as"):
         times("1970-01-02", "soon")
+    for of_day in ("12:30", "00:00.0", "3:04:05 pm"):
+        with pytest.raises(DataError, match=f"row 2, column 'when': '{of_day}' is no time"):
+            times("1970-01-02", of_day)
     with pytest.raises(DataError, match="in '13/02/1970' the day comes first and in '02/13/1970' the month"):
         times("13/02/1970", "02/13/1970")
     assert times("03/02/1970") == [33 * 86400.0]

@@ -9,8 +9,12 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.labels.ratings import read_rating
 from ulmfit_lib.progress import note
 from ulmfit_lib.rows.batch import is_missing
+from ulmfit_lib.rows.labels import stands_for_nothing
 
 _TWO_PARTS = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}\b")  # a day and a month, or a month and a day
+
+# Which pandas would take for today's; Excel shows so what is left of a date in a narrow format, and saves that.
+_OF_DAY = re.compile(r"\d{1,3}:\d\d(:\d\d)?([.,]\d+)?(\s*[AP]M)?", re.IGNORECASE)
 
 
 class Time(NamedTuple):
@@ -31,7 +35,7 @@ def read_times(cells: Sequence[Any], *, rows: Sequence[int], column: str, source
     """
     import pandas as pd
 
-    given = [None if is_missing(cell) else str(cell).strip() or None for cell in cells]
+    given = [None if is_missing(cell) or stands_for_nothing(cell) else str(cell).strip() or None for cell in cells]
     texts = [text for text in given if text is not None]
     numbers = [read_rating(text) for text in texts]
     values: list[float | None] = numbers
@@ -41,7 +45,8 @@ def read_times(cells: Sequence[Any], *, rows: Sequence[int], column: str, source
         turned = dates.str.match(_TWO_PARTS.pattern) & day_first  # pandas would turn 2024-05-01, too
         read: Any = partial(pd.to_datetime, format="mixed", utc=True, errors="coerce")
         dates = pd.concat([read(dates[~turned]), read(dates[turned], dayfirst=True)]).sort_index()
-        values = [None if date is pd.NaT else date.timestamp() for date in dates]
+        dated = zip(dates, texts, strict=True)
+        values = [None if date is pd.NaT or _OF_DAY.fullmatch(text) else date.timestamp() for date, text in dated]
     found = iter(zip(values, texts, strict=True))
     times: list[Time | None] = []
     for row, text in zip(rows, given, strict=True):

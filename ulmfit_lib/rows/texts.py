@@ -1,7 +1,7 @@
 """Cells -> texts: what a text is, and when a row has none."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,16 @@ def source_of(data: Any) -> str:
     return str(data) if isinstance(data, Path) else SOURCE
 
 
-def as_columns(names: str | Sequence[str] | None) -> list[str]:
-    """One name, several or none, as a list."""
-    return [names] if isinstance(names, str) else list(names or ())
+def as_columns(names: Any) -> list[str]:
+    """One name, several or none, as a list; pandas calls columns by numbers, too.
+
+    >>> as_columns("text"), as_columns([0, "b"]), as_columns(None)
+    (['text'], ['0', 'b'], [])
+    """
+    if names is None:
+        return []
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    return list(map(str, names)) if several else [str(names)]
 
 
 def texts_of(rows: Rows, columns: Sequence[str], source: str | Path) -> list[str]:
