@@ -213,6 +213,8 @@ def test_the_parts_of_a_dataset_are_no_labels_of_a_folder(tmp_path):
     ("name", "content", "columns"),
     [
         ("titles.csv", "Our survey of May\n,\n# by Ann\ntext,label\nc,y\n", ["text", "label"]),
+        ("title.csv", "Survey,\ntext,label\nc,y\n", ["text", "label"]),
+        ("unnamed.csv", "text\nc\nd\n", ["text"]),
         ("one.csv", "a text\nc\nd\n", ["a text"]),
         ("hash.csv", "# id,text,label\n1,c,y\n", ["# id", "text", "label"]),
         ("index.csv", ",text\n0,c\n", ["", "text"]),
@@ -220,6 +222,16 @@ def test_the_parts_of_a_dataset_are_no_labels_of_a_folder(tmp_path):
             "lines.jsonl",
             '{"review": {"text": "c", "by": {"id": 1}}}\n',
             ["review", "review.text", "review.by", "review.by.id"],
+        ),
+        (
+            "document.json",
+            '{"total": 1, "issues": [{"fields": {"text": "c"}}, {"fields": {"text": "d"}}]}',
+            ["total", "issues", "fields", "fields.text"],
+        ),
+        (
+            "spans.jsonl",
+            '{"text": "c", "spans": [{"label": "x"}]}\n{"text": "d", "spans": []}\n',
+            ["text", "spans"],
         ),
     ],
 )

@@ -76,7 +76,8 @@ def _is_title(line: Sequence[str], below: Sequence[str]) -> bool:
     first = line[0].strip() if line else ""
     if first.startswith(COMMENT):
         return _filled(line) == 1 or _filled(line) < _filled(below)
-    return _filled(line) == bool(first) and (" " in first or not first or len(line) > 2 < _filled(below))
+    beside = len(line) > 2 < _filled(below) or 1 < len(line) == _filled(below)
+    return _filled(line) == bool(first) and (" " in first or not first or beside)
 
 
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:

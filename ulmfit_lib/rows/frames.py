@@ -31,7 +31,11 @@ def rows_of(data: Any) -> Rows:
         names = dict.fromkeys(name for row in data for name in row)
         found = Rows([str(name) for name in names], [[row.get(name) for row in data] for name in names])
     else:
-        what = f"the splits {', '.join(map(str, data))}" if isinstance(data, Mapping) else f"of the type {type(data).__name__}"
+        what = (
+            f"the splits {', '.join(map(str, data))}"
+            if isinstance(data, Mapping)
+            else f"of the type {type(data).__name__}"
+        )
         raise _no_table(what)
     if len({len(cells) for cells in found.columns}) > 1:
         raise DataError(f"{SOURCE}: the columns have {' and '.join(str(len(cells)) for cells in found.columns)} rows")

@@ -1,6 +1,7 @@
 """What a job does with a file of texts: it labels every row."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,7 +10,7 @@ from ulmfit_lib.errors import DataError
 from ulmfit_lib.files import new_file
 from ulmfit_lib.progress import quietly
 from ulmfit_lib.rows.delimited import NoRows
-from ulmfit_lib.rows.json_files import names_within
+from ulmfit_lib.rows.json_files import cell_at, lists_within, names_within
 from ulmfit_lib.rows.kinds import WORKBOOKS, FileFormat, suffix_of
 from ulmfit_lib.rows.predictions import AddedColumns, RowLabeller
 from ulmfit_lib.rows.reader import read_rows
@@ -26,16 +27,20 @@ def column_names(content: Callable[[Path], object], name: str, file: FileFormat)
     """The names of the ``columns`` of a file that ``content`` writes, and of the ``sheets`` with rows of a workbook.
 
     Without a sheet, the columns are those of the first of these. What lies within the objects of the first row counts
-    as a column, such as ``review.text``.
+    as a column, such as ``review.text``, and so does what the objects hold in lists within a document's only row.
     """
     with TemporaryDirectory() as folder, quietly():
         path = Path(folder) / name
         content(path)
         try:
             sheets = [sheet for sheet in _sheet_names(path) if _has_rows(path, sheet)]
-            first = next(read_rows(path, [], file, rows=1))
-            within = names_within({name: first.column(name)[0] for name in first.names})
-            return {"columns": [*first.names, *(name for name in within if name not in first.names)], "sheets": sheets}
+            rows = read_rows(path, [], file, rows=1)
+            first, *others = islice(rows, 2)
+            record = {name: first.column(name)[0] for name in first.names}
+            listed = [] if others else [cell_at(record, name)[0] for name in lists_within(record)]
+            within = [name for one in listed for name in (*one, *names_within(one))]
+            more = dict.fromkeys(name for name in (*names_within(record), *within) if name not in first.names)
+            return {"columns": [*first.names, *more], "sheets": sheets}
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
 
