@@ -33,7 +33,7 @@ import pandas as pd
 from ulmfit_lib import LanguageModel
 from ulmfit_lib.artifact.architecture import DISTILLED
 from ulmfit_lib.files import write_file
-from ulmfit_lib.stages.distill import exchange_words
+from ulmfit_lib.models.tensors import exchange_words
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 
 KINDS = {  # of the lines, in no unit

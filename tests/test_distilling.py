@@ -15,11 +15,12 @@ from ulmfit_lib.artifact.architecture import PAD_ID
 from ulmfit_lib.errors import ArtifactError, DataError, OptionError, TrainingError
 from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
+from ulmfit_lib.models.tensors import exchange_words
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.serving.distilled_vectors import WordMeans
 from ulmfit_lib.serving.predictor import Predictor
-from ulmfit_lib.stages.distill import distill, exchange_words, solve_projection
+from ulmfit_lib.stages.distill import distill, solve_projection
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.checkpoints import Checkpoints
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, DistillationRecipe, WordVectorRecipe

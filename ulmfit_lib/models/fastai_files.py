@@ -65,17 +65,6 @@ def imported_stage(source: str) -> Stage:
     return Stage("imported from fastai", source=source)
 
 
-def in_order_of(vocabulary: Vocabulary, model: FastaiModel) -> Weights:
-    """A model's weights for the tokens of another vocabulary; tokens that it does not know get the mean row."""
-    weights = dict(model.weights)
-    if vocabulary != model.vocabulary:
-        order = torch.tensor([model.vocabulary.index.get(token, -1) for token in vocabulary.tokens])
-        for name in ("encoder.weight", "decoder.bias"):
-            rows = weights[name]
-            weights[name] = torch.where((order >= 0).view(-1, *[1] * (rows.ndim - 1)), rows[order], rows.mean(0))
-    return weights
-
-
 def read_archive(archive: Path, *, folder: Path, direction: str) -> FastaiModel:
     """One of fastai's ``.tgz`` archives, which hold a ``.pth`` and a ``.pkl``; unpacked into ``folder``."""
     unpacked: dict[str, Path] = {}

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED
 from ulmfit_lib.artifact.tensors import Tensors
+from ulmfit_lib.tokens.vocabulary import Vocabulary
 
 Weights = dict[str, Tensor]
 State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each (1, batch, width)
@@ -24,3 +26,20 @@ def as_arrays(weights: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
 def as_tensors(arrays: Tensors) -> Weights:
     """Arrays by name -> tensors that share their memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:
+    """A language model's weights for another vocabulary: words that it knows keep theirs, others get a usual row.
+
+    A word that stays in its place keeps the row of this place, for fastai's vocabularies hold some words twice.
+    """
+    exchanged, before = dict(weights), dict(enumerate(old.tokens))
+    places = [at if before.get(at) == token else old.index.get(token, -1) for at, token in enumerate(new.tokens)]
+    for name in weights.keys() & set(BY_WORD):
+        exchanged[name] = torch.cat([weights[name], _usual_row(name, weights[name], old.unknown_id)])[places]
+    return exchanged
+
+
+def _usual_row(name: str, rows: Tensor, unknown_id: int) -> Tensor:
+    """What a new word starts with, (1, width): in a distilled vector it counts as unknown words do."""
+    return rows[unknown_id, None] if name.startswith(DISTILLED) else rows.mean(0, keepdim=True)

@@ -18,8 +18,8 @@ from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.hub.fetching import find_named
-from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, in_order_of, read_archive
-from ulmfit_lib.models.tensors import as_arrays
+from ulmfit_lib.models.fastai_files import FastaiModel, imported_stage, read_archive
+from ulmfit_lib.models.tensors import as_arrays, exchange_words
 from ulmfit_lib.progress import bar, note
 from ulmfit_lib.tokens.words import WordTokenizer
 
@@ -80,7 +80,7 @@ def _save(path: Path, found: dict[str, FastaiModel], training: TrainingRecord) -
     first, *others = found.values()
     if any(other.architecture != first.architecture for other in others):
         raise ArtifactError("the forward and the backward model differ in size")
-    weights = {way: in_order_of(first.vocabulary, model) for way, model in found.items()}
+    weights = {way: exchange_words(one.weights, one.vocabulary, first.vocabulary) for way, one in found.items()}
     direction = "both" if others else next(iter(found))
     Artifact(
         LANGUAGE_MODEL,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ulmfit_lib.arrays import Vectors
-from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED, Architecture
+from ulmfit_lib.artifact.architecture import DISTILLED, Architecture
 from ulmfit_lib.artifact.cards import Card
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
@@ -19,9 +19,8 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.frozen import freeze, read_directions
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.tensors import Weights, exchange_words
 from ulmfit_lib.models.word_vectors import mirrored
-from ulmfit_lib.stages.language_models import usual_row
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
@@ -222,15 +221,6 @@ def _checked(opinions: npt.ArrayLike, count: int) -> Vectors:
     if numbers.shape != (count,) or not (np.abs(numbers) <= 1).all():
         raise DataError(f"opinions must be {count} numbers from -1 to 1, one for each text")
     return numbers
-
-
-def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:
-    """A language model's weights for another vocabulary: words that it knows keep theirs, others get a usual row."""
-    exchanged = dict(weights)
-    places = [old.index.get(token, -1) for token in new.tokens]
-    for name in weights.keys() & set(BY_WORD):
-        exchanged[name] = torch.cat([weights[name], usual_row(name, weights[name], old.unknown_id)])[places]
-    return exchanged
 
 
 def solve_projection(features: Vectors, targets: npt.NDArray[np.floating[Any]]) -> Weights:

@@ -4,16 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-import torch
-
-from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.models.awd_lstm import read_weights
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.tensors import Weights, exchange_words
 from ulmfit_lib.tokens.corpus import Corpus, tokenize_corpus
-from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe, train_language_model
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.processes import my_share
@@ -33,25 +29,11 @@ def extend(
         base.architecture,
         vocabulary,
         base.tokenizer,
-        {way: transfer_weights(some, vocabulary) for way, some in part.weights.items()},
+        {way: exchange_words(some, base.vocabulary, vocabulary) for way, some in part.weights.items()},
         TrainingRecord(name, base.training.stages),
         {"name": base.training.name, "sha256": base.sha256()},
     )
     return extended, corpus
-
-
-def transfer_weights(weights: Weights, vocabulary: Vocabulary) -> Weights:
-    """A language model's weights for a vocabulary that goes on after the old one: new words get a usual row."""
-    grown = dict(weights)
-    for name in weights.keys() & set(BY_WORD):
-        new = usual_row(name, weights[name], vocabulary.unknown_id)
-        grown[name] = torch.cat([weights[name], new.expand(len(vocabulary) - len(weights[name]), *new.shape[1:])])
-    return grown
-
-
-def usual_row(name: str, rows: torch.Tensor, unknown_id: int) -> torch.Tensor:
-    """What a new word starts with, (1, width): in a distilled vector it counts as unknown words do."""
-    return rows[unknown_id, None] if name.startswith(DISTILLED) else rows.mean(0, keepdim=True)
 
 
 def train_directions(
