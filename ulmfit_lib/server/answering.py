@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.evaluation.certainty import Precision
 from ulmfit_lib.server.guarding import Limits, Metrics
-from ulmfit_lib.server.models import Busy, Models, Served, ServedModel, answer
+from ulmfit_lib.server.models import Models, Served, ServedModel, answer
 from ulmfit_lib.tokens.rules import well_formed
 
 IN_MEMORY = 1_000_000  # bytes; longer bodies go to a file
@@ -189,10 +189,9 @@ class Predicting:
     @contextmanager
     def _places(self, texts: int) -> Iterator[None]:
         """Places for so many texts, if there are any."""
-        try:
-            self.models.reserve(texts)
-        except Busy:
-            raise _busy(self.models) from None
+        if self.models.under_way + texts > self.models.waiting:
+            raise _busy(self.models)
+        self.models.under_way += texts
         try:
             yield
         finally:

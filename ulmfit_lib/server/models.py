@@ -22,10 +22,6 @@ Served = Predictor | StaticClassifier
 LOOKED_AFTER = 2.0  # seconds from which on a folder is looked at again
 
 
-class Busy(Exception):
-    """More is waiting than may wait."""
-
-
 class ServedModel:
     """One classifier, and the folder that it comes from."""
 
@@ -94,12 +90,6 @@ class Models:
     def find(self, name: str | None) -> ServedModel | None:
         """By name, or the first one."""
         return self.by_name.get(name) if name else next(iter(self.by_name.values()), None)
-
-    def reserve(self, texts: int) -> None:
-        """Take places for so many texts, or raise ``Busy``; give them back by ``under_way -= texts``."""
-        if self.under_way + texts > self.waiting:
-            raise Busy
-        self.under_way += texts
 
 
 def answer(
