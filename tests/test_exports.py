@@ -112,6 +112,8 @@ def test_what_follows_a_backslash_outside_quotes_is_a_cells(tmp_path):
     )  # MySQL's OUTFILE
     ((_, texts, labels),) = read_texts(tmp_path / "outfile.tsv", text="text", label="label")
     assert (texts, labels) == (["Fine,\nreally", "C:\\temp \\ a\tb"], ["x", "y"])
+    (tmp_path / "quoted.csv").write_text('"text","label"\n"Fine,\\\nreally","x"\n"\\"So\\"","y"\n')
+    assert list(read_table(tmp_path / "quoted.csv", text="text").texts) == ["Fine,\nreally", '"So"']
 
 
 def test_a_macs_rows_end_in_carriage_returns_and_its_cells_may_hold_newlines(tmp_path):

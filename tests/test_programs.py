@@ -152,6 +152,7 @@ def test_what_databases_copy_has_its_line_breaks(tmp_path, capsys):
     assert read(tmp_path / "c.tsv", batch)[0][0] == "Never,\\nagain"
     assert "\\n occurs in 1 cell; if it stands for a line break, pass --quoting copy" in capsys.readouterr().err
     assert read(tmp_path / "c.tsv", batch, quoting="copy")[0][0] == "Never,\nagain"
+    assert read(tmp_path / "e.tsv", "text\tlabel\nso\\tso\t\\N\n")[0] == ["so\tso"]
     (tmp_path / "d.tsv").write_text("text\tlabel\nC:\\old\\new\t\\N\n")
     assert layout_of(tmp_path / "d.tsv", FileFormat(), ("text",)).quoting != "copy"
 
@@ -200,6 +201,14 @@ def test_quotation_marks_that_nobody_doubled_are_the_texts_where_cells_end_witho
     for doubtful in ('"a", "b","x"\n', '"a "b" c\nd","x"\n'):
         with pytest.raises(DataError, match=r"double each quotation mark within a quoted text|line 2 has 3 fields"):
             read(tmp_path / "a.csv", f'"text","label"\n{doubtful}"d","y"\n')
+
+
+def test_apostrophes_quote_where_they_quote_the_names(tmp_path):
+    content = "'text','label'\n'it''s \"fine\", really','x'\n'so\nso','y'\n"
+    assert read(tmp_path / "a.csv", content) == (['it\'s "fine", really', "so\nso"], ["x", "y"])
+    escaped = "'text';'label'\n'it\\'s \"fine\"; really';'x'\n'so\nso';'y'\n"
+    assert read(tmp_path / "b.csv", escaped)[0] == ['it\'s "fine"; really', "so\nso"]
+    assert read(tmp_path / "c.csv", "text,label\n'tis,x\n'so',y\n")[0] == ["'tis", "'so'"]
 
 
 def test_columns_of_yes_and_no_may_repeat_their_name_for_yes(tmp_path):

@@ -14,6 +14,7 @@ NULL = "\\N"  # of databases
 COPIED = re.compile(r"\\([bfnrtv\\])")
 COPIES = dict(zip("bfnrtv\\", "\b\f\n\r\t\v\\", strict=True))
 PAIRS = {"double": re.compile('""|"'), "backslash": re.compile(r'\\.|""|"', re.DOTALL)}
+SWAPPED = str.maketrans("'\"", "\"'")
 TO_ESCAPE = "double each quotation mark within a quoted text, or pass --quoting none if the marks quote nothing"
 
 
@@ -32,6 +33,7 @@ class Layout:
     wrapped: bool = False  # a row that holds quotation marks is quoted once more, as a whole
     # Marks within quotes are not doubled: one ends the quote at the end of a cell alone, and no cell has a line break.
     loose: bool = False
+    apostrophes: bool = False  # they stand in place of quotation marks
 
 
 class NoRows(DataError):
@@ -54,6 +56,10 @@ class Reading:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record's first line, from 1, and its cells; empty lines between records are none."""
+        for line, cells in self._records():
+            yield line, [cell.translate(SWAPPED) for cell in cells] if self.layout.apostrophes else cells
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
         escapes, copied = (self.layout.quoting == one for one in ("backslash", "copy"))
         plain = copied or self.layout.quoting == "none"
         while (line := self._next()) is not None:
@@ -75,7 +81,8 @@ class Reading:
 
     def _next(self) -> str | None:
         self.line += 1
-        return next(self.lines, None)
+        line = next(self.lines, None)
+        return line.translate(SWAPPED) if line is not None and self.layout.apostrophes else line
 
     def _quoted(self, line: str) -> list[str]:
         delimiter, started, place = self.layout.delimiter, self.line, 0
@@ -142,7 +149,7 @@ class Reading:
 
     def _unescaped(self, cell: str) -> str:
         cell = cell.replace('""', '"')
-        return re.sub(r'\\([\\"])', r"\1", cell) if self.layout.quoting == "backslash" else cell
+        return re.sub(r'\\([\\"]|\r?\n)', r"\1", cell) if self.layout.quoting == "backslash" else cell
 
 
 def read_records(lines: Iterator[str], layout: Layout, name: str | Path) -> Iterator[list[str]]:

@@ -104,13 +104,14 @@ class _Header(NamedTuple):
 def _with_header(path: Path, encoding: str | None, layout: Layout, needed: Sequence[str]) -> _Header:
     """The first line that has what is needed, if all above it have fewer cells, as titles do; else the first line."""
     names: list[str] = []
-    for one in (layout, replace(layout, wrapped=True), replace(layout, spaced=True)):
+    ways = ({}, {"wrapped": True}, {"spaced": True}, {"apostrophes": True})
+    for one in (replace(layout, **way) for way in ways):
         records = _first_records(path, encoding, one, HEADER_LINES)
         place = header_among([cells for _, cells in records], needed)
         line, found = records[place] if records else (0, [])
         if found and set(needed) <= set(as_called(found, needed)):
             return _Header(replace(one, skipped=line - 1) if place else one, found, bool(needed))
-        names = names or found
+        names = names or ([] if one.apostrophes else found)
     return _Header(layout, names, False)
 
 
@@ -160,7 +161,7 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout, needed: Sequ
     The misfit of that one is then said.
     """
     with open_text(path, encoding) as (text, _):
-        if not any('"' in block or "\\" in block for block in text.blocks()):
+        if not (layout.apostrophes or any('"' in block or "\\" in block for block in text.blocks())):
             return layout
     if layout.delimiter == "\t" and (copied := _breaks_as_copied(path, encoding, layout)):
         breaks, nulls = copied
@@ -196,15 +197,17 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout, needed: Sequ
 
 def _breaks_as_copied(path: Path, encoding: str | None, layout: Layout) -> tuple[int, int] | None:
     """Cells with a line break, and empty ones, as databases copy them; None where backslashes mean something else."""
-    breaks = nulls = 0
+    escapes = breaks = nulls = 0
     with open_text(path, encoding) as (text, _):
         for _, cells in Reading(text.lines(), replace(layout, quoting="none")).records():
             for cell in cells:
                 if '"' in (cell[:1], cell[-1:]) or (cell != NULL and "\\" in COPIED.sub("", cell)):
                     return None
                 nulls += cell == NULL
-                breaks += "n" in COPIED.findall(cell)
-    return (breaks, nulls) if breaks else None
+                found = COPIED.findall(cell)
+                escapes += bool(found)
+                breaks += "n" in found
+    return (breaks, nulls) if breaks or (nulls and escapes) else None
 
 
 def _cells_across(path: Path, encoding: str | None, layout: Layout) -> int | None:
