@@ -56,8 +56,11 @@ class Reading:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record's first line, from 1, and its cells; empty lines between records are none."""
+        if not self.layout.apostrophes:
+            yield from self._records()
+            return
         for line, cells in self._records():
-            yield line, [cell.translate(SWAPPED) for cell in cells] if self.layout.apostrophes else cells
+            yield line, [cell.translate(SWAPPED) for cell in cells]
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         escapes, copied = (self.layout.quoting == one for one in ("backslash", "copy"))

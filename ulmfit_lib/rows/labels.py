@@ -37,6 +37,7 @@ MISSING = (
 )  # as programs write no value
 # Of a workbook's cells, in any language: #VALUE!, #NAME?, #DIV/0!, #N/A, #NV, LibreOffice's Err:502.
 ERROR = re.compile(r"#[¡¿]?[A-ZÀ-Ü]+(/0)?[!?]|#N/[A-Z]!?|#NV|Err:\d{3}")
+LONGEST_ERROR = 20  # characters, far more than any has
 # As programs and people write yes and no; Excel saves its own words in the user's language.
 YES = (
     *("1", "1.0", "true", "t", "yes", "y", "on", "x", "✓", "✔", "checked", "ja", "oui", "si", "sí", "sim", "да"),
@@ -187,7 +188,9 @@ def tidied(labels: Sequence[Label], *, rows: Sequence[int], source: str) -> list
 
 def stands_for_nothing(cell: Any) -> bool:
     """Whether a cell holds what programs write for no value, such as ``NA``, or for a formula that failed."""
-    return isinstance(cell, str) and (cell in MISSING or ERROR.fullmatch(cell) is not None)
+    if not isinstance(cell, str) or len(cell) > LONGEST_ERROR:
+        return False
+    return cell in MISSING or ERROR.fullmatch(cell) is not None
 
 
 def as_read(label: str) -> str:

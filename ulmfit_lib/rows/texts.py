@@ -65,7 +65,7 @@ def read_texts(
         missing += sum(stands_for_nothing(cell) for name in columns for cell in part.column(name))
         labels: list[Label] = labels_of(part, labelled, source) if labelled else [None] * len(part)
         texts = texts_of(part, columns, source)
-        garbled += [match.group() for match in map(GARBLED.search, texts) if match]
+        garbled += [found.group() for one in texts if not one.isascii() and (found := GARBLED.search(one))]
         yield part, texts, labels
     if garbled:
         note(
