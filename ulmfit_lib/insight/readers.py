@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit_lib.arrays import Vectors
-from ulmfit_lib.artifact.catalogue import describe_model
-from ulmfit_lib.artifact.format import CLASSIFIER
+from ulmfit_lib.artifact.format import CLASSIFIER, read_config
 from ulmfit_lib.artifact.record import TrainingRecord
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import DataError, OptionError
@@ -24,7 +23,7 @@ from ulmfit_lib.models.wt103 import find_pretrained
 def load_reader(model: str | Path, *, device: str = "cpu") -> TextClassifier | LanguageModel:
     """A classifier's folder, a language model's folder or name, or either on the hub."""
     path = find_pretrained(model)
-    if describe_model(path)["kind"] == CLASSIFIER:
+    if read_config(path)["kind"] == CLASSIFIER:
         return TextClassifier.load(path, device=device)
     return LanguageModel.from_pretrained(path).to(device)
 
