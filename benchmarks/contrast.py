@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from conditions import conditions
-from decisions import draw_of_each, summary
+from decisions import summary
 from labelled_sets import LabelledSet, Rows, find_sets
 from measuring import count_cpu_seconds
 
@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         if one.has_tags:
             continue
         draws = {(f"{n}", i): one.draw(n, i) for n in options.labels for i in range(options.draws)}
-        draws |= {(f"{n} each", i): draw_of_each(one, n, i) for n in options.each for i in range(options.draws)}
+        draws |= {(f"{n} each", i): one.draw_of_each(n, i) for n in options.each for i in range(options.draws)}
         for (name, number), rows in draws.items():
             file = options.work / one.name / f"{name.replace(' ', '-')}-{number}.json"
             if not file.is_file():

@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         candidate = Candidate(LanguageModel.from_pretrained(options.base))
         draws = {(f"{n}", number): one.draw(n, number) for n in options.labels for number in range(options.draws)}
         if not one.has_tags:
-            draws |= {(f"{n} each", i): draw_of_each(one, n, i) for n in options.each for i in range(options.draws)}
+            draws |= {(f"{n} each", i): one.draw_of_each(n, i) for n in options.each for i in range(options.draws)}
         vectors = teachers_vectors(one, draws.values(), options)
         for (name, number), rows in draws.items():
             file = options.work / one.name / f"{name.replace(' ', '-')}-{number}.json"
@@ -107,15 +107,6 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             scores = json.loads(file.read_text(encoding="utf-8"))
             cells += [{"set": one.name, "draw": name, "number": number, "method": m, **s} for m, s in scores.items()]
     return cells
-
-
-def draw_of_each(one: LabelledSet, count: int, number: int) -> Rows:
-    """As many random rows of each class, or all where there are fewer."""
-    generator = np.random.default_rng(number)
-    labels = np.array(one.train.labels)
-    places = [generator.permutation(np.flatnonzero(labels == name))[:count] for name in np.unique(labels)]
-    chosen = np.concatenate(places).tolist()
-    return Rows([one.train.texts[i] for i in chosen], [one.train.labels[i] for i in chosen])
 
 
 def teachers_vectors(one: LabelledSet, draws: Any, options: argparse.Namespace) -> dict[str, EncodedTexts]:

@@ -92,6 +92,14 @@ class LabelledSet:
         places = order[:labels]
         return Rows([self.train.texts[i] for i in places], [self.train.labels[i] for i in places])
 
+    def draw_of_each(self, count: int, number: int) -> Rows:
+        """As many random training rows of each class, or all of a class that has fewer."""
+        generator = np.random.default_rng(number)
+        labels = np.array(self.train.labels)
+        places = [generator.permutation(np.flatnonzero(labels == name))[:count] for name in np.unique(labels)]
+        chosen = np.concatenate(places).tolist()
+        return Rows([self.train.texts[i] for i in chosen], [self.train.labels[i] for i in chosen])
+
     def indicators(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """(n_rows, n_classes): 1 where a row's label names the class, else 0."""
         return np.array([[name in self.names(label) for name in classes] for label in labels], np.int64)

@@ -5,7 +5,7 @@
 
 A set is a folder with train.csv and test.csv, columns text and label; where labels hold ";" they are tags. Draws are
 random, not stratified, and nested: the 500 rows contain the 100. Sets of 14 classes and more (but tags) start with ten
-rows of each class instead. Each peer learns the drawn rows alone.
+rows of each class instead. With --each, so many rows of each class are drawn. Each peer learns the drawn rows alone.
 
 tfidf      TF-IDF of words and word pairs + logistic regression
 minilm     all-MiniLM-L6-v2 + logistic regression
@@ -65,10 +65,11 @@ Cell = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell belongs: a draw of a set, and what learns it."""
+    """Where a cell belongs: a draw of a set, so many rows at random or of each class, and what learns it."""
 
     one: LabelledSet
-    labels: int
+    count: int
+    of_each: bool
     draw: int
     peer: str
     head: str
@@ -82,12 +83,18 @@ class Place:
     @cached_property
     def rows(self) -> Rows:
         """The rows to learn."""
-        return self.one.draw(self.labels, self.draw)
+        return (self.one.draw_of_each if self.of_each else self.one.draw)(self.count, self.draw)
+
+    @property
+    def labels(self) -> int | str:
+        """How many rows are drawn."""
+        return f"{self.count} each" if self.of_each else self.count
 
     @property
     def file(self) -> Path:
         """The finished cell, by how many rows were drawn: a set of many classes has as many for 100 and 500 labels."""
-        name = f"{self.name}-{len(self.rows)}-rows-draw-{self.draw}-{len(self.one.test)}-test-rows.json"
+        rows = f"{self.count}-each" if self.of_each else f"{len(self.rows)}-rows"
+        name = f"{self.name}-{rows}-draw-{self.draw}-{len(self.one.test)}-test-rows.json"
         return self.work / "cells" / self.one.name / name
 
 
@@ -95,7 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=Path, required=True, help="folder of sets")
     parser.add_argument("--names", nargs="+", help="of sets; default all")
-    parser.add_argument("--labels", type=int, nargs="+", default=[100, 500])
+    parser.add_argument("--labels", type=int, nargs="*", default=[100, 500], help="rows drawn at random")
+    parser.add_argument("--each", type=int, nargs="*", default=[], help="rows drawn of each class; not of tags")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--test-rows", type=int, help="the first of each set; default all")
     parser.add_argument(
@@ -129,10 +137,12 @@ def measure(options: argparse.Namespace) -> tuple[list[Cell], bool]:
     """The cells that are asked for, and whether all of them are there: one that fails is reported and left out."""
     teachers = find_teachers(options.teachers)
     sets = [LabelledSet.read(folder, options.test_rows) for folder in find_sets(options.sets, options.names)]
+    counts = [(count, False) for count in options.labels] + [(count, True) for count in options.each]
     groups = [
         [
-            Place(one, labels, draw, peer, head, options.work)
-            for labels in options.labels
+            Place(one, count, of_each, draw, peer, head, options.work)
+            for count, of_each in counts
+            if not (of_each and one.has_tags)
             for draw in range(options.draws)
             for head in ([""] if peer.startswith(("delivered", "setfit")) else HEADS)
         ]
@@ -218,7 +228,7 @@ def measure_cell(place: Place, model: LogisticPeer | Delivered | SetFit, seconds
 
 def summary(cells: Sequence[Cell]) -> list[Cell]:
     """Means over the draws by number of labels, set and peer, and the standard deviation of accuracy."""
-    groups: dict[tuple[int, str, str], list[Cell]] = {}
+    groups: dict[tuple[int | str, str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell["labels"], cell["set"], cell["peer"]), []).append(cell)
     rows = []
@@ -244,11 +254,11 @@ def markdown(rows: Sequence[Cell], score: str, title: str) -> str:
     found = {(row["labels"], row["set"], row["peer"]): row for row in shown}
     digits = 2 if score in ("log_loss", "mean_absolute_error") else 1
     lines = [f"{title}.", "", f"| set | labels | {' | '.join(peers)} |", "|---|---:" + "|---:" * len(peers) + "|"]
-    for labels, name in sorted(places, key=lambda place: place[0]):
+    for labels, name in sorted(places, key=lambda place: str(place[0])):
         cells = [found.get((labels, name, peer)) for peer in peers]
         values = [f"{cell[score]:.{digits}f}" if cell else "" for cell in cells]
         lines.append(f"| {name} | {next(filter(None, cells))['rows']} | {' | '.join(values)} |")
-    for labels in sorted({place[0] for place in places}):
+    for labels in sorted({place[0] for place in places}, key=str):
         whole = [name for n, name in places if n == labels and all((labels, name, peer) in found for peer in peers)]
         if len(whole) > 1:
             means = [np.mean([found[labels, name, peer][score] for name in whole]) for peer in peers]
