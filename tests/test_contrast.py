@@ -171,3 +171,8 @@ def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(lm, table):
     for places in seen:
         pairs = targets[places].reshape(-1, 2)
         assert (pairs[:, 0] == pairs[:, 1]).all()
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, 0.6), (5, 0.6), (15, 0.2), (30, 0.1), (150, 0.1)])
+def test_temperature_falls_with_the_number_of_classes(classes: int, expected: float) -> None:
+    assert ContrastRecipe().temperature_for(classes) == pytest.approx(expected)

@@ -31,6 +31,7 @@ from ulmfit_lib.training.word_vectors import IN_CONTEXT, thinned
 
 UNPROJECTED = "distilled+all"  # the pooling that tells what makes a distilled vector
 READ_TOGETHER = 64  # texts, once the blocks have learnt
+MEDIUM = 3.0  # between few and many classes, the temperature is this divided by their number
 SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
 
 
@@ -38,13 +39,18 @@ SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
 class ContrastRecipe:
     """Hyperparameters, found on the development sets with 8 rows of a class and 100 at random."""
 
-    epochs: int = 4
+    epochs: int = 8
     batch_size: int = 32  # texts, of which pairs are of one class
     lr: float = 4e-4
-    temperature: float = 0.3
+    temperature: float = 0.6  # of few classes
+    temperature_of_many: float = 0.1  # of thirty classes and more
     dropout: float = 0.1  # share of the words that are left out
     max_tokens: int = 64  # that are read of a text while blocks learn
     clip: float = 1.0  # the largest gradient norm
+
+    def temperature_for(self, classes: int) -> float:
+        """Lower where there are many classes: then it matters which of the others a text is closest to."""
+        return min(self.temperature, max(self.temperature_of_many, MEDIUM / classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +143,11 @@ def learn_contrast(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm_up) * (1 - step / steps)
     )
+    temperature = recipe.temperature_for(len(np.unique(targets)))
     for _ in range(recipe.epochs):
         for places in _batches_of_pairs(targets, recipe.batch_size, rng):
             vectors = texts.thinned(words, places, recipe, rng) / len(texts.rest) ** 0.5  # of length 1
-            loss = contrastive_loss(vectors, torch.from_numpy(targets[places]), recipe.temperature)
+            loss = contrastive_loss(vectors, torch.from_numpy(targets[places]), temperature)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(learning, recipe.clip)
