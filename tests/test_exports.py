@@ -88,6 +88,12 @@ def test_lines_of_text_that_hold_commas_are_texts(tmp_path, capsys, header):
     assert "each line is one text, since lines hold ',' in different numbers" in capsys.readouterr().err
 
 
+def test_a_comma_at_the_end_of_some_lines_is_their_texts(tmp_path):
+    for lines, texts in ((["Well,", "fine"], ["Well,", "fine"]), (["Well,", "fine,"], ["Well", "fine"])):
+        (tmp_path / "a.csv").write_text("\n".join(["text", *lines, ""]))
+        assert list(read_table(tmp_path / "a.csv", text="text").texts) == texts
+
+
 @pytest.mark.parametrize("content", ["text\na,1\nb,2\n", 'text\n"a",1\nb\n', "text\nFine, really\nDull, too\n"])
 def test_lines_that_may_lack_a_column_s_name_are_texts_where_that_is_said(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)

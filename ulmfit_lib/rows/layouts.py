@@ -128,11 +128,15 @@ def _first_records(path: Path, encoding: str | None, layout: Layout, most: int) 
 
 
 def _with_whole_lines(path: Path, encoding: str | None, layout: Layout) -> Layout:
-    """The layout of a file of one column; if rows have several cells, and not all as many, each line is one."""
-    if _cells_across(path, encoding, layout) is not None:
-        return layout
+    """The layout of a file of one column; if rows have several cells, and not all as many, each line is one.
+
+    A delimiter at the end of all rows is none of their texts; at the end of some it is.
+    """
     with open_text(path, encoding) as (text, _):
-        lines = [line for line in islice(text.lines(), layout.skipped + 1, None) if line.strip()]
+        lines = [line.rstrip("\r") for line in islice(text.lines(), layout.skipped + 1, None) if line.strip()]
+    ends = any(line.endswith(layout.delimiter) and '"' not in line for line in lines)
+    if not ends and _cells_across(path, encoding, layout) is not None:
+        return layout
     free = next((one for one in LINES if not any(one in line for line in lines)), None)
     if free is None or len({line.count(layout.delimiter) for line in lines}) == 1:
         return layout
