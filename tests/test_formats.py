@@ -259,3 +259,10 @@ def test_lists_are_written_so_that_they_are_read_back(tmp_path):
 def test_columns_of_frames_that_are_called_by_numbers_are_named_by_them(text, label):
     table = read_table(pd.DataFrame([["x", "a"], ["y", "b"]]), text=text, label=label)
     assert (list(table.texts), list(table.labels)) == (["a", "b"], ["x", "y"])
+
+
+def test_an_address_is_no_file_and_nothing_is_downloaded(ulmfit):
+    with pytest.raises(DataError, match="it is an address, and nothing is downloaded: save the file here"):
+        read_table("https://example.org/a.csv", text="text")
+    code, _, said = ulmfit("doctor", "https://example.org/a.csv", "--text", "text", "--label", "label")
+    assert code == 2 and "it is an address" in said

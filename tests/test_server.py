@@ -265,7 +265,7 @@ def test_what_is_noticed_of_a_file_is_told_with_its_job(serve, finished):
         notes = finished(client, name)["notes"]
         assert [one.partition("; ")[0] for one in notes] == [
             "input.csv: columns are separated by ';'",
-            "input.csv: quotation marks are part of the texts (--quoting none)",
+            "input.csv: quotation marks are part of the texts (quoting none)",
             "input.csv: 1 cell with NA or the like read as texts",
         ]
     name = client.post("/jobs", files={"file": ("a.csv", f"text\n{GOOD}\n")}, data={"text": "text"}).json()["id"]

@@ -81,10 +81,17 @@ def advice_for(suffix: str) -> str:
     return next((advice for endings, advice in INSTEAD.items() if suffix in endings), "")
 
 
+def no_such_file(path: Path) -> DataError:
+    """What to say of a file that is not there."""
+    is_address = str(path).startswith(("http:/", "https:/"))
+    way = "; it is an address, and nothing is downloaded: save the file here, and name that" if is_address else ""
+    return DataError(f"{path}: no such file{way}")
+
+
 def check_kind(path: Path) -> None:
     """Refuse what is not there, or cannot be a table or a folder of texts."""
     if not path.exists():
-        raise DataError(f"{path}: no such file")
+        raise no_such_file(path)
     if not path.is_dir():
         suffix_of(path)
 
@@ -101,7 +108,7 @@ def table_in(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = [one.filename for one in archive.infolist() if not one.is_dir()]
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+        raise no_such_file(path) from error
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a whole .zip file ({error})") from error
     shown = [one for one in names if not one.startswith("__MACOSX/") and not Path(one).name.startswith((".", "~$"))]

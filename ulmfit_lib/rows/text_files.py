@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ulmfit_lib.errors import DataError, OptionError, first_line
 from ulmfit_lib.progress import note
-from ulmfit_lib.rows.kinds import COMPRESSED, advice_for, table_in
+from ulmfit_lib.rows.kinds import COMPRESSED, advice_for, no_such_file, table_in
 
 BLOCK = 1 << 20  # bytes read at a time
 MARKS = {
@@ -62,7 +62,7 @@ def open_bytes(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
         with path.open("rb") as file:
             yield _decompressed(path, file), file
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+        raise no_such_file(path) from error
     except RuntimeError as error:  # zipfile's
         raise DataError(f"{path}: {first_line(error)}; unpack it, and name the file in it") from error
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:

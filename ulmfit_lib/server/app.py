@@ -18,7 +18,7 @@ from starlette.routing import Match, Mount
 from ulmfit_lib.errors import UlmfitError
 from ulmfit_lib.server.answering import Predicting
 from ulmfit_lib.server.guarding import Guard, Limits, Metrics, Prefix
-from ulmfit_lib.server.jobs import Jobs
+from ulmfit_lib.server.jobs import Jobs, as_fields
 from ulmfit_lib.server.labelling import label_file
 from ulmfit_lib.server.models import Models
 from ulmfit_lib.server.reference import render_reference
@@ -103,7 +103,7 @@ def _explain_mistakes(app: FastAPI) -> None:
 
     @app.exception_handler(UlmfitError)
     async def mistake(_: Request, error: UlmfitError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 422)
+        return JSONResponse({"detail": as_fields(str(error))}, 422)
 
     @app.exception_handler(RequestValidationError)
     async def misfit(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,6 +1,7 @@
 """Work on uploaded files, in the background: its state lies in folders, so that a restart continues with it."""
 
 import json
+import re
 import secrets
 import shutil
 import threading
@@ -15,6 +16,16 @@ from ulmfit_lib.files import read_json, write_file
 from ulmfit_lib.progress import keeping_notes, note
 
 UNFINISHED = ("waiting", "running")
+OPTION = re.compile(r"--(encoding|delimiter|quoting|sheet|text|label|ratings|label-delimiter)(?![\w-])")  # a field, too
+
+
+def as_fields(said: str) -> str:
+    """A sentence that names options of the command line, with fields of a form in their place.
+
+    >>> as_fields("for example --encoding cp1252, or --label-delimiter ';'")
+    "for example encoding cp1252, or label_delimiter ';'"
+    """
+    return OPTION.sub(lambda found: found[1].replace("-", "_"), said)
 
 
 class Stopped(Exception):
@@ -135,7 +146,7 @@ class Jobs:
             content(job.folder / file)
             with keeping_notes() as said:
                 found = look(job.folder / file)
-            notes = [one.replace(str(job.folder / file), file) for one in said]
+            notes = [as_fields(one.replace(str(job.folder / file), file)) for one in said]
             job.tell(state="waiting", file=file, notes=notes, **facts, **found)
         except UlmfitError as error:
             job.remove()
@@ -170,4 +181,4 @@ class Jobs:
             except Exception as error:  # the queue must go on
                 note(f"job {job.name} failed: {type(error).__name__}")
                 with suppress(OSError, UlmfitError):
-                    job.tell(state="failed", error=str(error).replace(str(job.file), job.file.name))
+                    job.tell(state="failed", error=as_fields(str(error).replace(str(job.file), job.file.name)))

@@ -15,7 +15,7 @@ from ulmfit_lib.labels.options import KindOptions
 from ulmfit_lib.labels.stored import kind_of
 from ulmfit_lib.progress import tell_notes_to
 from ulmfit_lib.rows.kinds import FileFormat
-from ulmfit_lib.server.jobs import UNFINISHED, Job, Jobs
+from ulmfit_lib.server.jobs import UNFINISHED, Job, Jobs, as_fields
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 SHOWN_CHARACTERS = 4000  # of what the process says
@@ -130,7 +130,7 @@ def _work(train: Train, parent: Connection, file: Path, out: Path, how: Mapping[
     def send(said: str) -> None:
         for path in (file, out):  # where they lie is nobody's concern
             said = said.replace(str(path), path.name)
-        parent.send(said)
+        parent.send(as_fields(said))
 
     tell_notes_to(send)
     try:
