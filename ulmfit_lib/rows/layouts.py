@@ -104,7 +104,7 @@ class _Header(NamedTuple):
 def _with_header(path: Path, encoding: str | None, layout: Layout, needed: Sequence[str]) -> _Header:
     """The first line that has what is needed, if all above it have fewer cells, as titles do; else the first line."""
     names: list[str] = []
-    others = (replace(layout, **{way: True}) for way in ("wrapped", "spaced", "apostrophes"))
+    others = replace(layout, wrapped=True), replace(layout, spaced=True), replace(layout, apostrophes=True)
     for one in (layout, *others):
         records = _first_records(path, encoding, one, HEADER_LINES)
         place = header_among([cells for _, cells in records], needed)
