@@ -222,6 +222,7 @@ def test_the_parts_of_a_dataset_are_no_labels_of_a_folder(tmp_path):
     [
         ("titles.csv", "Our survey of May\n,\n# by Ann\ntext,label\nc,y\n", ["text", "label"]),
         ("title.csv", "Survey,\ntext,label\nc,y\n", ["text", "label"]),
+        ("alone.csv", "Survey\ntext;label\nc, e;y\n", ["text", "label"]),
         ("unnamed.csv", "text\nc\nd\n", ["text"]),
         ("one.csv", "a text\nc\nd\n", ["a text"]),
         ("hash.csv", "# id,text,label\n1,c,y\n", ["# id", "text", "label"]),

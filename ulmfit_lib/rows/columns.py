@@ -77,7 +77,8 @@ def _is_title(line: Sequence[str], below: Sequence[str]) -> bool:
     if first.startswith(COMMENT):
         return _filled(line) == 1 or _filled(line) < _filled(below)
     beside = len(line) > 2 < _filled(below) or 1 < len(line) == _filled(below)
-    return _filled(line) == bool(first) and (" " in first or not first or beside)
+    alone = len(line) == 1 < len(below) == _filled(below) and all(cell == cell.strip() for cell in below)
+    return _filled(line) == bool(first) and (" " in first or not first or beside or alone)
 
 
 def as_called(names: Sequence[str], needed: Sequence[str]) -> list[str]:
