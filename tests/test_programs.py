@@ -198,8 +198,10 @@ def test_quotation_marks_that_nobody_doubled_are_the_texts_where_cells_end_witho
     content = '"text","label"\n"so "fine" it was, "really"","x"\n"a ""b"" c","y"\n'
     assert read(tmp_path / "a.csv", content) == (['so "fine" it was, "really"', 'a "b" c'], ["x", "y"])
     assert "some quotation marks within quotes are not doubled" in capsys.readouterr().err
-    for doubtful in ('"a", "b","x"\n', '"a "b" c\nd","x"\n'):
-        with pytest.raises(DataError, match=r"double each quotation mark within a quoted text|line 2 has 3 fields"):
+    for doubtful in ('"a", "b","x"\n', '"a",","x"\n', '"a "b" c\nd","x"\n'):
+        with pytest.raises(
+            DataError, match=r"double each quotation mark within a quoted|line 2 has 3 fields|never closed"
+        ):
             read(tmp_path / "a.csv", f'"text","label"\n{doubtful}"d","y"\n')
 
 

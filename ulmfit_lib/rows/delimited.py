@@ -108,6 +108,8 @@ class Reading:
                 line, place = more, 0
             cell = self._unescaped("\n".join([*pieces, line[place:end]]))
             self.across += bool(pieces) and delimiter in cell
+            if self.layout.loose and (f'{delimiter}"' in cell or f'"{delimiter}' in cell):
+                raise Misfit(started, f"marks beside a delimiter in {cell[:20]!r}, where a cell may end; {TO_ESCAPE}")
             cells.append(cell)
             rest = line[end + 1 :]
             if not rest.rstrip("\r"):

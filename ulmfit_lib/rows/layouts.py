@@ -188,9 +188,11 @@ def _with_quoting(path: Path, encoding: str | None, layout: Layout, needed: Sequ
     }
     for other, said in others.items() if across is None else ():
         header = next((cells for _, cells in _first_records(path, encoding, other, 1)), [])
-        if set(needed) <= set(as_called(header, needed)) and _cells_across(path, encoding, other) is not None:
+        across = _cells_across(path, encoding, other) if set(needed) <= set(as_called(header, needed)) else None
+        if across is not None:
             note(f"{path}: {said}")
-            return other
+            layout = other
+            break
     if across and _cells_across(path, encoding, plain) is not None:
         note(
             f"{path}: {counted(across, 'cell')} within quotation marks with both a line break and the delimiter; if "
