@@ -30,7 +30,7 @@ FAST = {
     "base_parts": "--sets {folder}/sets --names reviews --labels 20 --draws 1",
     "contrast": "--sets {folder}/sets --names reviews --labels 16 --each --draws 1 --test-rows 20 "
     "--work {folder}/contrast",
-    "decisions": "--sets {folder}/sets --names reviews --labels 20 --each 4 --draws 1 --test-rows 20 "
+    "decisions": "--sets {folder}/sets --names reviews --labels 20 --each 5 --draws 1 --test-rows 20 "
     "--base {folder}/base --work {folder}/decisions",
     "explanations": f"{TWO_FILES} --name reviews --base {{folder}}/base --labels 20 --texts 2",
     "few_labels": "{folder}/reviews-train.csv --text text --label label --base {folder}/base --labels 20 --seeds 1 "
@@ -41,7 +41,7 @@ FAST = {
     "light": "--base {folder}/base --many 4 --rounds 1",
     "memory": "dump --megabytes 1",
     "parallel_tokens": "--files 2 --megabytes 1 --rounds 1",
-    "peers": "--sets {folder}/sets --names reviews --labels 20 --each 4 --draws 1 --peers tfidf --work {folder}/peers",
+    "peers": "--sets {folder}/sets --names reviews --labels 20 --each 5 --draws 1 --peers tfidf --work {folder}/peers",
     "pretraining": f"{TWO_FILES} --bases {{folder}}/base --labels 20 --seeds 1 --cache {{folder}}/pretraining",
     "readers": "--readers ours polars --megabytes 1 2 --rounds 1",
     "scaling": "--stages read",

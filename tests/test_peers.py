@@ -88,7 +88,14 @@ def write_set(folder: Path, texts: Sequence[str], labels: Sequence[str]) -> None
 def options(
     sets: Path, *peers: str, labels: Sequence[int] = (20,), draws: int = 2, **others: Any
 ) -> argparse.Namespace:
-    defaults = {"names": None, "test_rows": None, "teachers": [], "finished": False, "work": sets.parent / "work"}
+    defaults = {
+        "names": None,
+        "each": (),
+        "test_rows": None,
+        "teachers": [],
+        "finished": False,
+        "work": sets.parent / "work",
+    }
     return argparse.Namespace(sets=sets, peers=peers, labels=labels, draws=draws, **{**defaults, **others})
 
 
@@ -108,6 +115,16 @@ def test_draws_of_many_classes_start_with_ten_rows_of_each(peers: ModuleType, tm
     assert set(Counter(few.labels).values()) == {10}
     assert len(many) == len(set(many.texts)) == 200
     assert many.texts[:140] == few.texts
+
+
+def test_so_many_rows_of_each_class_are_drawn_apart_from_those_at_random(peers: ModuleType, sets: Path) -> None:
+    asked = options(sets, "tfidf", labels=[20], each=[6], draws=1, test_rows=5)
+    cells, complete = peers.measure(asked)
+    one = peers.LabelledSet.read(sets / "classes")
+    assert complete
+    assert set(Counter(one.draw_of_each(6, 0).labels).values()) == {6}
+    assert {(cell["set"], cell["labels"]) for cell in cells} == {("classes", 20), ("classes", "6 each"), ("tags", 20)}
+    assert f"| classes | {6 * len(one.class_sizes)} |" in peers.markdown(peers.summary(cells), "accuracy", "Accuracy")
 
 
 @pytest.mark.slow

@@ -9,16 +9,16 @@ from ulmfit_lib.artifact.catalogue import AUTO
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.bases import load_base, load_bases, warn_of_unknown_words
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate
+from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate, predict_folds
 from ulmfit_lib.pipeline.experiment import Experiment
-from ulmfit_lib.pipeline.out_of_fold import clearly_worse
-from ulmfit_lib.progress import note
+from ulmfit_lib.pipeline.out_of_fold import MIN_ROWS_TO_COMPARE, OutOfFoldPredictions, clearly_worse, concatenate
+from ulmfit_lib.progress import counted, note
 from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher
 
-MAX_ROWS = 500  # that bases are compared on
+MAX_ROWS = 1000  # that bases are compared on
 MIN_STEPS = 300  # that word vectors learn for, however few the user's texts are
 WORD_VECTORS = WordVectorRecipe()
 FROM_BASE = ContextRecipe()  # where the base has word vectors to go on from
@@ -100,26 +100,38 @@ def choose_base(
 ) -> Base:
     """The base whose linear probe has the least cross-validated log loss; of many rows, a random part tells.
 
-    Of bases that are about as good, one with a distilled vector is taken. Where time is short, a ``share`` of that part
-    tells. The ``candidate`` is what is evaluated of each, without its linear members.
+    Of bases that are about as good, one with a distilled vector is taken. One that is clearly worse than the best so
+    far is given up after the first folds. Where time is short, a ``share`` of that part tells. The ``candidate`` is
+    what is evaluated of each, without its linear members.
     """
     table, splits = experiment.sample(MAX_ROWS, seed=run.seed, share=share)
     if len(bases) == 1 or not splits:
         return bases[0]
-    losses = {}
-    whole = len(table) == len(experiment.train) and len(splits) == len(experiment.splits)
-    for base in sorted(bases, key=lambda one: not one.lm.architecture.distilled):
-        alone = evaluate(candidate.changed(lm=base.lm, with_baseline=False), table, splits, run)
-        losses[replace(base, probe=alone if whole else None)] = alone.predictions.ulmfit_losses()
-    best, *others = losses
+    best, *others = sorted(bases, key=lambda one: not one.lm.architecture.distilled)
+    probe = evaluate(candidate.changed(lm=best.lm, with_baseline=False), table, splits, run)
+    means = {best.name: probe.predictions.ulmfit_losses().mean()}
+    given_up = []
     for base in others:
-        if clearly_worse(losses[best], losses[base]):
-            best = base
-    lowest = min(losses, key=lambda base: float(losses[base].mean()))
-    reason = "the lowest" if best is lowest else "no clearly higher"
-    each = ", ".join(f"{base.name} {some.mean():.3f}" for base, some in losses.items())
+        challenger = candidate.changed(lm=base.lm, with_baseline=False)
+        folds: list[OutOfFoldPredictions] = []
+        for fold in predict_folds(challenger, table, splits, run):
+            folds.append(fold)
+            found = concatenate(folds)
+            losses, before = (some.ulmfit_losses() for some in (found, probe.predictions.of_folds(range(len(folds)))))
+            enough = len(found.places) >= MIN_ROWS_TO_COMPARE
+            if enough and len(folds) < len(splits) and clearly_worse(losses, before):
+                given_up.append(f"{base.name} {losses.mean():.3f} in {counted(len(folds), 'fold')}, and given up")
+                break
+        else:
+            means[base.name] = losses.mean()
+            if clearly_worse(before, losses):
+                best, probe = base, EvaluatedCandidate(challenger, found)
+    reason = "the lowest" if means[best.name] == min(means.values()) else "no clearly higher"
+    each = ", ".join([*(f"{name} {mean:.3f}" for name, mean in means.items()), *given_up])
+    whole = len(table) == len(experiment.train) and len(splits) == len(experiment.splits)
     return replace(
         best,
+        probe=probe if whole else None,
         why=f"base {best.name}: {reason} cross-validated log loss of a linear probe ({each})"
         f"{warn_of_unknown_words(best.whole, table.texts)}",
     )

@@ -21,6 +21,7 @@ from ulmfit_lib.training.regression import row_losses
 FOLDS = 5
 MIN_ROWS_TO_WEIGH = 20  # what fewer say of the weights of heads and members is chance
 LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
+MIN_ROWS_TO_COMPARE = 30  # what fewer say of two candidates is chance
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
 Split = tuple[Ints, Ints]  # places to learn from, and to score
 

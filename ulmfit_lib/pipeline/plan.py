@@ -21,6 +21,7 @@ from ulmfit_lib.training.contrast import learn_contrast
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.run import Run
 
+LONG = 2.0  # seconds, of which what is done only once is a small part
 TRIALS = 3  # of a step, of which the fastest counts
 READING = 0.7  # share of a step that its products take; the rest is the softmax's and the optimiser's
 CLASSIFYING = 0.8  # the same of the classifier
@@ -120,6 +121,8 @@ def contrast_seconds(candidate: Candidate, table: TextTable, split: Split, run: 
         started = time.monotonic()
         unlearnt.predict_ulmfit(train, test, run)
         heads = min(heads, time.monotonic() - started)
+        if heads > LONG:
+            break
     some = table.select(table.random_rows(recipe.batch_size, seed=0).tolist())
     read, targets, seconds = candidate.partly_read(some.texts, run), some.class_numbers(), []
     for _ in range(TRIALS):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from ulmfit_lib.pipeline.budget import Budget, Step, shown
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, cross_validate, predict_folds
 from ulmfit_lib.pipeline.experiment import Experiment
-from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, clearly_worse, concatenate
+from ulmfit_lib.pipeline.out_of_fold import MIN_ROWS_TO_COMPARE, OutOfFoldPredictions, clearly_worse, concatenate
 from ulmfit_lib.pipeline.plan import FineTuningTime, learnt_share
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, ClassifierRecipe
@@ -14,7 +14,6 @@ from ulmfit_lib.training.run import Run
 MIN_EPOCHS = 2  # of fine-tuning, where time is short
 DOING = {CONTRAST: "contrastive learning", FINE_TUNE: "fine-tuning the encoder"}
 STEPS = {CONTRAST: Step.CONTRASTING, FINE_TUNE: Step.FINE_TUNING}
-MIN_ROWS_TO_COMPARE = 30  # what fewer say of two candidates is chance
 
 
 @dataclass
