@@ -28,8 +28,9 @@ def join_tables(first: TextTable, others: Sequence[TextTable]) -> TextTable:
 
 
 def _joined(table: TextTable, other: TextTable) -> TextTable:
-    given = {_seen(text): label for text, label in zip(other.texts, other.labels, strict=True) if label is not None}
-    known = {_seen(text) for text in other.texts}
+    theirs = [_seen(text) for text in other.texts]
+    known = set(theirs)
+    given = {seen: label for seen, label in zip(theirs, other.labels, strict=True) if label is not None}
     labels, there = list(table.labels), set()
     changed = added = 0
     for place, text in enumerate(table.texts):
@@ -40,7 +41,7 @@ def _joined(table: TextTable, other: TextTable) -> TextTable:
         added += before is None and label is not None
         changed += before is not None and label != before
         labels[place] = label
-    new = other.select([place for place, text in enumerate(other.texts) if _seen(text) not in there])
+    new = other.select([place for place, seen in enumerate(theirs) if seen not in there])
     note(
         f"{other.source}: {counted(changed, 'label')} changed and {counted(added, 'label')} added of texts that "
         f"{table.source} holds; {counted(len(new), 'new text')}"

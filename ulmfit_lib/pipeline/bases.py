@@ -11,7 +11,13 @@ from ulmfit_lib.models.bases import load_base, load_bases, warn_of_unknown_words
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate, predict_folds
 from ulmfit_lib.pipeline.experiment import Experiment
-from ulmfit_lib.pipeline.out_of_fold import MIN_ROWS_TO_COMPARE, OutOfFoldPredictions, clearly_worse, concatenate
+from ulmfit_lib.pipeline.out_of_fold import (
+    MIN_ROWS_TO_COMPARE,
+    OutOfFoldPredictions,
+    clearly_worse,
+    concatenate,
+    worse_so_far,
+)
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.stages.distill import DISTILL, distill
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
@@ -116,15 +122,16 @@ def choose_base(
         folds: list[OutOfFoldPredictions] = []
         for fold in predict_folds(challenger, table, splits, run):
             folds.append(fold)
-            found = concatenate(folds)
-            losses, before = (some.ulmfit_losses() for some in (found, probe.predictions.of_folds(range(len(folds)))))
-            enough = len(found.places) >= MIN_ROWS_TO_COMPARE
-            if enough and len(folds) < len(splits) and clearly_worse(losses, before):
-                given_up.append(f"{base.name} {losses.mean():.3f} in {counted(len(folds), 'fold')}, and given up")
+            enough = sum(len(one.places) for one in folds) >= MIN_ROWS_TO_COMPARE
+            if enough and len(folds) < len(splits) and worse_so_far(folds, probe.predictions):
+                mean = concatenate(folds).ulmfit_losses().mean()
+                given_up.append(f"{base.name} {mean:.3f} in {counted(len(folds), 'fold')}, and given up")
                 break
         else:
+            found = concatenate(folds)
+            losses = found.ulmfit_losses()
             means[base.name] = losses.mean()
-            if clearly_worse(before, losses):
+            if clearly_worse(probe.predictions.ulmfit_losses(), losses):
                 best, probe = base, EvaluatedCandidate(challenger, found)
     reason = "the lowest" if means[best.name] == min(means.values()) else "no clearly higher"
     each = ", ".join([*(f"{name} {mean:.3f}" for name, mean in means.items()), *given_up])

@@ -187,3 +187,9 @@ def clearly_worse(losses: Floats, others: Floats) -> bool:
     """Whether the first are higher than the others, (n,) each of the same decisions, by more than chance may do."""
     worse = losses - others
     return bool(worse.mean() > STANDARD_ERRORS * worse.std() / np.sqrt(len(worse)))
+
+
+def worse_so_far(folds: Sequence[OutOfFoldPredictions], others: OutOfFoldPredictions) -> bool:
+    """Whether ULMFiT is clearly worse in the first folds than that of ``others`` in the same ones."""
+    same = others.of_folds(range(len(folds)))
+    return clearly_worse(concatenate(folds).ulmfit_losses(), same.ulmfit_losses())

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 from ulmfit_lib.pipeline.budget import Budget, Step, shown
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, cross_validate, predict_folds
 from ulmfit_lib.pipeline.experiment import Experiment
-from ulmfit_lib.pipeline.out_of_fold import MIN_ROWS_TO_COMPARE, OutOfFoldPredictions, clearly_worse, concatenate
+from ulmfit_lib.pipeline.out_of_fold import (
+    MIN_ROWS_TO_COMPARE,
+    OutOfFoldPredictions,
+    clearly_worse,
+    concatenate,
+    worse_so_far,
+)
 from ulmfit_lib.pipeline.plan import FineTuningTime, learnt_share
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, ClassifierRecipe
@@ -114,8 +120,7 @@ class Search:
         needed = seconds / done * (missing + self._last_fits / learnt_share(train, splits))
         step = STEPS[strategy]
         in_time = self.budget.allows(step, f"time after fold {done}", needed)
-        probe = self.best.predictions.of_folds(range(done))
-        worse = clearly_worse(concatenate(folds).ulmfit_losses(), probe.ulmfit_losses())
+        worse = worse_so_far(folds, self.best.predictions)
         if self.budget.decide(step, f"worse after fold {done}", float(worse)):
             return "it is clearly worse than the best so far"
         return "" if in_time else "there is no time for more"

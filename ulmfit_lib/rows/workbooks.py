@@ -90,7 +90,8 @@ def _with_breaks(whole: bytes) -> BytesIO:
         with zipfile.ZipFile(changed, "w") as copy:
             for one in archive.infolist():
                 copy.writestr(one, content if one.filename == OPEN_DOCUMENT else archive.read(one))
-    return BytesIO(changed.getvalue())
+    changed.seek(0)
+    return changed
 
 
 @contextmanager
