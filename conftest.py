@@ -57,6 +57,29 @@ def tiny_lm(reviews, tiny_recipe):
 
 
 @pytest.fixture(scope="session")
+def words_lm(tiny_lm):
+    """A base with words in context whose blocks have learnt nothing yet."""
+    import torch
+
+    from ulmfit_lib.training.contrast import with_words, words_of
+
+    sizes = replace(tiny_lm.architecture, distilled=16, words=12, context=1, context_width=14)
+    shapes = sizes.weight_shapes(len(tiny_lm.vocabulary))
+    torch.manual_seed(0)
+    new = {name: 0.3 * torch.randn(shape) for name, shape in shapes.items() if name.startswith(("words.", "near."))}
+    maps = {
+        way: {f"map.{part}": torch.randn(shapes[f"map.{part}"]) for part in ("weight", "bias")}
+        for way in tiny_lm.weights
+    }
+    base = replace(
+        tiny_lm,
+        architecture=sizes,
+        weights={way: {**weights, **new, **maps[way]} for way, weights in tiny_lm.weights.items()},
+    )
+    return with_words(base, words_of(base.only("forward")))
+
+
+@pytest.fixture(scope="session")
 def lm_folder(tiny_lm, tmp_path_factory):
     path = tmp_path_factory.mktemp("lm") / "lm"
     tiny_lm.save(path)

@@ -16,13 +16,11 @@ from ulmfit_lib.serving.packing import rounded
 from ulmfit_lib.stages.fit_classifier import fit_classifier
 from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
 from ulmfit_lib.training.contrast import (
-    UNPROJECTED,
     ContrastRecipe,
-    PartlyRead,
+    TokenizedTexts,
     contrast,
     contrastive_loss,
     learn_contrast,
-    with_words,
     words_of,
 )
 from ulmfit_lib.training.run import Run
@@ -32,37 +30,18 @@ RECIPE = ContrastRecipe(epochs=3, batch_size=8)
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_lm):
-    """A base with words in context whose blocks have learnt nothing yet."""
-    sizes = replace(tiny_lm.architecture, distilled=16, words=12, context=1, context_width=14)
-    shapes = sizes.weight_shapes(len(tiny_lm.vocabulary))
-    torch.manual_seed(0)
-    new = {name: 0.3 * torch.randn(shape) for name, shape in shapes.items() if name.startswith(("words.", "near."))}
-    maps = {
-        way: {f"map.{part}": torch.randn(shapes[f"map.{part}"]) for part in ("weight", "bias")}
-        for way in tiny_lm.weights
-    }
-    base = replace(
-        tiny_lm,
-        architecture=sizes,
-        weights={way: {**weights, **new, **maps[way]} for way, weights in tiny_lm.weights.items()},
-    )
-    return with_words(base, words_of(base.only("forward")))
-
-
-@pytest.fixture(scope="module")
 def table(fruit):
     return TextTable.from_lists(fruit.texts, fruit.labels)
 
 
-def test_what_is_known_of_read_texts_and_their_words_make_the_vectors_that_the_language_model_makes(lm, table):
-    read = PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
-    found, whole = read.features(words_of(lm)), lm.features(table.texts, pooling="distilled+layers")
-    for way, vectors in whole.items():
-        np.testing.assert_allclose(found[way], vectors, atol=1e-4)
+def test_tokenized_texts_give_the_vectors_that_the_language_model_makes(words_lm, table):
+    found = TokenizedTexts.of(words_lm, table.texts).features(words_of(words_lm))
+    (way, vectors), *others = words_lm.features(table.texts, pooling="words").items()
+    assert not others  # either direction would say the same
+    np.testing.assert_allclose(found[way], vectors, atol=1e-4)
 
 
-def test_texts_of_one_class_draw_closer_than_those_of_others(lm, table):
+def test_texts_of_one_class_draw_closer_than_those_of_others(words_lm, table):
     truth = np.array(table.labels)
     same = truth[:, None] == truth
 
@@ -71,7 +50,7 @@ def test_texts_of_one_class_draw_closer_than_those_of_others(lm, table):
         similar = vectors @ vectors.T
         return similar[same].mean() - similar[~same].mean()
 
-    assert apart(contrast(lm, table, replace(RECIPE, lr=5e-3), RUN)) > apart(lm) + 0.05
+    assert apart(contrast(words_lm, table, replace(RECIPE, lr=5e-3), RUN)) > apart(words_lm) + 0.05
 
 
 def test_the_loss_is_the_cross_entropy_of_the_only_other_text_of_a_class():
@@ -85,12 +64,12 @@ def test_rows_without_another_of_their_class_teach_nothing():
     assert float(contrastive_loss(torch.eye(3), torch.arange(3), 0.5)) == 0
 
 
-def test_only_words_in_context_learn_and_both_directions_alike(lm, table):
-    learnt = contrast(lm, table, RECIPE, RUN)
+def test_only_words_in_context_learn_and_both_directions_alike(words_lm, table):
+    learnt = contrast(words_lm, table, RECIPE, RUN)
     changed = {
         name
-        for way in lm.weights
-        for name, tensor in lm.weights[way].items()
+        for way in words_lm.weights
+        for name, tensor in words_lm.weights[way].items()
         if not torch.equal(tensor, learnt.weights[way][name])
     }
     assert {"near.0", "words.widen", "words.score", "words.context.0.narrow.weight"} <= changed
@@ -99,15 +78,15 @@ def test_only_words_in_context_learn_and_both_directions_alike(lm, table):
     assert learnt.training.last.name == "contrast" and learnt.training.last.labelled_texts == len(table)
 
 
-def test_the_same_seed_gives_the_same_weights_and_leaves_the_base_as_it_is(lm, table):
-    before = lm.sha256()
-    once, again = (contrast(lm, table, RECIPE, RUN).sha256() for _ in range(2))
-    assert once == again != before == lm.sha256()
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_base_as_it_is(words_lm, table):
+    before = words_lm.sha256()
+    once, again = (contrast(words_lm, table, RECIPE, RUN).sha256() for _ in range(2))
+    assert once == again != before == words_lm.sha256()
 
 
-def test_each_fold_learns_from_its_own_rows_alone(lm, table):
+def test_each_fold_learns_from_its_own_rows_alone(words_lm, table):
     experiment = Experiment.of(table, seed=1)
-    candidate = Candidate(lm, CONTRAST)
+    candidate = Candidate(words_lm, CONTRAST)
     candidate = replace(candidate, recipe=replace(candidate.recipe, contrast=RECIPE))
     found = cross_validate(candidate, experiment.train, experiment.splits, RUN)
     _, test = experiment.splits[0]
@@ -119,27 +98,27 @@ def test_each_fold_learns_from_its_own_rows_alone(lm, table):
         np.testing.assert_allclose(again.ulmfit[config], probabilities, atol=1e-6)
 
 
-def test_the_classifier_says_after_loading_what_it_said_before(lm, table, tmp_path):
-    classifier = fit_classifier(table, lm=lm, strategy=CONTRAST, run=RUN)
+def test_the_classifier_says_after_loading_what_it_said_before(words_lm, table, tmp_path):
+    classifier = fit_classifier(table, lm=words_lm, strategy=CONTRAST, run=RUN)
     classifier.save(tmp_path / "model")
     again = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(again.predict_proba(table.texts), classifier.predict_proba(table.texts), atol=1e-5)
     assert [stage.name for stage in again.training.stages[-2:]] == ["contrast", "classify"]
 
 
-def test_bytes_change_nothing_of_what_has_learnt(lm, table):
-    learnt = contrast(rounded(lm, "int8"), table, RECIPE, RUN)
+def test_bytes_change_nothing_of_what_has_learnt(words_lm, table):
+    learnt = contrast(rounded(words_lm, "int8"), table, RECIPE, RUN)
     again = rounded(learnt, "int8")
     for name, tensor in learnt.weights["forward"].items():
         if name.startswith(("near.", "words.widen", "words.context.")) and tensor.ndim == 2:
             torch.testing.assert_close(again.weights["forward"][name], tensor, rtol=0, atol=1e-6)
 
 
-def test_fit_tries_it_and_says_what_it_brought(lm, table):
-    report = fit(table, base=lm, minutes=1, run=RUN).training.report
+def test_fit_tries_it_and_says_what_it_brought(words_lm, table):
+    report = fit(table, base=words_lm, minutes=1, run=RUN).training.report
     assert any("with contrastive learning: cross-validated accuracy" in one for one in report.tried)
     assert not any(
-        "contrastive" in one for one in fit(table, base=lm, strategy=LINEAR_PROBE, run=RUN).training.report.tried
+        "contrastive" in one for one in fit(table, base=words_lm, strategy=LINEAR_PROBE, run=RUN).training.report.tried
     )
 
 
@@ -148,16 +127,16 @@ def test_a_base_without_words_in_context_is_refused(tiny_lm, table):
         fit(table, base=tiny_lm, strategy=CONTRAST, run=RUN)
 
 
-def test_texts_with_several_labels_are_refused(lm):
+def test_texts_with_several_labels_are_refused(words_lm):
     tags = TextTable.from_lists(["a b", "b c", "c d", "d a"], ["x;y", "x", "y", "x;y"]).with_kind(Tags(";"))
     with pytest.raises(OptionError, match="one class for each text"):
-        fit_classifier(tags, lm=lm, strategy=CONTRAST, run=RUN)
+        fit_classifier(tags, lm=words_lm, strategy=CONTRAST, run=RUN)
 
 
-def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(lm, table):
-    read = PartlyRead.of(lm, table.texts, lm.features(table.texts, pooling=UNPROJECTED))
+def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(words_lm, table):
+    read = TokenizedTexts.of(words_lm, table.texts)
     seen = []
-    thinned = PartlyRead.thinned
+    thinned = TokenizedTexts.thinned
 
     def remember(self, words, places, recipe, rng):
         seen.append(places)
@@ -165,8 +144,8 @@ def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(lm, table):
 
     targets = table.class_numbers()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PartlyRead, "thinned", remember)
-        learn_contrast(read, targets, lm, replace(RECIPE, epochs=1), seed=3)
+        patch.setattr(TokenizedTexts, "thinned", remember)
+        learn_contrast(read, targets, words_lm, replace(RECIPE, epochs=1), seed=3)
     assert sorted(np.concatenate(seen)) == list(range(len(table)))
     for places in seen:
         pairs = targets[places].reshape(-1, 2)

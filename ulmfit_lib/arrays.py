@@ -19,6 +19,13 @@ def products(matrix: Vectors, vectors: Vectors) -> Vectors:
     return np.asarray(np.matmul(matrix[:, None, :], vectors[..., None, :, None])[..., 0, 0])
 
 
+def projected(matrix: Vectors, vectors: Vectors) -> Vectors:
+    """The ``products``, each of length 1, whatever stands beside it."""
+    found = products(matrix, vectors)
+    lengths = np.array([np.linalg.norm(vector) for vector in found], np.float32)
+    return np.asarray(found / lengths.clip(1e-12)[:, None], np.float32)
+
+
 def side_by_side(features: Features) -> Vectors:
     """The vectors of all directions, one beside the other, of length 1."""
     vectors = np.concatenate(list(features.values()), axis=1)

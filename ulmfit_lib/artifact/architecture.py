@@ -1,19 +1,22 @@
-"""The sizes of an AWD-LSTM, and the names and shapes of its tensors."""
+"""The sizes of an AWD-LSTM and of the words in context beside it, and the names and shapes of their tensors."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ulmfit_lib.errors import ArtifactError
 
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
-POOLINGS = ("concat", "layers", "all", "distilled", "distilled+layers", "distilled+all")
+WORDS = "words"  # the pooling that reads words in context alone, and no LSTM
+POOLINGS = ("concat", "layers", "all", WORDS, "distilled", "distilled+layers", "distilled+all")
 OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "taught+all": "distilled+all"}
 BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
 MOST_WIDTH = 2**16 - 1
 MOST_LAYERS = 64
 OPTIONAL = ("distilled", "words", "context", "context_width")  # sizes that may be 0
 DISTILLED = ("map.", "words.", "near.")  # what the names of the tensors behind a distilled vector start with
+OF_WORDS = ("words.", "near.")  # of these, what the pooling ``words`` needs
+IN_TABLE = ("words.weight", "words.importance", "words.projection")  # of these, what no context graph holds
 CONTEXT_KERNEL, CONTEXT_WIDER = 5, 4  # words that a block over word vectors sees at once; how much wider it is inside
 
 
@@ -24,7 +27,7 @@ class Architecture:
     Attributes:
         embedding: width of the token vectors, and of the last layer.
         hidden: width of the other layers.
-        layers: how many LSTM layers.
+        layers: how many LSTM layers; 0 where a classifier reads words in context alone.
         distilled: width of the vectors of whole texts, distilled from sentence transformers (``stages.distill``); 0:
             there are none.
         words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
@@ -52,19 +55,27 @@ class Architecture:
         >>> Architecture(400, 1152, 3).widths
         [1152, 1152, 400]
         """
-        return [self.hidden] * (self.layers - 1) + [self.embedding]
+        return [*[self.hidden] * (self.layers - 1), self.embedding] if self.layers else []
+
+    @property
+    def usual_pooling(self) -> str:
+        """The pooling that tells most where the encoder stays as it is: words in context, where it reads such."""
+        return WORDS if self.context else "distilled" if self.distilled else "layers"
+
+    def of_words_alone(self) -> "Architecture":
+        """The same without LSTM layers, for the pooling ``words``."""
+        return replace(self, layers=0)
 
     def weight_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor of a language model."""
-        shapes: dict[str, tuple[int, ...]] = {
-            "encoder.weight": (vocab_size, self.embedding),
-            "decoder.bias": (vocab_size,),
-        }
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.layers:
+            shapes = {"encoder.weight": (vocab_size, self.embedding), "decoder.bias": (vocab_size,)}
         for layer, (n_in, n_out) in enumerate(zip([self.embedding, *self.widths], self.widths, strict=False)):
             shapes[f"rnns.{layer}.weight_ih"] = (4 * n_out, n_in)
             shapes[f"rnns.{layer}.weight_hh"] = (4 * n_out, n_out)
             shapes[f"rnns.{layer}.bias_ih"] = shapes[f"rnns.{layer}.bias_hh"] = (4 * n_out,)
-        if self.distilled:
+        if self.distilled and self.layers:
             shapes["map.weight"] = (self.distilled, self.pooled_width("all"))
             shapes["map.bias"] = (self.distilled,)
         if self.words:
@@ -96,6 +107,7 @@ class Architecture:
             "concat": self.embedding + extremes,
             "layers": means,
             "all": means + extremes,
+            WORDS: self.distilled,
             "distilled": self.distilled,
         }
         return sum(widths[part] for part in pooling.split("+"))
@@ -125,10 +137,12 @@ class Architecture:
         sizes |= {"distilled": found.get("distilled", found.get("taught", 0))}
         sizes |= {name: found.get(name, 0) for name in ("words", "context", "context_width")}
         for name, size in sizes.items():
-            least = 0 if name in OPTIONAL else 1
+            least = 0 if name in (*OPTIONAL, "layers") else 1
             most = MOST_LAYERS if name in ("layers", "context") else MOST_WIDTH
             if type(size) is not int or not least <= size <= most:
                 raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
+        if not (sizes["layers"] or sizes["context"]):
+            raise ArtifactError(f"{place}: an encoder without layers needs words in context")
         if sizes["words"] and not sizes["distilled"]:
             raise ArtifactError(f"{place}: word vectors need a distilled vector to be a part of")
         if sizes["context"] and not sizes["words"]:
@@ -140,7 +154,7 @@ class Architecture:
 
 def is_distilled(pooling: str) -> bool:
     """Whether a pooling needs an encoder with a distilled vector."""
-    return pooling.startswith("distilled")
+    return pooling == WORDS or pooling.startswith("distilled")
 
 
 def head_shapes(width: int, n_classes: int, *, hidden: int) -> dict[str, tuple[int, ...]]:

@@ -20,7 +20,7 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 8
+FORMAT, FORMAT_VERSION = "ulmfit", 9
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
 RULE_VERSION = 6  # offsets of the decision rule
@@ -28,6 +28,7 @@ STATIC_VERSION = 6  # static classifiers
 DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector was called ``taught``
 CONTEXT_VERSION = 7  # word vectors in context
 WIDENED_VERSION = 8  # word vectors that are wider in context
+WORDS_VERSION = 9  # classifiers without an LSTM, which read words in context alone
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
@@ -68,6 +69,8 @@ class Artifact:
 
     def language_model_weights(self) -> dict[str, Tensors]:
         """Each direction's tensors, if this is a language model as it was written (``check``)."""
+        if not self.architecture.layers:
+            raise ArtifactError(f"{self.path / 'config.json'}: a language model needs at least one layer")
         shapes = self.architecture.weight_shapes(len(self.vocabulary))
         self.check({f"{way}.{name}": shape for way in self.directions() for name, shape in shapes.items()})
         return {way: self.part(way) for way in self.directions()}
@@ -115,6 +118,8 @@ class Artifact:
 
 def _version_of(architecture: Architecture) -> int:
     """The earliest version that can hold such an encoder."""
+    if not architecture.layers:
+        return WORDS_VERSION
     if architecture.context:
         return WIDENED_VERSION if architecture.context_width else CONTEXT_VERSION
     return DISTILLED_VERSION if architecture.distilled else PLAIN_VERSION

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit_lib.arrays import Ints, Vectors
-from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, Architecture, is_distilled
+from ulmfit_lib.arrays import Features, Ints, Vectors, projected
+from ulmfit_lib.artifact.architecture import DISTILLED, LAYER_WEIGHTS, WORDS, Architecture, is_distilled
 from ulmfit_lib.errors import DataError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.devices import fast_bfloat16, is_out_of_memory
@@ -69,7 +69,7 @@ class FloatEncoder:
             for name, tensor in weights.items()
             if not name.startswith(DISTILLED)
         }
-        self._embedding = moved["encoder.weight"]
+        self._embedding = moved.get("encoder.weight")  # None where words are read in context alone
         self.projection = find_projection(weights, self.device)
         self._layers = [[moved[f"rnns.{i}.{name}"] for name in LAYER_WEIGHTS] for i in range(architecture.layers)]
 
@@ -79,6 +79,7 @@ class FloatEncoder:
             twice = [(hidden.repeat(1, 2, 1), cell.repeat(1, 2, 1)) for hidden, cell in state] if state else None
             both, ends = self(ids.repeat(2, 1), twice)
             return [output[:1] for output in both], [(hidden[:, :1], cell[:, :1]) for hidden, cell in ends]
+        assert self._embedding is not None  # else no pooling reads with the LSTM
         output = F.embedding(ids, self._embedding)
         outputs, new_state = [output], []
         for i, weights in enumerate(self._layers):
@@ -90,13 +91,17 @@ class FloatEncoder:
         return outputs, new_state
 
 
-def read_directions(
-    encoders: Mapping[str, FrozenEncoder], pooling: str, documents: Documents, pad_id: int
-) -> dict[str, Vectors]:
+def read_directions(encoders: Mapping[str, FrozenEncoder], pooling: str, documents: Documents, pad_id: int) -> Features:
     """By direction, one vector per text, (n_texts, width), in order; everything that predicts goes through here.
 
-    Word vectors that the directions share are read in context once.
+    Word vectors that the directions share are read in context once. The pooling ``words`` is their weighted mean,
+    projected, of length 1; as it says the same from either end, it is that of one direction.
     """
+    if pooling == WORDS:
+        way, encoder = next(iter(encoders.items()))
+        assert encoder.projection is not None and encoder.projection.words is not None  # whoever asks has looked
+        found = _word_means(encoder, documents.in_direction(way))
+        return {way: projected(encoder.projection.words.projection.cpu().numpy(), found)}
     means = None
     if is_distilled(pooling) and len(encoders) > 1:
         (way, first), *others = encoders.items()

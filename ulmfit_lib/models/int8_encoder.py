@@ -26,11 +26,13 @@ class Int8Encoder:
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.architecture = architecture
         self.projection = find_projection(weights, self.device)
-        self._embedding = weights["encoder.weight"].float()
-        self._largest = self._embedding.abs().amax(0).clamp_min(1e-12)  # by number: some are much larger than others
         steps, self._layers = int8_steps() or FULL, []
         if self.projection is not None and self.projection.words is not None:
             self.projection.words.use_bytes(steps)
+        if not architecture.layers:  # words are read in context alone
+            return
+        self._embedding = weights["encoder.weight"].float()
+        self._largest = self._embedding.abs().amax(0).clamp_min(1e-12)  # by number: some are much larger than others
         for layer in range(architecture.layers):
             weight_in, *others = (weights[f"rnns.{layer}.{name}"].float() for name in LAYER_WEIGHTS)
             self._layers.append(Int8Layer(weight_in if layer else weight_in * self._largest, *others, steps=steps))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.arrays import Features, Floats, Vectors, side_by_side
-from ulmfit_lib.artifact.architecture import POOLINGS, Architecture, is_distilled
+from ulmfit_lib.artifact.architecture import POOLINGS, WORDS, Architecture, is_distilled
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -26,7 +26,7 @@ from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
 from ulmfit_lib.models.next_words import perplexity_of, text_losses, write_on
-from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors
+from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors, words_alone
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.packing import PicklesSafely
 from ulmfit_lib.tokens.corpus import tokenize_corpus
@@ -122,12 +122,19 @@ class LanguageModel(PicklesSafely):
     def features(self, texts: Sequence[str], *, pooling: str) -> Features:
         """Texts, each read once by frozen encoders, as vectors (``pooling.pool``): (n_texts, width) by direction."""
         documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
-        return read_directions(self._frozen, pooling, documents, self.vocabulary.pad_id)
+        encoders = self._frozen_words if pooling == WORDS else self._frozen
+        return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
 
     @cached_property
     def _frozen(self) -> dict[str, FrozenEncoder]:
         """The encoder of each direction, which takes long to make."""
         return {way: freeze(self.architecture, some, self.device) for way, some in self.weights.items()}
+
+    @cached_property
+    def _frozen_words(self) -> dict[str, FrozenEncoder]:
+        """What reads words in context alone, in one direction."""
+        way, weights = next(iter(self.weights.items()))
+        return {way: freeze(self.architecture.of_words_alone(), words_alone(weights), self.device)}
 
     def sha256(self) -> str:
         """A hash of weights and vocabulary, to name this exact model as a base."""
@@ -179,12 +186,13 @@ class LanguageModel(PicklesSafely):
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
-        How outputs become one vector, ``pooling.pool`` says; by default ``distilled``, if there is one.
+        How outputs become one vector, ``pooling.pool`` says; by default ``words``, if it reads words in context, which
+            is one vector for both directions; else ``distilled``, if it has that.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
         """
-        pooling = pooling or ("distilled" if self.architecture.distilled else "layers")
+        pooling = pooling or self.architecture.usual_pooling
         if pooling not in POOLINGS:
             raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
         if is_distilled(pooling) and not self.architecture.distilled:

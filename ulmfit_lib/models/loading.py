@@ -1,6 +1,7 @@
 """Models from elsewhere as the value that a user holds: from the hub, from fastai, or from within a classifier."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.fastai_files import imported_stage, read_fastai
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, as_tensors
+from ulmfit_lib.models.word_vectors import mirrored
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.tokens.words import WordTokenizer
@@ -69,7 +71,12 @@ def load_base_model(name_or_folder: str | Path) -> LanguageModel:
 
 
 def _of_classifier(classifier: TextClassifier, path: Path) -> LanguageModel:
-    """Its encoders; what they lack to predict words, a classifier's folder does not hold."""
+    """Its encoders; what they lack to predict words, a classifier's folder does not hold.
+
+    A classifier that reads words in context alone has no more, so that the LSTM is that of its base.
+    """
+    if not classifier.architecture.layers:
+        return _with_lstm_of_base(classifier, path)
     bias = _decoder_bias(classifier)
     weights: dict[str, Weights] = {
         way: {**as_tensors(some), "decoder.bias": bias.get(way, torch.zeros(len(classifier.vocabulary)))}
@@ -77,6 +84,24 @@ def _of_classifier(classifier: TextClassifier, path: Path) -> LanguageModel:
     }
     training = TrainingRecord(path.name, classifier.training.stages, licence=classifier.training.licence)
     return LanguageModel(classifier.architecture, classifier.vocabulary, classifier.tokenizer, weights, training)
+
+
+def _with_lstm_of_base(classifier: TextClassifier, path: Path) -> LanguageModel:
+    wanted = classifier.base or {}
+    for base in _likely_bases(classifier):
+        if base.sha256() == wanted.get("sha256"):
+            own = as_tensors(next(iter(classifier.weights.values())))
+            in_reading_order = mirrored(own) if "backward" in classifier.weights else own
+            weights: dict[str, Weights] = {
+                way: {**some, **(mirrored(in_reading_order) if way == "backward" else in_reading_order)}
+                for way, some in base.weights.items()
+            }
+            training = TrainingRecord(path.name, classifier.training.stages, licence=classifier.training.licence)
+            return replace(base, weights=weights, training=training)
+    raise ArtifactError(
+        f"{path}: this classifier reads words in context alone, and to go on from it needs the language model that it "
+        f"was made of, {wanted.get('name')!r}, which is not here, or is another one now: name that language model"
+    )
 
 
 def _decoder_bias(classifier: TextClassifier) -> dict[str, torch.Tensor]:

@@ -19,12 +19,13 @@ Reader = Callable[[Tensor, State | None], tuple[list[Tensor], State]]  # an enco
 class Projection(NamedTuple):
     """What makes a distilled vector: pooled outputs times a matrix, plus the weighted mean of word vectors."""
 
-    weight: Tensor  # (distilled, width of all that is pooled)
-    bias: Tensor  # (distilled,)
+    weight: Tensor | None  # (distilled, width of all that is pooled); None where no LSTM reads
+    bias: Tensor | None  # (distilled,)
     words: WordVectors | None  # None where there are no word vectors
 
     def __call__(self, pooled: Tensor, words: Tensor | None) -> Tensor:
         """(batch, all that is pooled) and (batch, words) -> (batch, distilled), of length 1."""
+        assert self.weight is not None  # whoever has read with an LSTM has it
         vectors = F.linear(pooled, self.weight, self.bias)
         if self.words is not None and words is not None:
             vectors = vectors + F.linear(words, self.words.projection)
@@ -33,11 +34,11 @@ class Projection(NamedTuple):
 
 def find_projection(weights: Weights, device: str | torch.device = "cpu") -> Projection | None:
     """The projection among an encoder's tensors, in float32; None where nothing was distilled."""
-    if "map.weight" not in weights:
+    if not any(name.startswith(DISTILLED) for name in weights):
         return None
     moved = {name: weights[name].to(device, torch.float32) for name in weights if name.startswith(DISTILLED)}
     words = WordVectors.of(moved) if "words.weight" in moved else None
-    return Projection(moved["map.weight"], moved["map.bias"], words)
+    return Projection(moved.get("map.weight"), moved.get("map.bias"), words)
 
 
 def pool(
@@ -75,11 +76,11 @@ def pool(
         return torch.cat(_pool_outputs(encoder, pooling, ids, lengths, window), dim=1)
     if projection is None:
         raise ValueError(f"pooling {pooling!r} needs a projection, and nothing was distilled into this encoder")
-    parts = _pool_outputs(encoder, "all", ids, lengths, window)
     if means is None and projection.words is not None:
         on_device = lengths.to(ids.device)
         real = torch.arange(ids.shape[1], device=ids.device) < on_device[:, None]  # (batch, time)
         means = projection.words(ids[real], on_device.cumsum(0) - on_device)
+    parts = _pool_outputs(encoder, "all", ids, lengths, window)
     distilled = projection(torch.cat(parts, dim=1), means)
     beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
     return torch.cat([distilled, *beside[pooling]], dim=1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED
+from ulmfit_lib.artifact.architecture import BY_WORD, DISTILLED, OF_WORDS
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 
@@ -26,6 +26,11 @@ def as_arrays(weights: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
 def as_tensors(arrays: Tensors) -> Weights:
     """Arrays by name -> tensors that share their memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def words_alone(weights: Weights) -> Weights:
+    """Of an encoder's tensors, those that read words in context."""
+    return {name: tensor for name, tensor in weights.items() if name.startswith(OF_WORDS)}
 
 
 def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:

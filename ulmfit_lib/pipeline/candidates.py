@@ -23,7 +23,7 @@ from ulmfit_lib.pipeline.zero_labels import name_vectors
 from ulmfit_lib.progress import bar
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier, made_by_contrast
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
-from ulmfit_lib.training.contrast import UNPROJECTED, PartlyRead, contrast, learn_contrast, words_of
+from ulmfit_lib.training.contrast import TokenizedTexts, contrast, learn_contrast, words_of
 from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics, fit_tfidf
@@ -47,14 +47,13 @@ class Candidate:
     @property
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
-        return self.recipe.pooling_for(self.strategy, distilled=self.lm.architecture.distilled)
+        return self.recipe.pooling_for(self.strategy, self.lm.architecture)
 
     def changed(self, **changes: Any) -> "Candidate":
         """The same with other attributes; what the frozen encoders have read stays read."""
         other = replace(self, **changes)
-        if other.lm is self.lm:
-            kept = ("_unprojected", "_frozen") if other.pooling == self.pooling else ("_unprojected",)
-            other.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        if other.lm is self.lm and other.pooling == self.pooling and "_frozen" in self.__dict__:
+            other.__dict__["_frozen"] = self._frozen
         return other
 
     def features(self, texts: Sequence[str], run: Run) -> Features:
@@ -63,9 +62,7 @@ class Candidate:
 
     def read(self, texts: Sequence[str], run: Run) -> None:
         """Read texts once by the frozen encoders, ahead of what needs it."""
-        if self.strategy == CONTRAST:
-            self._unprojected.features(texts, run.device)
-        else:
+        if self.strategy != CONTRAST:
             self.features(texts, run)
 
     def remember(self, texts: Sequence[str], features: Features) -> None:
@@ -125,7 +122,6 @@ class Candidate:
             kind=train.kind,
             distilled=self.lm.architecture.distilled_width(self.pooling),
             names=self._names(train, read),
-            without="layers" if self.strategy == CONTRAST else "",  # which have learnt nothing
         )
         return {config: probabilities for config, probabilities in by_config.items()}
 
@@ -135,10 +131,9 @@ class Candidate:
 
     def _fit_ulmfit(self, table: TextTable, run: Run, heads: Mapping[HeadConfig, float] | None) -> TextClassifier:
         if self.strategy == CONTRAST:
-            read = self.partly_read(table.texts, run)
-            lm = contrast(self.lm, table, self.recipe.contrast, run, read=read)
+            lm = contrast(self.lm, table, self.recipe.contrast, run)
             probe = replace(self, lm=lm, strategy=LINEAR_PROBE, recipe=self.recipe.after_contrast())
-            probe.remember(table.texts, read.features(words_of(lm)))
+            probe.remember(table.texts, TokenizedTexts.of(lm, table.texts).features(words_of(lm)))
             return made_by_contrast(probe._fit_ulmfit(table, run, heads), self.lm)
         features = self.features(table.texts, run)
         mix = HeadMix(heads, self._names(table, self._reader(table, run))) if heads else None
@@ -150,22 +145,14 @@ class Candidate:
         """What makes vectors of texts; with ``contrast``, words in context have learnt from the labels of ``train``."""
         if self.strategy != CONTRAST:
             return lambda texts: self.features(texts, run)
-        read, recipe = self.partly_read(train.texts, run), self.recipe.contrast
+        read, recipe = TokenizedTexts.of(self.lm, train.texts), self.recipe.contrast
         words = learn_contrast(read, train.class_numbers(), self.lm, recipe, seed=run.seed)
-        return lambda texts: self.partly_read(texts, run).features(words)
-
-    def partly_read(self, texts: Sequence[str], run: Run) -> PartlyRead:
-        """Texts of whose vectors words in context will be the last part."""
-        return PartlyRead.of(self.lm, texts, self._unprojected.features(texts, run.device))
+        return lambda texts: TokenizedTexts.of(self.lm, texts).features(words)
 
     def _names(self, table: TextTable, read: Callable[[Sequence[str]], Features]) -> Features:
         """By direction, (n_classes, distilled) vectors of what the classes are called; {} where that tells nothing."""
         width = self.lm.architecture.distilled_width(self.pooling)
         return name_vectors(table, self.descriptions, read, width=width) if width else {}
-
-    @cached_property
-    def _unprojected(self) -> FrozenVectors:
-        return FrozenVectors(self.lm, UNPROJECTED)
 
     def _fit_linear(self, table: TextTable, run: Run) -> dict[str, TfidfClassifier]:
         kind, class_weights = table.kind, self.recipe.class_weights

@@ -105,7 +105,7 @@ def fit(
     fixed_epochs = not recipe.epochs_by_length  # of a published recipe, whose language model takes as long as it takes
     if budget and not fixed_epochs and strategy != FINE_TUNE:
         timed_lm = bases[0].lm.to(run.device)
-        pooling = recipe.fit_classifier.pooling_for(LINEAR_PROBE, distilled=timed_lm.architecture.distilled)
+        pooling = recipe.fit_classifier.pooling_for(LINEAR_PROBE, timed_lm.architecture)
         affordable = Affordable.of(data, scoring, lm=timed_lm, pooling=pooling, budget=budget, seed=run.seed)
     experiment = Experiment.of(affordable.data, affordable.scoring, seed=run.seed)
     train = experiment.train
@@ -202,6 +202,6 @@ def _who_read_the_scored(candidate: Candidate, *, lm: bool, topics: bool) -> str
 
 
 def _with_tuned_lm(candidate: Candidate, lm_tuning: LmFineTuning, source: str, run: Run) -> Candidate:
-    """The candidate on a fine-tuned language model (stage 2)."""
+    """The candidate on a fine-tuned language model (stage 2), whose LSTM is read."""
     lm = fit_lm(lm_tuning.texts, base=candidate.lm, recipe=lm_tuning.recipe, source=source, run=run)
-    return replace(candidate, lm=lm, passes=lm_tuning.passes)
+    return replace(candidate, lm=lm, passes=lm_tuning.passes, recipe=candidate.recipe.reading_layers())

@@ -17,7 +17,7 @@ from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.out_of_fold import Split
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.training.classifying import CONTRAST, unfreezing
-from ulmfit_lib.training.contrast import learn_contrast
+from ulmfit_lib.training.contrast import TokenizedTexts, learn_contrast
 from ulmfit_lib.training.language_modelling import LanguageModelRecipe
 from ulmfit_lib.training.run import Run
 
@@ -124,7 +124,7 @@ def contrast_seconds(candidate: Candidate, table: TextTable, split: Split, run: 
         if heads > LONG:
             break
     some = table.select(table.random_rows(recipe.batch_size, seed=0).tolist())
-    read, targets, seconds = candidate.partly_read(some.texts, run), some.class_numbers(), []
+    read, targets, seconds = TokenizedTexts.of(candidate.lm, some.texts), some.class_numbers(), []
     for _ in range(TRIALS):
         started = time.monotonic()
         learn_contrast(read, targets, candidate.lm, replace(recipe, epochs=1), seed=0)

@@ -1,8 +1,9 @@
 """What a search for better settings tries, and the file in which optuna remembers it, so that a later run goes on."""
 
+import itertools
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ulmfit_lib.artifact.architecture import WORDS
 from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError, first_line
 from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.kind import LabelKind
@@ -22,6 +24,7 @@ from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.recipes import PAPER_DROPOUTS
 
 POOLINGS = ("layers", "concat", "all")
+FROZEN_POOLINGS = (WORDS, *POOLINGS)
 RATES = 4.0  # times lower and higher than the recipe's
 MIN_FOLDS, MIN_TRIALS = 2, 3  # of a trial, and before it, from which on the trial may be pruned
 AGAIN = "begun before"  # marks a trial that an earlier run was stopped at
@@ -36,16 +39,16 @@ class Space:
 
     bases: Sequence[str]  # names of language models, that of the defaults first
     recipe: ClassifierRecipe  # the defaults, for as many texts as there are
+    reading_words: Collection[str] = ()  # which of the bases read words in context
 
     @property
     def default(self) -> Params:
         """What ``fit`` does first: a head on the frozen encoders."""
-        return {"base": self.bases[0], "strategy": LINEAR_PROBE, "frozen_pooling": self.recipe.frozen_pooling}
+        return self._probes(self.bases[0])[0]
 
     def following(self, tried: Sequence[Params], most_epochs: Callable[[str], float]) -> Params:
         """What is tried next: the defaults, all other heads, usual fine-tuning, and then what optuna draws."""
-        heads = ({"base": base, "strategy": LINEAR_PROBE, "frozen_pooling": p} for base in self.bases for p in POOLINGS)
-        for head in (self.default, *heads):
+        for head in itertools.chain.from_iterable(map(self._probes, self.bases)):
             if head not in tried:
                 return head
         if any(one["strategy"] == FINE_TUNE for one in tried):
@@ -54,6 +57,11 @@ class Space:
         epochs = min(recipe.epochs, self.epochs(most_epochs(base))[1])
         usual = {"pooling": recipe.pooling, "epochs": epochs, "lr": recipe.lr, "dropout": 0.0}
         return {"base": base, "strategy": FINE_TUNE, **usual}
+
+    def _probes(self, base: str) -> list[Params]:
+        """Linear probes of a base, what ``fit`` does first."""
+        poolings = FROZEN_POOLINGS if base in self.reading_words else POOLINGS
+        return [{"base": base, "strategy": LINEAR_PROBE, "frozen_pooling": pooling} for pooling in poolings]
 
     def epochs(self, most: float) -> tuple[int, int]:
         """The fewest and the most epochs of fine-tuning that are drawn where there is time for so many."""
@@ -64,7 +72,7 @@ class Space:
         """The settings of one of optuna's trials; those of fine-tuning are drawn where they are not given."""
         base = trial.suggest_categorical("base", list(self.bases))
         if trial.suggest_categorical("strategy", [FINE_TUNE, LINEAR_PROBE]) == LINEAR_PROBE:
-            trial.suggest_categorical("frozen_pooling", POOLINGS)
+            trial.suggest_categorical("frozen_pooling", FROZEN_POOLINGS)
         else:
             trial.suggest_categorical("pooling", POOLINGS)
             most = np.inf if AGAIN in trial.user_attrs else most_epochs(base)

@@ -167,7 +167,8 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         Where the encoder was distilled from a teacher (``stages.distill``), it is the vector projected onto the
         teacher's, else all that the heads see.
         """
-        return side_by_side(self.features(texts, pooling="distilled" if is_distilled(self.pooling) else self.pooling))
+        pooling = self.pooling.partition("+")[0] if is_distilled(self.pooling) else self.pooling
+        return side_by_side(self.features(texts, pooling=pooling))
 
     def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
         """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""

@@ -3,9 +3,8 @@
 import numpy as np
 
 from ulmfit_lib.arrays import Ints, products
-from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.artifact.tensors import Tensors
-from ulmfit_lib.serving.onnx_distilled import build_context, build_projection
+from ulmfit_lib.serving.onnx_distilled import build_projection
 from ulmfit_lib.serving.onnx_format import open_graph
 from ulmfit_lib.serving.text_groups import Matrix, ids_of, read_groups
 from ulmfit_lib.tokens.documents import Documents
@@ -14,13 +13,12 @@ from ulmfit_lib.tokens.documents import Documents
 class WordMeans:
     """The weighted mean of each text's word vectors, by the tensors of one direction.
 
-    In ``precision`` are the products of word vectors in context (``onnx_distilled.build_context``).
+    A graph reads them in context (``onnx_distilled.build_context``), if there is one.
     """
 
-    def __init__(self, weights: Tensors, architecture: Architecture, *, direction: str, precision: str) -> None:
+    def __init__(self, weights: Tensors, *, direction: str, graph: bytes | None) -> None:
         self._direction = direction
         self._vectors, self._importances = weights["words.weight"], weights["words.importance"]
-        graph = build_context(architecture, weights, precision=precision) if architecture.context else None
         self._context = open_graph(graph) if graph else None
 
     def __call__(self, documents: Documents, threads: int) -> Matrix:

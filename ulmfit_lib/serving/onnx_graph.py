@@ -21,19 +21,23 @@ def usual_precision(architecture: Architecture) -> str:
     return "int8" if architecture.hidden >= WIDE else "float32"
 
 
+def check_precision(precision: str) -> None:
+    """An OptionError for one in which there are no graphs."""
+    if precision not in GRAPH_PRECISIONS:
+        raise OptionError(f"precision {precision!r}; known are {', '.join(GRAPH_PRECISIONS)}")
+
+
 def build_graph(architecture: Architecture, weights: Tensors, *, precision: str = "float32") -> bytes:
     """A graph that ONNX Runtime runs anywhere: ``ids`` (batch, time) and ``hidden_i``, ``cell_i`` (1, batch, width) in.
 
     Out come ``output_0``, the embedded tokens, and ``output_i``, each layer's outputs, (batch, time, width), and the
     new ``hidden_i`` and ``cell_i`` as ``hidden_i_after`` and ``cell_i_after``. A text starts with states of zeros. The
-    precision is ``float32``; or ``int8``, a quarter of the size and several times as fast, or else an OptionError.
+    precision is ``float32``; or ``int8``, a quarter of the size and several times as fast.
 
     In ``int8``, all widths are larger by ``BOUNDS``, which whoever reads the outputs leaves out. ONNX Runtime rounds a
     layer's inputs to bytes by the least and the largest of them; with ``BOUNDS`` among them, these are the same
     whatever is read, so that a text's vector is the same alone and among others.
     """
-    if precision not in GRAPH_PRECISIONS:
-        raise OptionError(f"precision {precision!r}; known are {', '.join(GRAPH_PRECISIONS)}")
     graph, embedding, in_bytes = Graph(), weights["encoder.weight"], precision == "int8"
     more = BOUNDS if in_bytes else 0
     graph.takes("ids", "batch", "time", kind=INT64)

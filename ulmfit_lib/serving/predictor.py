@@ -6,14 +6,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from ulmfit_lib.arrays import Features
-from ulmfit_lib.artifact.architecture import DISTILLED, is_distilled
+import numpy as np
+
+from ulmfit_lib.arrays import Features, projected
+from ulmfit_lib.artifact.architecture import DISTILLED, IN_TABLE, WORDS, is_distilled
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.distilled_vectors import WordMeans
+from ulmfit_lib.serving.onnx_distilled import build_context
 from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
-from ulmfit_lib.serving.onnx_graph import build_graph, usual_precision
+from ulmfit_lib.serving.onnx_graph import build_graph, check_precision, usual_precision
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.serving.text_groups import Matrix, cores
 from ulmfit_lib.tokens.documents import Documents
@@ -22,6 +25,8 @@ from ulmfit_lib.tokens.documents import Documents
 @dataclass(frozen=True, eq=False)
 class Predictor(Classifier):
     """A classifier whose encoders are ONNX graphs; ``save`` writes them, so that they need not be built again.
+
+    Where it reads words in context alone, the graph is that of words in context.
 
     Attributes:
         threads: that read texts side by side; 0: one a core; 1: the caller's own.
@@ -60,15 +65,18 @@ class Predictor(Classifier):
         content = {one.name: getattr(stored, one.name) for one in fields(StoredClassifier)}
         if not stored.graphs:
             precision = precision or usual_precision(stored.architecture)
-            build = partial(build_graph, stored.architecture, precision=precision)
+            check_precision(precision)
+            network = build_graph if stored.architecture.layers else build_context
+            kept = DISTILLED if stored.architecture.layers else IN_TABLE
+            build = partial(network, stored.architecture, precision=precision)
             with ThreadPoolExecutor(thread_name_prefix="graph") as builders:
                 content["graphs"] = dict(zip(stored.weights, builders.map(build, stored.weights.values()), strict=True))
             content["weights"] = {
-                way: {name: array for name, array in weights.items() if name.startswith(DISTILLED)}
+                way: {name: array for name, array in weights.items() if name.startswith(kept)}
                 for way, weights in stored.weights.items()
             }
         predictor = cls(**content, threads=threads)
-        for way in predictor.graphs:
+        for way in predictor.graphs if stored.architecture.layers else ():
             predictor.encoder(way)  # what is wrong with a graph is said here
         predictor._word_means  # noqa: B018 (likewise)
         return predictor
@@ -85,12 +93,21 @@ class Predictor(Classifier):
         found: dict[str, WordMeans] = {}
         for way, weights in self.weights.items():
             if "words.weight" in weights:
-                first, precision = next(iter(found), way), self.encoder(way).precision
+                first = next(iter(found), way)
                 if first in found and weights["words.weight"] is self.weights[first]["words.weight"]:
                     found[way] = found[first]
                 else:
-                    found[way] = WordMeans(weights, self.architecture, direction=way, precision=precision)
+                    found[way] = WordMeans(weights, direction=way, graph=self._context_graph(way))
         return found
+
+    def _context_graph(self, direction: str) -> bytes | None:
+        """What reads words in context; beside an encoder, it is built anew."""
+        if not self.architecture.layers:
+            return self.graphs[direction]
+        if not self.architecture.context:
+            return None
+        precision = self.encoder(direction).precision
+        return build_context(self.architecture, self.weights[direction], precision=precision)
 
     def encoder(self, direction: str) -> OnnxEncoder:
         """What reads texts in a direction: built when first asked for, and kept."""
@@ -101,6 +118,11 @@ class Predictor(Classifier):
     def read_documents(self, documents: Documents, pooling: str) -> Features:
         """By direction, one pooled vector a text; a single text is read in both directions side by side."""
         threads, means = self.threads or cores(), dict[WordMeans, Matrix]()
+        if pooling == WORDS:
+            way, words = next(iter(self._word_means.items()))
+            none = np.zeros((0, self.architecture.mean_width), np.float32)
+            read_means = words(documents, threads) if len(documents) else none
+            return {way: projected(self.weights[way]["words.projection"], read_means)}
         if is_distilled(pooling) and len(documents):
             means = {one: one(documents, threads) for one in dict.fromkeys(self._word_means.values())}
 

@@ -7,7 +7,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ulmfit_lib.artifact.architecture import DISTILLED, OLD_POOLINGS, POOLINGS, Architecture, head_shapes, is_distilled
+from ulmfit_lib.artifact.architecture import (
+    DISTILLED,
+    IN_TABLE,
+    OLD_POOLINGS,
+    POOLINGS,
+    WORDS,
+    Architecture,
+    head_shapes,
+    is_distilled,
+)
 from ulmfit_lib.artifact.cards import classifier_card
 from ulmfit_lib.artifact.format import CLASSIFIER, OFFSETS_VERSION, PREDICTOR, RULE_VERSION, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -37,7 +46,7 @@ class StoredClassifier:
     architecture: Architecture  # sizes of the encoder
     vocabulary: Vocabulary  # tokens by id
     tokenizer: Tokenizer  # what splits texts for it
-    # By direction, the encoder's arrays by name; beside a graph, those behind distilled vectors alone.
+    # By direction, the encoder's arrays by name; beside a graph, those behind distilled vectors that it does not hold.
     weights: Mapping[str, Tensors]
     heads: Mapping[str, Tensors]  # by direction, the head's arrays by name
     pooling: str  # how an encoder's outputs become one vector (`models.pooling.pool`)
@@ -116,10 +125,11 @@ class StoredClassifier:
         members = tuple(member for member in LINEAR_MEMBERS if config.get(f"has_{member}"))
         blend = _checked_blend(artifact, ("ulmfit", *members), len(classes))
         directions, exported = artifact.directions(), config["kind"] == PREDICTOR
+        beside = DISTILLED if artifact.architecture.layers else IN_TABLE  # a graph
         encoder = {
             name: shape
             for name, shape in artifact.architecture.weight_shapes(len(artifact.vocabulary)).items()
-            if name.startswith(DISTILLED) or not (exported or name == "decoder.bias")
+            if name.startswith(beside) or not (exported or name == "decoder.bias")
         }
         expected: dict[str, tuple[int, ...]] = {}
         for way in directions:
@@ -173,6 +183,11 @@ def _checked_pooling(artifact: Artifact) -> str:
     pooling = OLD_POOLINGS.get(str(pooling), pooling)
     if pooling not in POOLINGS:
         raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+    if (pooling == WORDS) == bool(artifact.architecture.layers):
+        raise ArtifactError(
+            f"{file}: pooling {pooling!r} and an encoder of {artifact.architecture.layers} layers: {WORDS!r} needs one "
+            "without layers, and only that"
+        )
     if is_distilled(pooling) and not artifact.architecture.distilled:
         raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder with distilled vectors; this one has none")
     return pooling

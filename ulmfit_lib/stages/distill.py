@@ -19,7 +19,7 @@ from ulmfit_lib.errors import DataError, OptionError
 from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights, read_weights
 from ulmfit_lib.models.frozen import freeze, read_directions
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights, exchange_words
+from ulmfit_lib.models.tensors import Weights, exchange_words, words_alone
 from ulmfit_lib.models.word_vectors import mirrored
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
@@ -210,8 +210,7 @@ def _word_vectors(
         return fit_word_vectors(documents, targets, of_words, recipe=recipe, seed=seed)
     known, (way, weights) = base.vocabulary.index, next(iter(base.weights.items()))
     new = np.array([place for place, token in enumerate(vocabulary.tokens) if token not in known], np.int64)
-    start = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
-    start = exchange_words(start, base.vocabulary, vocabulary)
+    start = exchange_words(words_alone(weights), base.vocabulary, vocabulary)
     start = mirrored(start) if way == "backward" else start
     return continue_word_vectors(start, new, documents, targets, of_words, recipe=recipe, seed=seed)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ulmfit_lib.arrays import Features, Ints
-from ulmfit_lib.artifact.architecture import BY_WORD
+from ulmfit_lib.artifact.architecture import BY_WORD, WORDS, Architecture
 from ulmfit_lib.artifact.format import package_versions
 from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.data.label_checks import check_labels
@@ -19,7 +19,7 @@ from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.head import ClassifierNet, Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights, to_arrays
+from ulmfit_lib.models.tensors import Weights, to_arrays, words_alone
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
@@ -94,7 +94,7 @@ def fit_classifier(
     if len(table) < my_share().of:
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     recipe = on_all_processes(recipe).for_texts(len(table))
-    pooling = recipe.pooling_for(strategy, distilled=lm.architecture.distilled)
+    pooling = recipe.pooling_for(strategy, lm.architecture)
     check_equal(lambda: (table.sha256(), lm.sha256(), recipe, run.seed))
     if not features:
         reader = lm.to(run.device)
@@ -108,9 +108,9 @@ def fit_classifier(
     targets = table.class_numbers()
     heads = {
         way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed, **chosen.get(way, {}))
-        for way in lm.weights
+        for way in features
     }
-    weights = {way: encoder_weights(tensors) for way, tensors in lm.weights.items()}
+    architecture, weights = kept_encoders(lm, pooling)
     history: dict[str, list[Row]] = {}
     if strategy == FINE_TUNE:
         mention_processes(min(recipe.batch_size, len(table)), recipe.lr)
@@ -131,7 +131,7 @@ def fit_classifier(
     )
     return TextClassifier(
         table.classes,
-        lm.architecture,
+        architecture,
         lm.vocabulary,
         lm.tokenizer,
         {way: to_arrays(some) for way, some in weights.items()},
@@ -163,7 +163,7 @@ def _fine_tune_encoders(
     documents = [tokenize_corpus(one.texts, lm.tokenizer).numericalize(lm.vocabulary) for one in tables]
     used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
     targets = [one.class_numbers(table.classes) for one in tables]
-    pooling = recipe.pooling_for(FINE_TUNE, distilled=lm.architecture.distilled)
+    pooling = recipe.pooling_for(FINE_TUNE, lm.architecture)
     weights: dict[str, Weights] = {}
     history: dict[str, list[Row]] = {}
     for way in lm.weights:
@@ -204,6 +204,14 @@ def _read_together(read: Callable[[Sequence[str]], Features], texts: Sequence[st
         for way, vectors in part.items():
             whole[way][Share(rank, share.of).rows] = vectors
     return whole
+
+
+def kept_encoders(lm: LanguageModel, pooling: str) -> tuple[Architecture, dict[str, Weights]]:
+    """What a classifier with a pooling needs of a language model, by direction: of ``words``, one is enough."""
+    if pooling != WORDS:
+        return lm.architecture, {way: encoder_weights(weights) for way, weights in lm.weights.items()}
+    way, weights = next(iter(lm.weights.items()))
+    return lm.architecture.of_words_alone(), {way: words_alone(weights)}
 
 
 def encoder_weights(weights: Weights) -> Weights:

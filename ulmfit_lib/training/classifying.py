@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.artifact.architecture import POOLINGS
+from ulmfit_lib.artifact.architecture import POOLINGS, WORDS, Architecture
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
@@ -83,7 +83,7 @@ class ClassifierRecipe:
     """
 
     pooling: str = "layers"
-    frozen_pooling: str = "layers"
+    frozen_pooling: str = WORDS
     head_hidden: int = 0
     head_dropout: float = 0.1
     head_epochs: int = 30
@@ -107,19 +107,26 @@ class ClassifierRecipe:
     class_weights: str | None = None
     contrast: ContrastRecipe = ContrastRecipe()  # noqa: RUF009
 
-    def pooling_for(self, strategy: str, *, distilled: int = 0) -> str:
+    def pooling_for(self, strategy: str, architecture: Architecture) -> str:
         """By whether the encoder learns (``fine-tune``) or stays frozen (the other strategies).
 
-        Beside ``layers`` and ``all`` stands the distilled vector, where the language model has one.
+        A language model that reads no words in context has ``layers`` instead of ``words``. Beside ``layers`` and
+        ``all`` stands the distilled vector, where it has one.
         """
-        if find_strategy(strategy) == CONTRAST:
-            return "distilled+layers"
-        pooling = self.pooling if strategy == FINE_TUNE else self.frozen_pooling
-        return f"distilled+{pooling}" if distilled and f"distilled+{pooling}" in POOLINGS else pooling
+        pooling = self.pooling if find_strategy(strategy) == FINE_TUNE else self.frozen_pooling
+        if pooling == WORDS or strategy == CONTRAST:
+            if architecture.context:
+                return WORDS
+            pooling = "layers"
+        return f"distilled+{pooling}" if architecture.distilled and f"distilled+{pooling}" in POOLINGS else pooling
+
+    def reading_layers(self) -> "ClassifierRecipe":
+        """The same for an encoder whose LSTM has learnt, and so is read where it stays frozen."""
+        return replace(self, frozen_pooling="layers") if self.frozen_pooling == WORDS else self
 
     def after_contrast(self) -> "ClassifierRecipe":
-        """The same for the head that learns after words in context have learnt, and sees what they were seen with."""
-        return replace(self, frozen_pooling="layers")
+        """The same for the head that learns after words in context have learnt."""
+        return replace(self, frozen_pooling=WORDS)
 
     def with_epochs(self, epochs: int) -> "ClassifierRecipe":
         """The same with so many epochs, however many texts there are."""

@@ -22,14 +22,13 @@ from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights
+from ulmfit_lib.models.tensors import Weights, words_alone
 from ulmfit_lib.models.word_vectors import WordVectors, end_to_end, mirrored
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import group_by_length
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.word_vectors import IN_CONTEXT, thinned
 
-UNPROJECTED = "distilled+all"  # the pooling that tells what makes a distilled vector
 READ_TOGETHER = 64  # texts, once the blocks have learnt
 MEDIUM = 3.0  # between few and many classes, the temperature is this divided by their number
 SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
@@ -54,59 +53,30 @@ class ContrastRecipe:
 
 
 @dataclass(frozen=True, eq=False)
-class PartlyRead:
-    """Texts of whose vectors all is known but what words in context add."""
+class TokenizedTexts:
+    """Texts that words in context are read of."""
 
     ids: Sequence[Ints]  # the tokens of each, in the order in which they are written
-    rest: dict[str, Tensor]  # by direction, (n_texts, distilled) what the encoder adds before the vector is normalised
-    beside: Features  # by direction, (n_texts, width) what stands beside the distilled vector
-    projections: dict[str, Tensor]  # by direction, (distilled, mean_width) of the words' means
+    direction: str  # whose features are made
 
     @classmethod
-    def of(cls, lm: LanguageModel, texts: Sequence[str], pooled: Features) -> "PartlyRead":
-        """Texts that have been read.
-
-        Args:
-            lm: the language model that read them.
-            texts: the texts.
-            pooled: its features of them, with the pooling ``UNPROJECTED``.
-        """
+    def of(cls, lm: LanguageModel, texts: Sequence[str]) -> "TokenizedTexts":
+        """Texts as a language model's tokens."""
         documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary)
-        width, beside = lm.architecture.distilled, lm.architecture.pooled_width("layers")
-        rest = {}
-        for way, vectors in pooled.items():
-            read = torch.from_numpy(vectors[:, width:])
-            rest[way] = F.linear(read, lm.weights[way]["map.weight"].float(), lm.weights[way]["map.bias"].float())
-        return cls(
-            [documents[i].astype(np.int64) for i in range(len(documents))],
-            rest,
-            {way: vectors[:, width : width + beside] for way, vectors in pooled.items()},
-            {way: weights["words.projection"].float() for way, weights in lm.weights.items()},
-        )
+        return cls([documents[i].astype(np.int64) for i in range(len(documents))], next(iter(lm.weights)))
 
     def thinned(self, words: WordVectors, places: Ints, recipe: ContrastRecipe, rng: np.random.Generator) -> Tensor:
-        """Vectors of texts that lack some words, the directions side by side: (n_places, distilled x directions)."""
+        """Vectors of length 1 of texts that lack some words, (n_places, distilled)."""
         texts = [thinned(self.ids[place][: recipe.max_tokens], recipe.dropout, rng) for place in places]
-        return torch.cat(list(self._vectors(words, texts, places).values()), dim=1)
+        return _vectors(words, texts)
 
     def features(self, words: WordVectors) -> Features:
-        """What ``LanguageModel.features`` gives with the pooling ``distilled+layers`` and these words in context."""
-        found = {way: np.empty(rest.shape, np.float32) for way, rest in self.rest.items()}
+        """What ``LanguageModel.features`` gives with the pooling ``words`` and these words in context."""
+        found = np.empty((len(self.ids), len(words.projection)), np.float32)
         with torch.inference_mode():
             for places in group_by_length(np.array([len(ids) for ids in self.ids]), max_texts=READ_TOGETHER):
-                for way, vectors in self._vectors(words, [self.ids[place] for place in places], places).items():
-                    found[way][places] = vectors.numpy()
-        return {way: np.concatenate([vectors, self.beside[way]], axis=1) for way, vectors in found.items()}
-
-    def _vectors(self, words: WordVectors, texts: Sequence[npt.NDArray[np.integer]], places: Ints) -> dict[str, Tensor]:
-        """By direction, (n_places, distilled) of length 1, of some texts, or of parts of them."""
-        cpu = torch.device("cpu")
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.is_grad_enabled() and fast_bfloat16(cpu)):
-            means = words(*end_to_end(texts))
-        return {
-            way: F.normalize(rest[places] + F.linear(means, self.projections[way]), dim=1)
-            for way, rest in self.rest.items()
-        }
+                found[places] = _vectors(words, [self.ids[place] for place in places]).numpy()
+        return {self.direction: found}
 
 
 def can_contrast(lm: LanguageModel, table: TextTable) -> bool:
@@ -124,7 +94,7 @@ def check_contrast(lm: LanguageModel, table: TextTable) -> None:
 
 
 def learn_contrast(
-    texts: PartlyRead,
+    texts: TokenizedTexts,
     targets: Ints,
     lm: LanguageModel,
     recipe: ContrastRecipe,
@@ -146,7 +116,7 @@ def learn_contrast(
     temperature = recipe.temperature_for(len(np.unique(targets)))
     for _ in range(recipe.epochs):
         for places in _batches_of_pairs(targets, recipe.batch_size, rng):
-            vectors = texts.thinned(words, places, recipe, rng) / len(texts.rest) ** 0.5  # of length 1
+            vectors = texts.thinned(words, places, recipe, rng)
             loss = contrastive_loss(vectors, torch.from_numpy(targets[places]), temperature)
             optimizer.zero_grad()
             loss.backward()
@@ -179,7 +149,7 @@ def contrastive_loss(vectors: Tensor, targets: Tensor, temperature: float) -> Te
 def words_of(lm: LanguageModel) -> WordVectors:
     """A copy of a language model's word vectors, the kernels of blocks in the order in which texts are written."""
     way, weights = next(iter(lm.weights.items()))
-    own = {name: tensor for name, tensor in weights.items() if name.startswith(("words.", "near."))}
+    own = words_alone(weights)
     if way == "backward":
         own = mirrored(own)
     return WordVectors.of(
@@ -196,9 +166,7 @@ def with_words(lm: LanguageModel, words: WordVectors) -> LanguageModel:
     return replace(lm, weights={way: {**weights, **by_way[way]} for way, weights in lm.weights.items()})
 
 
-def contrast(
-    lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: Run, *, read: PartlyRead | None = None
-) -> LanguageModel:
+def contrast(lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: Run) -> LanguageModel:
     """A language model whose words in context have learnt which of a table's labelled texts belong together.
 
     Args:
@@ -206,15 +174,13 @@ def contrast(
         table: labelled rows.
         recipe: hyperparameters.
         run: seed.
-        read: the table's texts, where they have been read.
 
     Raises:
         OptionError: it reads no words in context, or a text may have several labels.
     """
     check_contrast(lm, table)
     started = time.monotonic()
-    read = read or PartlyRead.of(lm, table.texts, lm.to(run.device).features(table.texts, pooling=UNPROJECTED))
-    words = learn_contrast(read, table.class_numbers(), lm, recipe, seed=run.seed)
+    words = learn_contrast(TokenizedTexts.of(lm, table.texts), table.class_numbers(), lm, recipe, seed=run.seed)
     stage = Stage(
         "contrast",
         source=table.source,
@@ -226,6 +192,14 @@ def contrast(
         data_sha256=table.sha256(),
     )
     return replace(with_words(lm, words), training=lm.training.then(stage))
+
+
+def _vectors(words: WordVectors, texts: Sequence[npt.NDArray[np.integer]]) -> Tensor:
+    """(n_texts, distilled) of length 1."""
+    in_bfloat16 = torch.is_grad_enabled() and fast_bfloat16(torch.device("cpu"))
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
+        means = words(*end_to_end(texts))
+    return F.normalize(F.linear(means, words.projection), dim=1)
 
 
 def _batches_of_pairs(targets: Ints, size: int, rng: np.random.Generator) -> Iterator[Ints]:

@@ -87,15 +87,14 @@ def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
     """
     mean, scale = head.mean.numpy(), head.scale.numpy()
     width = len(scale)
-    if not 0 < distilled < width:
-        return {"layers": HeadInputs(mean, scale, np.ones(width, np.float32))}
     is_distilled = np.arange(width) < distilled
+    if not distilled:
+        return {"layers": HeadInputs(mean, scale, np.ones(width, np.float32))}
     as_it_is = np.where(is_distilled, scale / np.sqrt(np.mean(scale[:distilled] ** 2)), 0)
-    weights = {
-        "distilled": as_it_is,
-        "together": as_it_is * np.sqrt((width - distilled) / distilled) + ~is_distilled,
-        "layers": ~is_distilled,
-    }
+    weights = {"distilled": as_it_is}
+    if distilled < width:
+        weights["together"] = as_it_is * np.sqrt((width - distilled) / distilled) + ~is_distilled
+        weights["layers"] = ~is_distilled
     return {name: HeadInputs(mean, scale, each.astype(np.float32)) for name, each in weights.items()}
 
 
@@ -173,7 +172,6 @@ def predict_by_config(
     kind: LabelKind,
     distilled: int = 0,
     names: Features | None = None,
-    without: str = "",
 ) -> dict[HeadConfig, Floats]:
     """(n_texts, n_classes) probabilities of the ``test`` texts by heads of each configuration, fitted to ``train``.
 
@@ -187,7 +185,6 @@ def predict_by_config(
         recipe: its ``class_weights`` count where the heads are not balanced, as those of tags.
         names: by direction, (n_classes, distilled) vectors of what the classes are called; without, none is
             ``named``.
-        without: a pooling of which there is no head.
     """
     rows = _searched_rows(targets, kind)
     balanced = kind.exclusive  # of tags, there is nothing in a blend that says how often each occurs
@@ -199,7 +196,6 @@ def predict_by_config(
         inputs = head_inputs(head, distilled)
         if names:
             inputs[NAMED] = inputs["distilled"]
-        inputs.pop(without, None)
         for pooling, visible in inputs.items():
             learnt, asked, truth = visible(pooled[rows]), visible(test[way]), targets[rows]
             if pooling == NAMED and names:
