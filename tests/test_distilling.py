@@ -70,7 +70,7 @@ def test_distilled_vectors_come_close_to_the_teachers_joint_ones(taught, reviews
     vectors = teacher_vectors(reviews.texts, BagTeacher())
     targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
     for way in ("forward", "backward"):
-        assert (taught.only(way).embed(reviews.texts) * targets).sum(1).mean() > 0.3
+        assert (taught.only(way).embed(reviews.texts, pooling="distilled") * targets).sum(1).mean() > 0.3
 
 
 def test_the_record_says_how_close_each_teacher_is(taught):
@@ -118,15 +118,16 @@ def test_distillation_goes_on_from_the_word_vectors_of_a_distilled_base(taught, 
     assert not torch.allclose(words[index["zeppelin"]], words[again.vocabulary.unknown_id])
     vectors = teacher_vectors(texts, BagTeacher())
     targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
-    assert (again.only("forward").embed(texts) * targets).sum(1).mean() > 0.3
+    assert (again.only("forward").embed(texts, pooling="distilled") * targets).sum(1).mean() > 0.3
 
 
 def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(taught, reviews):
     texts = list(reviews.texts[:12])
-    together = taught.embed(texts)
-    assert together.shape == (12, 2 * WIDTH)
-    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(taught.embed(texts[5:6]), together[5:6], atol=1e-4)
+    for pooling, width in ((None, WIDTH), ("distilled", 2 * WIDTH)):
+        together = taught.embed(texts, pooling=pooling)
+        assert together.shape == (12, width)
+        np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(taught.embed(texts[5:6], pooling=pooling), together[5:6], atol=1e-4)
 
 
 def test_a_taught_model_survives_saving(taught, tmp_path):
@@ -171,7 +172,7 @@ def test_a_taught_model_goes_on_reading_and_keeps_its_map(taught, reviews, tiny_
 def test_a_classifier_on_a_taught_model_predicts_the_same_after_saving(taught, fruit, strategy, tmp_path):
     recipe = replace(CPU.fit_classifier, epochs=1, head_hidden=8)
     classifier = fit_classifier(fruit, lm=taught, strategy=strategy, recipe=recipe, run=Run(device="cpu"))
-    assert classifier.pooling.startswith("distilled+")
+    assert classifier.pooling == ("words" if strategy == "linear-probe" else "distilled+all")
     classifier.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(fruit.texts), classifier.predict_proba(fruit.texts), atol=1e-6)
@@ -187,7 +188,8 @@ def test_heads_without_the_distilled_vector_are_not_told_what_classes_are_called
 
 
 def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):
-    classifier = fit_classifier(fruit, lm=taught, strategy="linear-probe", run=Run(device="cpu"))
+    recipe = CPU.fit_classifier.reading_layers()
+    classifier = fit_classifier(fruit, lm=taught, strategy="linear-probe", recipe=recipe, run=Run(device="cpu"))
     classifier.save(tmp_path / "model")
     asked, mean = [], WordMeans._mean
     monkeypatch.setattr(WordMeans, "_mean", lambda self, ids: asked.append(ids) or mean(self, ids))
@@ -237,7 +239,7 @@ def test_opinions_become_one_more_number_of_the_vectors(tiny_lm, reviews):
         recipe=RECIPE,
         run=Run(seed=1, device="cpu"),
     )
-    vectors = taught.only("forward").embed(known.texts)
+    vectors = taught.only("forward").embed(known.texts, pooling="distilled")
     assert vectors.shape == (len(known), WIDTH + 1)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.corrcoef(vectors[:, -1], opinions)[0, 1] > 0.3
@@ -329,7 +331,7 @@ def test_a_text_is_taught_the_vector_that_it_will_be_given(taught):
         row[: len(one)] = torch.tensor(one)
     with torch.no_grad():
         reading = DistillationNet(net.eval())(ids, lengths)
-    cosines = (reading.distilled.numpy() * taught.only("forward").embed(texts)).sum(1)
+    cosines = (reading.distilled.numpy() * taught.only("forward").embed(texts, pooling="distilled")).sum(1)
     assert (cosines > 0.99).all()  # CPUs with bfloat16 read in it
     assert len(reading.following) == int((lengths - 1).sum())
 

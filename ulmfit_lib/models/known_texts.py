@@ -44,6 +44,7 @@ class KnownTexts:
     unknown_share: float  # of the words, outside the language model's vocabulary
     # Name and sha256 of the language model that found the words likely or not; empty: the model itself.
     base: dict[str, str] = field(default_factory=dict)
+    pooling: str = ""  # by which a language model made the vectors; "" of a classifier, which has its own
 
     @classmethod
     def measure(
@@ -64,6 +65,7 @@ class KnownTexts:
             np.array([len(text.split()) for text in drawn], np.float64),
             unknown_share(lm, drawn),
             {} if reader is lm else {"name": lm.training.name, "sha256": lm.sha256()},
+            lm.architecture.usual_pooling if reader is lm else "",
         )
 
     def __len__(self) -> int:
@@ -76,6 +78,7 @@ class KnownTexts:
             "words": self.words.astype(int).tolist(),
             "unknown_share": self.unknown_share,
             "base": self.base,
+            **({"pooling": self.pooling} if self.pooling else {}),
             "vectors": base64.b64encode(self.vectors.astype("<f2").tobytes()).decode("ascii"),
         }
 
@@ -103,7 +106,7 @@ class KnownTexts:
                 f"this model's record of the texts that it was trained on is damaged ({error}): name a file of such "
                 "texts with --known"
             ) from error
-        return cls(losses, vectors.astype(np.float32), words, share, base)
+        return cls(losses, vectors.astype(np.float32), words, share, base, str(found.get("pooling", "")))
 
     def language_model(self, base: str) -> LanguageModel:
         """The language model that the log losses are of: the one that is written down (``auto``), or ``base``.
