@@ -29,7 +29,7 @@ from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.progress import bar, quietly
 
 C = 10.0
-WITHOUT = {"words": ("map.weight", "map.bias"), "encoder": ("words.projection",), "together": ()}
+PARTS = {"words": ("words", ()), "encoder": ("distilled", ("words.projection",)), "together": ("distilled", ())}
 Row = dict[str, Any]
 
 
@@ -54,7 +54,8 @@ def main() -> None:
     with bar(total=len(sets) * len(models), description="vectors", unit="sets") as progress:
         for one in sets:
             for name, model in models.items():
-                rows.append(measure(one, name, model, options.labels, options.draws))
+                pooling, _ = PARTS.get(name, (model.architecture.usual_pooling, ()))
+                rows.append(measure(one, name, model, pooling, options.labels, options.draws))
                 progress.update(1)
     if options.json:
         asked = {name: getattr(options, name) for name in ("base", "labels", "draws", "test_rows")}
@@ -73,7 +74,7 @@ def find_models(base: str, others: Sequence[str]) -> dict[str, LanguageModel]:
     model = LanguageModel.from_pretrained(base)
     if not model.architecture.words:
         raise OptionError(f"--base {base}: it has no word vectors, so that there are no parts to compare")
-    models = {part: without(model, names) for part, names in WITHOUT.items()}
+    models = {part: without(model, names) for part, (_, names) in PARTS.items()}
     for one in others:
         name, _, folder = one.partition("=")
         if not folder:
@@ -91,13 +92,13 @@ def without(model: LanguageModel, names: Sequence[str]) -> LanguageModel:
     return replace(model, weights=weights)
 
 
-def measure(one: LabelledSet, name: str, model: LanguageModel, labels: int, draws: int) -> Row:
+def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, labels: int, draws: int) -> Row:
     """Accuracy and macro F1 in %, means over the draws, and how long the vectors took."""
     drawn = [one.draw(labels, number) for number in range(draws)]
     texts = sorted({text for rows in (*drawn, one.test) for text in rows.texts})
     started = time.process_time()
     with quietly():
-        embedded = model.embed(texts)
+        embedded = model.embed(texts, pooling=pooling)
     seconds = time.process_time() - started
     embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
     found = dict(zip(texts, embedded, strict=True))

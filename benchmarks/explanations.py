@@ -41,6 +41,7 @@ from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.serving.classifier import Classifier
 from ulmfit_lib.serving.explanations import Span, explain, find_spans, log_odds, occlude
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS, UNKNOWN
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import learn_topics
@@ -60,7 +61,8 @@ def main() -> None:
     train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
     known = train.select(nested_order(train.targets(), 0)[: arguments.labels])
     lm, _ = load_base(arguments.base, known.texts)
-    candidate = Candidate(lm, topics=learn_topics(train.texts, labelled=len(known), seed=0))
+    recipe = CLASSIFY.reading_layers()  # gradients are of the LSTM's inputs
+    candidate = Candidate(lm, recipe=recipe, topics=learn_topics(train.texts, labelled=len(known), seed=0))
     run = Run(seed=0, device="cpu")
     classifier = evaluate(candidate, known, stratified_folds(known, seed=0), run).fit(known, run)
     texts = test.texts[: arguments.texts]

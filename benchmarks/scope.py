@@ -27,7 +27,7 @@ from conditions import conditions
 from labelled_sets import LabelledSet, find_sets
 
 from ulmfit_lib import LanguageModel
-from ulmfit_lib.arrays import Floats, Ints, side_by_side
+from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.linear.scope import KEPT, Scope
 from ulmfit_lib.progress import set_quiet
 from ulmfit_lib.training.regression import solve
@@ -80,8 +80,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def embed(lm: LanguageModel, texts: Sequence[str]) -> Vectors:
-    """(n, width) distilled vectors of length 1, as a classifier's scope compares them."""
-    return side_by_side(lm.features(texts, pooling="distilled"))
+    """(n, width) vectors of length 1, as a classifier's scope compares them."""
+    return lm.embed(texts)
 
 
 def measure_draw(
