@@ -131,6 +131,7 @@ class Interpolated(FloatEncoder):
     def mix(self, ids: torch.Tensor, unknown_id: int) -> torch.Tensor:
         """(STEPS, time, width): from unknown tokens to ``ids``, (time,); kept as what is read next."""
         steps = ((torch.arange(STEPS) + 0.5) / STEPS)[:, None, None]
+        assert self._embedding is not None  # an encoder with an LSTM
         start, end = self._embedding[unknown_id].float(), self._embedding[ids].float()
         self.inputs = (start + steps * (end - start)).requires_grad_()
         return end - start
