@@ -12,6 +12,7 @@ from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.word_vectors import WordVectors, mirrored
 from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans
+from ulmfit_lib.serving.onnx_distilled import build_context
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
@@ -83,7 +84,8 @@ def test_bytes_change_little(weights, texts):
 def test_onnx_runtime_reads_words_in_context_as_pytorch_does(weights, architecture, texts, precision, tolerance):
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     documents = Documents(np.concatenate(texts), np.cumsum([0, *LENGTHS]))
-    read = WordMeans(arrays, architecture, direction="forward", precision=precision)
+    graph = build_context(architecture, arrays, precision=precision)
+    read = WordMeans(arrays, direction="forward", graph=graph)
     found = read(documents, 2)
     np.testing.assert_allclose(found, means(weights, texts), atol=tolerance * np.abs(found).max())
     for place in range(len(texts)):
