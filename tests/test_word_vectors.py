@@ -11,8 +11,9 @@ from ulmfit_lib.artifact.architecture import Architecture
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.models.cpu_products import int8_steps
 from ulmfit_lib.models.word_vectors import WordVectors, mirrored
-from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans
+from ulmfit_lib.serving.distilled_vectors import Projection, WordMeans, context_by_graph
 from ulmfit_lib.serving.onnx_distilled import build_context
+from ulmfit_lib.serving.plain_context import plain_context
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.distillation_recipe import ContextRecipe, WordVectorRecipe
 from ulmfit_lib.training.word_vectors import fit_word_vectors, projected_means
@@ -84,10 +85,21 @@ def test_bytes_change_little(weights, texts):
 def test_onnx_runtime_reads_words_in_context_as_pytorch_does(weights, architecture, texts, precision, tolerance):
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     documents = Documents(np.concatenate(texts), np.cumsum([0, *LENGTHS]))
-    graph = build_context(architecture, arrays, precision=precision)
-    read = WordMeans(arrays, direction="forward", graph=graph)
+    read = WordMeans(
+        arrays, context_by_graph(build_context(architecture, arrays, precision=precision)), direction="forward"
+    )
     found = read(documents, 2)
     np.testing.assert_allclose(found, means(weights, texts), atol=tolerance * np.abs(found).max())
+    for place in range(len(texts)):
+        np.testing.assert_array_equal(read(documents.select([place]), 1)[0], found[place])
+
+
+def test_numpy_reads_words_in_context_as_pytorch_does(weights, architecture, texts):
+    arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+    documents = Documents(np.concatenate(texts), np.cumsum([0, *LENGTHS]))
+    read = WordMeans(arrays, plain_context(arrays, architecture), direction="forward")
+    found = read(documents, 2)
+    np.testing.assert_allclose(found, means(weights, texts), atol=1e-5 * np.abs(found).max())
     for place in range(len(texts)):
         np.testing.assert_array_equal(read(documents.select([place]), 1)[0], found[place])
 

@@ -1,6 +1,8 @@
 """Classifiers that read words in context alone: no LSTM is read, kept or exported."""
 
 import json
+import pickle
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.models.loading import load_base_model
 from ulmfit_lib.pipeline.zero_labels import fit_by_names
+from ulmfit_lib.serving import predictor
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_classifier import fit_classifier
 from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
@@ -84,11 +87,23 @@ def test_an_exported_one_says_the_same(folder, table, precision, tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_text_has_the_same_vector_alone_and_among_others(classifier, table, precision):
     texts = [*table.texts, "", "great " * 100]
-    predictor = Predictor.of(classifier, precision=precision)
-    for model in (classifier, predictor):
+    without_torch = Predictor.of(classifier, precision=precision)
+    for model in (classifier, without_torch):
         together = model.predict_proba(texts)
         alone = np.concatenate([model.predict_proba([text]) for text in texts])
         np.testing.assert_allclose(together, alone, atol=1e-6 if model is classifier else 0)
+
+
+def test_without_onnx_runtime_numpy_predicts_the_same(classifier, folder, table, monkeypatch):
+    monkeypatch.setattr(predictor, "has_onnxruntime", lambda: False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    loaded = Predictor.load(folder)
+    found = loaded.predict_proba(table.texts)
+    assert not loaded.graphs
+    np.testing.assert_allclose(found, classifier.predict_proba(table.texts), atol=1e-5)
+    for place, text in enumerate(table.texts[:4]):
+        np.testing.assert_array_equal(loaded.predict_proba([text])[0], found[place])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict_proba(table.texts), found)
 
 
 def test_no_texts_give_no_vectors(classifier):

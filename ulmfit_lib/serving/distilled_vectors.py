@@ -6,20 +6,17 @@ from ulmfit_lib.arrays import Ints, products
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.onnx_distilled import build_projection
 from ulmfit_lib.serving.onnx_format import open_graph
+from ulmfit_lib.serving.plain_context import ReadInContext
 from ulmfit_lib.serving.text_groups import Matrix, ids_of, read_groups
 from ulmfit_lib.tokens.documents import Documents
 
 
 class WordMeans:
-    """The weighted mean of each text's word vectors, by the tensors of one direction.
+    """The weighted mean of each text's word vectors, by the tensors of one direction, and by what reads them."""
 
-    A graph reads them in context (``onnx_distilled.build_context``), if there is one.
-    """
-
-    def __init__(self, weights: Tensors, *, direction: str, graph: bytes | None) -> None:
-        self._direction = direction
+    def __init__(self, weights: Tensors, read: ReadInContext, *, direction: str) -> None:
+        self._direction, self._read = direction, read
         self._vectors, self._importances = weights["words.weight"], weights["words.importance"]
-        self._context = open_graph(graph) if graph else None
 
     def __call__(self, documents: Documents, threads: int) -> Matrix:
         """Texts, in the order of reading -> (n_texts, mean_width), in order; so many threads may read side by side."""
@@ -31,12 +28,18 @@ class WordMeans:
         return read_groups(read, np.array_split(places, max(1, min(threads, len(places)))), threads)
 
     def _mean(self, ids: Ints) -> Matrix:
-        vectors, importances = self._vectors[ids], self._importances[ids]
-        if self._context:
-            found: list[Matrix] = self._context.run(["mean"], {"vectors": vectors, "importances": importances})
-            return found[0][0]
-        factors = np.exp(importances)
-        return np.asarray(np.einsum("t,tw->w", factors, vectors) / factors.sum())
+        return self._read(self._vectors[ids], self._importances[ids])
+
+
+def context_by_graph(graph: bytes) -> ReadInContext:
+    """What reads a text by a graph (``onnx_distilled.build_context``)."""
+    session = open_graph(graph)
+
+    def read(vectors: Matrix, importances: Matrix) -> Matrix:
+        found: list[Matrix] = session.run(["mean"], {"vectors": vectors, "importances": importances})
+        return found[0][0]
+
+    return read
 
 
 class Projection:

@@ -7,6 +7,7 @@ and takes a second to write the graphs of a classifier.
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,11 @@ def _described(name: str, sizes: tuple[int | str, ...], kind: int) -> Message:
     return message([(1, name), (2, message([(1, message([(1, kind), (2, shape)]))]))])
 
 
+def has_onnxruntime() -> bool:
+    """Whether graphs can be run here."""
+    return find_spec("onnxruntime") is not None
+
+
 def open_graph(graph: bytes) -> Any:
     """A graph, ready to run in the caller's own thread; an OptionError where the package onnxruntime is missing."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on, it reports to its makers unless told not to
@@ -111,7 +117,8 @@ def open_graph(graph: bytes) -> Any:
         import onnxruntime
     except ImportError as error:
         raise OptionError(
-            "a classifier that is not static needs the package onnxruntime: pip install 'ulmfit-predict[network]'"
+            "a classifier with an AWD-LSTM, or one exported to the network tier, needs the package onnxruntime: "
+            "pip install 'ulmfit-predict[network]'"
         ) from error
     onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
     options = onnxruntime.SessionOptions()

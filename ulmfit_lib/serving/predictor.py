@@ -13,10 +13,12 @@ from ulmfit_lib.artifact.architecture import DISTILLED, IN_TABLE, WORDS, is_dist
 from ulmfit_lib.artifact.format import CLASSIFIER, PREDICTOR, load_artifact, read_config
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.serving.classifier import Classifier
-from ulmfit_lib.serving.distilled_vectors import WordMeans
+from ulmfit_lib.serving.distilled_vectors import WordMeans, context_by_graph
 from ulmfit_lib.serving.onnx_distilled import build_context
 from ulmfit_lib.serving.onnx_encoder import OnnxEncoder
+from ulmfit_lib.serving.onnx_format import has_onnxruntime
 from ulmfit_lib.serving.onnx_graph import build_graph, check_precision, usual_precision
+from ulmfit_lib.serving.plain_context import ReadInContext, plain_context
 from ulmfit_lib.serving.stored_classifier import StoredClassifier
 from ulmfit_lib.serving.text_groups import Matrix, cores
 from ulmfit_lib.tokens.documents import Documents
@@ -26,7 +28,8 @@ from ulmfit_lib.tokens.documents import Documents
 class Predictor(Classifier):
     """A classifier whose encoders are ONNX graphs; ``save`` writes them, so that they need not be built again.
 
-    Where it reads words in context alone, the graph is that of words in context.
+    Where it reads words in context alone, the graph is that of words in context; without the package onnxruntime, there
+    is none, and NumPy reads them, some times slower.
 
     Attributes:
         threads: that read texts side by side; 0: one a core; 1: the caller's own.
@@ -63,7 +66,8 @@ class Predictor(Classifier):
             OptionError: an unknown precision, or the package onnxruntime is missing.
         """
         content = {one.name: getattr(stored, one.name) for one in fields(StoredClassifier)}
-        if not stored.graphs:
+        by_numpy = not (stored.architecture.layers or precision or has_onnxruntime())
+        if not (stored.graphs or by_numpy):
             precision = precision or usual_precision(stored.architecture)
             check_precision(precision)
             network = build_graph if stored.architecture.layers else build_context
@@ -97,17 +101,17 @@ class Predictor(Classifier):
                 if first in found and weights["words.weight"] is self.weights[first]["words.weight"]:
                     found[way] = found[first]
                 else:
-                    found[way] = WordMeans(weights, direction=way, graph=self._context_graph(way))
+                    found[way] = WordMeans(weights, self._context(way), direction=way)
         return found
 
-    def _context_graph(self, direction: str) -> bytes | None:
-        """What reads words in context; beside an encoder, it is built anew."""
-        if not self.architecture.layers:
-            return self.graphs[direction]
-        if not self.architecture.context:
-            return None
-        precision = self.encoder(direction).precision
-        return build_context(self.architecture, self.weights[direction], precision=precision)
+    def _context(self, direction: str) -> ReadInContext:
+        """What reads words in context; beside an encoder, its graph is built anew."""
+        if not self.architecture.layers and self.graphs:
+            return context_by_graph(self.graphs[direction])
+        weights = self.weights[direction]
+        if not (self.architecture.context and self.architecture.layers):
+            return plain_context(weights, self.architecture)
+        return context_by_graph(build_context(self.architecture, weights, precision=self.encoder(direction).precision))
 
     def encoder(self, direction: str) -> OnnxEncoder:
         """What reads texts in a direction: built when first asked for, and kept."""
