@@ -21,6 +21,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from ulmfit_lib.models.bases import load_base
 from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.label_budget import nested_order
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
+from ulmfit_lib.stages.fit_classifier import CLASSIFY
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics, fit_tfidf, mostly_unlabelled
 
@@ -77,7 +79,8 @@ def main() -> None:
     rows = [*range(len(labelled)), *(len(labelled) + place for place in test_places)]
     both = TextTable.from_lists([*labelled.texts, *whole.texts], [*labelled.targets(), *whole.targets()]).select(rows)
     features = {way: vectors[rows] for way, vectors in known.items()}
-    plain, rich = (Candidate(lm, topics=topics) for topics in (None, Topics.learn(train.texts, seed=0)))
+    recipe = replace(CLASSIFY, frozen_pooling="layers")  # as the features were read
+    plain, rich = (Candidate(lm, recipe=recipe, topics=topics) for topics in (None, Topics.learn(train.texts, seed=0)))
     for candidate in (plain, rich):
         candidate.remember(both.texts, features)
     train_rows, test_rows = both.select(range(len(labelled))), both.select(range(len(labelled), len(both)))

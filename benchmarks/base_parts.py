@@ -54,7 +54,7 @@ def main() -> None:
     with bar(total=len(sets) * len(models), description="vectors", unit="sets") as progress:
         for one in sets:
             for name, model in models.items():
-                pooling, _ = PARTS.get(name, (model.architecture.usual_pooling, ()))
+                pooling, _ = PARTS.get(name, (model.usual_pooling, ()))
                 rows.append(measure(one, name, model, pooling, options.labels, options.draws))
                 progress.update(1)
     if options.json:

@@ -19,6 +19,7 @@ shares is its AOPC). ``seconds`` are those of one text.
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -61,7 +62,7 @@ def main() -> None:
     train, test = (read_table(path, **columns).labelled() for path in (arguments.train, arguments.test))
     known = train.select(nested_order(train.targets(), 0)[: arguments.labels])
     lm, _ = load_base(arguments.base, known.texts)
-    recipe = CLASSIFY.reading_layers()  # gradients are of the LSTM's inputs
+    recipe = replace(CLASSIFY, frozen_pooling="layers")  # gradients are of the LSTM's inputs
     candidate = Candidate(lm, recipe=recipe, topics=learn_topics(train.texts, labelled=len(known), seed=0))
     run = Run(seed=0, device="cpu")
     classifier = evaluate(candidate, known, stratified_folds(known, seed=0), run).fit(known, run)

@@ -46,7 +46,7 @@ def frozen_features(
         lm = base or pretrain(train.texts, recipe=replace(PRETRAIN, epochs=0))
         if lm_epochs:
             lm = fit_lm(train.texts, base=lm.only(way), epochs=lm_epochs)
-        pooling = CLASSIFY.reading_layers().pooling_for("linear-probe", lm.architecture)
+        pooling = replace(CLASSIFY, frozen_pooling="layers").pooling_for("linear-probe", lm)
         reader = lm.only(way).to("auto")
         pooled = [reader.features(part.texts, pooling=pooling)[way] for part in (train.labelled(), test)]
         assert lm.training.last.validation

@@ -32,7 +32,7 @@ def test_a_classifier_learns(tiny_lm, fruit, strategy, recipe):
     lm = fit_lm(fruit.texts, base=tiny_lm, epochs=2, lr=1e-2, run=Run(device="cpu"))
     recipe = replace(recipe, lr=5e-3, epochs=5, dropouts=Dropouts(), head_dropout=0.0)  # of 16 units, none to spare
     classifier = fit_classifier(fruit, lm=lm, strategy=strategy, recipe=recipe, run=Run(device="cpu"))
-    assert classifier.pooling == recipe.pooling_for(strategy, lm.architecture)
+    assert classifier.pooling == recipe.pooling_for(strategy, lm)
     assert classifier.evaluate(fruit).accuracy > 0.9
     assert set(classifier.weights) == {"forward", "backward"}
 

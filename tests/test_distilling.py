@@ -188,7 +188,7 @@ def test_heads_without_the_distilled_vector_are_not_told_what_classes_are_called
 
 
 def test_without_pytorch_both_directions_share_what_is_read_in_context(taught, fruit, tmp_path, monkeypatch):
-    recipe = CPU.fit_classifier.reading_layers()
+    recipe = replace(CPU.fit_classifier, frozen_pooling="layers")
     classifier = fit_classifier(fruit, lm=taught, strategy="linear-probe", recipe=recipe, run=Run(device="cpu"))
     classifier.save(tmp_path / "model")
     asked, mean = [], WordMeans._mean

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ulmfit_lib import LanguageModel, TextTable, fit
-from ulmfit_lib.artifact.architecture import WORDS, Architecture
+from ulmfit_lib.artifact.architecture import WORDS
+from ulmfit_lib.artifact.record import Stage, TrainingRecord
 from ulmfit_lib.errors import ArtifactError, OptionError
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.exporting import export_checked
@@ -18,7 +19,8 @@ from ulmfit_lib.pipeline.zero_labels import fit_by_names
 from ulmfit_lib.serving import predictor
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_classifier import fit_classifier
-from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.recipes import find_recipe
 from ulmfit_lib.training.run import Run
 
 RUN = Run(seed=1, device="cpu")
@@ -123,11 +125,32 @@ def test_fine_tuning_trains_the_lstm_beside_the_words(words_lm, table):
 
 
 def test_an_encoder_whose_lstm_has_learnt_is_read_with_it(words_lm):
-    recipe, sizes = ClassifierRecipe(), words_lm.architecture
-    assert recipe.pooling_for(LINEAR_PROBE, sizes) == WORDS
-    assert recipe.reading_layers().pooling_for(LINEAR_PROBE, sizes) == "distilled+layers"
-    assert recipe.pooling_for(LINEAR_PROBE, Architecture(4, 6, 2)) == "layers"
-    assert replace(recipe, frozen_pooling="all").reading_layers().frozen_pooling == "all"
+    recipe = ClassifierRecipe()
+    assert recipe.pooling_for(LINEAR_PROBE, words_lm) == words_lm.usual_pooling == WORDS
+    for stages, expected in (
+        ([Stage("distill", recipe={"epochs": 0})], WORDS),
+        ([Stage("distill", recipe={"epochs": 1})], "distilled+layers"),
+        ([Stage("distill", recipe={"epochs": 0}), Stage("fine-tune")], "distilled+layers"),
+        ([Stage("distill", recipe={"epochs": 0}), Stage("classify", strategy="linear-probe")], WORDS),
+        ([Stage("distill", recipe={"epochs": 0}), Stage("classify", strategy="fine-tune")], "distilled+layers"),
+        ([Stage("pretrain"), Stage("distill", recipe={"epochs": 1}), Stage("distill", recipe={"epochs": 0})], WORDS),
+    ):
+        lm = replace(words_lm, training=TrainingRecord("base", tuple(stages)))
+        assert recipe.pooling_for(LINEAR_PROBE, lm) == expected
+        assert lm.usual_pooling == expected.partition("+")[0]
+        assert recipe.pooling_for(CONTRAST, lm) == WORDS
+
+
+def test_a_base_that_reads_no_words_in_context_is_read_with_its_lstm(tiny_lm):
+    assert ClassifierRecipe().pooling_for(LINEAR_PROBE, tiny_lm) == tiny_lm.usual_pooling == "layers"
+
+
+def test_other_poolings_are_refused_in_a_sentence(tiny_lm, classifier):
+    with pytest.raises(OptionError, match="nothing was distilled"):
+        tiny_lm.embed(["a text"], pooling=WORDS)
+    for model in (classifier, Predictor.of(classifier)):
+        with pytest.raises(OptionError, match="reads words in context alone, and keeps no LSTM"):
+            model.features(["a text"], pooling="layers")
 
 
 def test_training_goes_on_with_the_lstm_of_the_base(words_lm, table, tmp_path):
@@ -144,8 +167,13 @@ def test_training_goes_on_with_the_lstm_of_the_base(words_lm, table, tmp_path):
         next(iter(model.features(table.texts, pooling=WORDS).items())) for model in (loaded, found)
     )
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    again = fit(table, base=found, strategy="linear-probe", run=RUN)
+    again.save(tmp_path / "again")
+    assert load_base_model(tmp_path / "again").architecture == base.architecture
+    fit(table, base=named, direction="backward", strategy="contrast", run=RUN).save(tmp_path / "backward")
+    assert load_base_model(tmp_path / "backward").direction == "both"
     (tmp_path / "base" / "config.json").unlink()
-    with pytest.raises(ArtifactError, match="needs the language model that it was made of"):
+    with pytest.raises(ArtifactError, match="needs the LSTM of the language model that it was made of"):
         load_base_model(tmp_path / "model")
 
 
@@ -160,7 +188,7 @@ def test_classes_can_be_named_without_labels(words_lm):
         ({"layers": 2}, "pooling 'words' and an encoder of 2 layers"),
         ({"pooling": "distilled"}, "pooling 'distilled' and an encoder of 0 layers"),
         ({"context": 0, "context_width": 0}, "an encoder without layers needs words in context"),
-        ({"direction": "both"}, "tensor backward.head.mean is missing"),
+        ({"direction": "both"}, "pooling 'words' reads in one direction, not in 'both'"),
     ],
 )
 def test_a_folder_that_does_not_fit_is_refused(folder, changes, said):
@@ -174,3 +202,19 @@ def test_a_language_model_needs_layers(words_lm, tmp_path):
     edit_config(tmp_path / "lm", layers=0)
     with pytest.raises(ArtifactError, match="a language model needs at least one layer"):
         LanguageModel.load(tmp_path / "lm")
+
+
+def test_a_graph_of_something_else_is_refused_when_the_folder_is_read(words_lm, folder, fruit, tmp_path):
+    recipe = ClassifierRecipe(frozen_pooling="layers")
+    lstm = fit_classifier(fruit, lm=words_lm.only("forward"), strategy=LINEAR_PROBE, recipe=recipe, run=RUN)
+    stored = Predictor.of(TextClassifier.load(folder), precision="float32")
+    wrong = replace(stored, graphs=Predictor.of(lstm, precision="float32").graphs)
+    wrong.save(tmp_path / "wrong")
+    with pytest.raises(ArtifactError, match="its graphs cannot be run"):
+        Predictor.load(tmp_path / "wrong")
+
+
+def test_contrastive_learning_that_is_asked_for_fine_tunes_no_language_model(words_lm, table):
+    recipe = find_recipe("paper")
+    report = fit(table, base=words_lm, recipe=recipe, strategy=CONTRAST, run=RUN).training
+    assert not any(stage.name == "fine-tune" for stage in report.stages)

@@ -21,9 +21,13 @@ def products(matrix: Vectors, vectors: Vectors) -> Vectors:
 
 def projected(matrix: Vectors, vectors: Vectors) -> Vectors:
     """The ``products``, each of length 1, whatever stands beside it."""
-    found = products(matrix, vectors)
-    lengths = np.array([np.linalg.norm(vector) for vector in found], np.float32)
-    return np.asarray(found / lengths.clip(1e-12)[:, None], np.float32)
+    return of_length_1(products(matrix, vectors))
+
+
+def of_length_1(vectors: Vectors) -> Vectors:
+    """(n, width) vectors, each divided by its length, alike however many there are."""
+    lengths = np.array([np.linalg.norm(vector) for vector in vectors], np.float32)
+    return np.asarray(vectors / lengths.clip(1e-12)[:, None], np.float32)
 
 
 def side_by_side(features: Features) -> Vectors:

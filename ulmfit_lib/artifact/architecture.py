@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ulmfit_lib.errors import ArtifactError
+from ulmfit_lib.errors import ArtifactError, OptionError
 
 PAD_ID = 1  # fastai's place for xxpad; every vocabulary here keeps it
 LAYER_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of each LSTM layer, in PyTorch's order
@@ -23,6 +23,8 @@ CONTEXT_KERNEL, CONTEXT_WIDER = 5, 4  # words that a block over word vectors see
 @dataclass(frozen=True)
 class Architecture:
     """Sizes of an AWD-LSTM (Merity et al. 2018); the full ULMFiT size is 400 / 1152 / 3.
+
+    Without layers, it is what a classifier keeps that reads words in context alone.
 
     Attributes:
         embedding: width of the token vectors, and of the last layer.
@@ -57,17 +59,12 @@ class Architecture:
         """
         return [*[self.hidden] * (self.layers - 1), self.embedding] if self.layers else []
 
-    @property
-    def usual_pooling(self) -> str:
-        """The pooling that tells most where the encoder stays as it is: words in context, where it reads such."""
-        return WORDS if self.context else "distilled" if self.distilled else "layers"
-
     def of_words_alone(self) -> "Architecture":
         """The same without LSTM layers, for the pooling ``words``."""
         return replace(self, layers=0)
 
     def weight_shapes(self, vocab_size: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor of a language model."""
+        """Name and shape of every tensor of a language model, or of a classifier's words in context."""
         shapes: dict[str, tuple[int, ...]] = {}
         if self.layers:
             shapes = {"encoder.weight": (vocab_size, self.embedding), "decoder.bias": (vocab_size,)}
@@ -111,6 +108,15 @@ class Architecture:
             "distilled": self.distilled,
         }
         return sum(widths[part] for part in pooling.split("+"))
+
+    def check_pooling(self, pooling: str) -> None:
+        """Say, in an OptionError, why a language model has no such pooling."""
+        if pooling not in POOLINGS:
+            raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+        if is_distilled(pooling) and not self.distilled:
+            raise OptionError(f"pooling {pooling!r}: nothing was distilled into this language model; take layers")
+        if pooling == WORDS and not self.words:
+            raise OptionError(f"pooling {pooling!r}: this language model has no word vectors; take distilled")
 
     def distilled_width(self, pooling: str) -> int:
         """How many of the numbers that a pooling makes, the first of them, are a distilled vector."""

@@ -74,6 +74,13 @@ class Stage(Stored):
     all_seconds: float | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def trains_lstm(self) -> bool:
+        """Whether the LSTM learns in it; a distillation without epochs leaves it as it is."""
+        if self.name == "distill":
+            return self.recipe.get("epochs") != 0
+        return self.name in ("pretrain", "fine-tune") or self.strategy == "fine-tune"
+
     def as_json(self) -> dict[str, Any]:
         """As the file holds it."""
         found = super().as_json()
@@ -113,6 +120,12 @@ class TrainingRecord(Stored):
     known_texts: dict[str, Any] | None = None
     precision: dict[str, Any] | None = None
     more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lstm_has_learnt(self) -> bool:
+        """Whether the LSTM has learned what the words in context beside it lack: together with them, or since."""
+        words_learnt = [place for place, stage in enumerate(self.stages) if stage.name in ("distill", "contrast")]
+        return any(stage.trains_lstm for stage in self.stages[words_learnt[-1] :]) if words_learnt else False
 
     def then(self, stage: Stage) -> "TrainingRecord":
         """The same with one more stage."""

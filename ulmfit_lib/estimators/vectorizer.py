@@ -25,8 +25,7 @@ class UlmfitVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TextEs
 
     Args:
         base: the language model: a name, a folder, a ``LanguageModel``, or ``auto``.
-        pooling: how its outputs become one vector (``LanguageModel.embed``); None for the distilled vector, if
-            it has one.
+        pooling: how a text becomes one vector (``LanguageModel.embed``); None for what suits the base.
         direction: ``forward``, ``backward`` or ``both``; None for all that it has.
         lm_epochs: epochs in which the language model first reads the texts that it is fitted to; 0 leaves it as it is.
         random_state: a whole number, which gives the same vectors each time; a ``RandomState`` of numpy's, or None.

@@ -155,7 +155,10 @@ def find_drift(
             f"drift cannot be told from {counted(len(known), 'known text')} and {len(new):,} new: each side needs "
             f"{MIN_TEXTS} at least"
         )
-    measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device)
+    pooling = ""
+    if isinstance(known, KnownTexts):  # older records do not name it
+        pooling = known.pooling or ("distilled" if lm.architecture.distilled else "layers")
+    measure = partial(KnownTexts.measure, lm=lm, reader=reader, seed=seed, device=device, pooling=pooling)
     sides = [known if isinstance(known, KnownTexts) else measure(known), measure(new)]
     nats = [one.log_losses[~np.isnan(one.log_losses)] for one in sides]
     by_words = ks_2samp(*nats)

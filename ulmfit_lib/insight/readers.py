@@ -43,11 +43,6 @@ def find_known(
     """
     if texts is None:
         known = KnownTexts.from_record(training)
-        if itself and itself.architecture.context and known.pooling != itself.architecture.usual_pooling:
-            raise OptionError(
-                "this model's folder keeps vectors of its texts that an older ulmfit_lib made in another way: name a "
-                "file of such texts with --known"
-            )
         return known, itself or known.language_model(base)
     return texts, itself or load_base(base, texts, seed=seed)[0]
 

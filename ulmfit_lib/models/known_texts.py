@@ -56,16 +56,21 @@ class KnownTexts:
         seed: int = 42,
         device: str = "cpu",
         most: int = MOST_TEXTS,
+        pooling: str = "",
     ) -> "KnownTexts":
-        """Of many texts, some are drawn; ``lm`` finds their words likely or not, and ``reader`` makes their vectors."""
+        """Of many texts, some are drawn; ``lm`` finds their words likely or not, and ``reader`` makes their vectors.
+
+        Where both are one, it has a ``pooling``, by default the usual one.
+        """
         drawn = draw(texts, seed, most)
+        pooling = (pooling or lm.usual_pooling) if reader is lm else ""
         return cls(
             log_loss_per_word(lm, drawn, device=device).round(DIGITS),
-            project(reader.to(device).embed(drawn)),
+            project(lm.to(device).embed(drawn, pooling=pooling) if reader is lm else reader.to(device).embed(drawn)),
             np.array([len(text.split()) for text in drawn], np.float64),
             unknown_share(lm, drawn),
             {} if reader is lm else {"name": lm.training.name, "sha256": lm.sha256()},
-            lm.architecture.usual_pooling if reader is lm else "",
+            pooling,
         )
 
     def __len__(self) -> int:

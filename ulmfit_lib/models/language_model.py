@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ulmfit_lib.arrays import Features, Floats, Vectors, side_by_side
-from ulmfit_lib.artifact.architecture import POOLINGS, WORDS, Architecture, is_distilled
+from ulmfit_lib.artifact.architecture import WORDS, Architecture
 from ulmfit_lib.artifact.cards import language_model_card
 from ulmfit_lib.artifact.format import DIRECTIONS, LANGUAGE_MODEL, Artifact, load_artifact
 from ulmfit_lib.artifact.record import TrainingRecord
@@ -25,12 +25,12 @@ from ulmfit_lib.models.awd_lstm import LanguageModelNet, copy_weights
 from ulmfit_lib.models.devices import find_device
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.frozen import FrozenEncoder, freeze, read_directions
-from ulmfit_lib.models.next_words import perplexity_of, text_losses, write_on
+from ulmfit_lib.models.next_words import mean_losses, perplexity_of, write_on
 from ulmfit_lib.models.tensors import Weights, as_arrays, as_tensors, words_alone
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.packing import PicklesSafely
 from ulmfit_lib.tokens.corpus import tokenize_corpus
-from ulmfit_lib.tokens.documents import Documents, encode_texts
+from ulmfit_lib.tokens.documents import encode_texts
 from ulmfit_lib.tokens.rules import START, UNKNOWN
 from ulmfit_lib.tokens.tokenizer import Tokenizer, detokenize
 from ulmfit_lib.tokens.vocabulary import Vocabulary
@@ -76,6 +76,16 @@ class LanguageModel(PicklesSafely):
     def name(self) -> str:
         """What it is called."""
         return self.training.name or "language model"
+
+    @property
+    def reads_words_alone(self) -> bool:
+        """Whether its words in context tell as much of a text alone as with the LSTM."""
+        return bool(self.architecture.context) and not self.training.lstm_has_learnt
+
+    @property
+    def usual_pooling(self) -> str:
+        """The pooling that tells most of a text as long as nothing is trained."""
+        return WORDS if self.reads_words_alone else "distilled" if self.architecture.distilled else "layers"
 
     def only(self, direction: str | None) -> "LanguageModel":
         """The same model with the weights of those ``directions`` alone.
@@ -168,35 +178,26 @@ class LanguageModel(PicklesSafely):
         words = np.array([len(text.split()) for text in texts])
         if not (n_targets and words.any()):
             raise DataError("no text with at least one word to measure perplexity on")
-        nats = self._nats(documents)
+        nets = {way: self.net(way).to(self.device) for way in self.weights}
+        nats = mean_losses(nets, documents, self.vocabulary.pad_id)
         unknown = int(documents.counts(len(self.vocabulary))[self.vocabulary.unknown_id])
         n_words = int(words.sum())
         by_token, by_word = (perplexity_of(float(nats.sum()) / n) for n in (n_targets, n_words))
         score = LanguageModelScore(by_token, by_word, unknown / n_targets, n_targets, n_words)
         return score, np.array([perplexity_of(n / w) if w else math.nan for n, w in zip(nats, words, strict=True)])
 
-    def _nats(self, documents: Documents) -> Floats:
-        """Each text's loss by the full softmax, (n_texts,); the mean of the directions."""
-        total = np.zeros(len(documents))
-        for direction in self.weights:
-            net, turned = self.net(direction).to(self.device), documents.in_direction(direction)
-            total += text_losses(net, turned, self.vocabulary.pad_id, description=f"scoring {direction}")
-        return total / len(self.weights)
-
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
-        How outputs become one vector, ``pooling.pool`` says; by default ``words``, if it reads words in context, which
-            is one vector for both directions; else ``distilled``, if it has that.
+        How outputs become one vector, ``pooling.pool`` says. By default it is ``words``, one vector for both
+        directions, where the model reads words in context and its LSTM was not fine-tuned since. Else it is
+        ``distilled``, if there is such a vector, or ``layers``.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
         """
-        pooling = pooling or self.architecture.usual_pooling
-        if pooling not in POOLINGS:
-            raise OptionError(f"pooling {pooling!r}; known are {', '.join(POOLINGS)}")
-        if is_distilled(pooling) and not self.architecture.distilled:
-            raise OptionError(f"pooling {pooling!r}: nothing was distilled into this language model; take layers")
+        pooling = pooling or self.usual_pooling
+        self.architecture.check_pooling(pooling)
         return side_by_side(self.features(texts, pooling=pooling))
 
     def generate(

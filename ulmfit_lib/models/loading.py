@@ -15,7 +15,7 @@ from ulmfit_lib.hub.repository import Repository
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.fastai_files import imported_stage, read_fastai
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights, as_tensors
+from ulmfit_lib.models.tensors import Weights, as_tensors, lstm_sha256
 from ulmfit_lib.models.word_vectors import mirrored
 from ulmfit_lib.models.wt103 import find_pretrained
 from ulmfit_lib.serving.predictor import Predictor
@@ -87,26 +87,27 @@ def _of_classifier(classifier: TextClassifier, path: Path) -> LanguageModel:
 
 
 def _with_lstm_of_base(classifier: TextClassifier, path: Path) -> LanguageModel:
-    wanted = classifier.base or {}
-    for base in _likely_bases(classifier):
-        if base.sha256() == wanted.get("sha256"):
-            own = as_tensors(next(iter(classifier.weights.values())))
-            in_reading_order = mirrored(own) if "backward" in classifier.weights else own
-            weights: dict[str, Weights] = {
-                way: {**some, **(mirrored(in_reading_order) if way == "backward" else in_reading_order)}
-                for way, some in base.weights.items()
-            }
-            training = TrainingRecord(path.name, classifier.training.stages, licence=classifier.training.licence)
+    way, wanted = classifier.direction, classifier.base or {}
+    for name, base in _likely_bases(classifier):
+        alike = (
+            base.vocabulary.tokens == classifier.vocabulary.tokens
+            and base.architecture.of_words_alone() == classifier.architecture
+            and way in base.weights
+        )
+        if alike and lstm_sha256(base.weights[way], base.vocabulary) == wanted.get("lstm_sha256"):
+            own = as_tensors(classifier.weights[way])
+            weights = {each: {**some, **(own if each == way else mirrored(own))} for each, some in base.weights.items()}
+            training = replace(classifier.training, name=name, report=None, known_texts=None)
             return replace(base, weights=weights, training=training)
     raise ArtifactError(
-        f"{path}: this classifier reads words in context alone, and to go on from it needs the language model that it "
-        f"was made of, {wanted.get('name')!r}, which is not here, or is another one now: name that language model"
+        f"{path}: this classifier reads words in context alone. To go on from it needs the LSTM of the language model "
+        f"that it was made of, {wanted.get('name')!r}, which is not here or is another one now. Name a language model."
     )
 
 
 def _decoder_bias(classifier: TextClassifier) -> dict[str, torch.Tensor]:
     """By direction, (n_tokens,) how common the base of a classifier finds each token; {} where no base is at hand."""
-    for base in _likely_bases(classifier):
+    for _, base in _likely_bases(classifier):
         places = [base.vocabulary.index.get(token) for token in classifier.vocabulary.tokens]
         if 2 * sum(place is not None for place in places) > len(places):
             found = {way: some["decoder.bias"] for way, some in base.weights.items()}
@@ -117,11 +118,11 @@ def _decoder_bias(classifier: TextClassifier) -> dict[str, torch.Tensor]:
     return {}
 
 
-def _likely_bases(classifier: TextClassifier) -> Iterator[LanguageModel]:
+def _likely_bases(classifier: TextClassifier) -> Iterator[tuple[str, LanguageModel]]:
     for name in filter(None, [(classifier.base or {}).get("name"), *embedded_models()]):
         try:
             if find_model(name):
-                yield LanguageModel.from_pretrained(name)
+                yield name, LanguageModel.from_pretrained(name)
         except UlmfitError:
             continue
 

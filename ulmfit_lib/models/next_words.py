@@ -1,7 +1,7 @@
 """What a language model says of the next words: how likely those of a text are, and which ones follow."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -37,6 +37,14 @@ def text_losses(net: LanguageModelNet, documents: Documents, pad_id: int, *, des
             losses[real] = net.cross_entropies(vectors[real], targets[real]).double()
             total[batch.indices] += losses.sum(1).cpu().numpy()
     return total
+
+
+def mean_losses(nets: Mapping[str, LanguageModelNet], documents: Documents, pad_id: int) -> Floats:
+    """The mean of what ``text_losses`` gives for each direction's network, (n_texts,)."""
+    each = [
+        text_losses(net, documents.in_direction(way), pad_id, description=f"scoring {way}") for way, net in nets.items()
+    ]
+    return np.asarray(np.mean(each, axis=0))
 
 
 def write_on(

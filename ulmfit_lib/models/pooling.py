@@ -62,7 +62,7 @@ def pool(
             ``layers`` is the mean of the embeddings and of every layer, which tells a frozen encoder's head
             more when labels are few; ``all`` is both. ``distilled`` is ``all`` after the projection, plus the
             weighted mean of word vectors, of length 1; ``distilled+layers`` and ``distilled+all`` have both
-            side by side.
+            side by side. (``words`` is that mean alone; ``frozen.read_directions`` makes it.)
         ids: (batch, time).
         lengths: (batch,) tokens in each text.
         projection: what makes the distilled vector.
@@ -76,11 +76,11 @@ def pool(
         return torch.cat(_pool_outputs(encoder, pooling, ids, lengths, window), dim=1)
     if projection is None:
         raise ValueError(f"pooling {pooling!r} needs a projection, and nothing was distilled into this encoder")
+    parts = _pool_outputs(encoder, "all", ids, lengths, window)
     if means is None and projection.words is not None:
         on_device = lengths.to(ids.device)
         real = torch.arange(ids.shape[1], device=ids.device) < on_device[:, None]  # (batch, time)
         means = projection.words(ids[real], on_device.cumsum(0) - on_device)
-    parts = _pool_outputs(encoder, "all", ids, lengths, window)
     distilled = projection(torch.cat(parts, dim=1), means)
     beside: dict[str, list[Tensor]] = {"distilled": [], "distilled+layers": parts[:1], "distilled+all": parts}
     return torch.cat([distilled, *beside[pooling]], dim=1)

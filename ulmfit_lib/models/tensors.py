@@ -1,5 +1,7 @@
 """A network's tensors by name, and as the arrays that an artifact holds."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 
 import torch
@@ -31,6 +33,15 @@ def as_tensors(arrays: Tensors) -> Weights:
 def words_alone(weights: Weights) -> Weights:
     """Of an encoder's tensors, those that read words in context."""
     return {name: tensor for name, tensor in weights.items() if name.startswith(OF_WORDS)}
+
+
+def lstm_sha256(weights: Weights, vocabulary: Vocabulary) -> str:
+    """A hash of an encoder's LSTM and of its vocabulary, whatever stands beside it."""
+    digest = hashlib.sha256(json.dumps(vocabulary.tokens).encode())
+    for name, tensor in sorted(weights.items()):
+        if name.startswith(("encoder.", "rnns.")):
+            digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def exchange_words(weights: Weights, old: Vocabulary, new: Vocabulary) -> Weights:

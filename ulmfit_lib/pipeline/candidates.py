@@ -47,7 +47,7 @@ class Candidate:
     @property
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
-        return self.recipe.pooling_for(self.strategy, self.lm.architecture)
+        return self.recipe.pooling_for(self.strategy, self.lm)
 
     def changed(self, **changes: Any) -> "Candidate":
         """The same with other attributes; what the frozen encoders have read stays read."""

@@ -105,7 +105,8 @@ def fit(
     fixed_epochs = not recipe.epochs_by_length  # of a published recipe, whose language model takes as long as it takes
     if budget and not fixed_epochs and strategy != FINE_TUNE:
         timed_lm = bases[0].lm.to(run.device)
-        pooling = recipe.fit_classifier.pooling_for(LINEAR_PROBE, timed_lm.architecture)
+        slow = replace(recipe.fit_classifier, frozen_pooling="layers")  # as some base may be read, and known texts are
+        pooling = slow.pooling_for(LINEAR_PROBE, timed_lm)
         affordable = Affordable.of(data, scoring, lm=timed_lm, pooling=pooling, budget=budget, seed=run.seed)
     experiment = Experiment.of(affordable.data, affordable.scoring, seed=run.seed)
     train = experiment.train
@@ -133,11 +134,12 @@ def fit(
     search = Search(experiment, budget, run, evaluated, taken)
     note(f"after {shown(budget.spent())}: cross-validated accuracy {100 * search.best.accuracy:.1f} % (linear probe)")
     try:
-        if fixed_epochs and lm_tuning.n_tokens:
-            search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
-        elif lm_tuning.n_tokens >= MIN_TOKENS:
-            _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
-        _train_encoder(search, strategy, data)
+        if strategy != CONTRAST:  # which reads words in context alone
+            if fixed_epochs and lm_tuning.n_tokens:
+                search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
+            elif lm_tuning.n_tokens >= MIN_TOKENS:
+                _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
+        _train_encoder(search, strategy, data, probe)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
@@ -181,16 +183,17 @@ def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source:
             return
 
 
-def _train_encoder(search: Search, strategy: str, data: TextTable) -> None:
-    """Train what ``strategy`` names of the best candidate's encoder, or both parts of it where that is up to the time.
+def _train_encoder(search: Search, strategy: str, data: TextTable, probe: Candidate) -> None:
+    """Train what ``strategy`` names of an encoder, or both parts of it where that is up to the time.
 
-    Contrastive learning leaves no scope, by which texts that are set apart are told.
+    Contrastive learning starts from the linear ``probe`` of the base, as it reads no LSTM; and it leaves no scope, by
+    which texts that are set apart are told. Fine-tuning starts from the best language model.
     """
-    can = not data.apart and can_contrast(search.best.candidate.lm, search.experiment.train)
+    tuned, can = search.best.candidate, not data.apart and can_contrast(probe.lm, search.experiment.train)
     if strategy == CONTRAST or (strategy == BY_TIME and can):
-        search.train_encoder(CONTRAST, forced=strategy == CONTRAST)
+        search.train_encoder(probe, CONTRAST, forced=strategy == CONTRAST)
     if strategy in (FINE_TUNE, BY_TIME):
-        search.train_encoder(FINE_TUNE, forced=strategy == FINE_TUNE)
+        search.train_encoder(tuned, FINE_TUNE, forced=strategy == FINE_TUNE)
 
 
 def _who_read_the_scored(candidate: Candidate, *, lm: bool, topics: bool) -> str:
@@ -202,6 +205,6 @@ def _who_read_the_scored(candidate: Candidate, *, lm: bool, topics: bool) -> str
 
 
 def _with_tuned_lm(candidate: Candidate, lm_tuning: LmFineTuning, source: str, run: Run) -> Candidate:
-    """The candidate on a fine-tuned language model (stage 2), whose LSTM is read."""
+    """The candidate on a fine-tuned language model (stage 2)."""
     lm = fit_lm(lm_tuning.texts, base=candidate.lm, recipe=lm_tuning.recipe, source=source, run=run)
-    return replace(candidate, lm=lm, passes=lm_tuning.passes, recipe=candidate.recipe.reading_layers())
+    return replace(candidate, lm=lm, passes=lm_tuning.passes)

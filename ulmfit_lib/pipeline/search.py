@@ -65,18 +65,19 @@ class Search:
             self.best = other
         return better
 
-    def train_encoder(self, strategy: str, *, forced: bool) -> None:
-        """Train the encoder of the best candidate on one split's labels after the other, while it may still pay.
+    def train_encoder(self, start: Candidate, strategy: str, *, forced: bool) -> None:
+        """Train the encoder of a candidate on one split's labels after the other, while it may still pay.
 
         Where there is no time for all of the recipe's epochs, it makes fewer. It is given up where there is no time for
         any, or as soon as it is clearly worse than the best so far, unless it is ``forced``.
 
         Args:
-            strategy: ``contrast``, which usually pays, or ``fine-tune``.
+            start: the candidate, whose linear members are those of the best.
+            strategy: ``contrast``, which usually pays where the LSTM has learned nothing, or ``fine-tune``.
             forced: it is kept in any case.
         """
         train, splits = self.experiment.train, self.experiment.splits
-        candidate, what = self.best.candidate.changed(strategy=strategy), DOING[strategy]
+        candidate, what = start.changed(strategy=strategy), DOING[strategy]
         if not forced and not self.budget.allows(STEPS[strategy], "time to begin", self.probe_seconds):
             self.say(f"{what} was left out: no time is left")
             return
@@ -99,7 +100,8 @@ class Search:
         if forced:
             self.best = trained
         else:
-            self.keep_if_better(trained, f"with {what}", usually=strategy == CONTRAST)
+            usually = strategy == CONTRAST and not self.best.candidate.lm.training.lstm_has_learnt
+            self.keep_if_better(trained, f"with {what}", usually=usually)
 
     def _affordable_epochs(self, candidate: Candidate) -> tuple[int, float]:
         """Epochs of training that there is time for, 0 where these are too few, and seconds that the fewest take."""

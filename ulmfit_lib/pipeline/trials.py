@@ -59,7 +59,7 @@ class Space:
         return {"base": base, "strategy": FINE_TUNE, **usual}
 
     def _probes(self, base: str) -> list[Params]:
-        """Linear probes of a base, what ``fit`` does first."""
+        """Linear probes of a base, the one that ``fit`` makes at the head."""
         poolings = FROZEN_POOLINGS if base in self.reading_words else POOLINGS
         return [{"base": base, "strategy": LINEAR_PROBE, "frozen_pooling": pooling} for pooling in poolings]
 

@@ -108,7 +108,7 @@ def tune(
     found = find_bases(bases, experiment.train.texts, direction=direction, seed=run.seed)
     chosen = choose_base(found, Candidate(found[0].lm), experiment, run)
     by_name = {chosen.name: chosen, **{base.name: base for base in found if base.name != chosen.name}}
-    reading_words = [name for name, base in by_name.items() if base.lm.architecture.context]
+    reading_words = [name for name, base in by_name.items() if base.lm.reads_words_alone]
     space = Space(list(by_name), CLASSIFY.for_texts(len(experiment.train)), reading_words)
     topics = learn_topics(experiment.texts, labelled=len(experiment.train), seed=run.seed)
     tuner = Tuner(experiment, by_name, space, run, topics)

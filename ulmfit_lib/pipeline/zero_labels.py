@@ -22,7 +22,7 @@ from ulmfit_lib.models.head import Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import to_arrays
 from ulmfit_lib.progress import note
-from ulmfit_lib.stages.fit_classifier import kept_encoders
+from ulmfit_lib.stages.fit_classifier import kept_encoders, named_base
 from ulmfit_lib.training.run import Run
 
 PHRASES = ("{0}", "{0}.", "this is {0}", "It is about {0}.", "a text about {0}", "{0} , {0} , {0}")
@@ -92,7 +92,7 @@ def fit_by_names(
         raise OptionError(f"without labels a base with distilled vectors is needed, and {why}")
     by_opinion = all(name.lower() in OPINIONS for name in names)
     groups = [PRAISE, BLAME] if by_opinion else [[phrase.format(name) for phrase in PHRASES] for name in names]
-    pooling = lm.architecture.usual_pooling
+    pooling = lm.usual_pooling
     features = lm.to(run.device).features([phrase for group in groups for phrase in group], pooling=pooling)
     heads = {}
     for way, vectors in features.items():
@@ -121,7 +121,7 @@ def fit_by_names(
         pooling,
         kind=Classes(),
         training=TrainingRecord("text classifier", lm.training.stages).then(stage),
-        base={"name": lm.training.name, "sha256": lm.sha256()},
+        base=named_base(lm, pooling),
     )
 
 

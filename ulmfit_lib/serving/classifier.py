@@ -171,9 +171,16 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         return side_by_side(self.features(texts, pooling=pooling))
 
     def features(self, texts: Sequence[str], *, pooling: str | None = None) -> Features:
-        """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given."""
+        """By direction, one pooled vector a text, (n_texts, width): what the heads see, unless ``pooling`` is given.
+
+        Raises:
+            OptionError: a pooling for which an LSTM would have to be read, and there is none.
+        """
+        pooling = pooling or self.pooling
+        if pooling != self.pooling and not self.architecture.layers:
+            raise OptionError(f"pooling {pooling!r}: this classifier reads words in context alone, and keeps no LSTM")
         documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary)
-        return self.read_documents(documents, pooling or self.pooling)
+        return self.read_documents(documents, pooling)
 
     def encoder(self, direction: str) -> Any:
         """What reads texts in a direction: built when first asked for, and kept."""

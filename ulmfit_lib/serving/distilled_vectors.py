@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ulmfit_lib.arrays import Ints, products
+from ulmfit_lib.arrays import Ints, of_length_1, products
 from ulmfit_lib.artifact.tensors import Tensors
 from ulmfit_lib.serving.onnx_distilled import build_projection
 from ulmfit_lib.serving.onnx_format import open_graph
@@ -12,7 +12,7 @@ from ulmfit_lib.tokens.documents import Documents
 
 
 class WordMeans:
-    """The weighted mean of each text's word vectors, by the tensors of one direction, and by what reads them."""
+    """The weighted mean of each text's word vectors, by the tensors of one direction; ``read`` makes that of a text."""
 
     def __init__(self, weights: Tensors, read: ReadInContext, *, direction: str) -> None:
         self._direction, self._read = direction, read
@@ -59,5 +59,4 @@ class Projection:
             vectors = products(self._weights["map.weight"], pooled) + self._weights["map.bias"]
             for mean in words.values():
                 vectors = vectors + products(self._weights["words.projection"], mean)
-        lengths = np.array([np.linalg.norm(vector) for vector in vectors])  # alike, however many there are
-        return np.asarray(vectors / lengths.clip(1e-12)[:, None], np.float32)
+        return of_length_1(vectors)

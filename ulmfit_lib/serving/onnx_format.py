@@ -117,8 +117,7 @@ def open_graph(graph: bytes) -> Any:
         import onnxruntime
     except ImportError as error:
         raise OptionError(
-            "a classifier with an AWD-LSTM, or one exported to the network tier, needs the package onnxruntime: "
-            "pip install 'ulmfit-predict[network]'"
+            "to run a classifier as a graph needs the package onnxruntime: pip install 'ulmfit-predict[network]'"
         ) from error
     onnxruntime.disable_telemetry_events()  # which counts where somebody else had imported it before
     options = onnxruntime.SessionOptions()

@@ -28,8 +28,8 @@ from ulmfit_lib.tokens.documents import Documents
 class Predictor(Classifier):
     """A classifier whose encoders are ONNX graphs; ``save`` writes them, so that they need not be built again.
 
-    Where it reads words in context alone, the graph is that of words in context; without the package onnxruntime, there
-    is none, and NumPy reads them, some times slower.
+    Where it reads words in context alone, the graph is that of words in context. Without the package onnxruntime, there
+    is none, and NumPy reads them, several times slower.
 
     Attributes:
         threads: that read texts side by side; 0: one a core; 1: the caller's own.
@@ -83,6 +83,8 @@ class Predictor(Classifier):
         for way in predictor.graphs if stored.architecture.layers else ():
             predictor.encoder(way)  # what is wrong with a graph is said here
         predictor._word_means  # noqa: B018 (likewise)
+        if not stored.architecture.layers:
+            predictor.features([""])  # likewise
         return predictor
 
     def build_encoder(self, direction: str) -> OnnxEncoder:
@@ -105,13 +107,13 @@ class Predictor(Classifier):
         return found
 
     def _context(self, direction: str) -> ReadInContext:
-        """What reads words in context; beside an encoder, its graph is built anew."""
-        if not self.architecture.layers and self.graphs:
-            return context_by_graph(self.graphs[direction])
-        weights = self.weights[direction]
-        if not (self.architecture.context and self.architecture.layers):
-            return plain_context(weights, self.architecture)
-        return context_by_graph(build_context(self.architecture, weights, precision=self.encoder(direction).precision))
+        """What reads words in context: a graph, which is built anew beside an encoder; else NumPy."""
+        weights, graph = self.weights[direction], self.graphs.get(direction)
+        if self.architecture.layers:
+            precision = self.encoder(direction).precision
+            in_context = bool(self.architecture.context)
+            graph = build_context(self.architecture, weights, precision=precision) if in_context else None
+        return context_by_graph(graph) if graph else plain_context(weights, self.architecture)
 
     def encoder(self, direction: str) -> OnnxEncoder:
         """What reads texts in a direction: built when first asked for, and kept."""

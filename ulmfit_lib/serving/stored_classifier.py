@@ -59,7 +59,8 @@ class StoredClassifier:
     scope: Scope | None = None  # which texts are like none of the classes; None where that was not measured
     training: TrainingRecord = field(default_factory=TrainingRecord)  # how it came to be
     base: dict[str, str] | None = None  # name and sha256 of the language model under it
-    # By direction, the encoder as an ONNX graph (`onnx_graph.build_graph`); empty unless exported.
+    # By direction, the encoder as an ONNX graph (`onnx_graph.build_graph`, or of words in context alone
+    # `onnx_distilled.build_context`); empty unless exported.
     graphs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -169,7 +170,7 @@ class StoredClassifier:
             rule=rule_from_config(config, folder / "config.json", len(classes)),
             scope=_checked_scope(artifact) if "scope" in config else None,
             training=artifact.training,
-            base=config.get("base"),
+            base=_checked_base(artifact),
             graphs={way: _read_graph(folder / graph_file(way)) for way in directions} if exported else {},
         )
 
@@ -183,6 +184,8 @@ def _checked_pooling(artifact: Artifact) -> str:
     pooling = OLD_POOLINGS.get(str(pooling), pooling)
     if pooling not in POOLINGS:
         raise ArtifactError(f"{file}: pooling {pooling!r}; known are {', '.join(POOLINGS)}")
+    if pooling == WORDS and len(artifact.directions()) > 1:
+        raise ArtifactError(f"{file}: pooling {pooling!r} reads in one direction, not in {artifact.direction!r}")
     if (pooling == WORDS) == bool(artifact.architecture.layers):
         raise ArtifactError(
             f"{file}: pooling {pooling!r} and an encoder of {artifact.architecture.layers} layers: {WORDS!r} needs one "
@@ -191,6 +194,13 @@ def _checked_pooling(artifact: Artifact) -> str:
     if is_distilled(pooling) and not artifact.architecture.distilled:
         raise ArtifactError(f"{file}: pooling {pooling!r} needs an encoder with distilled vectors; this one has none")
     return pooling
+
+
+def _checked_base(artifact: Artifact) -> dict[str, str] | None:
+    base = artifact.config.get("base")
+    if base is not None and not (isinstance(base, dict) and all(isinstance(value, str) for value in base.values())):
+        raise ArtifactError(f"{artifact.path / 'config.json'}: base {base!r} does not hold a name and a sha256")
+    return base
 
 
 def _checked_blend(artifact: Artifact, members: tuple[str, ...], n_classes: int) -> Blend:

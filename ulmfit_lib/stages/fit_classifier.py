@@ -19,7 +19,7 @@ from ulmfit_lib.models.awd_lstm import Encoder, copy_weights, read_weights
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.head import ClassifierNet, Head, head_arrays
 from ulmfit_lib.models.language_model import LanguageModel
-from ulmfit_lib.models.tensors import Weights, to_arrays, words_alone
+from ulmfit_lib.models.tensors import Weights, lstm_sha256, to_arrays, words_alone
 from ulmfit_lib.progress import counted
 from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import renumber
@@ -59,7 +59,8 @@ def fit_classifier(
 
     The head learns first, on a frozen encoder that reads each text once; then, with ``fine-tune``, the encoder joins at
     discriminative rates: at once, or one group after the other, as the recipe says. Of a language model that reads in
-    both directions, both are trained, and their probabilities averaged.
+    both directions, both are trained, and their probabilities averaged. Where words are read in context alone, either
+    direction says the same, so that one is kept.
 
     Args:
         data: texts with labels; rows without one are left out.
@@ -94,7 +95,7 @@ def fit_classifier(
     if len(table) < my_share().of:
         raise DataError(f"{counted(len(table), 'labelled text')} for {my_share().of} processes: start fewer")
     recipe = on_all_processes(recipe).for_texts(len(table))
-    pooling = recipe.pooling_for(strategy, lm.architecture)
+    pooling = recipe.pooling_for(strategy, lm)
     check_equal(lambda: (table.sha256(), lm.sha256(), recipe, run.seed))
     if not features:
         reader = lm.to(run.device)
@@ -104,7 +105,7 @@ def fit_classifier(
     if strategy == LINEAR_PROBE or not recipe.head_hidden:
         fit = partial(fit_head, distilled=lm.architecture.distilled_width(pooling))
         mix = HeadMix({head: 1.0}) if isinstance(head, HeadConfig) else head
-        chosen = {way: {"mix": mix.weights, "names": mix.names.get(way)} for way in lm.weights} if mix else {}
+        chosen = {way: {"mix": mix.weights, "names": mix.names.get(way)} for way in features} if mix else {}
     targets = table.class_numbers()
     heads = {
         way: fit(features[way], targets, recipe, kind=table.kind, seed=run.seed, **chosen.get(way, {}))
@@ -139,7 +140,7 @@ def fit_classifier(
         pooling,
         kind=table.kind.learnt_from(table),
         training=TrainingRecord("text classifier", lm.training.stages).then(stage),
-        base={"name": lm.training.name, "sha256": lm.sha256()},
+        base=named_base(lm, pooling),
     )
 
 
@@ -147,7 +148,7 @@ def made_by_contrast(classifier: TextClassifier, lm: LanguageModel) -> TextClass
     """A linear probe of what was made of ``lm`` by contrastive learning, with its true base and strategy."""
     *earlier, last = classifier.training.stages
     training = replace(classifier.training, stages=(*earlier, replace(last, strategy=CONTRAST)))
-    return replace(classifier, base={"name": lm.training.name, "sha256": lm.sha256()}, training=training)
+    return replace(classifier, base=named_base(lm, classifier.pooling), training=training)
 
 
 def _fine_tune_encoders(
@@ -163,7 +164,7 @@ def _fine_tune_encoders(
     documents = [tokenize_corpus(one.texts, lm.tokenizer).numericalize(lm.vocabulary) for one in tables]
     used, documents = renumber(documents, len(lm.vocabulary), keep=lm.vocabulary.pad_id + 1)
     targets = [one.class_numbers(table.classes) for one in tables]
-    pooling = recipe.pooling_for(FINE_TUNE, lm.architecture)
+    pooling = recipe.pooling_for(FINE_TUNE, lm)
     weights: dict[str, Weights] = {}
     history: dict[str, list[Row]] = {}
     for way in lm.weights:
@@ -212,6 +213,14 @@ def kept_encoders(lm: LanguageModel, pooling: str) -> tuple[Architecture, dict[s
         return lm.architecture, {way: encoder_weights(weights) for way, weights in lm.weights.items()}
     way, weights = next(iter(lm.weights.items()))
     return lm.architecture.of_words_alone(), {way: words_alone(weights)}
+
+
+def named_base(lm: LanguageModel, pooling: str) -> dict[str, str]:
+    """What a classifier's folder says of the language model under it; by ``words``, of the LSTM, too, that it lacks."""
+    named = {"name": lm.training.name, "sha256": lm.sha256()}
+    if pooling == WORDS:
+        named["lstm_sha256"] = lstm_sha256(next(iter(lm.weights.values())), lm.vocabulary)
+    return named
 
 
 def encoder_weights(weights: Weights) -> Weights:

@@ -72,7 +72,7 @@ def lr_find_classifier(
         way, kind, targets = lm.directions()[0], table.kind, table.class_numbers()
         recipe, pooling = (
             recipe.for_texts(len(table)),
-            recipe.pooling_for("fine-tune", lm.architecture),
+            recipe.pooling_for("fine-tune", lm),
         )
         features = lm.only(way).to(run.device).features(table.texts, pooling=pooling)[way]
         head = fit_hidden_head(features, targets, recipe, kind=kind, seed=run.seed)

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ulmfit_lib.arrays import Ints
-from ulmfit_lib.artifact.architecture import POOLINGS, WORDS, Architecture
+from ulmfit_lib.artifact.architecture import POOLINGS, WORDS
 from ulmfit_lib.errors import OptionError
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.models.head import ClassifierNet
+from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.training.contrast import ContrastRecipe
 from ulmfit_lib.training.learner import Objective, Row
@@ -57,7 +58,7 @@ class ClassifierRecipe:
 
     Attributes:
         pooling: ``layers``, ``concat`` or ``all`` (``models.pooling``), where the encoder learns.
-        frozen_pooling: where it stays frozen.
+        frozen_pooling: where it stays frozen; also ``words``.
         head_hidden: width of the fine-tuned head's hidden layer; 0 for a linear one. On a frozen encoder it is linear.
         head_dropout: before each linear layer of the head.
         head_epochs: epochs of a head with a hidden layer on the frozen encoder; a linear one is solved exactly.
@@ -107,25 +108,22 @@ class ClassifierRecipe:
     class_weights: str | None = None
     contrast: ContrastRecipe = ContrastRecipe()  # noqa: RUF009
 
-    def pooling_for(self, strategy: str, architecture: Architecture) -> str:
+    def pooling_for(self, strategy: str, lm: LanguageModel) -> str:
         """By whether the encoder learns (``fine-tune``) or stays frozen (the other strategies).
 
-        A language model that reads no words in context has ``layers`` instead of ``words``. Beside ``layers`` and
-        ``all`` stands the distilled vector, where it has one.
+        A language model whose words in context do not tell all that it knows has ``layers`` instead of ``words``.
+        Beside ``layers`` and ``all`` stands the distilled vector, where it has one.
         """
         pooling = self.pooling if find_strategy(strategy) == FINE_TUNE else self.frozen_pooling
-        if pooling == WORDS or strategy == CONTRAST:
-            if architecture.context:
-                return WORDS
+        if strategy == CONTRAST or (pooling == WORDS and strategy != FINE_TUNE and lm.reads_words_alone):
+            return WORDS
+        if pooling == WORDS:
             pooling = "layers"
-        return f"distilled+{pooling}" if architecture.distilled and f"distilled+{pooling}" in POOLINGS else pooling
-
-    def reading_layers(self) -> "ClassifierRecipe":
-        """The same for an encoder whose LSTM has learnt, and so is read where it stays frozen."""
-        return replace(self, frozen_pooling="layers") if self.frozen_pooling == WORDS else self
+        with_distilled = f"distilled+{pooling}"
+        return with_distilled if lm.architecture.distilled and with_distilled in POOLINGS else pooling
 
     def after_contrast(self) -> "ClassifierRecipe":
-        """The same for the head that learns after words in context have learnt."""
+        """The same for the head that learns after words in context have learned."""
         return replace(self, frozen_pooling=WORDS)
 
     def with_epochs(self, epochs: int) -> "ClassifierRecipe":

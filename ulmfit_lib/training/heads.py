@@ -31,8 +31,8 @@ MAX_SEARCHED_ROWS = 5000  # that a search among head configurations learns from
 class HeadConfig(NamedTuple):
     """How a linear head on a frozen encoder is fitted."""
 
-    # The part of the pooled vector that it sees, one of `head_inputs`: `layers`, or where the encoder has a distilled
-    # vector also `distilled` and `together`; or `named`: `distilled` with what the classes are called as further texts.
+    # The part of the pooled vector that it sees, one of `head_inputs`: `layers`, the `distilled` vector, or `together`
+    # both, as far as they are there; or `named`: `distilled` with what the classes are called as further texts.
     pooling: str
     C: float = DEFAULT_C  # inverse strength of the L2 penalty, as in scikit-learn
     # All classes count the same, however many rows they have: how often each occurs is left to the blend, which tells
