@@ -44,6 +44,7 @@ from ulmfit_lib.training.run import Run
 BASE, NOT_DISTILLED, WAY = "general-en-small", "wiki-en-small", "forward"
 LEARNT = 64  # texts, where only predicting is measured
 VECTOR = 384  # numbers of the vector that a teacher such as all-MiniLM-L6-v2 gives
+PROBE = replace(CLASSIFY, frozen_pooling="layers")  # the LSTM is read, as where it was fine-tuned
 LARGE = Architecture(400, 1152, 3), 40_000  # of the base that waits for a GPU (GPU.md), and its vocabulary
 Found = dict[str, Any]
 
@@ -175,7 +176,7 @@ def _predict(table: TextTable, *, precision: str) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         model, out = Path(folder) / "model", Path(folder) / "onnx"
         few = table.select(range(LEARNT))
-        fit_classifier(few, lm=lm.only(WAY), strategy="linear-probe", run=Run(device="cpu")).save(model)
+        fit_classifier(few, lm=lm.only(WAY), strategy="linear-probe", recipe=PROBE, run=Run(device="cpu")).save(model)
         export_checked(model, out, precision=precision, texts=table.texts[:LEARNT])
         predictor, started = Predictor.load(out, threads=1), time.perf_counter()
         predictor.predict_proba(table.texts)
@@ -193,7 +194,7 @@ STAGES: dict[str, tuple[int, Callable[[TextTable], Found]]] = {  # texts, so tha
     "distill": (400, _distill),
     "fit-lm": (900, _fit_lm),  # from which on its batches are whole
     "fit-classifier": (300, partial(_fit_classifier, strategy="fine-tune", recipe=CLASSIFY.with_epochs(1))),
-    "heads": (400, partial(_fit_classifier, strategy="linear-probe")),
+    "heads": (400, partial(_fit_classifier, strategy="linear-probe", recipe=PROBE)),
     "predict-float32": (400, partial(_predict, precision="float32")),
     "predict-int8": (400, partial(_predict, precision="int8")),
 }

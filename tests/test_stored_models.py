@@ -78,3 +78,19 @@ def test_a_stored_classifier_with_a_decision_rule_says_what_it_said():
     assert classifier.predict(expected["texts"]) == expected["labels"]
     likeliest = np.array(expected["probabilities"]["ensemble"]).argmax(1)
     assert expected["labels"] != [classifier.classes[one] for one in likeliest]
+
+
+def test_a_stored_classifier_of_words_alone_predicts_as_it_did():
+    folder = STORED.parent / "version-9"
+    expected = json.loads((folder / "expected.json").read_text())
+    assert json.loads((folder / "classifier" / "config.json").read_text())["format_version"] == 9
+    found = TextClassifier.load(folder / "classifier").predict_proba(expected["texts"])
+    np.testing.assert_allclose(found, expected["probabilities"], atol=0.005)
+
+
+def test_a_stored_export_of_words_alone_predicts_as_it_did():
+    pytest.importorskip("onnxruntime")
+    folder = STORED.parent / "version-9"
+    expected = json.loads((folder / "expected.json").read_text())
+    found = Predictor.load(folder / "exported-int8", threads=1).predict_proba(expected["texts"])
+    np.testing.assert_allclose(found, expected["exported"], atol=0.005)
