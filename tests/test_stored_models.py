@@ -90,6 +90,8 @@ def test_a_stored_classifier_of_words_alone_predicts_as_it_did():
 
 def test_a_stored_export_of_words_alone_predicts_as_it_did():
     pytest.importorskip("onnxruntime")
+    from ulmfit_lib.serving.predictor import Predictor
+
     folder = STORED.parent / "version-9"
     expected = json.loads((folder / "expected.json").read_text())
     found = Predictor.load(folder / "exported-int8", threads=1).predict_proba(expected["texts"])
