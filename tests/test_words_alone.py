@@ -96,13 +96,16 @@ def test_a_text_has_the_same_vector_alone_and_among_others(classifier, table, pr
         np.testing.assert_allclose(together, alone, atol=1e-6 if model is classifier else 0)
 
 
-def test_without_onnx_runtime_numpy_predicts_the_same(classifier, folder, table, monkeypatch):
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_without_onnx_runtime_numpy_predicts_the_same(classifier, table, precision, tmp_path, monkeypatch):
+    classifier.save(tmp_path / "model", precision=precision)
     monkeypatch.setattr(predictor, "has_onnxruntime", lambda: False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    loaded = Predictor.load(folder)
+    loaded = Predictor.load(tmp_path / "model")
     found = loaded.predict_proba(table.texts)
     assert not loaded.graphs
-    np.testing.assert_allclose(found, classifier.predict_proba(table.texts), atol=1e-5)
+    expected = TextClassifier.load(tmp_path / "model").predict_proba(table.texts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     for place, text in enumerate(table.texts[:4]):
         np.testing.assert_array_equal(loaded.predict_proba([text])[0], found[place])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict_proba(table.texts), found)

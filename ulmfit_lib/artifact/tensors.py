@@ -15,7 +15,7 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 PRECISIONS = ("float32", "float16", "int8")
 _SCALES = (".column_scale", ".row_scale")  # by the axis that has one value a scale
 MOST_BYTE = np.float32(128)  # the largest that a byte is, without its sign
-_TABLE = "words.weight"  # of word vectors: the largest matrix, of which a text needs some rows
+_TABLE = ".words.weight"  # of word vectors: the largest matrix, of which a text needs some rows
 _BY_COLUMN = ("map.weight",)  # its columns differ by orders of magnitude: a scale a row would blur most
 
 
@@ -93,7 +93,7 @@ def _restored(name: str, stored: Mapping[str, npt.NDArray[Any]], table_in_bytes:
     for axis, kind in enumerate(_SCALES):
         scale = stored.get(name + kind)
         if scale is not None and tensor.ndim == 2 and scale.shape == tensor.shape[1 - axis : 2 - axis]:
-            if table_in_bytes and axis == 1 and name.endswith(_TABLE):
+            if table_in_bytes and axis == 1 and f".{name}".endswith(_TABLE):
                 return cast(Any, ByteRows(tensor, scale.astype(np.float32)))
             with np.errstate(over="ignore"):  # what becomes infinite is refused with the name of its file
                 return np.multiply(tensor, np.expand_dims(scale, axis), dtype=np.float32)
