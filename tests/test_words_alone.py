@@ -200,6 +200,12 @@ def test_a_folder_that_does_not_fit_is_refused(folder, changes, said):
         TextClassifier.load(folder)
 
 
+def test_a_base_that_names_nothing_is_refused(classifier, tmp_path):
+    replace(classifier, base=["general"]).save(tmp_path / "model")
+    with pytest.raises(ArtifactError, match="does not hold a name and a sha256"):
+        TextClassifier.load(tmp_path / "model")
+
+
 def test_a_language_model_needs_layers(words_lm, tmp_path):
     words_lm.save(tmp_path / "lm")
     edit_config(tmp_path / "lm", layers=0)

@@ -87,9 +87,9 @@ def head_inputs(head: Head, distilled: int) -> dict[str, HeadInputs]:
     """
     mean, scale = head.mean.numpy(), head.scale.numpy()
     width = len(scale)
-    is_distilled = np.arange(width) < distilled
     if not distilled:
         return {"layers": HeadInputs(mean, scale, np.ones(width, np.float32))}
+    is_distilled = np.arange(width) < distilled
     as_it_is = np.where(is_distilled, scale / np.sqrt(np.mean(scale[:distilled] ** 2)), 0)
     weights = {"distilled": as_it_is}
     if distilled < width:
