@@ -135,13 +135,25 @@ def test_the_embedded_models_are_small_and_read_english(name):
 def test_bytes_are_taken_where_they_cost_nothing_and_the_card_says_so(tiny_classifier, fruit, tmp_path, monkeypatch):
     from ulmfit_lib.models import precision
 
-    monkeypatch.setattr(precision, "MOST_NATS", 0.01)  # so small a network has few weights to average over
     said = precision.save_smallest(tiny_classifier, tmp_path / "small", fruit)
     assert "as int8" in said and "int8_costs" in (tmp_path / "small" / "training.json").read_text()
     monkeypatch.setattr(precision, "MOST_NATS", -1.0)
     assert "as float32" in precision.save_smallest(tiny_classifier, tmp_path / "large", fruit)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("small", "large")]
     assert sizes[0] < sizes[1] / 2
+
+
+def test_one_row_that_changes_its_label_is_chance_and_two_are_not():
+    from ulmfit_lib.models.precision import is_clearly_worse
+
+    before = np.array([True] * 8 + [False] * 2)
+    one, two = before.copy(), before.copy()
+    one[0] = two[0] = two[1] = False
+    assert not is_clearly_worse(one, before)
+    assert is_clearly_worse(two, before)
+    assert not is_clearly_worse(before, two)
+    one[8] = True
+    assert not is_clearly_worse(one, before)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])

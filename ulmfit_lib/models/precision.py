@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.arrays import Floats
+from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.progress import counted
@@ -15,14 +15,15 @@ from ulmfit_lib.serving.packing import rounded
 MEASURED_ROWS = 500
 FEWEST_ROWS = 10  # where time is short
 BEGINNING = 500  # characters of each that are read where time is short
-MOST_POINTS, MOST_NATS = 0.1, 0.001  # of accuracy and of log loss, that bytes may cost
+MOST_NATS = 0.01  # of log loss, that bytes may cost: the rows are those of training, on which any change costs some
 
 
 def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False) -> str:
-    """Save as ``int8`` if that costs at most 0.1 points and 0.001 nats on labelled rows at hand, else as ``float32``.
+    """Save as ``int8`` if that costs next to nothing on labelled rows at hand, else as ``float32``.
 
-    What it costs is kept in the record, and so in the card. Where ``fit`` had less than a minute, only the beginnings
-    of the rows are read. Returns a sentence for the user.
+    Next to nothing is at most 0.01 nats of log loss, and no more rows with a wrong label than chance explains
+    (``is_clearly_worse``). What it costs is kept in the record, and so in the card. Where ``fit`` had less than a
+    minute, only the beginnings of the rows are read. Returns a sentence for the user.
 
     Raises:
         ArtifactError: the place is taken or cannot be written.
@@ -36,8 +37,8 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     (right, nats), (rounded_right, rounded_nats) = (
         _scores(one.predict_proba(texts), table, classifier) for one in (classifier, rounded(classifier, "int8"))
     )
-    points, more = 100 * (right - rounded_right), rounded_nats - nats
-    precision = "int8" if points <= MOST_POINTS and more <= MOST_NATS else "float32"
+    points, more = 100 * float(right.mean() - rounded_right.mean()), rounded_nats - nats
+    precision = "float32" if more > MOST_NATS or is_clearly_worse(rounded_right, right) else "int8"
     cost: dict[str, Any] = {"points": round(points, 3), "log_loss": round(more, 5), "rows": len(table)}
     training = replace(classifier.training, precision={"saved_as": precision, "int8_costs": cost})
     replace(classifier, training=training).save(path, precision=precision, overwrite=overwrite)
@@ -49,10 +50,20 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
     return f"saved in {path} as int8, which changes next to nothing on {rows}"
 
 
-def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[float, float]:
-    """Accuracy and log loss of decisions."""
+def is_clearly_worse(right: Bools, before: Bools) -> bool:
+    """Whether more rows became wrong than became right, by over one standard error: the root of how many changed.
+
+    Both say of (n_rows,) which have the right label.
+    """
+    lost = int(before.sum()) - int(right.sum())
+    return lost > int((before != right).sum()) ** 0.5
+
+
+def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[Bools, float]:
+    """Which rows get their label, and the log loss of decisions."""
     kind = classifier.kind
     targets = table.with_kind(kind).class_numbers(classifier.classes)
     decisions, truth = kind.decisions(said), kind.decided(targets)
-    right = decisions[np.arange(len(truth)), truth]
-    return float((classifier.decide(said) == targets).mean()), float(-np.log(np.clip(right, 1e-12, 1)).mean())
+    chances = decisions[np.arange(len(truth)), truth]
+    right = classifier.decide(said) == targets
+    return right.reshape(len(right), -1).all(1), float(-np.log(np.clip(chances, 1e-12, 1)).mean())
