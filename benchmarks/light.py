@@ -55,9 +55,15 @@ READ = "import sys; from ulmfit_lib import TextClassifier; TextClassifier.load(s
 OWN = """
 import json, sys
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier
+from ulmfit_lib.errors import OptionError
 texts, labels, base, direction, folder = json.loads(sys.argv[1])
 table, lm = TextTable.from_lists(texts, labels), LanguageModel.from_pretrained(base)
-fit_classifier(table, lm=lm.only(direction), strategy="linear-probe").save(folder)
+lm = lm if direction == "both" else lm.only(direction)
+try:
+    classifier = fit_classifier(table, lm=lm, strategy="linear-probe")
+except OptionError:  # what it was called at first
+    classifier = fit_classifier(table, lm=lm, strategy="features")
+classifier.save(folder)
 """
 OWN_MODEL = "own"
 SMALL = ("static", "light")
@@ -141,7 +147,9 @@ def exported_by(checkout: Path, model: Path, work: Path, rows: tuple[list[str], 
     work.mkdir()
     folders = {"old": work / "old", "old-int8": work / "old-int8"}
     if not read_by(checkout, model, work):
-        asked = json.dumps([*rows, Path(BASE).name, TextClassifier.load(model).direction, str(work / OWN_MODEL)])
+        loaded = TextClassifier.load(model)
+        direction = loaded.direction if loaded.architecture.layers else "both"  # as `fit` did before words alone
+        asked = json.dumps([*rows, Path(BASE).name, direction, str(work / OWN_MODEL)])
         one_process_of(checkout, ["-c", OWN, asked], work)
         model = work / OWN_MODEL
     for folder, precision in zip(folders.values(), ("float32", "int8"), strict=True):
