@@ -3,9 +3,10 @@
     python benchmarks/serving.py [--model FOLDER] [--old CHECKOUT] [--seconds 5] [--answers 10000] [--json]
 
 Server and clients run on this machine and share its cores, so that the rates are lower bounds; what the server takes of
-a core for a text does not depend on the clients. Without ``--model``: a classifier of the library's own film reviews.
+a core for a text does not depend on the clients. Without ``--model``: a classifier of the library's own example reviews.
 It is exported as int8, and with ``--old`` also by a checkout of an earlier release, whose server answers the same loads
-in turn.
+in turn: with the same classifier, or where that release does not know its format, with one that it fits itself to the
+library's own example reviews.
 """
 
 import argparse
@@ -93,7 +94,7 @@ def main() -> None:
         model = arguments.model or example_model(work)
         sides = {"new": Side(export(model, work / "new"))}
         if arguments.old:
-            sides["old"] = Side(export(model, work / "old", arguments.old), arguments.old)
+            sides["old"] = Side(exported_by(arguments.old, model, work), arguments.old)
         found = asyncio.run(
             measure(sides, work, seconds=arguments.seconds, rounds=arguments.rounds, answers=arguments.answers)
         )
@@ -118,12 +119,21 @@ def environment(checkout: Path | None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def example_model(work: Path) -> Path:
-    """A classifier of the example's reviews."""
+def example_model(work: Path, checkout: Path | None = None) -> Path:
+    """A classifier of the example's reviews, as a checkout fits it."""
+    out = work / ("old-model" if checkout else "model")
     columns = ["--text", "review", "--label", "sentiment", "--quiet"]
-    fit = [*CLI, "fit", str(EXAMPLES), *columns, "--out", str(work / "model")]
-    subprocess.run(fit, check=True, stdout=subprocess.DEVNULL, cwd=work, env=environment(None))
-    return work / "model"
+    fit = [*CLI, "fit", str(EXAMPLES), *columns, "--out", str(out)]
+    subprocess.run(fit, check=True, stdout=subprocess.DEVNULL, cwd=work, env=environment(checkout))
+    return out
+
+
+def exported_by(checkout: Path, model: Path, work: Path) -> Path:
+    """The classifier as an earlier release exports it; one that it fits itself if it does not know the format."""
+    try:
+        return export(model, work / "old", checkout)
+    except subprocess.CalledProcessError:
+        return export(example_model(work, checkout), work / "old", checkout)
 
 
 def export(model: Path, out: Path, checkout: Path | None = None) -> Path:
