@@ -61,7 +61,7 @@ table, lm = TextTable.from_lists(texts, labels), LanguageModel.from_pretrained(b
 lm = lm if direction == "both" else lm.only(direction)
 try:
     classifier = fit_classifier(table, lm=lm, strategy="linear-probe")
-except OptionError:  # what it was called at first
+except OptionError:  # an earlier name of the strategy
     classifier = fit_classifier(table, lm=lm, strategy="features")
 classifier.save(folder)
 """

@@ -3,9 +3,9 @@
     python benchmarks/serving.py [--model FOLDER] [--old CHECKOUT] [--seconds 5] [--answers 10000] [--json]
 
 Server and clients run on this machine and share its cores, so that the rates are lower bounds; what the server takes of
-a core for a text does not depend on the clients. Without ``--model``, the classifier is of the example's reviews. It
-is exported as int8, and with ``--old`` also by a checkout of an earlier release, whose server answers the same loads in
-turn: with the same classifier, or where that release does not know its format, with one that it fits itself.
+a core for a text does not depend on the clients. Without ``--model``, a classifier is fitted to the example's reviews.
+It is exported as int8, and with ``--old`` also by a checkout of an earlier release, whose server answers the same loads
+in turn. Where that release does not know the classifier's format, it fits one of its own to the example's reviews.
 """
 
 import argparse
