@@ -57,8 +57,7 @@ import json, sys
 from ulmfit_lib import LanguageModel, TextTable, fit_classifier
 from ulmfit_lib.errors import OptionError
 texts, labels, base, direction, folder = json.loads(sys.argv[1])
-table, lm = TextTable.from_lists(texts, labels), LanguageModel.from_pretrained(base)
-lm = lm if direction == "both" else lm.only(direction)
+table, lm = TextTable.from_lists(texts, labels), LanguageModel.from_pretrained(base).only(direction)
 try:
     classifier = fit_classifier(table, lm=lm, strategy="linear-probe")
 except OptionError:  # an earlier name of the strategy

@@ -8,6 +8,7 @@ import numpy as np
 
 from ulmfit_lib.arrays import Bools, Floats
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.evaluation.metrics import McNemar
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.progress import counted
 from ulmfit_lib.serving.packing import rounded
@@ -21,7 +22,7 @@ MOST_NATS = 0.01  # of log loss, that bytes may cost: the rows are those of trai
 def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, overwrite: bool = False) -> str:
     """Save as ``int8`` if that costs next to nothing on labelled rows at hand, else as ``float32``.
 
-    Next to nothing is at most 0.01 nats of log loss, and no more rows with a wrong label than chance explains
+    Next to nothing is at most 0.01 nats of log loss, and no more wrong decisions than chance explains
     (``is_clearly_worse``). What it costs is kept in the record, and so in the card. Where ``fit`` had less than a
     minute, only the beginnings of the rows are read. Returns a sentence for the user.
 
@@ -51,19 +52,18 @@ def save_smallest(classifier: TextClassifier, path: Path, data: TextTable, *, ov
 
 
 def is_clearly_worse(right: Bools, before: Bools) -> bool:
-    """Whether more rows became wrong than became right, by over one standard error: the root of how many changed.
+    """Whether more decisions became wrong than became right, by over one standard error: the root of how many changed.
 
-    Both say of (n_rows,) which have the right label.
+    Both say of (n_decisions,) which are right.
     """
-    lost = int(before.sum()) - int(right.sum())
-    return lost > int((before != right).sum()) ** 0.5
+    found = McNemar.of(before, right)
+    return found.ahead - found.behind > (found.ahead + found.behind) ** 0.5
 
 
 def _scores(said: Floats, table: TextTable, classifier: TextClassifier) -> tuple[Bools, float]:
-    """Which rows get their label, and the log loss of decisions."""
+    """Which decisions are right, (n_decisions,), and their log loss."""
     kind = classifier.kind
     targets = table.with_kind(kind).class_numbers(classifier.classes)
     decisions, truth = kind.decisions(said), kind.decided(targets)
     chances = decisions[np.arange(len(truth)), truth]
-    right = classifier.decide(said) == targets
-    return right.reshape(len(right), -1).all(1), float(-np.log(np.clip(chances, 1e-12, 1)).mean())
+    return (classifier.decide(said) == targets).ravel(), float(-np.log(np.clip(chances, 1e-12, 1)).mean())
