@@ -8,6 +8,8 @@ import torch
 
 from ulmfit_lib import TextTable, fit
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.labels.tags import Tags
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.pipeline.candidates import Candidate, cross_validate
@@ -55,13 +57,15 @@ def test_texts_of_one_class_draw_closer_than_those_of_others(words_lm, table):
 
 def test_the_loss_is_the_cross_entropy_of_the_only_other_text_of_a_class():
     vectors = torch.nn.functional.normalize(torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), dim=1)
-    found = contrastive_loss(vectors, torch.tensor([0, 1, 0, 2]), 0.5)
+    same = torch.eye(4)
+    same[0, 2] = same[2, 0] = 1
+    found = contrastive_loss(vectors, same, 0.5)
     similar = (vectors @ vectors.T / 0.5).fill_diagonal_(-torch.inf).log_softmax(1)
     assert float(found) == pytest.approx(-float(similar[0, 2] + similar[2, 0]) / 2, abs=1e-5)
 
 
 def test_rows_without_another_of_their_class_teach_nothing():
-    assert float(contrastive_loss(torch.eye(3), torch.arange(3), 0.5)) == 0
+    assert float(contrastive_loss(torch.eye(3), torch.eye(3), 0.5)) == 0
 
 
 def test_only_words_in_context_learn_and_both_directions_alike(words_lm, table):
@@ -127,10 +131,27 @@ def test_a_base_without_words_in_context_is_refused(tiny_lm, table):
         fit(table, base=tiny_lm, strategy=CONTRAST, run=RUN)
 
 
-def test_texts_with_several_labels_are_refused(words_lm):
-    tags = TextTable.from_lists(["a b", "b c", "c d", "d a"], ["x;y", "x", "y", "x;y"]).with_kind(Tags(";"))
-    with pytest.raises(OptionError, match="one class for each text"):
-        fit_classifier(tags, lm=words_lm, strategy=CONTRAST, run=RUN)
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [(Tags(";"), {"positive": "good;fresh", "negative": "bad;old"}), (Ratings(), {"positive": "5", "negative": "1"})],
+)
+def test_texts_of_tags_and_of_ratings_draw_closer_where_these_are_alike(words_lm, table, kind, labels):
+    other = TextTable.from_lists(table.texts, [labels[one] for one in table.labels]).with_kind(kind)
+    same = np.array(table.labels)[:, None] == np.array(table.labels)
+
+    def apart(model):
+        vectors = model.embed(table.texts)
+        similar = vectors @ vectors.T
+        return similar[same].mean() - similar[~same].mean()
+
+    assert apart(contrast(words_lm, other, replace(RECIPE, lr=5e-3), RUN)) > apart(words_lm) + 0.05
+    classifier = fit_classifier(other, lm=words_lm, strategy=CONTRAST, run=RUN)
+    assert (np.array(classifier.predict(table.texts)) == np.array(other.labels)).mean() > 0.9
+
+
+def test_ratings_are_the_less_alike_the_further_apart():
+    likeness = Ratings((1.0, 2.0, 5.0)).likeness(np.array([0, 1, 2, 2]))
+    assert likeness[2, 3] == 1 and likeness[0, 2] == 0 and likeness[0, 1] > likeness[1, 2] > 0
 
 
 def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(words_lm, table):
@@ -145,7 +166,7 @@ def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(words_lm, t
     targets = table.class_numbers()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TokenizedTexts, "thinned", remember)
-        learn_contrast(read, targets, words_lm, replace(RECIPE, epochs=1), seed=3)
+        learn_contrast(read, targets, Classes(), words_lm, replace(RECIPE, epochs=1), seed=3)
     assert sorted(np.concatenate(seen)) == list(range(len(table)))
     for places in seen:
         pairs = targets[places].reshape(-1, 2)

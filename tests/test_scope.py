@@ -91,3 +91,15 @@ def test_without_other_the_scope_is_asked_for(tiny_lm, fruit):
     assert set(classifier.predict(odd)) <= set(classifier.classes)
     assert set(classifier.predict(odd, scope=0.5)) == {"none of these"}
     assert (np.array(classifier.predict(fruit.texts, scope=0.9)) == "none of these").mean() < 0.2
+
+
+def test_after_contrastive_learning_held_out_texts_tell_how_near_new_ones_come(words_lm, fruit):
+    odd = [f"number {i} is a gearbox that rattles" for i in range(24)]
+    table = TextTable.from_lists([*fruit.texts, *odd], [*fruit.labels, *["other"] * len(odd)]).set_apart("other")
+    classifier = fit(table, base=words_lm, strategy="contrast", minutes=0.5)
+    kept = np.array(classifier.predict(fruit.texts)) != "other"
+    assert kept.mean() > 0.85 and (np.array(classifier.predict(odd)) == "other").mean() > 0.8
+    learnt = classifier.scope.scores(classifier.scope_vectors(classifier.features(fruit.texts)))
+    assert np.median(classifier.scope.known) < np.median(learnt)  # which is nearer to its classes than new texts are
+    asked = fit(fruit, base=words_lm, strategy="contrast", minutes=0.5)
+    assert (np.array(asked.predict(fruit.texts, scope=0.9)) == "none of these").mean() < 0.2

@@ -37,6 +37,10 @@ class Classes(LabelKind):
         """(n,) whether a row's class is ``chosen``, (n_classes,)."""
         return np.asarray(chosen[targets])
 
+    def likeness(self, targets: Ints) -> Floats:
+        """1 where the class is the same, else 0."""
+        return np.asarray(targets[:, None] == targets, np.float64)
+
     def without_gaps(self, targets: Ints) -> Ints:
         """The same classes, numbered from 0 without gaps."""
         return np.asarray(np.unique(targets, return_inverse=True)[1], np.int64)

@@ -79,6 +79,10 @@ class LabelKind(ABC):
         """(n,) whether a row's target holds one of the classes that are ``chosen``, (n_classes,)."""
 
     @abstractmethod
+    def likeness(self, targets: Ints) -> Floats:
+        """(n, n) how far the labels of two rows are alike, from 0 to 1."""
+
+    @abstractmethod
     def without_gaps(self, targets: Ints) -> Ints:
         """The same targets where some classes may have no row, numbered so that none is left out."""
 

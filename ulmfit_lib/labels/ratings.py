@@ -70,6 +70,12 @@ class Ratings(Classes):
         exact = all(np.ptp(some) == 0 for some in by_class)
         return Ratings(tuple(float(some.mean()) for some in by_class), exact)
 
+    def likeness(self, targets: Ints) -> Floats:
+        """1 where the numbers are the same, falling to 0 at their whole range."""
+        values = np.array(self.values)
+        apart = np.abs(np.subtract.outer(values[targets], values[targets]))
+        return np.asarray(1 - apart / max(float(np.ptp(values)), 1e-9), np.float64)
+
     def expected(self, probabilities: Floats) -> Floats:
         """(n, n_classes) probabilities -> (n,) ratings: the classes' mean by probability."""
         return np.asarray(probabilities @ np.array(self.values), np.float64)

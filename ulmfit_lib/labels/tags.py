@@ -69,6 +69,16 @@ class Tags(LabelKind):
         """(n,) whether a row has one of the tags that are ``chosen``, (n_tags,)."""
         return np.asarray(targets[:, chosen].any(1))
 
+    def likeness(self, targets: Ints) -> Floats:
+        """The share of the tags of either row that both have (Jaccard); 1 where neither has any.
+
+        >>> Tags(";").likeness(np.array([[1, 1], [1, 0], [0, 0]])).tolist()
+        [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        """
+        both, sizes = targets @ targets.T, targets.sum(1)
+        either = sizes[:, None] + sizes - both
+        return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
     def without_gaps(self, targets: Ints) -> Ints:
         """The same: each tag is a question of its own."""
         return targets

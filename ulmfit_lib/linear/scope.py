@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulmfit_lib.arrays import Bools, Floats, Ints, Vectors
+from ulmfit_lib.arrays import Bools, Floats, Ints, Vectors, of_length_1
 from ulmfit_lib.errors import OptionError
 
 NONE_OF_THESE = "none of these"
@@ -37,9 +37,19 @@ class Scope:
 
     @classmethod
     def fit(
-        cls, vectors: Vectors, targets: Ints, others: Vectors, *, label: str = NONE_OF_THESE, keep: float | None = None
+        cls,
+        vectors: Vectors,
+        targets: Ints,
+        others: Vectors,
+        *,
+        held_out: Floats | None = None,
+        label: str = NONE_OF_THESE,
+        keep: float | None = None,
     ) -> "Scope":
         """From labelled texts, measured one by one without themselves, and from other texts; all vectors have length 1.
+
+        Where the encoder has learnt from the labelled texts, what ``nearness`` says of ``held_out`` ones, (n, 2), is
+        needed, too: it has put its own texts nearer to their classes than new ones come.
 
         The weight is the one that tells most of the other texts apart while ``KEPT`` of the labelled ones are kept. So
         it is 0 where the other texts are like the labelled ones, and nothing can be learnt from them.
@@ -49,15 +59,15 @@ class Scope:
         >>> scope.outside(corners, 0.95).tolist()
         [False, False, True]
         """
-        sums = np.zeros((int(targets.max()) + 1, vectors.shape[1]), np.float32)
-        np.add.at(sums, targets, vectors)
-        means = _of_length_1(sums)
-        near = vectors @ means.T
-        near[np.arange(len(targets)), targets] = (vectors * _of_length_1(sums[targets] - vectors)).sum(1)
-        near = near.max(1)
-        if len(others) < FEWEST_OTHERS:
-            others = others[:0]
-        dense, dense_others = _density(vectors, others), _density(others, others, without_itself=True)
+        sums = _sums(vectors, targets)
+        means, others = of_length_1(sums), _enough(others)
+        if held_out is None:
+            cosines = vectors @ means.T
+            cosines[np.arange(len(targets)), targets] = (vectors * of_length_1(sums[targets] - vectors)).sum(1)
+            near, dense = cosines.max(1), _density(vectors, others)
+        else:
+            near, dense = held_out.T
+        dense_others = _density(others, others, without_itself=True)
         near_others = (others @ means.T).max(1, initial=-1)
         told_apart = []
         for weight in WEIGHTS:
@@ -83,6 +93,24 @@ class Scope:
         return np.asarray(self.scores(vectors) < _least(self.known, keep))
 
 
+def nearness(vectors: Vectors, learnt: Vectors, targets: Ints, others: Vectors) -> Floats:
+    """(n, 2) each text's cosine with the nearest class of the texts that were ``learnt``, and its density of others."""
+    near = (vectors @ of_length_1(_sums(learnt, targets)).T).max(1)
+    return np.stack([near, _density(vectors, _enough(others))], axis=1)
+
+
+def _sums(vectors: Vectors, targets: Ints) -> Vectors:
+    """(n_classes, width) of the vectors of each class."""
+    sums = np.zeros((int(targets.max()) + 1, vectors.shape[1]), np.float32)
+    np.add.at(sums, targets, vectors)
+    return sums
+
+
+def _enough(others: Vectors) -> Vectors:
+    """The other texts' vectors; none where they are too few to say anything."""
+    return others if len(others) >= FEWEST_OTHERS else others[:0]
+
+
 def _least(known: Floats, keep: float) -> float:
     """The score that so large a share of new texts like these reach, by their number, as in conformal prediction."""
     left_out = int(np.floor((len(known) + 1) * (1 - keep) + 1e-9))
@@ -98,7 +126,3 @@ def _density(vectors: Vectors, others: Vectors, *, without_itself: bool = False)
     if without_itself:
         np.fill_diagonal(cosines, -1)
     return np.asarray(np.partition(cosines, -count, axis=1)[:, -count:].mean(1), np.float64)
-
-
-def _of_length_1(vectors: Vectors) -> Vectors:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9), np.float32)

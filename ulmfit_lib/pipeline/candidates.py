@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ulmfit_lib.arrays import Features, Floats
+from ulmfit_lib.arrays import Features, Floats, side_by_side
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.linear.blend import Blend
+from ulmfit_lib.linear.scope import nearness
 from ulmfit_lib.linear.tfidf import TfidfClassifier
 from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.known_texts import Reader
@@ -43,6 +44,7 @@ class Candidate:
     # What its decisions should be good at.
     goal: Goal = Goal()  # noqa: RUF009
     descriptions: Mapping[str, str] = field(default_factory=dict)  # by class, what it is called beside its name
+    others: Sequence[str] = ()  # texts beside which it looks at the labelled ones, to tell what is out of scope
 
     @property
     def pooling(self) -> str:
@@ -105,25 +107,33 @@ class Candidate:
             self.remember(texts, classifier.features(texts))
         return classifier.probabilities(texts, features=self.features(texts, run))
 
-    def predict_ulmfit(self, train: TextTable, test: TextTable, run: Run) -> dict[HeadConfig | None, Floats]:
+    def predict_ulmfit(
+        self, train: TextTable, test: TextTable, run: Run
+    ) -> tuple[dict[HeadConfig | None, Floats], Floats | None]:
         """(n_texts, n_classes) probabilities of ``test`` by ULMFiT alone, fitted to ``train``.
 
-        By the configuration of the head, or by None where the encoder was fine-tuned.
+        By the configuration of the head, or by None where the encoder was fine-tuned. After contrastive learning, what
+        ``nearness`` says of them is given, too.
         """
         if self.strategy == FINE_TUNE:
             classifier = self._fit_ulmfit(train, run, None).to(run.device)
-            return {None: classifier.ulmfit_proba(classifier.features(test.texts))}
-        read = self._reader(train, run)
+            return {None: classifier.ulmfit_proba(classifier.features(test.texts))}, None
+        read, targets = self._reader(train, run), train.class_numbers()
+        learnt, held_out = read(train.texts), read(test.texts)
         by_config = predict_by_config(
-            read(train.texts),
-            train.class_numbers(),
-            read(test.texts),
+            learnt,
+            targets,
+            held_out,
             self.recipe,
             kind=train.kind,
             distilled=self.lm.architecture.distilled_width(self.pooling),
             names=self._names(train, read),
         )
-        return {config: probabilities for config, probabilities in by_config.items()}
+        near = None
+        if self.strategy == CONTRAST and train.kind.one_class_per_text:
+            others = side_by_side(read(self.others))
+            near = nearness(side_by_side(held_out), side_by_side(learnt), targets, others)
+        return {config: probabilities for config, probabilities in by_config.items()}, near
 
     def predict_linear(self, train: TextTable, test: TextTable, run: Run) -> dict[str, Floats]:
         """The same by each linear member."""
@@ -146,7 +156,8 @@ class Candidate:
         if self.strategy != CONTRAST:
             return lambda texts: self.features(texts, run)
         read, recipe = TokenizedTexts.of(self.lm, train.texts), self.recipe.contrast
-        words = learn_contrast(read, train.class_numbers(), self.lm, recipe, seed=run.seed)
+        kind = train.kind.learnt_from(train)
+        words = learn_contrast(read, train.class_numbers(), kind, self.lm, recipe, seed=run.seed)
         return lambda texts: TokenizedTexts.of(self.lm, texts).features(words)
 
     def _names(self, table: TextTable, read: Callable[[Sequence[str]], Features]) -> Features:
@@ -211,8 +222,11 @@ def predict_folds(
             linear = same_splits.of_folds([number]).linear
         else:
             linear = candidate.predict_linear(learnt, held_out, run)
-        known = ulmfit.of_folds([number]).ulmfit if ulmfit else candidate.predict_ulmfit(learnt, held_out, run)
-        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), known, linear)
+        if ulmfit:
+            known, near = ulmfit.of_folds([number]).ulmfit, None
+        else:
+            known, near = candidate.predict_ulmfit(learnt, held_out, run)
+        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), known, linear, near)
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,7 +179,7 @@ class Experiment:
         numbers, to compare new ones with.
         """
         classifier = best.fit(self.data.labelled(), run)
-        scope = find_scope(best.candidate, self.data, classifier, run, share=report.share_of_time)
+        scope = find_scope(best, self.data, classifier, run)
         classifier = replace(classifier, scope=scope)
         report = replace(
             report,

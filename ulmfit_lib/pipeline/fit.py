@@ -15,6 +15,7 @@ from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.deciding import find_goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.plan import LmFineTuning, count_tokens, tokens_per_second
+from ulmfit_lib.pipeline.scoping import MOST_OTHERS_IN_FOLDS, other_texts
 from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.pipeline.time_order import check_times, time_report
 from ulmfit_lib.progress import note
@@ -97,8 +98,8 @@ def fit(
     goal = find_goal(scoring.decide_for, data.classes, data.kind)
     bases = find_bases([base], data.texts, direction=direction, seed=run.seed)
     if strategy == CONTRAST:
-        bases = [base for base in bases if can_contrast(base.lm, data)] or bases
-        check_contrast(bases[0].lm, data)
+        bases = [base for base in bases if can_contrast(base.lm)] or bases
+        check_contrast(bases[0].lm)
     folder = run.checkpoints.folder if run.checkpoints else None
     budget = Budget(minutes, folder) if minutes else None
     affordable = Affordable(data, scoring)  # all rows and folds, unless the given time is too short for them
@@ -119,7 +120,10 @@ def fit(
     note(" ".join(filter(None, [experiment.sentence(minutes), affordable.left_out])) + budget.resumed())
 
     share = min(1.0, minutes, affordable.share)
-    probe = Candidate(bases[0].lm, recipe=recipe.fit_classifier, goal=goal, descriptions=recipe.descriptions)
+    others = other_texts(affordable.data, seed=run.seed, share=share)
+    probe = Candidate(
+        bases[0].lm, recipe=recipe.fit_classifier, goal=goal, descriptions=recipe.descriptions, others=others
+    )
     if affordable.left_out:
         chosen = usual_base(bases, train.texts)
     else:
@@ -139,7 +143,7 @@ def fit(
                 search.best = search.evaluate(_with_tuned_lm(probe, lm_tuning, data.source, run))  # better or not
             elif lm_tuning.n_tokens >= MIN_TOKENS:
                 _fine_tune_lm_while_it_pays(search, lm_tuning, data.source)
-        _train_encoder(search, strategy, data, probe)
+        _train_encoder(search, strategy, probe)
     except (KeyboardInterrupt, Interrupted):
         note("Stopped: the best classifier so far is kept. Press Ctrl-C again to keep nothing.")
 
@@ -183,15 +187,16 @@ def _fine_tune_lm_while_it_pays(search: Search, lm_tuning: LmFineTuning, source:
             return
 
 
-def _train_encoder(search: Search, strategy: str, data: TextTable, probe: Candidate) -> None:
+def _train_encoder(search: Search, strategy: str, probe: Candidate) -> None:
     """Train what ``strategy`` names of an encoder, or both parts of it where that is up to the time.
 
-    Contrastive learning starts from the linear ``probe`` of the base, as it reads no LSTM; and it leaves no scope, by
-    which texts that are set apart are told. Fine-tuning starts from the best language model.
+    Contrastive learning starts from the linear ``probe`` of the base, as it reads no LSTM. Fine-tuning starts from the
+    best language model.
     """
-    tuned, can = search.best.candidate, not data.apart and can_contrast(probe.lm, search.experiment.train)
-    if strategy == CONTRAST or (strategy == BY_TIME and can):
-        search.train_encoder(probe, CONTRAST, forced=strategy == CONTRAST)
+    tuned = search.best.candidate
+    if strategy == CONTRAST or (strategy == BY_TIME and can_contrast(probe.lm)):
+        few = probe.changed(others=probe.others[:MOST_OTHERS_IN_FOLDS])
+        search.train_encoder(few, CONTRAST, forced=strategy == CONTRAST)
     if strategy in (FINE_TUNE, BY_TIME):
         search.train_encoder(tuned, FINE_TUNE, forced=strategy == FINE_TUNE)
 

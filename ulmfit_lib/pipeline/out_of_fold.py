@@ -58,6 +58,7 @@ class OutOfFoldPredictions:
     # (n, n_classes) probabilities by the configuration of the head; by None of a fine-tuned encoder.
     ulmfit: dict[HeadConfig | None, Floats]
     linear: dict[str, Floats]  # (n, n_classes) probabilities of `baseline` and `topics`, where there are such members
+    nearness: Floats | None = None  # (n, 2) of `linear.scope`, where the encoder has learnt what belongs together
 
     def among(self, rows: Ints) -> "OutOfFoldPredictions":
         """Of some of the rows."""
@@ -68,6 +69,7 @@ class OutOfFoldPredictions:
             self.fold[rows],
             {config: p[rows] for config, p in self.ulmfit.items()},
             {name: p[rows] for name, p in self.linear.items()},
+            None if self.nearness is None else self.nearness[rows],
         )
 
     def of_folds(self, numbers: Sequence[int] | Ints) -> "OutOfFoldPredictions":
@@ -172,7 +174,7 @@ class HeldOutAnswers:
 
 def concatenate(folds: Sequence[OutOfFoldPredictions]) -> OutOfFoldPredictions:
     """Those of several folds as one."""
-    first = folds[0]
+    first, near = folds[0], [one.nearness for one in folds if one.nearness is not None]
     return OutOfFoldPredictions(
         first.kind,
         np.concatenate([one.places for one in folds]),
@@ -180,6 +182,7 @@ def concatenate(folds: Sequence[OutOfFoldPredictions]) -> OutOfFoldPredictions:
         np.concatenate([one.fold for one in folds]),
         {config: np.concatenate([one.ulmfit[config] for one in folds]) for config in first.ulmfit},
         {name: np.concatenate([one.linear[name] for one in folds]) for name in first.linear},
+        None if not near else np.concatenate(near),
     )
 
 

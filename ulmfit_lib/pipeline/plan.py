@@ -124,9 +124,10 @@ def contrast_seconds(candidate: Candidate, table: TextTable, split: Split, run: 
             break
     some = table.select(table.random_rows(recipe.batch_size, seed=0).tolist())
     read, targets, seconds = TokenizedTexts.of(candidate.lm, some.texts), some.class_numbers(), []
+    kind = some.kind.learnt_from(some)
     for _ in range(TRIALS):
         started = time.monotonic()
-        learn_contrast(read, targets, candidate.lm, replace(recipe, epochs=1), seed=0)
+        learn_contrast(read, targets, kind, candidate.lm, replace(recipe, epochs=1), seed=0)
         seconds.append(time.monotonic() - started)
     return heads, min(seconds) * len(table) / len(some)
 

@@ -7,37 +7,41 @@ import numpy as np
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.linear.scope import FEWEST_OTHERS, KEPT, NONE_OF_THESE, Scope
 from ulmfit_lib.models.classifier import TextClassifier
-from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.classifying import LINEAR_PROBE
 from ulmfit_lib.training.run import Run
 
 MOST_OTHERS = 1000  # texts beside which those with a label are looked at
+MOST_OTHERS_IN_FOLDS = 200  # of these, where they are read in each fold
 
 
-def find_scope(
-    candidate: Candidate, data: TextTable, classifier: TextClassifier, run: Run, *, share: float = 1.0
-) -> Scope | None:
-    """The scope of a candidate's classifier; None where its encoder was fine-tuned, or a text may have several labels.
-
-    A fine-tuned encoder has learnt where to put the labelled texts, so that they tell nothing of new ones. Where time
-    is short, a ``share`` of the texts without a label is read.
-    """
-    apart = data.apart
-    if candidate.strategy != LINEAR_PROBE or not data.kind.one_class_per_text:
-        if apart:
-            note(f"texts labelled {apart.label!r} were not used: only a linear probe tells such texts apart")
-        return None
-    labelled, others = data.labelled(), apart.texts if apart else []
+def other_texts(data: TextTable, *, seed: int, share: float) -> list[str]:
+    """Texts that were set apart, or else some without a label; where time is short, a ``share`` of these."""
+    others = list(data.apart.texts) if data.apart else []
     if len(others) < FEWEST_OTHERS:
         free = data.select([i for i, label in enumerate(data.labels) if label is None])
-        others = [*others, *(free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=run.seed, share=share))]
-    others = others[: max(FEWEST_OTHERS, round(share * MOST_OTHERS))]
-    vectors = classifier.scope_vectors(candidate.features([*labelled.texts, *others], run))
-    n = len(labelled)
-    if apart:
-        return Scope.fit(vectors[:n], labelled.class_numbers(), vectors[n:], label=apart.label, keep=KEPT)
-    return Scope.fit(vectors[:n], labelled.class_numbers(), vectors[n:], label=NONE_OF_THESE)
+        others += [free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=seed, share=share)]
+    return others[: max(FEWEST_OTHERS, round(share * MOST_OTHERS))]
+
+
+def find_scope(best: EvaluatedCandidate, data: TextTable, classifier: TextClassifier, run: Run) -> Scope | None:
+    """The scope of a candidate's classifier; None where its encoder was fine-tuned, or a text may have several labels.
+
+    An encoder that has learnt from the labelled texts puts them nearer to their classes than new ones. After
+    contrastive learning, the cross-validation has told how near new ones come; after fine-tuning, nothing has.
+    """
+    candidate, apart, near = best.candidate, data.apart, best.predictions.nearness
+    if not data.kind.one_class_per_text or (candidate.strategy != LINEAR_PROBE and near is None):
+        if apart:
+            note(f"texts labelled {apart.label!r} were not used: a fine-tuned encoder does not tell such texts apart")
+        return None
+    labelled, others = data.labelled(), candidate.others
+    vectors = candidate.reader(classifier, run).embed([*labelled.texts, *others])
+    label = apart.label if apart else NONE_OF_THESE
+    learnt, beside = np.split(vectors, [len(labelled)])
+    keep = KEPT if apart else None
+    return Scope.fit(learnt, labelled.class_numbers(), beside, held_out=near, label=label, keep=keep)
 
 
 def about_scope(scope: Scope | None) -> str:

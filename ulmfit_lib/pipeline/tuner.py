@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ class Tuner:
     space: Space  # what is tried
     run: Run  # seed, device and checkpoints
     topics: Topics | None = None  # of the texts without a label
+    others: Sequence[str] = ()  # beside which a candidate looks at the labelled texts
     # How long fine-tuning takes here, by base, as far as it is known.
     times: dict[str, FineTuningTime] = field(default_factory=dict)
 
@@ -118,7 +120,8 @@ class Tuner:
     def candidate(self, params: Params) -> Candidate:
         """What is fitted with these settings."""
         lm = self.bases[params["base"]].lm
-        return Candidate(lm, params["strategy"], self.space.recipe_for(params), topics=self.topics)
+        recipe = self.space.recipe_for(params)
+        return Candidate(lm, params["strategy"], recipe, topics=self.topics, others=self.others)
 
     def seconds(self, params: Params, default: Any) -> float:
         """About how long a trial takes, with the fits at the end if it turns out the best."""

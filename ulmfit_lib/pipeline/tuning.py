@@ -17,6 +17,7 @@ from ulmfit_lib.pipeline.budget import Budget, check_minutes, shown
 from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.experiment import HELD_OUT, Experiment, Scoring
 from ulmfit_lib.pipeline.gain import Gain, HeldOut, gain_sentence
+from ulmfit_lib.pipeline.scoping import other_texts
 from ulmfit_lib.pipeline.trials import POOLINGS, Params, Space, Trials
 from ulmfit_lib.pipeline.tuner import Tuner, digest
 from ulmfit_lib.progress import counted, note
@@ -111,7 +112,8 @@ def tune(
     reading_words = [name for name, base in by_name.items() if base.lm.reads_words_alone]
     space = Space(list(by_name), CLASSIFY.for_texts(len(experiment.train)), reading_words)
     topics = learn_topics(experiment.texts, labelled=len(experiment.train), seed=run.seed)
-    tuner = Tuner(experiment, by_name, space, run, topics)
+    others = other_texts(data, seed=run.seed, share=min(1.0, minutes))
+    tuner = Tuner(experiment, by_name, space, run, topics, others)
     hashes = ", ".join(f"{name} ({by_name[name].lm.sha256()[:12]})" for name in sorted(by_name))
     facts = {
         "the data": data.sha256()[:12],

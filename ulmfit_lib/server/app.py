@@ -66,7 +66,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        root_path=prefix,
         responses={422: {"model": Refusal}},
     )
     _explain_mistakes(app)

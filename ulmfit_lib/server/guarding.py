@@ -58,15 +58,16 @@ def path_of(request: Request) -> str:
 
 
 class Prefix:
-    """Let addresses with and without the prefix of a proxy mean the same, for some proxies cut it off."""
+    """Serve under the prefix of a proxy; addresses without it mean the same, for some proxies cut it off."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self.app, self.prefix = app, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] == "http" and not scope["path"].startswith(f"{self.prefix}/"):
-            scope = {**scope, "path": self.prefix + scope["path"]}
+        if scope["type"] == "http":
+            whole = scope["path"].startswith(f"{self.prefix}/")
+            scope = {**scope, "root_path": self.prefix, "path": scope["path"] if whole else self.prefix + scope["path"]}
         await self.app(scope, receive, send)
 
 

@@ -1,8 +1,9 @@
 """What words in context add to a text learns from labels which texts belong together.
 
 Texts of one class draw closer and others move apart (supervised contrastive learning, Khosla et al. 2020), so that a
-linear head finds more from few rows. The blocks that read words in context learn, in seconds; the recurrent encoder
-stays as it is, and so do the word vectors themselves, or words that no labelled text has would fall behind.
+linear head finds more from few rows. Of tags and ratings, texts draw the closer the more alike their labels are. The
+blocks that read words in context learn, in seconds; the recurrent encoder stays as it is, and so do the word vectors
+themselves, or words that no labelled text has would fall behind.
 """
 
 import time
@@ -20,6 +21,7 @@ from ulmfit_lib.artifact.record import Stage
 from ulmfit_lib.artifact.tensors import rounded_rows
 from ulmfit_lib.data.table import TextTable
 from ulmfit_lib.errors import OptionError
+from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.devices import fast_bfloat16
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.models.tensors import Weights, words_alone
@@ -79,29 +81,30 @@ class TokenizedTexts:
         return {self.direction: found}
 
 
-def can_contrast(lm: LanguageModel, table: TextTable) -> bool:
-    """Whether a language model has words in context that can learn from a table's labels."""
-    return bool(lm.architecture.context) and table.kind.one_class_per_text
+def can_contrast(lm: LanguageModel) -> bool:
+    """Whether a language model has words in context, which can learn from labels."""
+    return bool(lm.architecture.context)
 
 
-def check_contrast(lm: LanguageModel, table: TextTable) -> None:
-    """Say, in an OptionError, why a language model cannot learn from a table's labels in this way."""
-    if not can_contrast(lm, table):
+def check_contrast(lm: LanguageModel) -> None:
+    """An OptionError where a language model cannot learn from labels in this way."""
+    if not can_contrast(lm):
         raise OptionError(
-            "strategy 'contrast' needs one class for each text, and a base that reads words in context, such as "
-            "general-en-small; take linear-probe or fine-tune"
+            "strategy 'contrast' needs a base that reads words in context, such as general-en-small; "
+            "take linear-probe or fine-tune"
         )
 
 
 def learn_contrast(
     texts: TokenizedTexts,
     targets: Ints,
+    kind: LabelKind,
     lm: LanguageModel,
     recipe: ContrastRecipe,
     *,
     seed: int,
 ) -> WordVectors:
-    """A language model's words in context after they have learnt from texts with (n_texts,) classes."""
+    """A language model's words in context after they have learnt from texts with ``targets`` of a kind."""
     words = words_of(lm)
     learning = [one for name, one in words.named_parameters() if name.startswith(IN_CONTEXT)]
     for parameter in learning:
@@ -113,11 +116,13 @@ def learn_contrast(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm_up) * (1 - step / steps)
     )
-    temperature = recipe.temperature_for(len(np.unique(targets)))
+    groups = np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
+    temperature = recipe.temperature_for(int(groups.max()) + 1 if kind.exclusive else 2)  # a tag is there, or is not
     for _ in range(recipe.epochs):
-        for places in _batches_of_pairs(targets, recipe.batch_size, rng):
+        for places in _batches_of_pairs(groups, recipe.batch_size, rng):
             vectors = texts.thinned(words, places, recipe, rng)
-            loss = contrastive_loss(vectors, torch.from_numpy(targets[places]), temperature)
+            likeness = torch.from_numpy(kind.likeness(targets[places])).float()
+            loss = contrastive_loss(vectors, likeness, temperature)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(learning, recipe.clip)
@@ -130,19 +135,19 @@ def learn_contrast(
     return words
 
 
-def contrastive_loss(vectors: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """How far texts of one class are from each other, beside the others (Khosla et al. 2020, equation 2).
+def contrastive_loss(vectors: Tensor, likeness: Tensor, temperature: float) -> Tensor:
+    """How far texts of like labels are from each other, beside the others (Khosla et al. 2020, equation 2).
 
     Args:
         vectors: (n, width) of length 1.
-        targets: (n,) classes.
+        likeness: (n, n) how alike the labels of two texts are, from 0 to 1 (``LabelKind.likeness``).
         temperature: that similarities are divided by.
     """
     itself = torch.eye(len(vectors), dtype=torch.bool)
     similarities = (vectors @ vectors.T / temperature).masked_fill(itself, -1e9)
-    same = (targets[:, None] == targets) & ~itself
-    paired = same.any(1)
-    likely = (similarities.log_softmax(1) * same).sum(1)[paired] / same.sum(1)[paired]
+    likeness = likeness.masked_fill(itself, 0)
+    paired = likeness.any(1)
+    likely = (similarities.log_softmax(1) * likeness).sum(1)[paired] / likeness.sum(1)[paired]
     return -likely.sum() / paired.sum().clamp_min(1)
 
 
@@ -176,11 +181,12 @@ def contrast(lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: R
         run: seed.
 
     Raises:
-        OptionError: it reads no words in context, or a text may have several labels.
+        OptionError: it reads no words in context.
     """
-    check_contrast(lm, table)
+    check_contrast(lm)
     started = time.monotonic()
-    words = learn_contrast(TokenizedTexts.of(lm, table.texts), table.class_numbers(), lm, recipe, seed=run.seed)
+    read, kind = TokenizedTexts.of(lm, table.texts), table.kind.learnt_from(table)
+    words = learn_contrast(read, table.class_numbers(), kind, lm, recipe, seed=run.seed)
     stage = Stage(
         "contrast",
         source=table.source,
@@ -202,11 +208,11 @@ def _vectors(words: WordVectors, texts: Sequence[npt.NDArray[np.integer]]) -> Te
     return F.normalize(F.linear(means, words.projection), dim=1)
 
 
-def _batches_of_pairs(targets: Ints, size: int, rng: np.random.Generator) -> Iterator[Ints]:
-    """All rows in a random order in which rows of one class come in pairs, as far as that goes."""
+def _batches_of_pairs(groups: Ints, size: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """All rows in a random order in which rows of one of the (n,) groups come in pairs, as far as that goes."""
     pairs: list[Ints] = []
-    for target in np.unique(targets):
-        rows = rng.permutation(np.flatnonzero(targets == target))
+    for group in np.unique(groups):
+        rows = rng.permutation(np.flatnonzero(groups == group))
         pairs += np.split(rows, range(2, len(rows), 2))
     order = np.concatenate([pairs[i] for i in rng.permutation(len(pairs))])
     yield from np.split(order, range(size, len(order), size))
