@@ -19,7 +19,7 @@ from ulmfit_lib.evaluation.metrics import McNemar
 from ulmfit_lib.pipeline.candidates import predict_folds
 from ulmfit_lib.pipeline.gain import Gain, HeldOut
 from ulmfit_lib.pipeline.out_of_fold import stratified_folds
-from ulmfit_lib.pipeline.plan import FineTuningTime
+from ulmfit_lib.pipeline.plan import TrainingTime
 from ulmfit_lib.pipeline.trials import Space, Trials
 from ulmfit_lib.pipeline.tuner import Tuner
 from ulmfit_lib.pipeline.tuning import _forgotten_seconds
@@ -180,27 +180,51 @@ def test_what_is_drawn_does_not_depend_on_where_a_run_was_stopped(tmp_path):
         return Trials(tmp_path, Space(["base"], CLASSIFY), {}, seed=1)
 
     def ask(trials):
-        return trials.ask(lambda base: 99)[1]
+        return trials.ask(lambda *_: 99)[1]
 
     trials = search()
     for _ in range(12):
-        trials.stop(trials.ask(lambda base: 99)[0], "not scored", seconds=0)
+        trials.stop(trials.ask(lambda *_: 99)[0], "not scored", seconds=0)
     drawn = ask(trials)
     assert drawn["strategy"] == "fine-tune" and {*drawn} > {"epochs", "dropout"}
     assert ask(search()) == ask(search()) == drawn
+
+
+def test_contrastive_learning_and_fine_tuning_take_turns_where_a_base_reads_words(tmp_path):
+    trials = Trials(tmp_path, Space(["plain", "words"], CLASSIFY, ["words"]), {}, seed=1)
+    asked = []
+    for _ in range(7 + 5):  # linear probes of both bases first
+        trial, params = trials.ask(lambda *_: 99)
+        trials.stop(trial, "not scored", seconds=0)
+        asked.append(params)
+    strategies = [one["strategy"] for one in asked[7:]]
+    assert strategies == ["contrast", "fine-tune", "contrast", "fine-tune", "contrast"]
+    assert asked[7] == {"base": "words", "strategy": "contrast", "contrast_epochs": 8, "contrast_lr": 4e-4}
+    drawn = asked[9]
+    assert drawn["base"] == "words" and 2 <= drawn["contrast_epochs"] <= 16 and 1e-4 <= drawn["contrast_lr"] <= 16e-4
+    recipe = trials.space.recipe_for(drawn).contrast
+    assert (recipe.epochs, recipe.lr) == (drawn["contrast_epochs"], drawn["contrast_lr"])
+
+
+@pytest.mark.slow
+def test_what_contrastive_learning_found_can_be_fitted_and_has_a_scope(words_lm, table, tmp_path, quick):
+    tuned = tune(table, folder=tmp_path, bases=[words_lm], max_trials=5, run=Run(device="cpu"))
+    assert [one["strategy"] for one in tuned.trials] == ["linear-probe"] * 4 + ["contrast"]
+    assert tuned.trials[4]["contrast_epochs"] == 8 and tuned.trials[4]["log_loss"]
+    assert tuned.classifier.scope is not None
 
 
 def test_where_time_is_short_fewer_epochs_are_drawn_but_a_trial_that_was_begun_stays_as_it_was(tmp_path):
     space = Space(["base"], CLASSIFY)
     trials = Trials(tmp_path, space, {}, seed=1)
     for _ in range(3):
-        trials.stop(trials.ask(lambda base: 0)[0], "not scored", seconds=0)
-    trial, usual = trials.ask(lambda base: 3.5)
+        trials.stop(trials.ask(lambda *_: 0)[0], "not scored", seconds=0)
+    trial, usual = trials.ask(lambda *_: 3.5)
     assert usual["epochs"] == 3 < CLASSIFY.epochs and usual["lr"] == CLASSIFY.lr
     trials.stop(trial, "not scored", seconds=0)
-    _, drawn = trials.ask(lambda base: 3.5)
+    _, drawn = trials.ask(lambda *_: 3.5)
     assert 2 <= drawn["epochs"] <= 3
-    trial, again = Trials(tmp_path, space, {}, seed=1).ask(lambda base: 0)
+    trial, again = Trials(tmp_path, space, {}, seed=1).ask(lambda *_: 0)
     assert again == drawn and trial.user_attrs
 
 
@@ -218,14 +242,14 @@ def test_what_there_is_no_time_for_is_left_to_a_run_with_more(base, table, tmp_p
 
 
 def test_a_trial_that_turns_out_too_long_gives_way_to_one_with_fewer_epochs():
-    guessed = FineTuningTime(epoch=1.0, joining=2, share=0.8, fits=6)
+    guessed = TrainingTime(epoch=1.0, joining=2, share=0.8, fits=6)
     experiment: Any = None
-    tuner = Tuner(experiment, {}, Space(["base"], CLASSIFY), Run(device="cpu"), times={"base": guessed})
+    tuner = Tuner(experiment, {}, Space(["base"], CLASSIFY), Run(device="cpu"), times={("base", "fine-tune"): guessed})
     settings = {"base": "base", "strategy": "fine-tune", "epochs": 8}
     trial, left = SimpleNamespace(number=7, params=settings, user_attrs={}), []
     trials = SimpleNamespace(discard=left.append)
     tuner.measure(trial, 16.0)  # of 2 + 8 epochs over 0.8 of the table, each of the whole table takes 2 seconds
-    assert tuner.fine_tuning_time("base").seconds(8) == 120
+    assert tuner.training_time("base", "fine-tune").seconds(8) == 120
     assert tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 75.0)) and left == [7]
     assert not tuner.gives_way(trial, trials, SimpleNamespace(left=lambda: 40.0)) and left == [7]  # none has so few
 
@@ -330,7 +354,7 @@ def test_what_is_wrong_with_the_file_of_trials_is_said_in_a_sentence(tmp_path, f
         return Trials(folder, Space(["base"], CLASSIFY), {}, seed=1)
 
     begun = trials(tmp_path / "ô 1?a#%20")
-    trial, _ = begun.ask(lambda base: 9)
+    trial, _ = begun.ask(lambda *_: 9)
     begun.stop(trial, "not scored", seconds=0)
     (begun.folder / f"{trial.number}.npz").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(TrainingError, match="missing or damaged; --restart"):
@@ -343,7 +367,7 @@ def test_what_is_wrong_with_the_file_of_trials_is_said_in_a_sentence(tmp_path, f
     whole = (begun.folder / "trials.db").read_bytes()
     (begun.folder / "trials.db").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TrainingError, match="cannot be read or written"), (cut := trials(begun.folder)).in_a_sentence():
-        cut.ask(lambda base: 9)
+        cut.ask(lambda *_: 9)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ArtifactError, match="cannot be written"):
         trials(tmp_path / "file" / "study")

@@ -29,6 +29,8 @@ from ulmfit_lib.training.heads import HeadConfig, HeadMix, predict_by_config
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics, fit_tfidf
 
+MOST_IN_FOLDS = 200  # texts beside which labelled ones are looked at
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -50,6 +52,11 @@ class Candidate:
     def pooling(self) -> str:
         """How the outputs of the encoders become one vector."""
         return self.recipe.pooling_for(self.strategy, self.lm)
+
+    @property
+    def other_texts(self) -> Sequence[str]:
+        """Those of the ``others`` that it reads, which are few where it reads them in each fold."""
+        return self.others[:MOST_IN_FOLDS] if self.strategy == CONTRAST else self.others
 
     def changed(self, **changes: Any) -> "Candidate":
         """The same with other attributes; what the frozen encoders have read stays read."""
@@ -131,7 +138,7 @@ class Candidate:
         )
         near = None
         if self.strategy == CONTRAST and train.kind.one_class_per_text:
-            others = side_by_side(read(self.others))
+            others = side_by_side(read(self.other_texts))
             near = nearness(side_by_side(held_out), side_by_side(learnt), targets, others)
         return {config: probabilities for config, probabilities in by_config.items()}, near
 

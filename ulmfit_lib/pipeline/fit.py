@@ -15,7 +15,7 @@ from ulmfit_lib.pipeline.candidates import Candidate, evaluate
 from ulmfit_lib.pipeline.deciding import find_goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.plan import LmFineTuning, count_tokens, tokens_per_second
-from ulmfit_lib.pipeline.scoping import MOST_OTHERS_IN_FOLDS, other_texts
+from ulmfit_lib.pipeline.scoping import other_texts
 from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.pipeline.time_order import check_times, time_report
 from ulmfit_lib.progress import note
@@ -195,8 +195,7 @@ def _train_encoder(search: Search, strategy: str, probe: Candidate) -> None:
     """
     tuned = search.best.candidate
     if strategy == CONTRAST or (strategy == BY_TIME and can_contrast(probe.lm)):
-        few = probe.changed(others=probe.others[:MOST_OTHERS_IN_FOLDS])
-        search.train_encoder(few, CONTRAST, forced=strategy == CONTRAST)
+        search.train_encoder(probe, CONTRAST, forced=strategy == CONTRAST)
     if strategy in (FINE_TUNE, BY_TIME):
         search.train_encoder(tuned, FINE_TUNE, forced=strategy == FINE_TUNE)
 

@@ -67,8 +67,8 @@ def learnt_share(table: TextTable, splits: Sequence[Split]) -> float:
 
 
 @dataclass(frozen=True)
-class FineTuningTime:
-    """About how long it takes here to fine-tune a classifier for each split of a table, and then for all of it."""
+class TrainingTime:
+    """About how long it takes here to train a classifier for each split of a table, and then for all of it."""
 
     epoch: float  # seconds that one epoch takes, of one fit to all of it
     joining: float  # epochs before those in which all groups train, or that heads take as long as
@@ -78,7 +78,7 @@ class FineTuningTime:
     @classmethod
     def of(
         cls, candidate: Candidate, table: TextTable, splits: Sequence[Split], *, device: torch.device, fits: float
-    ) -> "FineTuningTime":
+    ) -> "TrainingTime":
         """Where ``fits`` more fits to the whole table follow those to the splits."""
         share = learnt_share(table, splits)
         fits += share * len(splits)
@@ -89,7 +89,7 @@ class FineTuningTime:
         joining = sum(phase.epochs for phase in phases[:-1])
         return cls(epoch_seconds(candidate, table, device), joining, share, fits)
 
-    def measured(self, seconds: float, *, epochs: int) -> "FineTuningTime":
+    def measured(self, seconds: float, *, epochs: int) -> "TrainingTime":
         """The same, known better: a fit to one split took so many seconds with so many epochs."""
         return replace(self, epoch=seconds / (self.share * (self.joining + epochs)))
 

@@ -13,7 +13,6 @@ from ulmfit_lib.training.classifying import LINEAR_PROBE
 from ulmfit_lib.training.run import Run
 
 MOST_OTHERS = 1000  # texts beside which those with a label are looked at
-MOST_OTHERS_IN_FOLDS = 200  # of these, where they are read in each fold
 
 
 def other_texts(data: TextTable, *, seed: int, share: float) -> list[str]:
@@ -36,7 +35,7 @@ def find_scope(best: EvaluatedCandidate, data: TextTable, classifier: TextClassi
         if apart:
             note(f"texts labelled {apart.label!r} were not used: a fine-tuned encoder does not tell such texts apart")
         return None
-    labelled, others = data.labelled(), candidate.others
+    labelled, others = data.labelled(), candidate.other_texts
     vectors = candidate.reader(classifier, run).embed([*labelled.texts, *others])
     label = apart.label if apart else NONE_OF_THESE
     learnt, beside = np.split(vectors, [len(labelled)])

@@ -12,7 +12,7 @@ from ulmfit_lib.pipeline.out_of_fold import (
     concatenate,
     worse_so_far,
 )
-from ulmfit_lib.pipeline.plan import FineTuningTime, learnt_share
+from ulmfit_lib.pipeline.plan import TrainingTime, learnt_share
 from ulmfit_lib.progress import counted, note
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, ClassifierRecipe
 from ulmfit_lib.training.run import Run
@@ -106,7 +106,7 @@ class Search:
     def _affordable_epochs(self, candidate: Candidate) -> tuple[int, float]:
         """Epochs of training that there is time for, 0 where these are too few, and seconds that the fewest take."""
         train, splits = self.experiment.train, self.experiment.splits
-        time = FineTuningTime.of(candidate, train, splits, device=self.run.device, fits=self._last_fits)
+        time = TrainingTime.of(candidate, train, splits, device=self.run.device, fits=self._last_fits)
         most = _epochs(candidate, len(train))
         fewest = min(most, MIN_EPOCHS)
         step = STEPS[candidate.strategy]

@@ -19,7 +19,7 @@ from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
 from ulmfit_lib.pipeline.search import MIN_EPOCHS
-from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
+from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
 from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.recipes import PAPER_DROPOUTS
 
@@ -30,7 +30,9 @@ MIN_FOLDS, MIN_TRIALS = 2, 3  # of a trial, and before it, from which on the tri
 AGAIN = "begun before"  # marks a trial that an earlier run was stopped at
 SQLITE_BUSY = 5  # the first byte of sqlite's error code where another program has the file; Python 3.10 hides it
 LOCKED_SECONDS = 20  # to wait while another program has the file
+EPOCHS = {CONTRAST: "contrast_epochs", FINE_TUNE: "epochs"}  # the names of settings, whose ranges differ
 Params = dict[str, Any]
+MostEpochs = Callable[[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -46,37 +48,64 @@ class Space:
         """What ``fit`` does first: a head on the frozen encoders."""
         return self._probes(self.bases[0])[0]
 
-    def following(self, tried: Sequence[Params], most_epochs: Callable[[str], float]) -> Params:
-        """What is tried next: the defaults, all other heads, usual fine-tuning, and then what optuna draws."""
+    def following(self, tried: Sequence[Params], most_epochs: MostEpochs) -> Params:
+        """What is tried next: all heads, those of the defaults first, then contrastive learning and fine-tuning.
+
+        Of these two, the usual settings come first, and then what optuna draws, in turns.
+        """
         for head in itertools.chain.from_iterable(map(self._probes, self.bases)):
             if head not in tried:
                 return head
-        if any(one["strategy"] == FINE_TUNE for one in tried):
-            return {"strategy": FINE_TUNE}
-        recipe, base = self.recipe, self.bases[0]
-        epochs = min(recipe.epochs, self.epochs(most_epochs(base))[1])
-        usual = {"pooling": recipe.pooling, "epochs": epochs, "lr": recipe.lr, "dropout": 0.0}
-        return {"base": base, "strategy": FINE_TUNE, **usual}
+        tries = {strategy: sum(one["strategy"] == strategy for one in tried) for strategy in self.trained}
+        strategy = min(tries, key=lambda one: tries[one])
+        able = [base for base in self.bases if strategy == FINE_TUNE or base in self.reading_words]
+        if tries[strategy]:
+            return {
+                "strategy": strategy,
+                **({"base": able[tries[strategy] % len(able)]} if strategy == CONTRAST else {}),
+            }
+        recipe, base = self.recipe, able[0]
+        epochs = min(self.usual_epochs(strategy), self.epochs(strategy, most_epochs(base, strategy))[1])
+        if strategy == CONTRAST:
+            usual: Params = {EPOCHS[CONTRAST]: epochs, "contrast_lr": recipe.contrast.lr}
+        else:
+            usual = {"pooling": recipe.pooling, EPOCHS[FINE_TUNE]: epochs, "lr": recipe.lr, "dropout": 0.0}
+        return {"base": base, "strategy": strategy, **usual}
+
+    @property
+    def trained(self) -> list[str]:
+        """The strategies by which an encoder learns here."""
+        return [*([CONTRAST] if self.reading_words else []), FINE_TUNE]
 
     def _probes(self, base: str) -> list[Params]:
         """Linear probes of a base, the one that ``fit`` makes at the head."""
         poolings = FROZEN_POOLINGS if base in self.reading_words else POOLINGS
         return [{"base": base, "strategy": LINEAR_PROBE, "frozen_pooling": pooling} for pooling in poolings]
 
-    def epochs(self, most: float) -> tuple[int, int]:
-        """The fewest and the most epochs of fine-tuning that are drawn where there is time for so many."""
-        fewest = min(MIN_EPOCHS, self.recipe.epochs)
-        return fewest, max(fewest, int(min(2 * self.recipe.epochs, most)))
+    def usual_epochs(self, strategy: str) -> int:
+        """Of the recipe."""
+        return self.recipe.contrast.epochs if strategy == CONTRAST else self.recipe.epochs
 
-    def draw(self, trial: Any, most_epochs: Callable[[str], float]) -> Params:
-        """The settings of one of optuna's trials; those of fine-tuning are drawn where they are not given."""
+    def epochs(self, strategy: str, most: float) -> tuple[int, int]:
+        """The fewest and the most epochs that are drawn of a strategy where there is time for so many."""
+        usual = self.usual_epochs(strategy)
+        fewest = min(MIN_EPOCHS, usual)
+        return fewest, max(fewest, int(min(2 * usual, most)))
+
+    def draw(self, trial: Any, most_epochs: MostEpochs) -> Params:
+        """The settings of one of optuna's trials; those of what trains are drawn where they are not given."""
         base = trial.suggest_categorical("base", list(self.bases))
-        if trial.suggest_categorical("strategy", [FINE_TUNE, LINEAR_PROBE]) == LINEAR_PROBE:
+        strategy = trial.suggest_categorical("strategy", [*self.trained, LINEAR_PROBE])
+        if strategy == LINEAR_PROBE:
             trial.suggest_categorical("frozen_pooling", FROZEN_POOLINGS)
+            return dict(trial.params)
+        most = np.inf if AGAIN in trial.user_attrs else most_epochs(base, strategy)
+        trial.suggest_int(EPOCHS[strategy], *self.epochs(strategy, most))
+        if strategy == CONTRAST:
+            lr = self.recipe.contrast.lr
+            trial.suggest_float("contrast_lr", lr / RATES, lr * RATES, log=True)
         else:
             trial.suggest_categorical("pooling", POOLINGS)
-            most = np.inf if AGAIN in trial.user_attrs else most_epochs(base)
-            trial.suggest_int("epochs", *self.epochs(most))
             trial.suggest_float("lr", self.recipe.lr / RATES, self.recipe.lr * RATES, log=True)
             trial.suggest_float("dropout", 0.0, 1.0)
         return dict(trial.params)
@@ -85,11 +114,14 @@ class Space:
         """The recipe with the settings of a trial; ``dropout`` is a share of the paper's dropouts."""
         if params["strategy"] == LINEAR_PROBE:
             return replace(self.recipe, frozen_pooling=params["frozen_pooling"])
+        if params["strategy"] == CONTRAST:
+            recipe = replace(self.recipe.contrast, epochs=params[EPOCHS[CONTRAST]], lr=params["contrast_lr"])
+            return replace(self.recipe, contrast=recipe)
         dropouts = Dropouts(**{place: params["dropout"] * share for place, share in asdict(PAPER_DROPOUTS).items()})
         return replace(
             self.recipe,
             pooling=params["pooling"],
-            epochs=params["epochs"],
+            epochs=params[EPOCHS[FINE_TUNE]],
             max_steps=0,
             lr=params["lr"],
             dropouts=dropouts,
@@ -138,7 +170,7 @@ class Trials:
             self.study.set_user_attr("run", run)
             for stale in self.study.get_trials(states=[self._states.RUNNING]):  # an earlier run was stopped at it
                 self.discard(stale.number)
-                if {"frozen_pooling", "dropout"} & stale.params.keys():  # its last setting was drawn
+                if {"frozen_pooling", "contrast_lr", "dropout"} & stale.params.keys():  # its last setting was drawn
                     self.study.enqueue_trial(stale.params, user_attrs={AGAIN: True})
 
     @contextmanager
@@ -160,10 +192,10 @@ class Trials:
                 f"write-protected, mend that and run this again; if the file is damaged, --restart begins anew"
             ) from error
 
-    def ask(self, most_epochs: Callable[[str], float]) -> tuple[Any, Params]:
+    def ask(self, most_epochs: MostEpochs) -> tuple[Any, Params]:
         """The next trial, and its settings; what was not finished, because a run was stopped at it, comes again.
 
-        ``most_epochs`` tells, by a base's name, the epochs of fine-tuning that there is time for.
+        ``most_epochs`` tells, by a base's name and a strategy, the epochs that there is time for.
         """
         tried = [one.params for one in self.done]
         if not self.study.get_trials(deepcopy=False, states=[self._states.WAITING]):
@@ -250,6 +282,8 @@ def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:
         arrays[f"ulmfit/{name}"] = p
     for name, p in predictions.linear.items():
         arrays[f"linear/{name}"] = p
+    if predictions.nearness is not None:
+        arrays["nearness"] = predictions.nearness
     with new_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -266,4 +300,5 @@ def read_predictions(path: Path, kind: LabelKind) -> OutOfFoldPredictions:
                 ulmfit[head] = arrays[f"{member}/{name}"]
             elif member == "linear":
                 linear[name] = arrays[f"{member}/{name}"]
-        return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear)
+        near = arrays.get("nearness")
+        return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear, near)

@@ -15,10 +15,10 @@ from ulmfit_lib.pipeline.budget import Budget
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, predict_folds
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate
-from ulmfit_lib.pipeline.plan import FineTuningTime
-from ulmfit_lib.pipeline.trials import AGAIN, Params, Space, Trials
+from ulmfit_lib.pipeline.plan import TrainingTime
+from ulmfit_lib.pipeline.trials import AGAIN, EPOCHS, Params, Space, Trials
 from ulmfit_lib.progress import bar, note
-from ulmfit_lib.training.classifying import FINE_TUNE, LINEAR_PROBE
+from ulmfit_lib.training.classifying import LINEAR_PROBE
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.tfidf import Topics
 from ulmfit_lib.training.tracking import tracked_part
@@ -36,8 +36,8 @@ class Tuner:
     run: Run  # seed, device and checkpoints
     topics: Topics | None = None  # of the texts without a label
     others: Sequence[str] = ()  # beside which a candidate looks at the labelled texts
-    # How long fine-tuning takes here, by base, as far as it is known.
-    times: dict[str, FineTuningTime] = field(default_factory=dict)
+    # How long training takes here, by base and strategy, as far as it is known.
+    times: dict[tuple[str, str], TrainingTime] = field(default_factory=dict)
 
     def search(self, trials: Trials, budget: Budget, max_trials: int | None) -> None:
         """Try one after the other, as long as there is time."""
@@ -45,7 +45,7 @@ class Tuner:
         done = min(minutes, budget.spent() / 60)
         with bar(total=minutes, initial=done, description="tuning", unit="min") as progress:
             while trials.default is None or (budget.left() and (max_trials is None or len(trials.done) < max_trials)):
-                trial, params = trials.ask(cache(lambda base: self.fine_tuning_time(base).epochs(budget.left())))
+                trial, params = trials.ask(cache(lambda *what: self.training_time(*what).epochs(budget.left())))
                 best = {"best": f"{trials.best.value:.3f}"} if trials.best else {}
                 progress.set_postfix(refresh=False, trial=str(trial.number), **best)
                 with tracked_part(f"trial {trial.number}"):
@@ -72,7 +72,7 @@ class Tuner:
         candidate, run = self.candidate(params), self.run.within(_name(params))
         same_splits = trials.predictions(default, train.kind) if default else None
         try:
-            candidate.features(train.texts, run)
+            candidate.read(train.texts, run)
             reading = passed = time.monotonic() - started
             folds: list[OutOfFoldPredictions] = []
             longest = 0.0
@@ -99,20 +99,18 @@ class Tuner:
         return True
 
     def measure(self, trial: Any, seconds: float) -> None:
-        """Learn how long fine-tuning takes from a fold that took so long, unless an earlier run did a part of it."""
-        params = trial.params
-        if params["strategy"] == FINE_TUNE and AGAIN not in trial.user_attrs:
-            self.times[params["base"]] = self.fine_tuning_time(params["base"]).measured(
-                seconds, epochs=params["epochs"]
-            )
+        """Learn how long training takes from a fold that took so long, unless an earlier run did a part of it."""
+        what = trial.params["base"], trial.params["strategy"]
+        if what[1] in EPOCHS and AGAIN not in trial.user_attrs:
+            self.times[what] = self.training_time(*what).measured(seconds, epochs=trial.params[EPOCHS[what[1]]])
 
     def gives_way(self, trial: Any, trials: Trials, budget: Budget) -> bool:
         """Whether a trial that turns out too long leaves time for fewer epochs; then it counts for nothing."""
-        params = trial.params
-        if params["strategy"] != FINE_TUNE or AGAIN in trial.user_attrs:
+        base, strategy = trial.params["base"], trial.params["strategy"]
+        if strategy not in EPOCHS or AGAIN in trial.user_attrs:
             return False
-        fewest, _ = self.space.epochs(0)
-        if not fewest <= self.fine_tuning_time(params["base"]).epochs(budget.left()) < params["epochs"]:
+        fewest, _ = self.space.epochs(strategy, 0)
+        if not fewest <= self.training_time(base, strategy).epochs(budget.left()) < trial.params[EPOCHS[strategy]]:
             return False
         trials.discard(trial.number)
         return True
@@ -127,15 +125,17 @@ class Tuner:
         """About how long a trial takes, with the fits at the end if it turns out the best."""
         if params["strategy"] == LINEAR_PROBE:
             return (1 + FINAL_FITS) * float(default.user_attrs["seconds"])
-        return self.fine_tuning_time(params["base"]).seconds(params["epochs"])
+        strategy = params["strategy"]
+        return self.training_time(params["base"], strategy).seconds(params[EPOCHS[strategy]])
 
-    def fine_tuning_time(self, base: str) -> FineTuningTime:
-        """How long fine-tuning this base takes here: measured once, and then known better from each fold."""
-        if base not in self.times:
-            candidate = Candidate(self.bases[base].lm, FINE_TUNE, self.space.recipe)
+    def training_time(self, base: str, strategy: str) -> TrainingTime:
+        """How long training this base by a strategy takes here: measured once, and then known better from each fold."""
+        if (base, strategy) not in self.times:
+            candidate = Candidate(self.bases[base].lm, strategy, self.space.recipe)
             train, splits = self.experiment.train, self.experiment.splits
-            self.times[base] = FineTuningTime.of(candidate, train, splits, device=self.run.device, fits=FINAL_FITS)
-        return self.times[base]
+            found = TrainingTime.of(candidate, train, splits, device=self.run.device, fits=FINAL_FITS)
+            self.times[base, strategy] = found
+        return self.times[base, strategy]
 
     def evaluated(self, trial: Any, trials: Trials) -> EvaluatedCandidate:
         """A trial that is complete, to be fitted to any rows."""

@@ -76,9 +76,9 @@ def tune(
 
     1. A part of the labelled rows is held out; the search never sees it. Texts that are alike stay together.
     2. Each trial is cross-validated on the other rows, by the log loss of the ensemble of ULMFiT, TF-IDF and topics.
-       The defaults come first, then linear probes on every base with every pooling, then fine-tuning with pooling,
-       epochs, rate and dropout as optuna draws them. A trial that is behind the median of those before it after two
-       folds is stopped.
+       The defaults come first, then linear probes on every base with every pooling, then contrastive learning and
+       fine-tuning in turns, with epochs and rates, of fine-tuning also pooling and dropout, as optuna draws them. A
+       trial that is behind the median of those before it after two folds is stopped.
     3. The best and the defaults are fitted alike to the rows of the search, and compared on the held-out ones.
     4. The best is kept if its lead out of fold is more than the best of so many trials has by chance; else the
        defaults are. What is kept is refitted to all labelled rows.

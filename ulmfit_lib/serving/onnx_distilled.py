@@ -27,11 +27,10 @@ def build_context(architecture: Architecture, weights: Tensors, *, precision: st
         read = graph.node("MatMul", [read, graph.constant("widen", weights["words.widen"].T)], ["widened"])
     for block in range(architecture.context):
         read = _add_context_block(graph, block, read, weights, precision)
-    graph.node("MatMul", [read, graph.constant("score", weights["words.score"])], ["scores"])
-    graph.node("Add", ["importances", "scores"], ["logarithms"])
-    graph.node("Softmax", ["logarithms"], ["shares"], axis=0)
-    graph.node("Unsqueeze", ["shares", "first"], ["row"])
-    graph.node("MatMul", ["row", read], ["mean"])
+    score = graph.constant("score", weights["words.score"][None])
+    graph.node("Gemm", [score, read, "importances"], ["logarithms"], transB=1)
+    graph.node("Softmax", ["logarithms"], ["shares"], axis=1)
+    graph.node("MatMul", ["shares", read], ["mean"])
     return graph.as_bytes("context")
 
 
