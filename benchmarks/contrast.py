@@ -1,8 +1,9 @@
 """What contrastive learning of words in context adds to a linear probe, on labelled sets.
 
     python benchmarks/contrast.py --sets DIR --work DIR [--names so_emotions] [--labels 100] [--each 8 16] [--json]
+    python benchmarks/contrast.py --sets DIR --work DIR --names reuters_topics lounge_stars --ratings lounge_stars
 
-Of each draw, rows at random or so many of each class, these learn:
+Of each draw, rows at random or so many of each class (not of tags), these learn:
 
 linear-probe   heads on the frozen base, and TF-IDF, weighed as `fit` does
 contrast       the same after words in context have learnt which rows belong together
@@ -19,12 +20,14 @@ from typing import Any
 
 from conditions import conditions
 from decisions import summary
-from labelled_sets import LabelledSet, Rows, find_sets
+from labelled_sets import LabelledSet, find_sets
 from measuring import count_cpu_seconds
+from peer_classifiers import table_of
 
 from ulmfit_lib import LanguageModel, TextTable
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.files import write_file
+from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate
 from ulmfit_lib.pipeline.out_of_fold import clearly_worse, stratified_folds
 from ulmfit_lib.progress import set_quiet
@@ -38,7 +41,8 @@ Scores = dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=Path, required=True, help="folder of sets")
-    parser.add_argument("--names", nargs="+", help="of sets; default all without tags")
+    parser.add_argument("--names", nargs="+", help="of sets; default all")
+    parser.add_argument("--ratings", nargs="+", default=[], help="of sets whose labels are learnt as numbers")
     parser.add_argument("--labels", type=int, nargs="*", default=[100], help="rows drawn at random")
     parser.add_argument("--each", type=int, nargs="*", default=[8, 16], help="rows drawn of each class")
     parser.add_argument("--draws", type=int, default=3)
@@ -64,22 +68,24 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     lm, cells = LanguageModel.from_pretrained(options.base), []
     for folder in find_sets(options.sets, options.names):
         one = LabelledSet.read(folder, options.test_rows)
-        if one.has_tags:
-            continue
+        as_ratings, each = one.name in options.ratings, [] if one.has_tags else options.each
         draws = {(f"{n}", i): one.draw(n, i) for n in options.labels for i in range(options.draws)}
-        draws |= {(f"{n} each", i): one.draw_of_each(n, i) for n in options.each for i in range(options.draws)}
+        draws |= {(f"{n} each", i): one.draw_of_each(n, i) for n in each for i in range(options.draws)}
         for (name, number), rows in draws.items():
-            file = options.work / one.name / f"{name.replace(' ', '-')}-{number}.json"
+            kind = "-ratings" if as_ratings else ""
+            file = options.work / one.name / f"{name.replace(' ', '-')}-{number}{kind}.json"
             if not file.is_file():
-                write_file(file, json.dumps(measure_draw(one, rows, Candidate(lm))).encode())
+                table = table_of(one, rows)
+                table = table.with_kind(Ratings()) if as_ratings else table
+                write_file(file, json.dumps(measure_draw(one, table, Candidate(lm))).encode())
             scores = json.loads(file.read_text(encoding="utf-8"))
             cells += [{"set": one.name, "draw": name, "method": method, **some} for method, some in scores.items()]
     return cells
 
 
-def measure_draw(one: LabelledSet, rows: Rows, candidate: Candidate) -> dict[str, Scores]:
-    """The scores of each method that learns from some rows."""
-    table, run = TextTable.from_lists(rows.texts, rows.labels), Run(device="cpu")
+def measure_draw(one: LabelledSet, table: TextTable, candidate: Candidate) -> dict[str, Scores]:
+    """The scores of each method that learns from a table."""
+    run = Run(device="cpu")
     splits = stratified_folds(table, seed=run.seed)
     found: dict[str, Scores] = {}
     evaluated: dict[str, EvaluatedCandidate] = {}
@@ -89,8 +95,10 @@ def measure_draw(one: LabelledSet, rows: Rows, candidate: Candidate) -> dict[str
         classifier = other.fit(table, run)
         seconds = time.monotonic() - started
         probabilities = classifier.probabilities(one.test.texts)[ENSEMBLE]
-        said = [table.classes[place] for place in classifier.decide(probabilities)]
-        found[strategy] = {**one.score(said, probabilities, table.classes), "seconds": seconds}
+        found[strategy] = {
+            **one.score(classifier.decode(probabilities), probabilities, table.classes),
+            "seconds": seconds,
+        }
     losses = [evaluated[strategy].row_losses for strategy in (CONTRAST, LINEAR_PROBE)]
     return {**found, "kept": found[LINEAR_PROBE if clearly_worse(*losses) else CONTRAST]}
 

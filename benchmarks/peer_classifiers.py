@@ -35,6 +35,13 @@ def vectors(encode: Encode) -> Any:
     return FunctionTransformer(encode)
 
 
+def table_of(one: LabelledSet, rows: Rows) -> TextTable:
+    """Rows of a set as a table; a delimiter alone says that a text has no tag, an empty label that it has no label."""
+    if not one.has_tags:
+        return TextTable.from_lists(rows.texts, rows.labels)
+    return TextTable.from_lists(rows.texts, [label or DELIMITER for label in rows.labels]).with_kind(Tags(DELIMITER))
+
+
 class LogisticPeer:
     """Logistic regression on features of texts; of tags, one for each.
 
@@ -94,15 +101,8 @@ class Delivered:
 
     def fit(self, rows: Rows) -> "Delivered":
         """Learn ``rows``."""
-        if (
-            self.one.has_tags
-        ):  # a delimiter alone says that there is none; an empty label, that nobody has labelled the row
-            labels = [label or DELIMITER for label in rows.labels]
-            table = TextTable.from_lists(rows.texts, labels).with_kind(Tags(DELIMITER))
-        else:
-            table = TextTable.from_lists(rows.texts, rows.labels)
         with quietly():
-            self.classifier = fit(table)
+            self.classifier = fit(table_of(self.one, rows))
         return self
 
     def predict(self, texts: Texts) -> Predictions:

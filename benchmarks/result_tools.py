@@ -169,13 +169,16 @@ def features(result: Result) -> str:
     'AVX2, AVX-512 and VNNI'
     >>> features({"cpu": {"kind": "avx2", "features": ["avx512f"], "switched_off_by": {"ATEN_CPU_CAPABILITY": "avx2"}}})
     'AVX2 only (the others switched off)'
+    >>> features({"cpu": {"kind": "avx2", "features": ["avx2"]}})
+    'AVX2 only'
     """
     cpu = result.get("cpu")
     if not cpu:
         return ""
     if cpu.get("switched_off_by"):
         return f"{FEATURES.get(cpu['kind'], cpu['kind'])} only (the others switched off)"
-    return listed(FEATURES.get(feature, feature) for feature in cpu["features"] or [cpu["kind"]])
+    named = [FEATURES.get(feature, feature) for feature in cpu["features"] or [cpu["kind"]]]
+    return f"{named[0]} only" if named == [FEATURES["avx2"]] else listed(named)
 
 
 def beside_tfidf(summary: Result, method: str, subject: str) -> str:

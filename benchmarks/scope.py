@@ -1,6 +1,7 @@
 """Texts of classes that had no label: how many of them are found where 95 % of the others are kept.
 
     python benchmarks/scope.py --sets DIR [--names hwu64_intents] [--each 10 20] [--draws 6] [--json]
+    python benchmarks/scope.py --sets DIR --each 10 --draws 2 --contrast      # some minutes for each draw
 
 A set is a folder with train.csv and test.csv, columns text and label. A third of its classes are held out. Some rows of
 each other class have a label, and the scope that `fit` would learn of them is measured, given
@@ -12,12 +13,14 @@ other N     N texts of the classes held out, as with `fit --other`
 
 `found` is the share of the test rows of the classes held out that are out of scope, `kept` that of the others that are
 not, `far` the share of texts of another set, --far, that are out of scope. `class N`: what logistic regression (C = 10)
-finds with the same N texts as one more class, where as many of the others are kept.
+finds with the same N texts as one more class, where as many of the others are kept. With --contrast, words in context
+have learnt from the labels first, and held-out rows tell how near new texts come, as in `fit`.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,15 @@ import numpy.typing as npt
 from conditions import conditions
 from labelled_sets import LabelledSet, find_sets
 
-from ulmfit_lib import LanguageModel
-from ulmfit_lib.arrays import Floats, Ints
-from ulmfit_lib.linear.scope import KEPT, Scope
+from ulmfit_lib import LanguageModel, TextTable
+from ulmfit_lib.arrays import Floats, Ints, side_by_side
+from ulmfit_lib.labels.classes import Classes
+from ulmfit_lib.linear.scope import KEPT, Scope, nearness
+from ulmfit_lib.models.word_vectors import WordVectors
+from ulmfit_lib.pipeline.candidates import MOST_IN_FOLDS
+from ulmfit_lib.pipeline.out_of_fold import stratified_folds
 from ulmfit_lib.progress import set_quiet
+from ulmfit_lib.training.contrast import ContrastRecipe, TokenizedTexts, learn_contrast
 from ulmfit_lib.training.regression import solve
 
 MOST_OTHERS = 1000
@@ -45,12 +53,13 @@ def main() -> None:
     parser.add_argument("--each", type=int, nargs="+", default=[10, 20], help="labelled rows of each class")
     parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--base", default="general-en-small")
+    parser.add_argument("--contrast", action="store_true", help="after contrastive learning")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     set_quiet(True)
     rows = measure(options)
     if options.json:
-        asked = {name: getattr(options, name) for name in ("base", "names", "far", "each", "draws")}
+        asked = {name: getattr(options, name) for name in ("base", "names", "far", "each", "draws", "contrast")}
         print(json.dumps({**asked, "rows": rows, **conditions()}))
         return
     for row in rows:
@@ -60,15 +69,17 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Means over the draws, with the standard error of what is found."""
     lm = LanguageModel.from_pretrained(options.base)
-    far = embed(lm, LabelledSet.read(find_sets(options.sets, [options.far])[0]).test.texts)
+    far = LabelledSet.read(find_sets(options.sets, [options.far])[0]).test.texts
     rows = []
     for folder in find_sets(options.sets, options.names):
         one = LabelledSet.read(folder)
-        train, test = (embed(lm, part.texts) for part in (one.train, one.test))
+        frozen = None if options.contrast else Encoded(*map(lm.embed, (one.train.texts, one.test.texts, far)))
         for each in options.each:
             cells: dict[str, list[tuple[float, ...]]] = {}
             for draw in range(options.draws):
-                for given, cell in measure_draw(one, train, test, far, each=each, draw=draw).items():
+                drawn = Drawn.of(one, each=each, number=draw)
+                encoded, held_out = (frozen, None) if frozen else contrasted(lm, one, far, drawn)
+                for given, cell in measure_draw(one, drawn, encoded, held_out).items():
                     cells.setdefault(given, []).append(cell)
             for given, some in cells.items():
                 kept, found, away = 100 * np.mean(some, axis=0)
@@ -79,33 +90,84 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def embed(lm: LanguageModel, texts: Sequence[str]) -> Vectors:
+@dataclass(frozen=True)
+class Encoded:
     """(n, width) vectors of length 1, as a classifier's scope compares them."""
-    return lm.embed(texts)
+
+    train: Vectors
+    test: Vectors
+    far: Vectors
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which classes have labelled rows, and which rows these are."""
+
+    known: list[str]  # the classes, sorted
+    places: Ints  # of the labelled rows among the training rows
+    targets: Ints  # their classes
+    free: Ints  # places of the other rows, in a random order
+
+    @classmethod
+    def of(cls, one: LabelledSet, *, each: int, number: int) -> "Drawn":
+        """A third of the classes are left out."""
+        random = np.random.default_rng(number)
+        labels = np.array(one.train.labels)
+        classes = random.permutation(np.unique(labels))
+        known = classes[max(1, len(classes) // 3) :]
+        places = np.concatenate([random.permutation(np.flatnonzero(labels == name))[:each] for name in known])
+        free = random.permutation(np.setdiff1d(np.arange(len(labels)), places))
+        return cls(sorted(known), places, np.searchsorted(np.sort(known), labels[places]), free)
+
+
+HeldOut = Callable[[Ints], Floats]  # what `nearness` says of held-out rows beside the training rows at these places
+
+
+def contrasted(lm: LanguageModel, one: LabelledSet, far: Sequence[str], drawn: Drawn) -> tuple[Encoded, HeldOut]:
+    """Vectors of a base whose words in context have learnt from the labelled rows, and from those of each fold."""
+    labelled = [one.train.texts[place] for place in drawn.places]
+    read = {part: TokenizedTexts.of(lm, texts) for part, texts in (("labelled", labelled), ("train", one.train.texts))}
+    read |= {"test": TokenizedTexts.of(lm, one.test.texts), "far": TokenizedTexts.of(lm, far)}
+
+    def learn(rows: Ints) -> WordVectors:
+        some = TokenizedTexts([read["labelled"].ids[row] for row in rows], read["labelled"].direction)
+        return learn_contrast(some, drawn.targets[rows], Classes(), lm, ContrastRecipe(), seed=0)
+
+    def vectors(part: str, words: WordVectors) -> Vectors:
+        return side_by_side(read[part].features(words))
+
+    table = TextTable.from_lists(labelled, [drawn.known[target] for target in drawn.targets])
+    folds = [(learnt, asked, vectors("train", learn(learnt))) for learnt, asked in stratified_folds(table, seed=0)]
+
+    def held_out(others: Ints) -> Floats:
+        places, targets = drawn.places, drawn.targets
+        return np.concatenate(
+            [
+                nearness(train[places[asked]], train[places[learnt]], targets[learnt], train[others])
+                for learnt, asked, train in folds
+            ]
+        )
+
+    words = learn(np.arange(len(labelled)))
+    return Encoded(*(vectors(part, words) for part in ("train", "test", "far"))), held_out
 
 
 def measure_draw(
-    one: LabelledSet, train: Vectors, test: Vectors, far: Vectors, *, each: int, draw: int
+    one: LabelledSet, drawn: Drawn, encoded: Encoded, held_out: HeldOut | None
 ) -> dict[str, tuple[float, ...]]:
     """By what is given: the shares of texts of the classes that are kept, of others that are found, and of far ones."""
-    random = np.random.default_rng(draw)
-    labels, truth = np.array(one.train.labels), np.array(one.test.labels)
-    classes = random.permutation(np.unique(labels))
-    held_out, known = np.split(classes, [max(1, len(classes) // 3)])
-    places = np.concatenate([random.permutation(np.flatnonzero(labels == name))[:each] for name in known])
-    targets = np.searchsorted(np.sort(known), labels[places])
-    free = random.permutation(np.setdiff1d(np.arange(len(labels)), places))
-    out = free[np.isin(labels[free], held_out)]
-    given = {
-        "none": free[:0],
-        "in scope": free[np.isin(labels[free], known)][:MOST_OTHERS],
-        "mixture": free[:MOST_OTHERS],
-    }
+    labels, places, targets, free = np.array(one.train.labels), drawn.places, drawn.targets, drawn.free
+    train, test, far = encoded.train, encoded.test, encoded.far
+    known = np.isin(labels[free], drawn.known)
+    out = free[~known]
+    given = {"none": free[:0], "in scope": free[known][:MOST_OTHERS], "mixture": free[:MOST_OTHERS]}
     given |= {f"other {count}": out[:count] for count in OTHERS}
-    is_out = np.isin(truth, held_out)
+    is_out = ~np.isin(one.test.labels, drawn.known)
     found = {}
     for name, others in given.items():
-        scope = Scope.fit(train[places], targets, train[others])
+        others = others[:MOST_IN_FOLDS] if held_out else others
+        near = held_out(others) if held_out else None
+        scope = Scope.fit(train[places], targets, train[others], held_out=near)
         outside = scope.outside(test, KEPT)
         shares = (1 - outside[~is_out].mean(), outside[is_out].mean(), scope.outside(far, KEPT).mean())
         found[name] = tuple(map(float, shares))
