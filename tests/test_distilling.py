@@ -135,7 +135,7 @@ def test_a_taught_model_survives_saving(taught, tmp_path):
     loaded = LanguageModel.load(tmp_path / "lm")
     assert loaded.sha256() == taught.sha256()
     assert loaded.architecture.distilled == WIDTH
-    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 7
+    assert json.loads((tmp_path / "lm" / "config.json").read_text())["format_version"] == 10
 
 
 def test_an_untaught_model_is_written_as_before(tiny_lm, tmp_path):

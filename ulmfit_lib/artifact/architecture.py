@@ -14,6 +14,7 @@ BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")
 MOST_WIDTH = 2**16 - 1
 MOST_LAYERS = 64
 OPTIONAL = ("distilled", "words", "context", "context_width")  # sizes that may be 0
+SPELLING = "spelling"
 DISTILLED = ("map.", "words.", "near.")  # what the names of the tensors behind a distilled vector start with
 OF_WORDS = ("words.", "near.")  # of these, what the pooling ``words`` needs
 IN_TABLE = ("words.weight", "words.importance", "words.projection")  # of these, what no context graph holds
@@ -35,6 +36,8 @@ class Architecture:
         words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
         context: blocks in which word vectors see the words around them (``models.word_vectors``); 0: there are none.
         context_width: what the blocks widen word vectors to; 0: they stay as wide as they are.
+        spelling: in context, a word outside the vocabulary is read as the known one that is spelled most like it
+            (``tokens.spelling``); else as any unknown word.
     """
 
     embedding: int = 256
@@ -44,6 +47,11 @@ class Architecture:
     words: int = 0
     context: int = 0
     context_width: int = 0
+    spelling: bool = False
+
+    def mends(self, pooling: str) -> bool:
+        """Whether what a pooling reads has its spelling mended."""
+        return self.spelling and pooling == WORDS
 
     @property
     def mean_width(self) -> int:
@@ -124,7 +132,7 @@ class Architecture:
 
     def config(self) -> dict[str, Any]:
         """As ``config.json`` holds it."""
-        sizes = {name: size for name, size in asdict(self).items() if size or name not in OPTIONAL}
+        sizes = {name: size for name, size in asdict(self).items() if size or name not in (*OPTIONAL, SPELLING)}
         return {"name": "awd-lstm", **sizes}
 
     @classmethod
@@ -132,7 +140,7 @@ class Architecture:
         """From what ``config.json`` holds; before version 5 of the format, ``distilled`` was called ``taught``.
 
         >>> Architecture.from_config({"name": "awd-lstm", "embedding": 4, "hidden": 6, "layers": 2}, "config.json")
-        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0, context=0, context_width=0)
+        Architecture(embedding=4, hidden=6, layers=2, distilled=0, words=0, context=0, context_width=0, spelling=False)
 
         Raises:
             ArtifactError: of another network, or a size out of range; ``place`` is named.
@@ -147,6 +155,9 @@ class Architecture:
             most = MOST_LAYERS if name in ("layers", "context") else MOST_WIDTH
             if type(size) is not int or not least <= size <= most:
                 raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
+        spelling = found.get(SPELLING, False)
+        if type(spelling) is not bool or (spelling and not sizes["context"]):
+            raise ArtifactError(f"{place}: the architecture's spelling is {spelling!r}, which needs words in context")
         if not (sizes["layers"] or sizes["context"]):
             raise ArtifactError(f"{place}: an encoder without layers needs words in context")
         if sizes["words"] and not sizes["distilled"]:
@@ -155,7 +166,7 @@ class Architecture:
             raise ArtifactError(f"{place}: context needs word vectors")
         if sizes["context_width"] and not sizes["context"]:
             raise ArtifactError(f"{place}: only blocks of context widen word vectors")
-        return cls(**sizes)
+        return cls(**sizes, spelling=spelling)
 
 
 def is_distilled(pooling: str) -> bool:

@@ -20,7 +20,7 @@ from ulmfit_lib.tokens.tokenizer import Tokenizer, load_tokenizer
 from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.version import __version__
 
-FORMAT, FORMAT_VERSION = "ulmfit", 9
+FORMAT, FORMAT_VERSION = "ulmfit", 10
 PLAIN_VERSION = 2  # what a model that lacks what came later is written as, so that older readers know it
 OFFSETS_VERSION = 4  # offsets of the classes
 RULE_VERSION = 6  # offsets of the decision rule
@@ -29,6 +29,7 @@ DISTILLED_VERSION = 5  # word vectors; before, the width of a distilled vector w
 CONTEXT_VERSION = 7  # word vectors in context
 WIDENED_VERSION = 8  # word vectors that are wider in context
 WORDS_VERSION = 9  # classifiers without an LSTM, which read words in context alone
+SPELLING_VERSION = 10  # words outside the vocabulary are read as the known ones that are spelled most like them
 SHARED = "words."  # tensors that both directions have in common are stored once, without a direction
 DIRECTIONS = ("forward", "backward")
 WEIGHTS = "model.safetensors"
@@ -118,6 +119,8 @@ class Artifact:
 
 def _version_of(architecture: Architecture) -> int:
     """The earliest version that can hold such an encoder."""
+    if architecture.spelling:
+        return SPELLING_VERSION
     if not architecture.layers:
         return WORDS_VERSION
     if architecture.context:

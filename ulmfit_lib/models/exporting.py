@@ -67,9 +67,10 @@ def export_checked(
 
 def _in_float32(classifier: TextClassifier, texts: Sequence[str]) -> Features:
     """What the heads see, without the rounding of faster encoders."""
-    documents, pad_id = encode_texts(texts, classifier.tokenizer, classifier.vocabulary), classifier.vocabulary.pad_id
+    vocabulary, mend = classifier.vocabulary, classifier.architecture.mends(classifier.pooling)
+    documents = encode_texts(texts, classifier.tokenizer, vocabulary, mend=mend)
     encoders = {
         way: FloatEncoder(classifier.architecture, as_tensors(arrays), dtype=torch.float32)
         for way, arrays in classifier.weights.items()
     }
-    return read_directions(encoders, classifier.pooling, documents, pad_id)
+    return read_directions(encoders, classifier.pooling, documents, vocabulary.pad_id)

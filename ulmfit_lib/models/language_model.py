@@ -131,7 +131,8 @@ class LanguageModel(PicklesSafely):
 
     def features(self, texts: Sequence[str], *, pooling: str) -> Features:
         """Texts, each read once by frozen encoders, as vectors (``pooling.pool``): (n_texts, width) by direction."""
-        documents = tokenize_corpus(as_texts(texts), self.tokenizer).numericalize(self.vocabulary)
+        corpus = tokenize_corpus(as_texts(texts), self.tokenizer)
+        documents = corpus.numericalize(self.vocabulary, mend=self.architecture.mends(pooling))
         encoders = self._frozen_words if pooling == WORDS else self._frozen
         return read_directions(encoders, pooling, documents, self.vocabulary.pad_id)
 
@@ -190,8 +191,7 @@ class LanguageModel(PicklesSafely):
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
         How outputs become one vector, ``pooling.pool`` says. By default it is ``words``, one vector for both
-        directions, where the model reads words in context and its LSTM was not fine-tuned since. Else it is
-        ``distilled``, if there is such a vector, or ``layers``.
+        directions, where words are read in context and the LSTM was not fine-tuned since; else ``distilled``, ``layers``.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.

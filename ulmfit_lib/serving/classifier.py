@@ -179,7 +179,8 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         pooling = pooling or self.pooling
         if pooling != self.pooling and not self.architecture.layers:
             raise OptionError(f"pooling {pooling!r}: this classifier reads words in context alone, and keeps no LSTM")
-        documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary)
+        mend = self.architecture.mends(pooling)
+        documents = encode_texts(read_texts(texts), self.tokenizer, self.vocabulary, mend=mend)
         return self.read_documents(documents, pooling)
 
     def encoder(self, direction: str) -> Any:

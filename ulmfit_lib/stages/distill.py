@@ -108,6 +108,7 @@ def distill(
         words=words["words.weight"].shape[1] if words else 0,  # no wider than the targets
         context=sum(name.startswith("near.") for name in words),
         context_width=len(words.get("words.widen", ())),
+        spelling=any(name.startswith("near.") for name in words),
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
     solved, lacking = documents.select(some), targets[places[some]].astype(np.float32)

@@ -34,9 +34,9 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def numericalize(self, vocabulary: Vocabulary) -> Documents:
-        """The same texts as ids of ``vocabulary``."""
-        return Documents(self.ids, self.offsets, np.array(vocabulary.encode(self.types), np.int32))
+    def numericalize(self, vocabulary: Vocabulary, *, mend: bool = False) -> Documents:
+        """The same texts as ids of ``vocabulary``, by its ``encode``."""
+        return Documents(self.ids, self.offsets, np.array(vocabulary.encode(self.types, mend=mend), np.int32))
 
 
 def tokenize_corpus(texts: Sequence[str], tokenizer: Tokenizer, *, cache: Path | None = None) -> Corpus:

@@ -102,10 +102,12 @@ class Documents:
         return stored if self.table is None else self.table[stored]
 
 
-def encode_texts(texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> Documents:
-    """Texts -> ids in memory, without touching the cache: for prediction."""
+def encode_texts(
+    texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabulary, *, mend: bool = False
+) -> Documents:
+    """Texts -> ids in memory, without touching the cache: for prediction. To ``mend``, see ``Vocabulary.encode``."""
     types, ids, lengths = tokenizer.index(texts)
-    table = np.array(vocabulary.encode(types), np.int32)
+    table = np.array(vocabulary.encode(types, mend=mend), np.int32)
     return Documents(table[ids], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
 

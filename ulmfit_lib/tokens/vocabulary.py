@@ -11,6 +11,7 @@ from ulmfit_lib.arrays import Ints
 from ulmfit_lib.errors import ArtifactError
 from ulmfit_lib.files import read_json
 from ulmfit_lib.tokens.rules import PAD, SPECIAL_TOKENS, START, UNKNOWN
+from ulmfit_lib.tokens.spelling import Spelling
 
 
 class Vocabulary:
@@ -80,10 +81,23 @@ class Vocabulary:
         """The id that fills up a batch."""
         return self.index[PAD]
 
-    def encode(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of tokens; a token outside the list becomes ``unknown_id``."""
+    @cached_property
+    def spelling(self) -> Spelling:
+        """What looks up the known word that another is read as."""
+        return Spelling(self.index)
+
+    def encode(self, tokens: Iterable[str], *, mend: bool = False) -> list[int]:
+        """Ids of tokens; a token outside the list becomes ``unknown_id``.
+
+        With ``mend``, it first becomes the known word that is spelled most like it, where there is one.
+
+        >>> Vocabulary([*SPECIAL_TOKENS, "good", "film"]).encode(["xxbos", "goood", "grief"], mend=True)
+        [2, 9, 0]
+        """
         index, unknown = self.index, self.unknown_id
-        return [index.get(token, unknown) for token in tokens]
+        if not mend:
+            return [index.get(token, unknown) for token in tokens]
+        return [index[token] if token in index else self.spelling.nearest(token) or unknown for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Tokens of ids."""

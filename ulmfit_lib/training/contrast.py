@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit_lib.arrays import Features, Ints
+from ulmfit_lib.artifact.architecture import WORDS
 from ulmfit_lib.artifact.record import Stage
 from ulmfit_lib.artifact.tensors import rounded_rows
 from ulmfit_lib.data.table import TextTable
@@ -64,7 +65,8 @@ class TokenizedTexts:
     @classmethod
     def of(cls, lm: LanguageModel, texts: Sequence[str]) -> "TokenizedTexts":
         """Texts as a language model's tokens."""
-        documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary)
+        mend = lm.architecture.mends(WORDS)
+        documents = tokenize_corpus(texts, lm.tokenizer).numericalize(lm.vocabulary, mend=mend)
         return cls([documents[i].astype(np.int64) for i in range(len(documents))], next(iter(lm.weights)))
 
     def thinned(self, words: WordVectors, places: Ints, recipe: ContrastRecipe, rng: np.random.Generator) -> Tensor:
