@@ -2,8 +2,10 @@
 
     python benchmarks/base_parts.py --sets DATA/dev --names product_sentences hwu64_intents --draws 3 --test-rows 400
     python benchmarks/base_parts.py --sets DATA/dev --bases before=FOLDER --json
+    python benchmarks/base_parts.py --sets DATA/dev --typos 0.2 --json   # a mistake in every fifth word of test texts
 
 words      the weighted mean of word vectors, in context where the base reads them so
+unknown    the same where all words outside the vocabulary are one, whatever their spelling
 encoder    the projection of what is pooled of the LSTM's outputs
 together   their sum, which is the distilled vector of the base
 
@@ -29,7 +31,14 @@ from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.progress import bar, quietly
 
 C = 10.0
-PARTS = {"words": ("words", ()), "encoder": ("distilled", ("words.projection",)), "together": ("distilled", ())}
+PARTS = {
+    "words": ("words", ()),
+    "unknown": ("words", ()),
+    "encoder": ("distilled", ("words.projection",)),
+    "together": ("distilled", ()),
+}
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SHORTEST = 4  # letters of a word that is misspelled
 Row = dict[str, Any]
 
 
@@ -42,6 +51,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--test-rows", type=int, help="the first of each set; default all")
+    parser.add_argument("--typos", type=float, default=0.0, help="share of the test texts' words that are misspelled")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
@@ -55,10 +65,10 @@ def main() -> None:
         for one in sets:
             for name, model in models.items():
                 pooling, _ = PARTS.get(name, (model.usual_pooling, ()))
-                rows.append(measure(one, name, model, pooling, options.labels, options.draws))
+                rows.append(measure(one, name, model, pooling, options))
                 progress.update(1)
     if options.json:
-        asked = {name: getattr(options, name) for name in ("base", "labels", "draws", "test_rows")}
+        asked = {name: getattr(options, name) for name in ("base", "labels", "draws", "test_rows", "typos")}
         print(json.dumps({**asked, "rows": rows, **conditions()}))
     else:
         print(markdown(rows, list(models)))
@@ -75,6 +85,7 @@ def find_models(base: str, others: Sequence[str]) -> dict[str, LanguageModel]:
     if not model.architecture.words:
         raise OptionError(f"--base {base}: it has no word vectors, so that there are no parts to compare")
     models = {part: without(model, names) for part, (_, names) in PARTS.items()}
+    models["unknown"] = replace(model, architecture=replace(model.architecture, spelling=False))
     for one in others:
         name, _, folder = one.partition("=")
         if not folder:
@@ -92,10 +103,30 @@ def without(model: LanguageModel, names: Sequence[str]) -> LanguageModel:
     return replace(model, weights=weights)
 
 
-def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, labels: int, draws: int) -> Row:
+def misspelled(word: str, draw: np.random.Generator) -> str:
+    """A word with a letter left out, doubled, exchanged with the next or replaced; short ones stay."""
+    if len(word) < SHORTEST or not word.isalpha():
+        return word
+    place = int(draw.integers(1, len(word) - 1))
+    before, letter, after = word[:place], word[place], word[place + 1 :]
+    kinds = after, letter + letter + after, after[0] + letter + after[1:], str(draw.choice(list(LETTERS))) + after
+    return before + kinds[draw.integers(len(kinds))]
+
+
+def with_typos(texts: Sequence[str], share: float) -> list[str]:
+    """Texts with a share of their words misspelled."""
+    draw = np.random.default_rng(0)
+    return [
+        " ".join(misspelled(word, draw) if draw.random() < share else word for word in text.split(" "))
+        for text in texts
+    ]
+
+
+def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, options: argparse.Namespace) -> Row:
     """Accuracy and macro F1 in %, means over the draws, and how long the vectors took."""
-    drawn = [one.draw(labels, number) for number in range(draws)]
-    texts = sorted({text for rows in (*drawn, one.test) for text in rows.texts})
+    drawn = [one.draw(options.labels, number) for number in range(options.draws)]
+    asked = with_typos(one.test.texts, options.typos) if options.typos else one.test.texts
+    texts = sorted({text for some in (asked, *(rows.texts for rows in drawn)) for text in some})
     started = time.process_time()
     with quietly():
         embedded = model.embed(texts, pooling=pooling)
@@ -105,7 +136,7 @@ def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, lab
     scores = []
     for rows in drawn:
         peer = LogisticPeer(one, vectors(lambda some: np.array([found[text] for text in some], np.float32)), C)
-        scores.append(one.score(*peer.fit(rows).predict(one.test.texts)))
+        scores.append(one.score(*peer.fit(rows).predict(asked)))
     return {
         "set": one.name,
         "vectors": name,

@@ -20,7 +20,7 @@ from typing import Any
 
 from conditions import conditions
 from decisions import summary
-from labelled_sets import LabelledSet, find_sets
+from labelled_sets import LabelledSet, Rows, find_sets
 from measuring import count_cpu_seconds
 from peer_classifiers import table_of
 
@@ -75,17 +75,22 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             kind = "-ratings" if as_ratings else ""
             file = options.work / one.name / f"{name.replace(' ', '-')}-{number}{kind}.json"
             if not file.is_file():
-                table = table_of(one, rows)
-                table = table.with_kind(Ratings()) if as_ratings else table
+                table = ratings_of(rows) if as_ratings else table_of(one, rows)
                 write_file(file, json.dumps(measure_draw(one, table, Candidate(lm))).encode())
             scores = json.loads(file.read_text(encoding="utf-8"))
             cells += [{"set": one.name, "draw": name, "method": method, **some} for method, some in scores.items()]
     return cells
 
 
+def ratings_of(rows: Rows) -> TextTable:
+    """Rows whose labels begin with a number, such as "3 stars", which is their rating."""
+    return TextTable.from_lists(rows.texts, [label.split()[0] for label in rows.labels]).with_kind(Ratings())
+
+
 def measure_draw(one: LabelledSet, table: TextTable, candidate: Candidate) -> dict[str, Scores]:
     """The scores of each method that learns from a table."""
     run = Run(device="cpu")
+    whole = {label.split()[0]: label for label in one.train.labels} if isinstance(table.kind, Ratings) else {}
     splits = stratified_folds(table, seed=run.seed)
     found: dict[str, Scores] = {}
     evaluated: dict[str, EvaluatedCandidate] = {}
@@ -95,10 +100,9 @@ def measure_draw(one: LabelledSet, table: TextTable, candidate: Candidate) -> di
         classifier = other.fit(table, run)
         seconds = time.monotonic() - started
         probabilities = classifier.probabilities(one.test.texts)[ENSEMBLE]
-        found[strategy] = {
-            **one.score(classifier.decode(probabilities), probabilities, table.classes),
-            "seconds": seconds,
-        }
+        said = [whole.get(label, label) for label in classifier.decode(probabilities)]
+        classes = [whole.get(name, name) for name in table.classes]
+        found[strategy] = {**one.score(said, probabilities, classes), "seconds": seconds}
     losses = [evaluated[strategy].row_losses for strategy in (CONTRAST, LINEAR_PROBE)]
     return {**found, "kept": found[LINEAR_PROBE if clearly_worse(*losses) else CONTRAST]}
 

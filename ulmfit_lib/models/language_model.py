@@ -191,7 +191,7 @@ class LanguageModel(PicklesSafely):
         """A vector a text, (n_texts, width), the directions' side by side: texts that mean the same lie close together.
 
         How outputs become one vector, ``pooling.pool`` says. By default it is ``words``, one vector for both
-        directions, where words are read in context and the LSTM was not fine-tuned since; else ``distilled``, ``layers``.
+        directions, where words are read in context and the LSTM was not fine-tuned since.
 
         Raises:
             OptionError: an unknown pooling, or a distilled vector of a model that has none.
