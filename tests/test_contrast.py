@@ -64,6 +64,16 @@ def test_the_loss_is_the_cross_entropy_of_the_only_other_text_of_a_class():
     assert float(found) == pytest.approx(-float(similar[0, 2] + similar[2, 0]) / 2, abs=1e-5)
 
 
+def test_texts_that_are_a_little_alike_draw_closer_and_others_move_apart():
+    vectors = torch.nn.functional.normalize(torch.randn(3, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    likeness = torch.from_numpy(Tags(";").likeness(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]]))).float()
+    moved = vectors.clone().requires_grad_()
+    contrastive_loss(moved, likeness, 0.5).backward()
+    nearer = torch.nn.functional.normalize(vectors - 0.01 * moved.grad, dim=1)
+    change = nearer @ nearer.T - vectors @ vectors.T
+    assert change[0, 1] > 0 > change[0, 2]
+
+
 def test_rows_without_another_of_their_class_teach_nothing():
     assert float(contrastive_loss(torch.eye(3), torch.eye(3), 0.5)) == 0
 
@@ -147,6 +157,13 @@ def test_texts_of_tags_and_of_ratings_draw_closer_where_these_are_alike(words_lm
     assert apart(contrast(words_lm, other, replace(RECIPE, lr=5e-3), RUN)) > apart(words_lm) + 0.05
     classifier = fit_classifier(other, lm=words_lm, strategy=CONTRAST, run=RUN)
     assert (np.array(classifier.predict(table.texts)) == np.array(other.labels)).mean() > 0.9
+
+
+def test_ratings_of_ranges_draw_closer_too(words_lm, table):
+    numbers = [str(place + 20 * (label == "positive")) for place, label in enumerate(table.labels)]
+    ratings = TextTable.from_lists(table.texts, numbers).with_kind(Ratings())
+    classifier = fit_classifier(ratings, lm=words_lm, strategy=CONTRAST, run=RUN)
+    assert not classifier.kind.exact and np.isfinite(classifier.predict_ratings(table.texts)).all()
 
 
 def test_ratings_are_the_less_alike_the_further_apart():

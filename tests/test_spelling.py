@@ -1,6 +1,7 @@
 """Words outside the vocabulary, which are read as the known words that are spelled most like them."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +14,14 @@ from ulmfit_lib.models.classifier import TextClassifier
 from ulmfit_lib.models.exporting import export_checked
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_classifier import fit_classifier
+from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.spelling import Spelling
+from ulmfit_lib.tokens.vocabulary import Vocabulary
 from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
 from ulmfit_lib.training.run import Run
 
 RUN = Run(seed=1, device="cpu")
-WORDS = ["good", "the", "terrible", "handset", "table", "purchase", "total", "soo", "xxmaj"]
+WORDS = ["good", "the", "terrible", "handset", "table", "purchase", "total", "tested", "xxmaj"]
 
 
 @pytest.mark.parametrize(
@@ -28,13 +31,12 @@ WORDS = ["good", "the", "terrible", "handset", "table", "purchase", "total", "so
         ("terrrible", "terrible"),
         ("terribel", "terrible"),
         ("tarrible", "terrible"),
-        ("gooood", "good"),
-        ("sooooo", "soo"),
         ("handsets", "handset"),
-        ("repurchase", "purchase"),
         ("totally", "total"),
+        ("untested", None),  # the opposite
         ("teh", None),  # so short that it may be any word
-        ("xxma", None),
+        ("xxmaj", None),
+        ("terrible" * 1000, None),
         ("b2b", None),
         ("gearbox", None),
     ],
@@ -42,6 +44,13 @@ WORDS = ["good", "the", "terrible", "handset", "table", "purchase", "total", "so
 def test_a_word_is_read_as_the_known_one_that_is_spelled_most_like_it(written, read):
     index = {word: 9 + place for place, word in enumerate(WORDS)}
     assert Spelling(index).nearest(written) == (index[read] if read else None)
+
+
+def test_a_vocabulary_that_has_looked_words_up_can_be_pickled():
+    vocabulary = Vocabulary([*SPECIAL_TOKENS, *WORDS])
+    assert vocabulary.encode(["terible"], mend=True) == vocabulary.encode(["terrible"])
+    copy = pickle.loads(pickle.dumps(vocabulary))
+    assert copy == vocabulary and copy.encode(["terible"], mend=True) == vocabulary.encode(["terrible"])
 
 
 def test_of_several_the_commonest_is_taken():
@@ -92,5 +101,5 @@ def test_classifiers_read_so_too_wherever_they_predict(spelling_lm, fruit, texts
 
 def test_spelling_needs_words_in_context():
     sizes = {"name": "awd-lstm", "embedding": 4, "hidden": 6, "layers": 2, "spelling": True}
-    with pytest.raises(ArtifactError, match="which needs words in context"):
+    with pytest.raises(ArtifactError, match="only words in context"):
         Architecture.from_config(sizes, "config.json")

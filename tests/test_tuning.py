@@ -207,10 +207,19 @@ def test_contrastive_learning_and_fine_tuning_take_turns_where_a_base_reads_word
 
 
 @pytest.mark.slow
-def test_what_contrastive_learning_found_can_be_fitted_and_has_a_scope(words_lm, table, tmp_path, quick):
+def test_what_contrastive_learning_found_is_fitted_and_has_a_scope(words_lm, table, tmp_path, quick, monkeypatch):
+    def spoil(candidate, table, *others, **options):
+        for one in predict_folds(candidate, table, *others, **options):
+            flat = {choice: np.full_like(p, 0.5) for choice, p in one.ulmfit.items()}
+            one = replace(one, linear={name: np.full_like(p, 0.5) for name, p in one.linear.items()})
+            yield replace(one, ulmfit=flat) if candidate.strategy == "linear-probe" else one
+
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuning.choose_base", lambda bases, *_: bases[0])
+    monkeypatch.setattr("ulmfit_lib.pipeline.tuner.predict_folds", spoil)
     tuned = tune(table, folder=tmp_path, bases=[words_lm], max_trials=5, run=Run(device="cpu"))
     assert [one["strategy"] for one in tuned.trials] == ["linear-probe"] * 4 + ["contrast"]
-    assert tuned.trials[4]["contrast_epochs"] == 8 and tuned.trials[4]["log_loss"]
+    assert tuned.gained and tuned.settings["contrast_epochs"] == 8
+    assert "contrast" in [stage.name for stage in tuned.classifier.training.stages]
     assert tuned.classifier.scope is not None
 
 

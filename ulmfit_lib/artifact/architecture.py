@@ -36,8 +36,8 @@ class Architecture:
         words: width of the word vectors whose weighted mean is a part of the distilled vector; 0: there are none.
         context: blocks in which word vectors see the words around them (``models.word_vectors``); 0: there are none.
         context_width: what the blocks widen word vectors to; 0: they stay as wide as they are.
-        spelling: in context, a word outside the vocabulary is read as the known one that is spelled most like it
-            (``tokens.spelling``); else as any unknown word.
+        spelling: by the pooling ``words``, a word outside the vocabulary is read as the known one that is spelled most
+            like it (``tokens.spelling``); else as any unknown word.
     """
 
     embedding: int = 256
@@ -156,8 +156,10 @@ class Architecture:
             if type(size) is not int or not least <= size <= most:
                 raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
         spelling = found.get(SPELLING, False)
-        if type(spelling) is not bool or (spelling and not sizes["context"]):
-            raise ArtifactError(f"{place}: the architecture's spelling is {spelling!r}, which needs words in context")
+        if type(spelling) is not bool:
+            raise ArtifactError(f"{place}: the architecture's spelling is {spelling!r}, and not true or false")
+        if spelling and not sizes["context"]:
+            raise ArtifactError(f"{place}: only words in context are read by their spelling")
         if not (sizes["layers"] or sizes["context"]):
             raise ArtifactError(f"{place}: an encoder without layers needs words in context")
         if sizes["words"] and not sizes["distilled"]:

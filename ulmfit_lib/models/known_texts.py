@@ -167,7 +167,7 @@ def log_loss_per_word(lm: LanguageModel, texts: Sequence[str], *, device: str = 
 
 
 def unknown_share(lm: LanguageModel | TextClassifier, texts: Sequence[str]) -> float:
-    """Share of the words that a model does not know."""
+    """Share of the words that a model does not know, however they are spelled."""
     documents = encode_texts(texts, lm.tokenizer, lm.vocabulary)
     unknown = documents.counts(len(lm.vocabulary))[lm.vocabulary.unknown_id]
     return float(unknown / max(documents.n_tokens - len(texts), 1))  # the first token of each is no word

@@ -89,16 +89,17 @@ def _of_classifier(classifier: TextClassifier, path: Path) -> LanguageModel:
 def _with_lstm_of_base(classifier: TextClassifier, path: Path) -> LanguageModel:
     way, wanted = classifier.direction, classifier.base or {}
     for name, base in _likely_bases(classifier):
+        architecture = replace(base.architecture, spelling=classifier.architecture.spelling)  # older ones lack it
         alike = (
             base.vocabulary.tokens == classifier.vocabulary.tokens
-            and base.architecture.of_words_alone() == classifier.architecture
+            and architecture.of_words_alone() == classifier.architecture
             and way in base.weights
         )
         if alike and lstm_sha256(base.weights[way], base.vocabulary) == wanted.get("lstm_sha256"):
             own = as_tensors(classifier.weights[way])
             weights = {each: {**some, **(own if each == way else mirrored(own))} for each, some in base.weights.items()}
             training = replace(classifier.training, name=name, report=None, known_texts=None)
-            return replace(base, weights=weights, training=training)
+            return replace(base, architecture=architecture, weights=weights, training=training)
     raise ArtifactError(
         f"{path}: this classifier reads words in context alone. To go on from it needs the LSTM of the language model "
         f"that it was made of, {wanted.get('name')!r}, which is not here or is another one now. Name a language model."

@@ -230,7 +230,8 @@ def predict_folds(
         else:
             linear = candidate.predict_linear(learnt, held_out, run)
         if ulmfit:
-            known, near = ulmfit.of_folds([number]).ulmfit, None
+            same = ulmfit.of_folds([number])
+            known, near = same.ulmfit, same.nearness
         else:
             known, near = candidate.predict_ulmfit(learnt, held_out, run)
         yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), known, linear, near)

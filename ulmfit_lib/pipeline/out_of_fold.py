@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from ulmfit_lib.arrays import Floats, Ints
 from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.data.splitting import grouped_folds
 from ulmfit_lib.data.table import TextTable
+from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.labels.links import log_odds, softmax
@@ -196,3 +199,33 @@ def worse_so_far(folds: Sequence[OutOfFoldPredictions], others: OutOfFoldPredict
     """Whether ULMFiT is clearly worse in the first folds than that of ``others`` in the same ones."""
     same = others.of_folds(range(len(folds)))
     return clearly_worse(concatenate(folds).ulmfit_losses(), same.ulmfit_losses())
+
+
+def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:
+    """All of it but the kind of label, without a pickle."""
+    arrays: dict[str, Any] = {"places": predictions.places, "targets": predictions.targets, "fold": predictions.fold}
+    for head, p in predictions.ulmfit.items():
+        name = " ".join(map(str, head)) if head else ""
+        arrays[f"ulmfit/{name}"] = p
+    for name, p in predictions.linear.items():
+        arrays[f"linear/{name}"] = p
+    if predictions.nearness is not None:
+        arrays["nearness"] = predictions.nearness
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_predictions(path: Path, kind: LabelKind) -> OutOfFoldPredictions:
+    """What ``write_predictions`` wrote."""
+    ulmfit: dict[HeadConfig | None, Any] = {}
+    linear: dict[str, Any] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for member, _, name in (one.partition("/") for one in arrays):
+            if member == "ulmfit":
+                pooling, *c = name.split(" ")
+                head = HeadConfig(pooling, float(c[0]), c[1:] == ["True"]) if c else None
+                ulmfit[head] = arrays[f"{member}/{name}"]
+            elif member == "linear":
+                linear[name] = arrays[f"{member}/{name}"]
+        near = arrays.get("nearness")
+        return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear, near)

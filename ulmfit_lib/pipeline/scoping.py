@@ -16,11 +16,13 @@ MOST_OTHERS = 1000  # texts beside which those with a label are looked at
 
 
 def other_texts(data: TextTable, *, seed: int, share: float) -> list[str]:
-    """Texts that were set apart, or else some without a label; where time is short, a ``share`` of these."""
-    others = list(data.apart.texts) if data.apart else []
+    """Texts that were set apart, or else some without a label, in a random order; a ``share`` where time is short."""
+    draw, apart = np.random.default_rng(seed), data.apart.texts if data.apart else ()
+    others = [apart[i] for i in draw.permutation(len(apart)).tolist()]
     if len(others) < FEWEST_OTHERS:
         free = data.select([i for i, label in enumerate(data.labels) if label is None])
-        others += [free.texts[i] for i in free.random_rows(MOST_OTHERS, seed=seed, share=share)]
+        rows = free.random_rows(MOST_OTHERS, seed=seed, share=share)
+        others += [free.texts[i] for i in draw.permutation(rows).tolist()]
     return others[: max(FEWEST_OTHERS, round(share * MOST_OTHERS))]
 
 
@@ -33,7 +35,10 @@ def find_scope(best: EvaluatedCandidate, data: TextTable, classifier: TextClassi
     candidate, apart, near = best.candidate, data.apart, best.predictions.nearness
     if not data.kind.one_class_per_text or (candidate.strategy != LINEAR_PROBE and near is None):
         if apart:
-            note(f"texts labelled {apart.label!r} were not used: a fine-tuned encoder does not tell such texts apart")
+            note(
+                f"texts labelled {apart.label!r} were not used: a fine-tuned encoder does not tell such "
+                "texts apart; take --strategy contrast or linear-probe"
+            )
         return None
     labelled, others = data.labelled(), candidate.other_texts
     vectors = candidate.reader(classifier, run).embed([*labelled.texts, *others])

@@ -13,14 +13,12 @@ import numpy as np
 
 from ulmfit_lib.artifact.architecture import WORDS
 from ulmfit_lib.errors import ArtifactError, OptionError, TrainingError, first_line
-from ulmfit_lib.files import new_file
 from ulmfit_lib.labels.kind import LabelKind
 from ulmfit_lib.models.dropouts import Dropouts
 from ulmfit_lib.pipeline.candidates import EvaluatedCandidate
-from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions
+from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, read_predictions, write_predictions
 from ulmfit_lib.pipeline.search import MIN_EPOCHS
 from ulmfit_lib.training.classifying import CONTRAST, FINE_TUNE, LINEAR_PROBE, ClassifierRecipe
-from ulmfit_lib.training.heads import HeadConfig
 from ulmfit_lib.training.recipes import PAPER_DROPOUTS
 
 POOLINGS = ("layers", "concat", "all")
@@ -272,33 +270,3 @@ class Trials:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.npz"
-
-
-def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:
-    """All of it but the kind of label, without a pickle."""
-    arrays: dict[str, Any] = {"places": predictions.places, "targets": predictions.targets, "fold": predictions.fold}
-    for head, p in predictions.ulmfit.items():
-        name = " ".join(map(str, head)) if head else ""
-        arrays[f"ulmfit/{name}"] = p
-    for name, p in predictions.linear.items():
-        arrays[f"linear/{name}"] = p
-    if predictions.nearness is not None:
-        arrays["nearness"] = predictions.nearness
-    with new_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_predictions(path: Path, kind: LabelKind) -> OutOfFoldPredictions:
-    """What ``write_predictions`` wrote."""
-    ulmfit: dict[HeadConfig | None, Any] = {}
-    linear: dict[str, Any] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for member, _, name in (one.partition("/") for one in arrays):
-            if member == "ulmfit":
-                pooling, *c = name.split(" ")
-                head = HeadConfig(pooling, float(c[0]), c[1:] == ["True"]) if c else None
-                ulmfit[head] = arrays[f"{member}/{name}"]
-            elif member == "linear":
-                linear[name] = arrays[f"{member}/{name}"]
-        near = arrays.get("nearness")
-        return OutOfFoldPredictions(kind, arrays["places"], arrays["targets"], arrays["fold"], ulmfit, linear, near)

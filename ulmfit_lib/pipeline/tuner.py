@@ -131,7 +131,7 @@ class Tuner:
     def training_time(self, base: str, strategy: str) -> TrainingTime:
         """How long training this base by a strategy takes here: measured once, and then known better from each fold."""
         if (base, strategy) not in self.times:
-            candidate = Candidate(self.bases[base].lm, strategy, self.space.recipe)
+            candidate = Candidate(self.bases[base].lm, strategy, self.space.recipe, others=self.others)
             train, splits = self.experiment.train, self.experiment.splits
             found = TrainingTime.of(candidate, train, splits, device=self.run.device, fits=FINAL_FITS)
             self.times[base, strategy] = found

@@ -114,14 +114,16 @@ def tune(
     topics = learn_topics(experiment.texts, labelled=len(experiment.train), seed=run.seed)
     others = other_texts(data, seed=run.seed, share=min(1.0, minutes))
     tuner = Tuner(experiment, by_name, space, run, topics, others)
-    hashes = ", ".join(f"{name} ({by_name[name].lm.sha256()[:12]})" for name in sorted(by_name))
+    hashes = ", ".join(
+        f"{name} ({digest(f'{base.lm.sha256()} {base.lm.architecture}')})" for name, base in sorted(by_name.items())
+    )
     facts = {
         "the data": data.sha256()[:12],
         "the held-out share": f"{test_fraction:g}",
         "the seed": str(run.seed),
         "the bases": hashes,
         "the direction": direction or "all",
-        "the space of settings": digest(f"{space} {POOLINGS}"),
+        "the space of settings": digest(f"{space} {space.trained} {POOLINGS}"),
     }
     forgotten = _forgotten_seconds(Path(folder), run.checkpoints)
     trials = Trials(Path(folder), space, facts, seed=run.seed)

@@ -85,7 +85,7 @@ class Classifier(PicklesSafely, DecidingClassifier, ABC):
         if scope is not None and self.scope is None:
             raise OptionError(
                 "this classifier does not know which texts are like none of its classes: `fit` measures that where a "
-                "text has one class, unless it fine-tunes the encoder"
+                "text has one class, with `--strategy contrast` or `linear-probe`"
             )
         keep = scope if scope is not None or self.scope is None else self.scope.keep
         texts = read_texts(texts)

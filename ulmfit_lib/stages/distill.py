@@ -25,6 +25,7 @@ from ulmfit_lib.tokens.corpus import tokenize_corpus
 from ulmfit_lib.tokens.documents import Documents
 from ulmfit_lib.tokens.rules import SPECIAL_TOKENS
 from ulmfit_lib.tokens.vocabulary import Vocabulary
+from ulmfit_lib.tokens.words import WordTokenizer
 from ulmfit_lib.training.distillation_recipe import DistillationRecipe, WordVectorRecipe
 from ulmfit_lib.training.distilling import train_to_targets, with_opinions
 from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
@@ -102,13 +103,14 @@ def distill(
         twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
         words = _word_vectors(base, vocabulary, documents, twice, of_words, recipe.word_vectors, run.seed)
 
+    blocks = sum(name.startswith("near.") for name in words)
     architecture = replace(
         base.architecture,
         distilled=targets.shape[1],
         words=words["words.weight"].shape[1] if words else 0,  # no wider than the targets
-        context=sum(name.startswith("near.") for name in words),
+        context=blocks,
         context_width=len(words.get("words.widen", ())),
-        spelling=any(name.startswith("near.") for name in words),
+        spelling=blocks > 0 and isinstance(base.tokenizer, WordTokenizer),
     )
     some = np.arange(min(SOLVED_TEXTS, len(read)))
     solved, lacking = documents.select(some), targets[places[some]].astype(np.float32)

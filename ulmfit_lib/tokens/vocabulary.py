@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,17 +92,21 @@ class Vocabulary:
 
         With ``mend``, it first becomes the known word that is spelled most like it, where there is one.
 
-        >>> Vocabulary([*SPECIAL_TOKENS, "good", "film"]).encode(["xxbos", "goood", "grief"], mend=True)
-        [2, 9, 0]
+        >>> Vocabulary([*SPECIAL_TOKENS, "good", "film"]).encode(["xxbos", "films", "grief"], mend=True)
+        [2, 10, 0]
         """
         index, unknown = self.index, self.unknown_id
         if not mend:
             return [index.get(token, unknown) for token in tokens]
-        return [index[token] if token in index else self.spelling.nearest(token) or unknown for token in tokens]
+        found = (index[token] if token in index else self.spelling.nearest(token) for token in tokens)
+        return [unknown if i is None else i for i in found]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Tokens of ids."""
         return [self.tokens[i] for i in ids]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tokens,)  # what a copy looks up, it finds anew
 
     def __len__(self) -> int:
         return len(self.tokens)
