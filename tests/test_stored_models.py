@@ -80,19 +80,21 @@ def test_a_stored_classifier_with_a_decision_rule_says_what_it_said():
     assert expected["labels"] != [classifier.classes[one] for one in likeliest]
 
 
-def test_a_stored_classifier_of_words_alone_predicts_as_it_did():
-    folder = STORED.parent / "version-9"
+@pytest.mark.parametrize("version", [9, 10])  # 10 reads unknown words by their spelling
+def test_a_stored_classifier_of_words_alone_predicts_as_it_did(version):
+    folder = STORED.parent / f"version-{version}"
     expected = json.loads((folder / "expected.json").read_text())
-    assert json.loads((folder / "classifier" / "config.json").read_text())["format_version"] == 9
+    assert json.loads((folder / "classifier" / "config.json").read_text())["format_version"] == version
     found = TextClassifier.load(folder / "classifier").predict_proba(expected["texts"])
     np.testing.assert_allclose(found, expected["probabilities"], atol=0.005)
 
 
-def test_a_stored_export_of_words_alone_predicts_as_it_did():
+@pytest.mark.parametrize("version", [9, 10])
+def test_a_stored_export_of_words_alone_predicts_as_it_did(version):
     pytest.importorskip("onnxruntime")
     from ulmfit_lib.serving.predictor import Predictor
 
-    folder = STORED.parent / "version-9"
+    folder = STORED.parent / f"version-{version}"
     expected = json.loads((folder / "expected.json").read_text())
     found = Predictor.load(folder / "exported-int8", threads=1).predict_proba(expected["texts"])
     np.testing.assert_allclose(found, expected["exported"], atol=0.005)
