@@ -72,7 +72,7 @@ def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
             return {}
 
         def predict_ulmfit(self, train, test, run):
-            return {None: probabilities(np.where(truth, 2.0, -2.0), test)}
+            return {None: probabilities(np.where(truth, 2.0, -2.0), test)}, None
 
         def predict_linear(self, train, test, run):
             return {"baseline": probabilities(2 * noise, test)}
