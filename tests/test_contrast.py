@@ -43,16 +43,16 @@ def test_tokenized_texts_give_the_vectors_that_the_language_model_makes(words_lm
     np.testing.assert_allclose(found[way], vectors, atol=1e-4)
 
 
+def apart(model, table):
+    """How much nearer texts with one label are to each other than to the others."""
+    same, vectors = np.array(table.labels)[:, None] == np.array(table.labels), model.embed(table.texts)
+    similar = vectors @ vectors.T
+    return similar[same].mean() - similar[~same].mean()
+
+
 def test_texts_of_one_class_draw_closer_than_those_of_others(words_lm, table):
-    truth = np.array(table.labels)
-    same = truth[:, None] == truth
 
-    def apart(model):
-        vectors = model.embed(table.texts)
-        similar = vectors @ vectors.T
-        return similar[same].mean() - similar[~same].mean()
-
-    assert apart(contrast(words_lm, table, replace(RECIPE, lr=5e-3), RUN)) > apart(words_lm) + 0.05
+    assert apart(contrast(words_lm, table, replace(RECIPE, lr=5e-3), RUN), table) > apart(words_lm, table) + 0.05
 
 
 def test_the_loss_is_the_cross_entropy_of_the_only_other_text_of_a_class():
@@ -147,14 +147,8 @@ def test_a_base_without_words_in_context_is_refused(tiny_lm, table):
 )
 def test_texts_of_tags_and_of_ratings_draw_closer_where_these_are_alike(words_lm, table, kind, labels):
     other = TextTable.from_lists(table.texts, [labels[one] for one in table.labels]).with_kind(kind)
-    same = np.array(table.labels)[:, None] == np.array(table.labels)
 
-    def apart(model):
-        vectors = model.embed(table.texts)
-        similar = vectors @ vectors.T
-        return similar[same].mean() - similar[~same].mean()
-
-    assert apart(contrast(words_lm, other, replace(RECIPE, lr=5e-3), RUN)) > apart(words_lm) + 0.05
+    assert apart(contrast(words_lm, other, replace(RECIPE, lr=5e-3), RUN), table) > apart(words_lm, table) + 0.05
     classifier = fit_classifier(other, lm=words_lm, strategy=CONTRAST, run=RUN)
     assert (np.array(classifier.predict(table.texts)) == np.array(other.labels)).mean() > 0.9
 

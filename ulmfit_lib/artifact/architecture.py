@@ -13,8 +13,7 @@ OLD_POOLINGS = {"taught": "distilled", "taught+layers": "distilled+layers", "tau
 BY_WORD = ("encoder.weight", "decoder.bias", "words.weight", "words.importance")  # a row for each token of a vocabulary
 MOST_WIDTH = 2**16 - 1
 MOST_LAYERS = 64
-OPTIONAL = ("distilled", "words", "context", "context_width")  # sizes that may be 0
-SPELLING = "spelling"
+OPTIONAL = ("distilled", "words", "context", "context_width", "spelling")  # what may be 0, and is then left out
 DISTILLED = ("map.", "words.", "near.")  # what the names of the tensors behind a distilled vector start with
 OF_WORDS = ("words.", "near.")  # of these, what the pooling ``words`` needs
 IN_TABLE = ("words.weight", "words.importance", "words.projection")  # of these, what no context graph holds
@@ -132,7 +131,7 @@ class Architecture:
 
     def config(self) -> dict[str, Any]:
         """As ``config.json`` holds it."""
-        sizes = {name: size for name, size in asdict(self).items() if size or name not in (*OPTIONAL, SPELLING)}
+        sizes = {name: size for name, size in asdict(self).items() if size or name not in OPTIONAL}
         return {"name": "awd-lstm", **sizes}
 
     @classmethod
@@ -155,7 +154,7 @@ class Architecture:
             most = MOST_LAYERS if name in ("layers", "context") else MOST_WIDTH
             if type(size) is not int or not least <= size <= most:
                 raise ArtifactError(f"{place}: the architecture's {name} is {size!r}, which is out of range")
-        spelling = found.get(SPELLING, False)
+        spelling = found.get("spelling", False)
         if type(spelling) is not bool:
             raise ArtifactError(f"{place}: the architecture's spelling is {spelling!r}, and not true or false")
         if spelling and not sizes["context"]:
