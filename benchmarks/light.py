@@ -28,7 +28,7 @@ import minilm_peer
 import numpy as np
 import torch
 from conditions import conditions
-from made_up_texts import reviews
+from made_up_texts import known_words, reviews
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -86,7 +86,7 @@ def main() -> None:
     if arguments.file:
         table = read_table(arguments.file, text=arguments.text, label=arguments.label).labelled()
     else:
-        made_up, labels = zip(*itertools.islice(reviews(), 2000), strict=True)
+        made_up, labels = zip(*itertools.islice(reviews(words=known_words(arguments.base)), 2000), strict=True)
         table = TextTable.from_lists(list(made_up), list(labels))
     long_enough = [text for text in table.texts if len(text.split()) >= SHORT_TEXT_WORDS] or list(table.texts)
     short = [" ".join(text.split()[:SHORT_TEXT_WORDS]) for text in long_enough[:SHORT_TEXTS]]

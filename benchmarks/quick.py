@@ -46,6 +46,7 @@ FAST = {
     "readers": "--readers ours polars --megabytes 1 2 --rounds 1",
     "scaling": "--stages read",
     "scope": "--sets {folder}/sets --names subjects --far reviews --each 4 --draws 1",
+    "scope-contrast": "--sets {folder}/sets --names subjects --far reviews --each 4 --draws 1 --contrast",
     "serving": "--model {folder}/model --seconds 0.1 --rounds 1 --answers 20",
     "several_processes": "--base {folder}/base --tokens 500 --rounds 1 --sides 2x1",
     "speed": "--workload seconds --rows lm_train classifier_train head_epochs predict_one",
@@ -72,9 +73,14 @@ def main() -> None:
             print(f"{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
+def script_of(name: str) -> Path:
+    """The benchmark's own script; what follows a hyphen tells its forms apart."""
+    return BENCHMARKS / f"{name.partition('-')[0]}.py"
+
+
 def run(name: str, folder: Path) -> None:
     """One benchmark, as from a command line with --json; ``folder`` is what ``write_texts`` has filled."""
-    script = BENCHMARKS / f"{name}.py"
+    script = script_of(name)
     before, clocks = sys.argv, {name: getattr(time, name) for name in CLOCKS}
     sys.argv = [str(script), *(FAST | WITH_RAY)[name].format(folder=folder).split(), "--json"]
     try:

@@ -33,10 +33,11 @@ from typing import Any
 import httpx
 import numpy as np
 from conditions import conditions
-from made_up_texts import reviews
+from made_up_texts import known_words, reviews
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "ulmfit_lib" / "embedded" / "reviews.csv"
+BASE = "general-en-small"
 LOADS = (1, 1), (1, 8), (1, 64), (100, 1), (100, 8)  # texts of a request, and clients
 MANY = 64  # clients that ask at a measured rate
 SHARE = 0.8  # of what 64 clients could get, which they ask for together
@@ -148,7 +149,7 @@ def batched(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
 
 
 async def measure(sides: dict[str, Side], work: Path, *, seconds: float, rounds: int, answers: int) -> dict[str, Any]:
-    texts = [text for text, _ in itertools.islice(reviews(mean_words=20), 4000)]
+    texts = [text for text, _ in itertools.islice(reviews(mean_words=20, words=known_words(BASE)), 4000)]
     found: dict[str, Any] = {"words_per_text": round(float(np.mean([len(text.split()) for text in texts])))}
     rows: dict[tuple[int, int], list[dict[str, Any]]] = {key: [] for key in LOADS}
     paced = []

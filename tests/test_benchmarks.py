@@ -24,6 +24,7 @@ NAMES = (
     "readers",
     "scaling",
     "scope",
+    "scope-contrast",
     "serving",
     "several_processes",
     "speed",
@@ -52,7 +53,7 @@ def folder(quick, tmp_path_factory):
 
 def test_every_quick_form_is_of_a_benchmark_that_there_is(quick):
     assert set(NAMES) == set(quick.FAST)
-    assert all((BENCHMARKS / f"{name}.py").is_file() for name in (*quick.FAST, *quick.WITH_RAY))
+    assert all(quick.script_of(name).is_file() for name in (*quick.FAST, *quick.WITH_RAY))
 
 
 @pytest.mark.slow
