@@ -29,7 +29,7 @@ from ulmfit_lib.artifact.report import ENSEMBLE
 from ulmfit_lib.files import write_file
 from ulmfit_lib.labels.ratings import Ratings
 from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, evaluate
-from ulmfit_lib.pipeline.out_of_fold import clearly_worse, stratified_folds
+from ulmfit_lib.pipeline.out_of_fold import OF_WHAT_PAYS, clearly_worse, stratified_folds
 from ulmfit_lib.progress import set_quiet
 from ulmfit_lib.training.classifying import CONTRAST, LINEAR_PROBE
 from ulmfit_lib.training.run import Run
@@ -104,7 +104,8 @@ def measure_draw(one: LabelledSet, table: TextTable, candidate: Candidate) -> di
         classes = [whole.get(name, name) for name in table.classes]
         found[strategy] = {**one.score(said, probabilities, classes), "seconds": seconds}
     losses = [evaluated[strategy].row_losses for strategy in (CONTRAST, LINEAR_PROBE)]
-    return {**found, "kept": found[LINEAR_PROBE if clearly_worse(*losses) else CONTRAST]}
+    kept = LINEAR_PROBE if clearly_worse(*losses, errors=OF_WHAT_PAYS) else CONTRAST
+    return {**found, "kept": found[kept]}
 
 
 if __name__ == "__main__":

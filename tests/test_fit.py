@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ulmfit_lib.pipeline.candidates import Candidate
 from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.experiment import Experiment, Scoring
 from ulmfit_lib.pipeline.out_of_fold import OutOfFoldPredictions, concatenate, stratified_folds
+from ulmfit_lib.pipeline.search import Search
 from ulmfit_lib.reporting.scored import find_scores
 from ulmfit_lib.serving.predictor import Predictor
 from ulmfit_lib.stages.fit_classifier import fit_classifier
@@ -207,6 +209,18 @@ def test_the_encoder_learns_the_labels_only_if_that_is_better(tiny_lm, fruit, mo
         monkeypatch.setattr(f"ulmfit_lib.pipeline.{module}.predict_folds", predict)
     classifier = fit(fruit, base=tiny_lm, direction="forward", minutes=50, run=Run(device="cpu"))
     assert classifier.training.stages[-1].strategy == better
+
+
+@pytest.mark.parametrize(
+    ("errors", "usually", "kept"), [(1.5, True, True), (2.5, True, False), (-0.5, False, False), (-1.5, False, True)]
+)
+def test_what_usually_pays_is_dropped_only_where_two_standard_errors_speak_against_it(errors, usually, kept):
+    worse = np.random.default_rng(0).normal(size=400)
+    worse += errors * worse.std() / np.sqrt(len(worse)) - worse.mean()
+    before, after = (SimpleNamespace(row_losses=x, log_loss=x.mean(), accuracy=0.5) for x in (0 * worse, worse))
+    search = Search(experiment=None, budget=None, run=Run(), best=before)
+    assert search.keep_if_better(after, "with it", usually=usually) == kept
+    assert (search.best is after) == kept
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tiny_lm, fruit, monkeypatch):

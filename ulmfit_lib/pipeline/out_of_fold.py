@@ -26,6 +26,7 @@ MIN_ROWS_TO_WEIGH = 20  # what fewer say of the weights of heads and members is 
 LEAST_VOTE = 0.02  # of the best head's, below which a head does not count
 MIN_ROWS_TO_COMPARE = 30  # what fewer say of two candidates is chance
 STANDARD_ERRORS = 1.0  # by which something must be worse before it is given up
+OF_WHAT_PAYS = 2.0  # the same of what usually pays: a few rows against it are more often chance
 Split = tuple[Ints, Ints]  # places to learn from, and to score
 
 
@@ -189,16 +190,21 @@ def concatenate(folds: Sequence[OutOfFoldPredictions]) -> OutOfFoldPredictions:
     )
 
 
-def clearly_worse(losses: Floats, others: Floats) -> bool:
-    """Whether the first are higher than the others, (n,) each of the same decisions, by more than chance may do."""
+def clearly_worse(losses: Floats, others: Floats, *, errors: float = STANDARD_ERRORS) -> bool:
+    """Whether the first are higher than the others by more than chance may do, which is so many standard errors.
+
+    Both are (n,) losses of the same decisions.
+    """
     worse = losses - others
-    return bool(worse.mean() > STANDARD_ERRORS * worse.std() / np.sqrt(len(worse)))
+    return bool(worse.mean() > errors * worse.std() / np.sqrt(len(worse)))
 
 
-def worse_so_far(folds: Sequence[OutOfFoldPredictions], others: OutOfFoldPredictions) -> bool:
+def worse_so_far(
+    folds: Sequence[OutOfFoldPredictions], others: OutOfFoldPredictions, *, errors: float = STANDARD_ERRORS
+) -> bool:
     """Whether ULMFiT is clearly worse in the first folds than that of ``others`` in the same ones."""
     same = others.of_folds(range(len(folds)))
-    return clearly_worse(concatenate(folds).ulmfit_losses(), same.ulmfit_losses())
+    return clearly_worse(concatenate(folds).ulmfit_losses(), same.ulmfit_losses(), errors=errors)
 
 
 def write_predictions(path: Path, predictions: OutOfFoldPredictions) -> None:

@@ -7,6 +7,8 @@ from ulmfit_lib.pipeline.candidates import Candidate, EvaluatedCandidate, cross_
 from ulmfit_lib.pipeline.experiment import Experiment
 from ulmfit_lib.pipeline.out_of_fold import (
     MIN_ROWS_TO_COMPARE,
+    OF_WHAT_PAYS,
+    STANDARD_ERRORS,
     OutOfFoldPredictions,
     clearly_worse,
     concatenate,
@@ -48,14 +50,13 @@ class Search:
         """Keep a candidate that has less log loss than the best, by more than chance may do, and say whether it has.
 
         Where the difference may be chance, what is simpler is kept, as few rows err by more than most steps gain (one
-        standard error, Breiman et al. 1984); but of a step that ``usually`` pays, what it made.
+        standard error, Breiman et al. 1984); but of a step that ``usually`` pays, what it made (two).
         """
         before, after = self.best.row_losses, other.row_losses
-        lower = other.log_loss < self.best.log_loss
-        clearly = clearly_worse(before, after) if lower else clearly_worse(after, before)
-        better = lower if clearly else usually
+        not_refuted = not clearly_worse(after, before, errors=OF_WHAT_PAYS)
+        better = not_refuted if usually else clearly_worse(before, after)
         result = "kept" if better else "dropped"
-        if better != lower:
+        if better != (other.log_loss < self.best.log_loss):
             result += ", as that may be chance"
         self.say(
             f"{what}: cross-validated accuracy {100 * other.accuracy:.1f} % (was {100 * self.best.accuracy:.1f} %), "
@@ -87,11 +88,13 @@ class Search:
                 self.say(f"{what} was left out: it takes about {shown(needed)}, more than is left")
                 return
             candidate = candidate.changed(recipe=_with_epochs(candidate, epochs))
+        usually = strategy == CONTRAST and not self.best.candidate.lm.training.lstm_has_learnt
+        errors = OF_WHAT_PAYS if usually else STANDARD_ERRORS
         folds: list[OutOfFoldPredictions] = []
         started = self.budget.spent()
         for fold in predict_folds(candidate, train, splits, self.run, same_splits=self.best.predictions):
             folds.append(fold)
-            why = "" if forced else self._why_stop(strategy, folds, self.budget.spent() - started)
+            why = "" if forced else self._why_stop(strategy, folds, self.budget.spent() - started, errors)
             if why:
                 done = f"{len(folds)} of {counted(len(splits), 'fold')}"
                 self.say(f"{what} was given up after {done}: {why}")
@@ -100,7 +103,6 @@ class Search:
         if forced:
             self.best = trained
         else:
-            usually = strategy == CONTRAST and not self.best.candidate.lm.training.lstm_has_learnt
             self.keep_if_better(trained, f"with {what}", usually=usually)
 
     def _affordable_epochs(self, candidate: Candidate) -> tuple[int, float]:
@@ -113,8 +115,11 @@ class Search:
         epochs = self.budget.decide(step, "epochs", min(most, time.epochs(self.budget.left())))
         return int(epochs) if epochs >= fewest else 0, time.seconds(fewest)
 
-    def _why_stop(self, strategy: str, folds: list[OutOfFoldPredictions], seconds: float) -> str:
-        """Why training should end after the first folds, which took so long; "" where it should not."""
+    def _why_stop(self, strategy: str, folds: list[OutOfFoldPredictions], seconds: float, errors: float) -> str:
+        """Why training should end after the first folds, which took so long; "" where it should not.
+
+        It should where these are worse than the best by so many standard ``errors``.
+        """
         train, splits = self.experiment.train, self.experiment.splits
         done, missing = len(folds), len(splits) - len(folds)
         if not missing or sum(len(fold.places) for fold in folds) < MIN_ROWS_TO_COMPARE:
@@ -122,7 +127,7 @@ class Search:
         needed = seconds / done * (missing + self._last_fits / learnt_share(train, splits))
         step = STEPS[strategy]
         in_time = self.budget.allows(step, f"time after fold {done}", needed)
-        worse = worse_so_far(folds, self.best.predictions)
+        worse = worse_so_far(folds, self.best.predictions, errors=errors)
         if self.budget.decide(step, f"worse after fold {done}", float(worse)):
             return "it is clearly worse than the best so far"
         return "" if in_time else "there is no time for more"

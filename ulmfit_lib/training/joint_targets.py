@@ -17,25 +17,31 @@ Matrix = npt.NDArray[np.float32]
 class JointTargets:
     """The principal components of centred vectors, one teacher's beside the other's.
 
-    The cosine of two texts' joint vectors is about the mean of the teachers' own centred cosines, so that each teacher
-    counts the same, whatever the width of its vectors.
+    Without emphasis, the cosine of two texts' joint vectors is about the mean of the teachers' own centred cosines, so
+    that each teacher counts the same, whatever the width of its vectors.
     """
 
     means: tuple[Matrix, ...]  # (width,) of each teacher's vectors
-    basis: Matrix  # (sum of the teachers' widths, joint width)
+    basis: Matrix  # (sum of the teachers' widths, joint width), each column scaled by its emphasis
     explained: float  # share of the squared length that the components keep
 
     @classmethod
-    def fit(cls, vectors: Sequence[Vectors], width: int) -> "JointTargets":
-        """The ``width`` strongest components of (n_texts, teacher's width) vectors, each teacher's of length 1."""
+    def fit(cls, vectors: Sequence[Vectors], width: int, *, emphasis: float = 0.0) -> "JointTargets":
+        """The ``width`` strongest components of (n_texts, teacher's width) vectors, each teacher's of length 1.
+
+        Each component is multiplied by its standard deviation to the power of ``emphasis``, relative to the strongest
+        one. Classes differ most along strong components, while a small student misses most of the weak ones whatever it
+        does; left as large as they are, these would be much of its loss.
+        """
         means = tuple(np.asarray(one.mean(0, dtype=np.float32)) for one in vectors)
         gram = np.zeros((sum(map(len, means)),) * 2)
         for start in range(0, len(vectors[0]), PIECE):
             centred = _centred([one[start : start + PIECE] for one in vectors], means)
             gram += centred.T @ centred
         strengths, directions = np.linalg.eigh(gram)
-        basis = directions[:, ::-1][:, :width]
-        explained = float(strengths[::-1][:width].sum() / strengths.sum())
+        strongest = strengths[::-1][:width].clip(min=0)
+        basis = directions[:, ::-1][:, :width] * (strongest / strongest[0]) ** (emphasis / 2)
+        explained = float(strongest.sum() / strengths.sum())
         return cls(means, np.ascontiguousarray(basis, np.float32), explained)
 
     def join(self, vectors: Sequence[Vectors]) -> Vectors:
