@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from ulmfit_lib.training.joint_targets import JointTargets, lifted_cosine
 from ulmfit_lib.training.learner import Row
 from ulmfit_lib.training.run import Run
 from ulmfit_lib.training.teachers import Teacher, teacher_vectors
-from ulmfit_lib.training.word_vectors import continue_word_vectors, fit_word_vectors, projected_means
+from ulmfit_lib.training.word_vectors import continue_word_vectors, fit_word_vectors, projected_means, with_new_words
 from ulmfit_lib.training.writings import write_otherwise
 
 DISTILL = DistillationRecipe()
@@ -97,9 +97,12 @@ def distill(
         targets = with_opinions(targets, _checked(opinions, len(texts)))
     words: Weights = {}
     if recipe.word_vectors:
-        spoken = [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
-        of_words = joint.join([teacher_vectors(spoken, teacher) for teacher in teachers])
-        of_words = np.pad(of_words, ((0, 0), (0, targets.shape[1] - of_words.shape[1])))
+
+        def of_words() -> npt.NDArray[np.float16]:
+            spoken = [" " if token in SPECIAL_TOKENS else token for token in vocabulary.tokens]
+            found = joint.join([teacher_vectors(spoken, teacher) for teacher in teachers])
+            return np.pad(found, ((0, 0), (0, targets.shape[1] - found.shape[1])))
+
         twice = np.concatenate([targets[places]] * 2)  # the texts as they are, then in another writing
         words = _word_vectors(base, vocabulary, documents, twice, of_words, recipe.word_vectors, run.seed)
 
@@ -204,18 +207,23 @@ def _word_vectors(
     vocabulary: Vocabulary,
     documents: Documents,
     targets: npt.NDArray[np.float16],
-    of_words: npt.NDArray[np.float16],
+    of_words: Callable[[], npt.NDArray[np.float16]],
     recipe: WordVectorRecipe,
     seed: int,
 ) -> Weights:
-    """In reading order: the base's, which go on learning, where these are there and wanted; else new ones."""
+    """In reading order: the base's, which go on learning, where these are there and wanted; else new ones.
+
+    The teachers are asked for the vectors ``of_words`` only where some words are new.
+    """
     if not (recipe.from_base and base.architecture.words):
-        return fit_word_vectors(documents, targets, of_words, recipe=recipe, seed=seed)
+        return fit_word_vectors(documents, targets, of_words(), recipe=recipe, seed=seed)
     known, (way, weights) = base.vocabulary.index, next(iter(base.weights.items()))
     new = np.array([place for place, token in enumerate(vocabulary.tokens) if token not in known], np.int64)
     start = exchange_words(words_alone(weights), base.vocabulary, vocabulary)
     start = mirrored(start) if way == "backward" else start
-    return continue_word_vectors(start, new, documents, targets, of_words, recipe=recipe, seed=seed)
+    if len(new):
+        start = with_new_words(start, new, of_words())
+    return continue_word_vectors(start, documents, targets, recipe=recipe, seed=seed)
 
 
 def _checked(opinions: npt.ArrayLike, count: int) -> Vectors:

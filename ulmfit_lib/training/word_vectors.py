@@ -55,29 +55,30 @@ def fit_word_vectors(
     return _scaled(net, documents, texts.targets)
 
 
+def with_new_words(start: Weights, new_words: Ints, of_words: Vectors) -> Weights:
+    """Word vectors with a row for each word of a vocabulary, those of the (n_new,) new words made from their targets.
+
+    The targets ``of_words``, (vocabulary, distilled), are mapped as fits the known words best. New words get the median
+    importance.
+    """
+    weight, importance = start["words.weight"].clone(), start["words.importance"].clone()
+    known = np.setdiff1d(np.arange(len(of_words)), new_words)
+    teachers = torch.from_numpy(of_words.astype(np.float32))
+    weight[new_words] = teachers[new_words] @ _least_squares(teachers[known], weight[known])
+    importance[new_words] = importance[known].median()
+    return start | {"words.weight": weight, "words.importance": importance}
+
+
 def continue_word_vectors(
-    start: Weights,
-    new_words: Ints,
-    documents: Documents,
-    targets: Vectors,
-    of_words: Vectors,
-    *,
-    recipe: WordVectorRecipe,
-    seed: int,
+    start: Weights, documents: Documents, targets: Vectors, *, recipe: WordVectorRecipe, seed: int
 ) -> Weights:
     """The same from the word vectors of a distilled base, which few texts bring closer to other teachers.
 
-    They ``start`` with a row for each word of the new vocabulary, kernels in the order of reading. The (n_new,) new
-    words start from the teachers' vectors of the single words, mapped as fits the known words best, and from the median
-    importance. The matrix starts from the least squares. Of the recipe, ``context`` counts.
+    They ``start`` with kernels in the order of reading. The matrix starts from the least squares. Of the recipe,
+    ``context`` counts.
     """
     torch.manual_seed(seed)
     net = WordVectors.of({name: tensor.clone() for name, tensor in start.items()})
-    known = np.setdiff1d(np.arange(len(of_words)), new_words)
-    if len(new_words):
-        teachers = torch.from_numpy(of_words.astype(np.float32))
-        net.weight[new_words] = teachers[new_words] @ _least_squares(teachers[known], net.weight[known])
-        net.importance[new_words] = net.importance[known].median()
     texts = _Texts(documents, torch.from_numpy(targets), recipe, np.random.default_rng(seed))
     some = np.arange(min(SCALED_TEXTS, len(targets)))
     means = net(*_flat(documents, some))
