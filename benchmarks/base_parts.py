@@ -3,11 +3,14 @@
     python benchmarks/base_parts.py --sets DATA/dev --names product_sentences hwu64_intents --draws 3 --test-rows 400
     python benchmarks/base_parts.py --sets DATA/dev --bases before=FOLDER --json
     python benchmarks/base_parts.py --sets DATA/dev --typos 0.2 --json   # a mistake in every fifth word of test texts
+    python benchmarks/base_parts.py --sets DATA/dev --teachers mpnet=FOLDER e5=FOLDER --json
 
 words      the weighted mean of word vectors, in context where the base reads them so
 unknown    the same where all words outside the vocabulary are one, whatever their spelling
 encoder    the projection of what is pooled of the LSTM's outputs
 together   their sum, which is the distilled vector of the base
+teachers   the sentence transformers' own vectors of --teachers, side by side, and their strongest components alone, as
+           many as the name says: what the base could know at best of what it was distilled from
 
 Sets and draws are those of `peers.py`, but sets of tags are left out. C is 10; vectors have length 1. Seconds are those
 of one core.
@@ -16,19 +19,24 @@ of one core.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from conditions import conditions
-from labelled_sets import LabelledSet, find_sets
+from encoded_texts import EncodedTexts
+from labelled_sets import LabelledSet, Rows, find_sets
 from peer_classifiers import LogisticPeer, vectors
+from peers import find_teachers
 
 from ulmfit_lib import LanguageModel
 from ulmfit_lib.errors import OptionError, UlmfitError
 from ulmfit_lib.progress import bar, quietly
+from ulmfit_lib.training.joint_targets import JointTargets
 
 C = 10.0
 PARTS = {
@@ -39,7 +47,9 @@ PARTS = {
 }
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 4  # letters of a word that is misspelled
+WIDTH, STRONGEST = 512, (16, 64)  # components of the teachers' vectors
 Row = dict[str, Any]
+Embed = Callable[[list[str]], npt.NDArray[np.float32]]
 
 
 def main() -> None:
@@ -52,26 +62,34 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--test-rows", type=int, help="the first of each set; default all")
     parser.add_argument("--typos", type=float, default=0.0, help="share of the test texts' words that are misspelled")
+    parser.add_argument("--teachers", nargs="*", default=[], metavar="PEER=FOLDER", help="as in peers.py")
+    parser.add_argument("--work", type=Path, default=Path("base-parts-work"), help="where their vectors are kept")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
         models = find_models(options.base, options.bases)
+        find_teachers(options.teachers)
         sets = [LabelledSet.read(folder, options.test_rows) for folder in find_sets(options.sets, options.names)]
     except UlmfitError as error:
         parser.error(str(error))
     sets = [one for one in sets if not one.has_tags]
+    embed: dict[str, Embed] = {
+        name: partial(model.embed, pooling=PARTS[name][0] if name in PARTS else model.usual_pooling)
+        for name, model in models.items()
+    }
+    if options.teachers:
+        embed |= teachers_vectors(sets, options)
     rows = []
-    with bar(total=len(sets) * len(models), description="vectors", unit="sets") as progress:
+    with bar(total=len(sets) * len(embed), description="vectors", unit="sets") as progress:
         for one in sets:
-            for name, model in models.items():
-                pooling, _ = PARTS.get(name, (model.usual_pooling, ()))
-                rows.append(measure(one, name, model, pooling, options))
+            for name, vectors_of in embed.items():
+                rows.append(measure(one, name, vectors_of, options))
                 progress.update(1)
     if options.json:
         asked = {name: getattr(options, name) for name in ("base", "labels", "draws", "test_rows", "typos")}
         print(json.dumps({**asked, "rows": rows, **conditions()}))
     else:
-        print(markdown(rows, list(models)))
+        print(markdown(rows, list(embed)))
 
 
 def find_models(base: str, others: Sequence[str]) -> dict[str, LanguageModel]:
@@ -122,14 +140,38 @@ def with_typos(texts: Sequence[str], share: float) -> list[str]:
     ]
 
 
-def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, options: argparse.Namespace) -> Row:
-    """Accuracy and macro F1 in %, means over the draws, and how long the vectors took."""
+def texts_of(one: LabelledSet, options: argparse.Namespace) -> tuple[list[Rows], list[str], list[str]]:
+    """The draws of a set, its test texts, and all of its texts that are needed."""
     drawn = [one.draw(options.labels, number) for number in range(options.draws)]
     asked = with_typos(one.test.texts, options.typos) if options.typos else one.test.texts
-    texts = sorted({text for some in (asked, *(rows.texts for rows in drawn)) for text in some})
+    return drawn, asked, sorted({text for some in (asked, *(rows.texts for rows in drawn)) for text in some})
+
+
+def teachers_vectors(sets: Sequence[LabelledSet], options: argparse.Namespace) -> dict[str, Embed]:
+    """What makes the teachers' joint vectors, whole and reduced to the strongest components of all sets' texts."""
+    texts = [text for one in sets for text in texts_of(one, options)[2]]
+    by_teacher = []
+    for name, teacher in find_teachers(options.teachers).items():
+        if any(given.startswith(f"{name}=") for given in options.teachers):
+            encoded = EncodedTexts.open(options.work / f"{name}.npz")
+            encoded.add(texts, teacher, description=name)
+            by_teacher.append(encoded)
+    joint = JointTargets.fit([one[texts].astype(np.float16) for one in by_teacher], WIDTH)
+
+    def embed(some: list[str], width: int) -> npt.NDArray[np.float32]:
+        joined = joint.join([one[some].astype(np.float16) for one in by_teacher])
+        return joined[:, :width].astype(np.float32)
+
+    widths = {"teachers": WIDTH} | {f"teachers, {width}": width for width in STRONGEST}
+    return {name: partial(embed, width=width) for name, width in widths.items()}
+
+
+def measure(one: LabelledSet, name: str, embed: Embed, options: argparse.Namespace) -> Row:
+    """Accuracy and macro F1 in %, means over the draws, and how long the vectors took, unless teachers made them."""
+    drawn, asked, texts = texts_of(one, options)
     started = time.process_time()
     with quietly():
-        embedded = model.embed(texts, pooling=pooling)
+        embedded = embed(texts)
     seconds = time.process_time() - started
     embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
     found = dict(zip(texts, embedded, strict=True))
@@ -137,13 +179,13 @@ def measure(one: LabelledSet, name: str, model: LanguageModel, pooling: str, opt
     for rows in drawn:
         peer = LogisticPeer(one, vectors(lambda some: np.array([found[text] for text in some], np.float32)), C)
         scores.append(one.score(*peer.fit(rows).predict(asked)))
-    return {
+    row = {
         "set": one.name,
         "vectors": name,
         "accuracy": round(float(np.mean([score["accuracy"] for score in scores])), 2),
         "macro_f1": round(float(np.mean([score["macro_f1"] for score in scores])), 2),
-        "milliseconds_a_text": round(1000 * seconds / len(texts), 3),
     }
+    return row if name.startswith("teachers") else {**row, "milliseconds_a_text": round(1000 * seconds / len(texts), 3)}
 
 
 def markdown(rows: Sequence[Row], names: Sequence[str]) -> str:

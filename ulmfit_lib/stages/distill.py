@@ -91,7 +91,7 @@ def distill(
     held_out = tokenize_corpus(held_out_texts, base.tokenizer).numericalize(vocabulary)
 
     by_teacher = [teacher_vectors(texts, teacher) for teacher in teachers]
-    joint = JointTargets.fit([one[places] for one in by_teacher], recipe.width)
+    joint = JointTargets.fit([one[places] for one in by_teacher], recipe.width, emphasis=recipe.emphasis)
     targets = joint.join(by_teacher)
     if opinions is not None:
         targets = with_opinions(targets, _checked(opinions, len(texts)))

@@ -60,6 +60,7 @@ class DistillationRecipe:
 
     Attributes:
         width: of the teachers' joint vectors; at most their widths together.
+        emphasis: how much more their strong components count (``training.joint_targets``); 0: no more than they do.
         word_vectors: how word vectors learn; None for none.
         vocab_size: tokens in the vocabulary; 0 keeps the base's. The texts' common new words take the places of those
             that the texts use least.
@@ -89,6 +90,7 @@ class DistillationRecipe:
     """
 
     width: int = 512
+    emphasis: float = 0.5
     word_vectors: WordVectorRecipe | None = field(default_factory=WordVectorRecipe)
     vocab_size: int = 0
     min_count: int = 3
