@@ -14,6 +14,7 @@ from ulmfit_lib.labels.classes import Classes
 from ulmfit_lib.labels.decision import DecisionRule
 from ulmfit_lib.labels.links import softmax
 from ulmfit_lib.pipeline.candidates import Candidate
+from ulmfit_lib.pipeline.out_of_fold import UlmfitPredictions
 from ulmfit_lib.training.run import Run
 
 
@@ -72,7 +73,7 @@ def test_a_part_that_only_guesses_does_not_hide_the_wrong_labels():
             return {}
 
         def predict_ulmfit(self, train, test, run):
-            return {None: probabilities(np.where(truth, 2.0, -2.0), test)}, None
+            return UlmfitPredictions({None: probabilities(np.where(truth, 2.0, -2.0), test)})
 
         def predict_linear(self, train, test, run):
             return {"baseline": probabilities(2 * noise, test)}

@@ -19,7 +19,13 @@ from ulmfit_lib.models.known_texts import Reader
 from ulmfit_lib.models.language_model import LanguageModel
 from ulmfit_lib.pipeline.deciding import Goal
 from ulmfit_lib.pipeline.frozen_vectors import FrozenReader, FrozenVectors
-from ulmfit_lib.pipeline.out_of_fold import HeldOutAnswers, OutOfFoldPredictions, Split, concatenate
+from ulmfit_lib.pipeline.out_of_fold import (
+    HeldOutAnswers,
+    OutOfFoldPredictions,
+    Split,
+    UlmfitPredictions,
+    concatenate,
+)
 from ulmfit_lib.pipeline.zero_labels import name_vectors
 from ulmfit_lib.progress import bar
 from ulmfit_lib.stages.fit_classifier import CLASSIFY, fit_classifier, made_by_contrast
@@ -114,17 +120,11 @@ class Candidate:
             self.remember(texts, classifier.features(texts))
         return classifier.probabilities(texts, features=self.features(texts, run))
 
-    def predict_ulmfit(
-        self, train: TextTable, test: TextTable, run: Run
-    ) -> tuple[dict[HeadConfig | None, Floats], Floats | None]:
-        """(n_texts, n_classes) probabilities of ``test`` by ULMFiT alone, fitted to ``train``.
-
-        By the configuration of the head, or by None where the encoder was fine-tuned. After contrastive learning, what
-        ``nearness`` says of them is given, too.
-        """
+    def predict_ulmfit(self, train: TextTable, test: TextTable, run: Run) -> UlmfitPredictions:
+        """What ULMFiT alone, fitted to ``train``, says of ``test``."""
         if self.strategy == FINE_TUNE:
             classifier = self._fit_ulmfit(train, run, None).to(run.device)
-            return {None: classifier.ulmfit_proba(classifier.features(test.texts))}, None
+            return UlmfitPredictions({None: classifier.ulmfit_proba(classifier.features(test.texts))})
         read, targets = self._reader(train, run), train.class_numbers()
         learnt, held_out = read(train.texts), read(test.texts)
         by_config = predict_by_config(
@@ -140,7 +140,7 @@ class Candidate:
         if self.strategy == CONTRAST and train.kind.one_class_per_text:
             others = side_by_side(read(self.other_texts))
             near = nearness(side_by_side(held_out), side_by_side(learnt), targets, others)
-        return {config: probabilities for config, probabilities in by_config.items()}, near
+        return UlmfitPredictions({config: p for config, p in by_config.items()}, near)
 
     def predict_linear(self, train: TextTable, test: TextTable, run: Run) -> dict[str, Floats]:
         """The same by each linear member."""
@@ -231,10 +231,11 @@ def predict_folds(
             linear = candidate.predict_linear(learnt, held_out, run)
         if ulmfit:
             same = ulmfit.of_folds([number])
-            known, near = same.ulmfit, same.nearness
+            found = UlmfitPredictions(same.ulmfit, same.nearness)
         else:
-            known, near = candidate.predict_ulmfit(learnt, held_out, run)
-        yield OutOfFoldPredictions(kind, test, targets[test], np.full(len(test), number), known, linear, near)
+            found = candidate.predict_ulmfit(learnt, held_out, run)
+        fold = np.full(len(test), number)
+        yield OutOfFoldPredictions(kind, test, targets[test], fold, found.by_head, linear, found.nearness)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,13 @@ def stratified_folds(table: TextTable, *, count: int = FOLDS, seed: int) -> list
     return splits
 
 
+class UlmfitPredictions(NamedTuple):
+    """What ULMFiT alone says of texts that it was not fitted to."""
+
+    by_head: dict[HeadConfig | None, Floats]  # (n, n_classes) probabilities; by None of a fine-tuned encoder
+    nearness: Floats | None = None  # (n, 2) of `linear.scope`, where the encoder has learnt what belongs together
+
+
 @dataclass(frozen=True, eq=False)
 class OutOfFoldPredictions:
     """Probabilities of rows, each from members that were fitted to other rows."""
@@ -59,10 +66,9 @@ class OutOfFoldPredictions:
     places: Ints  # (n,) the rows' places in their table
     targets: Ints  # (n,) or (n, n_tags), as `LabelKind.targets`
     fold: Ints  # (n,) the number of the fold in which each was held out
-    # (n, n_classes) probabilities by the configuration of the head; by None of a fine-tuned encoder.
-    ulmfit: dict[HeadConfig | None, Floats]
+    ulmfit: dict[HeadConfig | None, Floats]  # as `UlmfitPredictions`
     linear: dict[str, Floats]  # (n, n_classes) probabilities of `baseline` and `topics`, where there are such members
-    nearness: Floats | None = None  # (n, 2) of `linear.scope`, where the encoder has learnt what belongs together
+    nearness: Floats | None = None  # as `UlmfitPredictions`
 
     def among(self, rows: Ints) -> "OutOfFoldPredictions":
         """Of some of the rows."""
