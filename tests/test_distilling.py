@@ -68,7 +68,7 @@ def taught(tiny_lm, reviews):
 
 def test_distilled_vectors_come_close_to_the_teachers_joint_ones(taught, reviews):
     vectors = teacher_vectors(reviews.texts, BagTeacher())
-    targets = JointTargets.fit([vectors], WIDTH, emphasis=RECIPE.emphasis).join([vectors]).astype(np.float32)
+    targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
     for way in ("forward", "backward"):
         assert (taught.only(way).embed(reviews.texts, pooling="distilled") * targets).sum(1).mean() > 0.3
 
@@ -92,11 +92,11 @@ def test_joint_cosines_are_the_mean_of_the_teachers_own():
 def test_emphasis_makes_strong_components_longer_and_turns_none():
     vectors = np.random.default_rng(0).normal(size=(300, 8)) * np.arange(1, 9)
     vectors = [(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)]
-    plain, strong = (JointTargets.fit(vectors, 8, emphasis=one).basis for one in (0, 1))
-    lengths = np.linalg.norm(strong, axis=0)
-    spread = JointTargets.fit(vectors, 8).join(vectors).astype(np.float32).std(0)
-    np.testing.assert_allclose(strong, plain * lengths, atol=1e-6)
-    np.testing.assert_allclose(lengths, spread / spread[0], rtol=0.02)
+    plain, strong = (JointTargets.fit(vectors, 8, emphasis=one) for one in (0, 1))
+    spread = plain.join(vectors).astype(np.float32).std(0)
+    np.testing.assert_allclose(strong.basis, plain.basis * strong.emphasis, atol=1e-6)
+    np.testing.assert_allclose(strong.emphasis, spread / spread[0], rtol=0.02)
+    np.testing.assert_array_equal(plain.emphasis, 1)
 
 
 def test_word_vectors_of_both_directions_are_stored_once(taught, tmp_path):
@@ -127,7 +127,7 @@ def test_distillation_goes_on_from_the_word_vectors_of_a_distilled_base(taught, 
     words = ways["forward"]["words.weight"]
     assert not torch.allclose(words[index["zeppelin"]], words[again.vocabulary.unknown_id])
     vectors = teacher_vectors(texts, BagTeacher())
-    targets = JointTargets.fit([vectors], WIDTH, emphasis=RECIPE.emphasis).join([vectors]).astype(np.float32)
+    targets = JointTargets.fit([vectors], WIDTH).join([vectors]).astype(np.float32)
     assert (again.only("forward").embed(texts, pooling="distilled") * targets).sum(1).mean() > 0.3
 
 

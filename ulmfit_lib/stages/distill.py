@@ -38,6 +38,7 @@ from ulmfit_lib.training.writings import write_otherwise
 DISTILL = DistillationRecipe()
 SOLVED_TEXTS = 98_304  # that the projection is solved for, at the beginning and at the end
 RIDGE = 0.1  # its regularisation, as a share of the features' variance
+OF_COMPONENTS = {"words.projection", "map.weight", "map.bias"}  # tensors with a row for each component
 FEWEST_TEXTS, MOST_HELD_OUT = 20, 1000
 
 
@@ -135,6 +136,7 @@ def distill(
             teacher.name: lifted_cosine((found[0], vectors[places[some]]), (found[1], vectors[held_out_places]))
             for teacher, vectors in zip(teachers, by_teacher, strict=True)
         }
+        weights[way] = _without_emphasis(weights[way], joint.emphasis)
     model = LanguageModel(
         architecture, vocabulary, base.tokenizer, weights, base={"name": base.training.name, "sha256": base.sha256()}
     )
@@ -200,6 +202,15 @@ class _Student(NamedTuple):
         """The vectors of some texts."""
         encoder = freeze(self.architecture, weights, self.run.device)
         return read_directions({way: encoder}, pooling, documents, self.vocabulary.pad_id)[way]
+
+
+def _without_emphasis(weights: Weights, emphasis: Vectors) -> Weights:
+    """What makes the distilled vector, as large as the teachers have it: emphasis is for the loss alone."""
+    found = dict(weights)
+    for name in OF_COMPONENTS & set(weights):
+        found[name] = weights[name].clone()
+        found[name][: len(emphasis)] /= torch.from_numpy(emphasis).reshape(-1, *[1] * (found[name].ndim - 1))
+    return found
 
 
 def _word_vectors(

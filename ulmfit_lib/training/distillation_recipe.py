@@ -60,7 +60,7 @@ class DistillationRecipe:
 
     Attributes:
         width: of the teachers' joint vectors; at most their widths together.
-        emphasis: how much more their strong components count (``training.joint_targets``); 0: no more than they do.
+        emphasis: how much more their strong components count in the loss (``training.joint_targets``); 0: not more.
         word_vectors: how word vectors learn; None for none.
         vocab_size: tokens in the vocabulary; 0 keeps the base's. The texts' common new words take the places of those
             that the texts use least.

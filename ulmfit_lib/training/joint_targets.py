@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ulmfit_lib.training.teachers import Vectors
 
 PIECE = 16_384  # texts that are turned at a time
+LEAST_STRENGTH = 1e-6  # of a component beside the strongest one, for its emphasis
 LIFT_RIDGE = 1e-3  # regularisation of ``lift``, as a share of the features' variance
 Matrix = npt.NDArray[np.float32]
 
@@ -22,7 +23,8 @@ class JointTargets:
     """
 
     means: tuple[Matrix, ...]  # (width,) of each teacher's vectors
-    basis: Matrix  # (sum of the teachers' widths, joint width), each column scaled by its emphasis
+    basis: Matrix  # (sum of the teachers' widths, joint width), each column multiplied by its emphasis
+    emphasis: Matrix  # (joint width,)
     explained: float  # share of the squared length that the components keep
 
     @classmethod
@@ -40,9 +42,9 @@ class JointTargets:
             gram += centred.T @ centred
         strengths, directions = np.linalg.eigh(gram)
         strongest = strengths[::-1][:width].clip(min=0)
-        basis = directions[:, ::-1][:, :width] * (strongest / strongest[0]) ** (emphasis / 2)
-        explained = float(strongest.sum() / strengths.sum())
-        return cls(means, np.ascontiguousarray(basis, np.float32), explained)
+        factors = (strongest / strongest[0]).clip(min=LEAST_STRENGTH) ** (emphasis / 2)
+        basis = np.ascontiguousarray(directions[:, ::-1][:, :width] * factors, np.float32)
+        return cls(means, basis, factors.astype(np.float32), float(strongest.sum() / strengths.sum()))
 
     def join(self, vectors: Sequence[Vectors]) -> Vectors:
         """(n_texts, teacher's width) vectors of each teacher -> (n_texts, joint width), of length 1."""
