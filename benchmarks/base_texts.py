@@ -11,7 +11,7 @@ The mixture `topics` has longer passages, most of them of Wikipedia, forums, twe
 `start` is the base with the 40,000 commonest tokens of the first half million lines, some articles and some reviews.
 The teachers are all-mpnet-base-v2 and multilingual-e5-small (`benchmarks/e5_teacher.py`). The encoder stays as it is.
 The shipped base was distilled on 385,024 lines of `kinds` with two blocks of context; these then grew to four blocks,
-384 wide, and went on learning twice, on other lines of both mixtures, as its card tells. In one go, that is
+384 wide, and went on learning three times, on other lines of both mixtures, as its card tells. In one go, that is
 
     ulmfit distill lines.jsonl topics.jsonl --base start --teacher MPNET --teacher E5 --word-epochs 2 \\
         --context-blocks 4 --context-width 384 --epochs 0 --precision int8 --out distilled
