@@ -150,12 +150,11 @@ def texts_of(one: LabelledSet, options: argparse.Namespace) -> tuple[list[Rows],
 def teachers_vectors(sets: Sequence[LabelledSet], options: argparse.Namespace) -> dict[str, Embed]:
     """What makes the teachers' joint vectors, whole and reduced to the strongest components of all sets' texts."""
     texts = [text for one in sets for text in texts_of(one, options)[2]]
-    by_teacher = []
-    for name, teacher in find_teachers(options.teachers).items():
-        if any(given.startswith(f"{name}=") for given in options.teachers):
-            encoded = EncodedTexts.open(options.work / f"{name}.npz")
-            encoded.add(texts, teacher, description=name)
-            by_teacher.append(encoded)
+    teachers, by_teacher = find_teachers(options.teachers), []
+    for name in (given.partition("=")[0] for given in options.teachers):
+        encoded = EncodedTexts.open(options.work / f"{name}.npz")
+        encoded.add(texts, teachers[name], description=name)
+        by_teacher.append(encoded)
     joint = JointTargets.fit([one[texts].astype(np.float16) for one in by_teacher], WIDTH)
 
     def embed(some: list[str], width: int) -> npt.NDArray[np.float32]:
