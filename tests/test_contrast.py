@@ -187,3 +187,19 @@ def test_pairs_of_a_class_stay_together_and_every_row_is_learnt_once(words_lm, t
 @pytest.mark.parametrize(("classes", "expected"), [(2, 0.6), (5, 0.6), (15, 0.2), (30, 0.1), (150, 0.1)])
 def test_temperature_falls_with_the_number_of_classes(classes: int, expected: float) -> None:
     assert ContrastRecipe().temperature_for(classes) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("texts", "epochs"), [(8, 8), (100, 8), (500, 4), (640, 3), (5000, 2)])
+def test_many_texts_are_read_in_fewer_epochs(texts: int, epochs: int) -> None:
+    assert ContrastRecipe().for_texts(texts).epochs == epochs
+    assert ContrastRecipe().for_texts(texts).for_texts(texts).epochs == epochs
+    assert ContrastRecipe(max_steps=0).for_texts(texts).epochs == 8
+
+
+def test_contrast_learns_for_as_many_epochs_as_the_texts_allow(words_lm, table):
+    recipe = replace(RECIPE, max_steps=1)
+    learnt = contrast(words_lm, table, recipe, Run())
+    assert learnt.training.stages[-1].recipe["epochs"] == 2 < RECIPE.epochs
+    same = contrast(words_lm, table, replace(RECIPE, epochs=2, max_steps=0), Run())
+    for name, tensor in learnt.weights["forward"].items():
+        torch.testing.assert_close(tensor, same.weights["forward"][name], rtol=0, atol=0)

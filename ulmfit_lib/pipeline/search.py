@@ -140,8 +140,8 @@ class Search:
 
 def _epochs(candidate: Candidate, count: int) -> int:
     """Of training the encoder on so many labelled texts."""
-    recipe = candidate.recipe
-    return recipe.contrast.epochs if candidate.strategy == CONTRAST else recipe.for_texts(count).epochs
+    recipe = candidate.recipe.for_texts(count)
+    return recipe.contrast.epochs if candidate.strategy == CONTRAST else recipe.epochs
 
 
 def _with_epochs(candidate: Candidate, epochs: int) -> ClassifierRecipe:

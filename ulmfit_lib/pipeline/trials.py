@@ -113,8 +113,8 @@ class Space:
         if params["strategy"] == LINEAR_PROBE:
             return replace(self.recipe, frozen_pooling=params["frozen_pooling"])
         if params["strategy"] == CONTRAST:
-            recipe = replace(self.recipe.contrast, epochs=params[EPOCHS[CONTRAST]], lr=params["contrast_lr"])
-            return replace(self.recipe, contrast=recipe)
+            changes = {"epochs": params[EPOCHS[CONTRAST]], "max_steps": 0, "lr": params["contrast_lr"]}
+            return replace(self.recipe, contrast=replace(self.recipe.contrast, **changes))
         dropouts = Dropouts(**{place: params["dropout"] * share for place, share in asdict(PAPER_DROPOUTS).items()})
         return replace(
             self.recipe,

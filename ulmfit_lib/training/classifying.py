@@ -136,7 +136,7 @@ class ClassifierRecipe:
         epochs = self.epochs
         if self.max_steps:
             epochs = min(epochs, max(MIN_EPOCHS, self.max_steps * size // count))
-        return replace(self, batch_size=size, epochs=epochs)
+        return replace(self, batch_size=size, epochs=epochs, contrast=self.contrast.for_texts(count))
 
 
 @dataclass(frozen=True, eq=False)

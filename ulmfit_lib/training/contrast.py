@@ -34,14 +34,16 @@ from ulmfit_lib.training.word_vectors import IN_CONTEXT, thinned
 
 READ_TOGETHER = 64  # texts, once the blocks have learnt
 MEDIUM = 3.0  # between few and many classes, the temperature is this divided by their number
+MIN_EPOCHS = 2  # of many texts
 SAME_AS_WORDS = ("words.weight", "words.importance", "words.projection")
 
 
 @dataclass(frozen=True)
 class ContrastRecipe:
-    """Hyperparameters, found on the development sets with 8 rows of a class and 100 at random."""
+    """Hyperparameters, found on the development sets with 8 rows of a class, and with 100 and 500 at random."""
 
     epochs: int = 8
+    max_steps: int = 64  # of those epochs together: with many texts there are fewer, two at least; 0 sets no limit
     batch_size: int = 32  # texts, of which pairs are of one class
     lr: float = 4e-4
     temperature: float = 0.6  # of few classes
@@ -49,6 +51,13 @@ class ContrastRecipe:
     dropout: float = 0.1  # share of the words that are left out
     max_tokens: int = 64  # that are read of a text while blocks learn
     clip: float = 1.0  # the largest gradient norm
+
+    def for_texts(self, count: int) -> "ContrastRecipe":
+        """The same for so many texts: of many, as many epochs would fit the blocks to their labels too closely."""
+        if not self.max_steps:
+            return self
+        most = max(MIN_EPOCHS, self.max_steps // -(-count // self.batch_size))
+        return replace(self, epochs=min(self.epochs, most))
 
     def temperature_for(self, classes: int) -> float:
         """Lower where there are many classes: then it matters which of the others a text is closest to."""
@@ -107,7 +116,7 @@ def learn_contrast(
     seed: int,
 ) -> WordVectors:
     """A language model's words in context after they have learnt from texts with ``targets`` of a kind."""
-    words = words_of(lm)
+    words, recipe = words_of(lm), recipe.for_texts(len(targets))
     learning = [one for name, one in words.named_parameters() if name.startswith(IN_CONTEXT)]
     for parameter in learning:
         parameter.requires_grad_(True)
@@ -179,7 +188,7 @@ def contrast(lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: R
     Args:
         lm: the language model; it stays as it is.
         table: labelled rows.
-        recipe: hyperparameters.
+        recipe: hyperparameters; of many texts there are fewer epochs.
         run: seed.
 
     Raises:
@@ -187,6 +196,7 @@ def contrast(lm: LanguageModel, table: TextTable, recipe: ContrastRecipe, run: R
     """
     check_contrast(lm)
     started = time.monotonic()
+    recipe = recipe.for_texts(len(table))
     read, kind = TokenizedTexts.of(lm, table.texts), table.kind.learnt_from(table)
     words = learn_contrast(read, table.class_numbers(), kind, lm, recipe, seed=run.seed)
     stage = Stage(
