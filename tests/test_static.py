@@ -98,6 +98,15 @@ def test_the_command_measures_first_and_refuses_what_loses_too_much(
     assert ulmfit("export", tmp_path / "m", "--out", tmp_path / "t", "--html", page)[0] == 2
 
 
+def test_labels_that_the_classifier_does_not_know_measure_no_loss(ulmfit, tiny_classifier, fruit, write_csv, tmp_path):
+    tiny_classifier.save(tmp_path / "m")
+    data = write_csv([(text, f"{label}s") for text, label in zip(fruit.texts, fruit.labels, strict=True)])
+    asked = ["--tier", "static", "--learn", data, "--text", "review", "--label", "sentiment"]
+    code, out, err = ulmfit("export", tmp_path / "m", "--out", tmp_path / "s", *asked)
+    assert code == 2 and "row 1 has the label" in err and "the classifier knows" in err and not out
+    assert not (tmp_path / "s").exists()
+
+
 def test_what_was_not_measured_is_not_claimed(student):
     with pytest.raises(OptionError, match="--check FILE"):
         student.thresholds(0.9)

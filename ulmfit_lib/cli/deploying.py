@@ -132,6 +132,8 @@ def _export_static(
         held_out = read_table(check, text=text, label=static.label or None, file=FileFormat()).with_kind(teacher.kind)
     else:
         held_out = table.select(range(0, len(table), HELD_OUT))
+    if len(labelled := held_out.labelled()):
+        teacher.kind.truth(labelled, teacher.classes)  # refuses labels of which the classifier knows none
     known = set(held_out.texts)
     table = table.select([i for i, one in enumerate(table.texts) if one not in known])
     student = distil_static(teacher, table.texts)
