@@ -150,7 +150,8 @@ def texts_of(one: LabelledSet, options: argparse.Namespace) -> tuple[list[Rows],
 def teachers_vectors(sets: Sequence[LabelledSet], options: argparse.Namespace) -> dict[str, Embed]:
     """What makes the teachers' joint vectors, whole and reduced to the strongest components of all sets' texts."""
     texts = [text for one in sets for text in texts_of(one, options)[2]]
-    teachers, by_teacher = find_teachers(options.teachers), []
+    teachers = find_teachers(options.teachers)
+    by_teacher = []
     for name in (given.partition("=")[0] for given in options.teachers):
         encoded = EncodedTexts.open(options.work / f"{name}.npz")
         encoded.add(texts, teachers[name], description=name)

@@ -116,7 +116,8 @@ def learn_contrast(
     seed: int,
 ) -> WordVectors:
     """A language model's words in context after they have learnt from texts with ``targets`` of a kind."""
-    words, recipe = words_of(lm), recipe.for_texts(len(targets))
+    recipe = recipe.for_texts(len(targets))
+    words = words_of(lm)
     learning = [one for name, one in words.named_parameters() if name.startswith(IN_CONTEXT)]
     for parameter in learning:
         parameter.requires_grad_(True)
